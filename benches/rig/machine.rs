@@ -1,0 +1,162 @@
+//! Where the numbers were taken: cores, processor, kernel, and the programs with their versions.
+//! Changes nothing on the machine.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::child::found;
+
+/// Why this machine cannot run the rig.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MachineError {
+    #[error("missing here: {0}; on Debian: apt-get install {0}")]
+    Missing(String),
+    #[error(
+        "no vidette at {}: build it with cargo build --release, or say --without-vidette",
+        .0.display()
+    )]
+    NoVidette(PathBuf),
+    #[error("cannot run {name}")]
+    Broken {
+        name: &'static str,
+        source: io::Error,
+    },
+}
+
+/// Which cores do what, as taskset writes them.
+pub(crate) struct Cores {
+    /// The one core on which every proxy runs, in its turn.
+    pub(crate) proxies: String,
+    /// The others: wrk and the upstream. The same core again where there is only one.
+    pub(crate) load: String,
+    pub(crate) count: usize,
+}
+
+impl Cores {
+    /// The first core for the proxies, the rest for the load.
+    pub(crate) fn allowed() -> io::Result<Self> {
+        let status = fs::read_to_string("/proc/self/status")?;
+        let list = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let cores: Vec<u32> = list
+            .unwrap_or("0")
+            .trim()
+            .split(',')
+            .flat_map(range)
+            .collect();
+        let (first, rest) = cores.split_first().unwrap_or((&0, &[]));
+        let rest = if rest.is_empty() {
+            std::slice::from_ref(first)
+        } else {
+            rest
+        };
+        let load: Vec<String> = rest.iter().map(u32::to_string).collect();
+        Ok(Self {
+            proxies: first.to_string(),
+            load: load.join(","),
+            count: cores.len().max(1),
+        })
+    }
+}
+
+/// "2-5" or "2", as the kernel writes them.
+fn range(part: &str) -> Vec<u32> {
+    let (first, last) = part.split_once('-').unwrap_or((part, part));
+    match (first.parse::<u32>(), last.parse::<u32>()) {
+        (Ok(first), Ok(last)) => (first..=last).collect(),
+        (Ok(_) | Err(_), _) => Vec::new(),
+    }
+}
+
+/// What stands beside the numbers.
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) kernel: String,
+    /// Over the last minute before the run: near zero, or something else was measured too.
+    pub(crate) load_average: String,
+    pub(crate) versions: Vec<(&'static str, String)>,
+}
+
+/// Each program, the Debian package it comes in, and how to ask for its version.
+const PROGRAMS: [(&str, &str, &str); 5] = [
+    ("nginx", "nginx", "-v"),
+    ("haproxy", "haproxy", "-v"),
+    ("wrk", "wrk", "-v"),
+    ("taskset", "util-linux", "--version"),
+    ("setpriv", "util-linux", "--version"),
+];
+
+impl Machine {
+    /// Looks around; fails naming every program that is missing at once.
+    pub(crate) fn look(vidette: Option<&Path>) -> Result<Self, MachineError> {
+        let mut versions = Vec::new();
+        let mut missing = Vec::new();
+        for (name, package, flag) in PROGRAMS {
+            match version(name, Path::new(name), flag)? {
+                Some(version) => versions.push((name, version)),
+                None => missing.push(package),
+            }
+        }
+        missing.dedup();
+        if !missing.is_empty() {
+            return Err(MachineError::Missing(missing.join(" ")));
+        }
+        if let Some(path) = vidette {
+            let found = version("vidette", path, "--version")?;
+            versions.push((
+                "vidette",
+                found.ok_or(MachineError::NoVidette(path.into()))?,
+            ));
+        }
+        versions.retain(|(name, _)| !matches!(*name, "taskset" | "setpriv"));
+        Ok(Self {
+            processor: processor(),
+            kernel: first_line("/proc/sys/kernel/osrelease"),
+            load_average: first_word(&first_line("/proc/loadavg")),
+            versions,
+        })
+    }
+}
+
+/// The word after the program's name on the first line it says; `None` where there is no program.
+fn version(name: &'static str, path: &Path, flag: &str) -> Result<Option<String>, MachineError> {
+    let output = match found(path).arg(flag).output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(MachineError::Broken { name, source }),
+    };
+    // nginx answers on standard error, the others on standard output.
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let digit = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+    let word = said
+        .lines()
+        .next()
+        .and_then(|line| line.split_ascii_whitespace().find(digit));
+    let number = word.unwrap_or("unknown").trim_start_matches("nginx/");
+    Ok(Some(number.into()))
+}
+
+fn processor() -> String {
+    let list = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let named = list
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    named
+        .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']))
+        .into()
+}
+
+fn first_line(path: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().next().unwrap_or("unknown").into()
+}
+
+fn first_word(line: &str) -> String {
+    line.split_ascii_whitespace()
+        .next()
+        .unwrap_or("unknown")
+        .into()
+}

@@ -1,0 +1,47 @@
+//! `vidette check`: says where a configuration is wrong, before it is needed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{self, Env};
+
+use super::say;
+
+/// What `check` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The file, also as a plain argument.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    with: super::WithConfig,
+    /// Print the configuration in force, defaults included and secrets as ***.
+    #[arg(long)]
+    print: bool,
+}
+
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    let env = Env::of_process();
+    let named = arguments
+        .file
+        .as_deref()
+        .or(arguments.with.config.as_deref());
+    let file = config::find(named, &env);
+    let loaded = match config::load(file.as_deref(), &env) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if arguments.print {
+        say(loaded.config.to_yaml().trim_end());
+    } else {
+        let name = file.map_or_else(|| "environment".to_owned(), |f| f.display().to_string());
+        say(&format!("{name}: ok"));
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,66 @@
+//! `vidette status`: does it work?
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{admin, fail, say};
+
+/// What `status` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    address: admin::Address,
+    /// The admin's answer unchanged.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    match show(arguments) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let answer = arguments.address.ask(&Method::GET, "/api/v1/status")?;
+    if answer.status != StatusCode::OK {
+        bail!("the edge answered {}: {}", answer.status, answer.body);
+    }
+    let status: Value = serde_json::from_str(&answer.body).context("the answer is no JSON")?;
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let light = status.get("light").map_or_else(|| "?".to_owned(), text);
+    if arguments.json {
+        say(&answer.body);
+    } else {
+        say(&light);
+        for reason in list(&status, "reasons") {
+            say(&format!("  {}", text(reason)));
+        }
+        for upstream in list(&status, "upstreams") {
+            let field = |name| upstream.get(name).map_or_else(|| "?".to_owned(), text);
+            let addresses: Vec<String> = list(upstream, "addresses").iter().map(text).collect();
+            say(&format!(
+                "upstream {:8} {:10} {}",
+                field("name"),
+                field("state"),
+                addresses.join(" ")
+            ));
+        }
+    }
+    Ok(if light == "red" {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,114 @@
+//! Owns the defaults: every one of them, once. Reads and checks nothing.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::checked::{
+    Admin, Bodies, ClientIpRules, Config, ForwardedHeader, HostPolicy, Idle, KeyMode, Keys, Level,
+    Limits, Listen, Listener, Log, LogFormat, ReadAhead, ServeRelays, StaticRoot, TrustedProxies,
+    Upstream, UpstreamTimeouts,
+};
+use crate::domain::client_ip::{self, HeaderForm};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Every default; the one key without any, `upstream.ingest`, is empty and
+/// must be filled before anybody sees this.
+pub(super) fn config() -> Config {
+    Config {
+        workers: None,
+        listen: Listen {
+            public: vec![Listener {
+                name: "public".to_owned(),
+                address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9000)),
+            }],
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
+        },
+        admin: Admin {
+            token: None,
+            token_file: None,
+            hosts: vec!["localhost".to_owned()],
+        },
+        upstream: upstream(),
+        serve_relays: ServeRelays::Internal,
+        client_ip: client_ip(),
+        keys: Keys {
+            mode: KeyMode::Learn,
+        },
+        statics: vec![StaticRoot {
+            path: "/js-sdk/".to_owned(),
+            root: PathBuf::from("/var/www/js-sdk"),
+            cors: true,
+        }],
+        limits: limits(),
+        log: Log {
+            format: LogFormat::Auto,
+            level: Level::Info,
+        },
+    }
+}
+
+fn upstream() -> Upstream {
+    Upstream {
+        ingest: Vec::new(),
+        web: Vec::new(),
+        host: HostPolicy::Client,
+        ingest_deadline: Duration::from_secs(2),
+        idle: Idle {
+            ingest: Duration::from_secs(4),
+            web: Duration::from_secs(12),
+        },
+        resolve_interval: Duration::from_secs(10),
+        web_read_ahead: ReadAhead {
+            request: MIB,
+            response: MIB,
+            disk: 2 * GIB,
+            path: None,
+        },
+        timeouts: UpstreamTimeouts {
+            connect: Duration::from_secs(5),
+            ingest: Duration::from_secs(60),
+            web: Duration::from_secs(90),
+        },
+        connections: 1024,
+    }
+}
+
+fn client_ip() -> ClientIpRules {
+    const TRUSTED: &str = "docker";
+    const HEADER: &str = "x-forwarded-for";
+    let nets = client_ip::preset(TRUSTED).map(<[_]>::to_vec);
+    ClientIpRules {
+        trusted_proxies: TrustedProxies {
+            written: vec![TRUSTED.to_owned()],
+            nets: nets.unwrap_or_default(),
+        },
+        header: ForwardedHeader {
+            name: HEADER.to_owned(),
+            form: HeaderForm::List,
+        },
+        send_as: vec![HEADER.to_owned()],
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        bodies: Bodies {
+            ingest: 200 * MIB,
+            web: 200 * MIB,
+            upload: 2 * GIB,
+        },
+        inspect_bytes: 256 * KIB,
+        header_bytes: 64 * KIB,
+        response_header_bytes: 512 * KIB,
+        connections: 100_000,
+        head_timeout: Duration::from_secs(15),
+        body_idle: Duration::from_secs(60),
+        keep_alive: Duration::from_secs(75),
+        finishing: 1024,
+        drain: Duration::from_secs(30),
+    }
+}

@@ -1,0 +1,261 @@
+//! Owns the one list of every key: where it stands, how it is read and shown,
+//! what its environment variable is called, and which keys wait for a later
+//! version. The mirror of the file, the list of known keys, the environment and
+//! `check --print` all come from here, so that they cannot differ.
+
+use std::time::Duration;
+
+use super::checked::{Config, HostPolicy, KeyMode, Level, LogFormat, ServeRelays};
+use super::errors::Faults;
+use super::kinds::{
+    Address, Count, HeaderNames, Hosts, Kind, Listeners, OneHeader, OptionalPath, Proxies, Shown,
+    Size, Span, Statics, Token, Urls, Variable, Word, Workers,
+};
+use super::tree::Node;
+
+/// One key.
+pub(super) struct Key {
+    /// Its path from the top, dots between.
+    pub(super) path: &'static str,
+    pub(super) state: State,
+}
+
+/// Whether a key does something yet.
+pub(super) enum State {
+    Here(Use),
+    /// Documented, but not in this version: an error, never ignored.
+    Later,
+}
+
+/// What is done with a key.
+pub(super) struct Use {
+    pub(super) variable: Variable,
+    /// Reads a node into the configuration, or names the fault.
+    pub(super) read: fn(&Node, &mut Config, &mut Faults),
+    pub(super) show: fn(&Config) -> Shown,
+}
+
+impl Key {
+    /// The variable that sets it: `VIDETTE_` and its path in upper case.
+    pub(super) fn variable(&self) -> String {
+        format!(
+            "{VARIABLES}{}",
+            self.path.to_ascii_uppercase().replace('.', "_")
+        )
+    }
+}
+
+/// What every variable of ours begins with.
+pub(super) const VARIABLES: &str = "VIDETTE_";
+
+/// Variables that the command line reads.
+pub(super) const COMMAND_LINE_VARIABLES: [&str; 2] = ["VIDETTE_CONFIG", "VIDETTE_ADMIN"];
+
+/// A key's path below another's.
+pub(super) fn join(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+
+/// A wait: never zero, which would fail everything, and at most a day, since
+/// longer is a slip of the unit.
+const WAIT: Span = Span {
+    min: Duration::from_millis(1),
+    max: Duration::from_secs(86_400),
+};
+/// Faster would be a flood of lookups.
+const LOOKUP: Span = Span {
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(86_400),
+};
+/// More threads than any machine has cores; each costs a runtime.
+const WORKERS: Workers = Workers { max: 1024 };
+/// Descriptors, of which Linux gives a process a million by its own ceiling.
+const CONNECTIONS: Count = Count {
+    min: 1,
+    max: 1 << 20,
+};
+const FINISHING: Count = Count {
+    min: 1,
+    max: 1 << 20,
+};
+const BODY: Size = Size { min: 1, max: TIB };
+const READ_AHEAD: Size = Size {
+    min: 4 * KIB,
+    max: GIB,
+};
+/// Zero keeps everything off the disk.
+const DISK: Size = Size {
+    min: 0,
+    max: 1024 * TIB,
+};
+const INSPECT: Size = Size {
+    min: KIB,
+    max: 64 * MIB,
+};
+/// The HTTP library takes no buffer under 8 KiB, and each client may fill one.
+const REQUEST_HEAD: Size = Size {
+    min: 8 * KIB,
+    max: MIB,
+};
+const RESPONSE_HEAD: Size = Size {
+    min: 8 * KIB,
+    max: 4 * MIB,
+};
+const HOST_POLICY: Word<HostPolicy> = Word {
+    words: HostPolicy::WORDS,
+    later: &[],
+};
+const SERVE_RELAYS: Word<ServeRelays> = Word {
+    words: ServeRelays::WORDS,
+    later: &[],
+};
+const KEY_MODE: Word<KeyMode> = Word {
+    words: KeyMode::WORDS,
+    later: &["strict"],
+};
+const LOG_FORMAT: Word<LogFormat> = Word {
+    words: LogFormat::WORDS,
+    later: &[],
+};
+const LEVEL: Word<Level> = Word {
+    words: Level::WORDS,
+    later: &[],
+};
+
+const fn variable_of<K: Kind>(_: &K) -> Variable {
+    K::VARIABLE
+}
+
+/// A key whose value is of this kind and lives in this field.
+macro_rules! here {
+    ($path:literal, $($field:ident).+, $kind:expr) => {
+        Key {
+            path: $path,
+            state: State::Here(Use {
+                variable: variable_of(&$kind),
+                read: |node, config, faults| {
+                    if let Some(value) = $kind.read(node, faults) {
+                        config.$($field).+ = value;
+                    }
+                },
+                show: |config| $kind.show(&config.$($field).+),
+            }),
+        }
+    };
+}
+
+const fn later(path: &'static str) -> Key {
+    Key {
+        path,
+        state: State::Later,
+    }
+}
+
+/// Every key, in the order in which a file is best written.
+pub(super) static KEYS: &[Key] = &[
+    here!("workers", workers, WORKERS),
+    here!("listen.public", listen.public, Listeners),
+    here!("listen.admin", listen.admin, Address),
+    here!("admin.token", admin.token, Token),
+    here!("admin.token_file", admin.token_file, OptionalPath),
+    here!("admin.hosts", admin.hosts, Hosts),
+    here!("upstream.ingest", upstream.ingest, Urls),
+    here!("upstream.web", upstream.web, Urls),
+    here!("upstream.host", upstream.host, HOST_POLICY),
+    here!("upstream.ingest_deadline", upstream.ingest_deadline, WAIT),
+    here!("upstream.idle.ingest", upstream.idle.ingest, WAIT),
+    here!("upstream.idle.web", upstream.idle.web, WAIT),
+    here!(
+        "upstream.resolve_interval",
+        upstream.resolve_interval,
+        LOOKUP
+    ),
+    later("upstream.probe_interval"),
+    here!(
+        "upstream.web_read_ahead.request",
+        upstream.web_read_ahead.request,
+        READ_AHEAD
+    ),
+    here!(
+        "upstream.web_read_ahead.response",
+        upstream.web_read_ahead.response,
+        READ_AHEAD
+    ),
+    here!(
+        "upstream.web_read_ahead.disk",
+        upstream.web_read_ahead.disk,
+        DISK
+    ),
+    here!(
+        "upstream.web_read_ahead.path",
+        upstream.web_read_ahead.path,
+        OptionalPath
+    ),
+    here!("upstream.timeouts.connect", upstream.timeouts.connect, WAIT),
+    here!("upstream.timeouts.ingest", upstream.timeouts.ingest, WAIT),
+    here!("upstream.timeouts.web", upstream.timeouts.web, WAIT),
+    here!("upstream.connections", upstream.connections, CONNECTIONS),
+    here!("serve_relays", serve_relays, SERVE_RELAYS),
+    later("inspect"),
+    here!(
+        "client_ip.trusted_proxies",
+        client_ip.trusted_proxies,
+        Proxies
+    ),
+    here!("client_ip.header", client_ip.header, OneHeader),
+    here!("client_ip.send_as", client_ip.send_as, HeaderNames),
+    later("client_ip.store"),
+    here!("keys.mode", keys.mode, KEY_MODE),
+    later("keys.unproven_rate"),
+    later("global"),
+    later("defaults"),
+    later("projects"),
+    later("tunnel"),
+    later("tunnel.paths"),
+    here!("static", statics, Statics),
+    later("spool"),
+    later("spool.path"),
+    later("spool.max_bytes"),
+    later("spool.max_age"),
+    later("spool.free_floor"),
+    later("shared_quota"),
+    later("shared_quota.url"),
+    later("sentry"),
+    later("sentry.url"),
+    later("sentry.credentials"),
+    later("sentry.token"),
+    later("client_reports"),
+    later("client_reports.enabled"),
+    later("client_reports.interval"),
+    here!("limits.bodies.ingest", limits.bodies.ingest, BODY),
+    here!("limits.bodies.web", limits.bodies.web, BODY),
+    here!("limits.bodies.upload", limits.bodies.upload, BODY),
+    later("limits.decoded_bytes"),
+    later("limits.decode_ratio"),
+    here!("limits.inspect_bytes", limits.inspect_bytes, INSPECT),
+    here!("limits.header_bytes", limits.header_bytes, REQUEST_HEAD),
+    here!(
+        "limits.response_header_bytes",
+        limits.response_header_bytes,
+        RESPONSE_HEAD
+    ),
+    later("limits.retry_after_max"),
+    here!("limits.connections", limits.connections, CONNECTIONS),
+    here!("limits.head_timeout", limits.head_timeout, WAIT),
+    here!("limits.body_idle", limits.body_idle, WAIT),
+    here!("limits.keep_alive", limits.keep_alive, WAIT),
+    here!("limits.finishing", limits.finishing, FINISHING),
+    here!("limits.drain", limits.drain, WAIT),
+    later("metrics"),
+    later("metrics.projects_max"),
+    here!("log.format", log.format, LOG_FORMAT),
+    here!("log.level", log.level, LEVEL),
+];

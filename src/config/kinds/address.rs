@@ -1,0 +1,195 @@
+//! Owns what is listened on and what is connected to.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use super::{Fields, Kind, Shown, Variable, each, refuse, refuse_repeats, scalar, text};
+use crate::config::checked::{Listener, UpstreamUrl};
+use crate::config::errors::Faults;
+use crate::config::tree::{Content, Node};
+
+const ADDRESS: &str = "write an address and a port, such as 0.0.0.0:9000 or [::]:9000";
+
+/// One socket's address.
+pub(in crate::config) struct Address;
+
+impl Kind for Address {
+    type Value = SocketAddr;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<SocketAddr> {
+        match scalar(node, faults, ADDRESS)?.parse() {
+            Ok(address) => Some(address),
+            Err(_) => refuse(node, faults, "not an address with a port", ADDRESS),
+        }
+    }
+
+    fn show(&self, value: &SocketAddr) -> Shown {
+        Shown::Text(value.to_string())
+    }
+}
+
+/// The public sockets: addresses, or `{name, address}`.
+pub(in crate::config) struct Listeners;
+
+impl Kind for Listeners {
+    type Value = Vec<Listener>;
+    const VARIABLE: Variable = Variable::List;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        const ACCEPTED: &str = "write a list such as [\"0.0.0.0:9000\"]";
+        let mut position = 0;
+        let listeners = each(node, faults, ACCEPTED, |node, faults| {
+            position += 1;
+            listener(node, faults, position)
+        })?;
+        if listeners.is_empty() {
+            return refuse(node, faults, "nothing to listen on", ACCEPTED);
+        }
+        refuse_repeats(node, &listeners, faults, "name", |listener| {
+            Some(listener.name.clone())
+        })?;
+        refuse_repeats(node, &listeners, faults, "address", |listener| {
+            // Port 0 is a new port each time.
+            (listener.address.port() != 0).then_some(listener.address)
+        })?;
+        Some(listeners)
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        let shown = (1..)
+            .zip(value)
+            .map(|(position, Listener { name, address })| {
+                let address = Shown::Text(address.to_string());
+                match *name == default_name(position) {
+                    true => address,
+                    false => Shown::Map(vec![
+                        ("name", Shown::Text(name.clone())),
+                        ("address", address),
+                    ]),
+                }
+            });
+        Shown::List(shown.collect())
+    }
+}
+
+fn default_name(position: usize) -> String {
+    match position {
+        1 => "public".to_owned(),
+        position => format!("public-{position}"),
+    }
+}
+
+fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listener> {
+    let Content::Map(_) = node.content else {
+        let address = Address.read(node, faults)?;
+        return Some(Listener {
+            name: default_name(position),
+            address,
+        });
+    };
+    let fields = Fields::of(
+        node,
+        faults,
+        &["name", "address"],
+        &["tls", "proxy_protocol", "serve"],
+    )?;
+    let name = match fields.optional("name") {
+        Some(node) => label(node, faults),
+        None => Some(default_name(position)),
+    };
+    let address = fields
+        .required("address", faults)
+        .and_then(|node| Address.read(node, faults));
+    Some(Listener {
+        name: name?,
+        address: address?,
+    })
+}
+
+/// A name that becomes a label of the metrics.
+fn label(node: &Node, faults: &mut Faults) -> Option<String> {
+    const CHARACTERS_MAX: usize = 32;
+    const ACCEPTED: &str = "write up to 32 of a-z, 0-9, - and _";
+    let text = scalar(node, faults, ACCEPTED)?;
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    match (1..=CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+        true => Some(text.to_owned()),
+        false => refuse(node, faults, "not a name", ACCEPTED),
+    }
+}
+
+/// Upstream servers, by URL.
+pub(in crate::config) struct Urls;
+
+impl Kind for Urls {
+    type Value = Vec<UpstreamUrl>;
+    const VARIABLE: Variable = Variable::List;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        const ACCEPTED: &str = "write a list such as [\"http://relay:3000\"]";
+        let urls = each(node, faults, ACCEPTED, |node, faults| {
+            const ACCEPTED: &str =
+                "write http://HOST or http://HOST:PORT, such as http://relay:3000";
+            match url(scalar(node, faults, ACCEPTED)?) {
+                Ok(url) => Some(url),
+                Err(wrong) => refuse(node, faults, wrong, ACCEPTED),
+            }
+        })?;
+        if urls.is_empty() {
+            return refuse(node, faults, "no server", ACCEPTED);
+        }
+        refuse_repeats(node, &urls, faults, "server", |url| Some(url.clone()))?;
+        Some(urls)
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        Shown::List(
+            value
+                .iter()
+                .map(|url| Shown::Text(url.to_string()))
+                .collect(),
+        )
+    }
+}
+
+/// An upstream's URL, or what is wrong with it.
+fn url(text: &str) -> Result<UpstreamUrl, &'static str> {
+    const HTTP_PORT: u16 = 80;
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err("not a URL");
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => {}
+        "https" => return Err("https is not in this version yet"),
+        _ => return Err("not an http URL"),
+    }
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        return Err("a URL with a path");
+    }
+    if authority.contains('@') {
+        return Err("a URL with a user name");
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(bracketed) => {
+            let (address, port) = bracketed.split_once(']').ok_or("not a host")?;
+            let address: Ipv6Addr = address.parse().map_err(|_| "not an IPv6 address")?;
+            (address.to_string(), port)
+        }
+        None => {
+            let end = authority.find(':').unwrap_or(authority.len());
+            let (name, port) = authority.split_at_checked(end).ok_or("not a host")?;
+            (text::host(name).ok_or("not a host")?, port)
+        }
+    };
+    let port = match port.strip_prefix(':') {
+        Some(digits) => digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| digits.parse().ok())
+            .flatten(),
+        None => port.is_empty().then_some(HTTP_PORT),
+    };
+    let port = port.filter(|port| *port != 0).ok_or("not a port")?;
+    Ok(UpstreamUrl { host, port })
+}

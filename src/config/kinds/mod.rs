@@ -1,0 +1,186 @@
+//! Owns the ways a value can be written: each kind reads a node and shows what
+//! it read, so that the two cannot differ. Knows no key by name: `keys` says
+//! which kind stands where.
+
+mod address;
+mod header;
+mod number;
+mod proxies;
+mod statics;
+mod text;
+
+pub(super) use address::{Address, Listeners, Urls};
+pub(super) use header::{HeaderNames, OneHeader};
+pub(super) use number::{Count, Size, Span, Workers};
+pub(super) use proxies::Proxies;
+pub(super) use statics::Statics;
+pub(super) use text::{Hosts, OptionalPath, Token, Word, token};
+
+use super::errors::Faults;
+use super::tree::{Content, Entry, Node};
+
+/// A way to write a value.
+pub(super) trait Kind {
+    /// What it becomes.
+    type Value;
+
+    /// How an environment variable holds it.
+    const VARIABLE: Variable = Variable::One;
+
+    /// Reads a node that is not empty. `None`: the fault has been named.
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value>;
+
+    /// Shows a value so that [`Kind::read`] reads the same.
+    fn show(&self, value: &Self::Value) -> Shown;
+}
+
+/// How an environment variable holds a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Variable {
+    /// As one scalar.
+    One,
+    /// As scalars with commas between.
+    List,
+    /// Not at all: it has keys of its own.
+    Never,
+}
+
+/// A value as it is shown, in YAML or JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Shown {
+    /// Not set, without a default.
+    Absent,
+    Text(String),
+    Number(u64),
+    Flag(bool),
+    List(Vec<Shown>),
+    Map(Vec<(&'static str, Shown)>),
+}
+
+/// A boolean, wherever one stands.
+pub(super) fn flag(node: &Node, faults: &mut Faults) -> Option<bool> {
+    const ACCEPTED: &str = "write true or false";
+    match scalar(node, faults, ACCEPTED)? {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => refuse(node, faults, "not true or false", ACCEPTED),
+    }
+}
+
+/// The text of a scalar; anything else is a fault that says what is accepted.
+fn scalar<'n>(node: &'n Node, faults: &mut Faults, accepted: &str) -> Option<&'n str> {
+    let wrong = match &node.content {
+        Content::Scalar(text) => return Some(text),
+        Content::Reported => return None,
+        Content::Empty => "nothing",
+        Content::List(_) => "a list",
+        Content::Map(_) => "keys",
+    };
+    refuse(node, faults, wrong, accepted)
+}
+
+/// Each element of a list; every bad one is named, and one is enough for `None`.
+fn each<T>(
+    node: &Node,
+    faults: &mut Faults,
+    accepted: &str,
+    mut read: impl FnMut(&Node, &mut Faults) -> Option<T>,
+) -> Option<Vec<T>> {
+    let wrong = match &node.content {
+        Content::List(nodes) => {
+            let read: Vec<Option<T>> = nodes.iter().map(|node| read(node, faults)).collect();
+            return read.into_iter().collect();
+        }
+        Content::Reported => return None,
+        Content::Empty => "nothing",
+        Content::Scalar(_) => "no list",
+        Content::Map(_) => "keys",
+    };
+    refuse(node, faults, wrong, accepted)
+}
+
+/// The keys of an element that has some: unknown ones are named, and those of
+/// later versions.
+struct Fields<'n> {
+    node: &'n Node,
+    entries: &'n [Entry],
+}
+
+impl<'n> Fields<'n> {
+    /// `None` unless the node has keys, all of them known.
+    fn of(
+        node: &'n Node,
+        faults: &mut Faults,
+        known: &[&'static str],
+        later: &[&'static str],
+    ) -> Option<Self> {
+        let Content::Map(entries) = &node.content else {
+            return None;
+        };
+        let before = faults.errors.len();
+        for Entry { key, place, .. } in entries {
+            match key.as_str() {
+                key if known.contains(&key) => {}
+                key if later.contains(&key) => faults.later(place, key),
+                key => {
+                    let all = known.iter().chain(later).copied();
+                    faults.unknown_key(place, key, &node.path, all);
+                }
+            }
+        }
+        (faults.errors.len() == before).then_some(Self { node, entries })
+    }
+
+    fn optional(&self, key: &str) -> Option<&'n Node> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        (entry.value.content != Content::Empty).then_some(&entry.value)
+    }
+
+    fn required(&self, key: &str, faults: &mut Faults) -> Option<&'n Node> {
+        let found = self.optional(key);
+        if found.is_none() {
+            let Node { place, path, .. } = self.node;
+            faults.error(place, format!("no \"{key}\" in {path}; it must be there"));
+        }
+        found
+    }
+}
+
+fn refuse<T>(node: &Node, faults: &mut Faults, wrong: &str, accepted: &str) -> Option<T> {
+    faults.value(node, wrong, accepted);
+    None
+}
+
+/// Names an element that repeats an earlier one; `same` tells what must differ.
+fn refuse_repeats<T, K: PartialEq>(
+    node: &Node,
+    values: &[T],
+    faults: &mut Faults,
+    what: &str,
+    same: impl Fn(&T) -> Option<K>,
+) -> Option<()> {
+    for (at, value) in values.iter().enumerate() {
+        let Some(key) = same(value) else { continue };
+        let earlier = values
+            .iter()
+            .take(at)
+            .position(|value| same(value).as_ref() == Some(&key));
+        if let Some(earlier) = earlier {
+            let place = match &node.content {
+                Content::List(nodes) => nodes.get(at).map_or(&node.place, |node| &node.place),
+                Content::Empty | Content::Reported | Content::Scalar(_) | Content::Map(_) => {
+                    &node.place
+                }
+            };
+            let path = &node.path;
+            faults.error(
+                place,
+                format!(
+                    "the same {what} in {path}[{earlier}] and {path}[{at}]; each must be its own"
+                ),
+            );
+            return None;
+        }
+    }
+    Some(())
+}

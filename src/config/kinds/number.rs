@@ -1,0 +1,122 @@
+//! Owns numbers: counts, sizes, durations, workers, each with its bounds.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::{Kind, Shown, refuse, scalar};
+use crate::config::errors::Faults;
+use crate::config::tree::Node;
+use crate::config::units;
+
+/// A whole number, bounds included.
+pub(in crate::config) struct Count {
+    pub(in crate::config) min: u64,
+    pub(in crate::config) max: u64,
+}
+
+impl Kind for Count {
+    type Value = u64;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<u64> {
+        let Self { min, max } = self;
+        let accepted = format!("write a whole number from {min} to {max}");
+        let text = scalar(node, faults, &accepted)?;
+        match whole(text) {
+            Some(count) if (*min..=*max).contains(&count) => Some(count),
+            Some(_) => refuse(node, faults, "out of bounds", &accepted),
+            None => refuse(node, faults, "not a whole number", &accepted),
+        }
+    }
+
+    fn show(&self, value: &u64) -> Shown {
+        Shown::Number(*value)
+    }
+}
+
+/// A size in bytes, bounds included.
+pub(in crate::config) struct Size {
+    pub(in crate::config) min: u64,
+    pub(in crate::config) max: u64,
+}
+
+impl Kind for Size {
+    type Value = u64;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<u64> {
+        let (min, max) = (units::show_size(self.min), units::show_size(self.max));
+        let accepted =
+            format!("write a size from {min} to {max}, such as 64KiB, 10MB or 4096 (bytes)");
+        let text = scalar(node, faults, &accepted)?;
+        match units::size(text) {
+            Some(bytes) if (self.min..=self.max).contains(&bytes) => Some(bytes),
+            Some(_) => refuse(node, faults, "out of bounds", &accepted),
+            None => refuse(node, faults, "not a size", &accepted),
+        }
+    }
+
+    fn show(&self, value: &u64) -> Shown {
+        Shown::Text(units::show_size(*value))
+    }
+}
+
+/// A duration, bounds included.
+pub(in crate::config) struct Span {
+    pub(in crate::config) min: Duration,
+    pub(in crate::config) max: Duration,
+}
+
+impl Kind for Span {
+    type Value = Duration;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Duration> {
+        let (min, max) = (
+            units::show_duration(self.min),
+            units::show_duration(self.max),
+        );
+        let accepted = format!("write a duration from {min} to {max}, such as 500ms, 30s or 5m");
+        let text = scalar(node, faults, &accepted)?;
+        match units::duration(text) {
+            Some(span) if (self.min..=self.max).contains(&span) => Some(span),
+            Some(_) => refuse(node, faults, "out of bounds", &accepted),
+            None if whole(text).is_some() => refuse(node, faults, "no unit", &accepted),
+            None => refuse(node, faults, "not a duration", &accepted),
+        }
+    }
+
+    fn show(&self, value: &Duration) -> Shown {
+        Shown::Text(units::show_duration(*value))
+    }
+}
+
+/// A number of threads, or `auto`.
+pub(in crate::config) struct Workers {
+    pub(in crate::config) max: usize,
+}
+
+impl Kind for Workers {
+    type Value = Option<NonZeroUsize>;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        let accepted = format!("write auto, or a number from 1 to {}", self.max);
+        match scalar(node, faults, &accepted)? {
+            "auto" => Some(None),
+            text => match whole(text).and_then(|count| usize::try_from(count).ok()) {
+                Some(count) if (1..=self.max).contains(&count) => Some(NonZeroUsize::new(count)),
+                Some(_) | None => refuse(node, faults, "not a number of workers", &accepted),
+            },
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        let count = value.map(|count| u64::try_from(count.get()).unwrap_or(u64::MAX));
+        count.map_or_else(|| Shown::Text("auto".to_owned()), Shown::Number)
+    }
+}
+
+/// Digits alone: no sign, no blank, no underscore.
+fn whole(text: &str) -> Option<u64> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}

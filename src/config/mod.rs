@@ -1,0 +1,201 @@
+//! Owns the configuration: a file and the environment in, one checked
+//! [`Config`] or every error out.
+//!
+//! The walk: `tree` reads YAML into nodes that know their place and puts the
+//! environment into `${VAR}`; `read` takes each node to its row in `keys`, the
+//! one table that says which keys exist, how each is read and shown, and what
+//! its variable is called; `kinds` are the ways a value can be written. What
+//! comes out is `checked`. Only [`load`] and [`find`] touch the file system;
+//! nothing here logs, resolves a name or keeps state.
+
+pub mod checked;
+mod defaults;
+mod env;
+mod errors;
+mod interpolate;
+mod keys;
+mod kinds;
+mod read;
+mod show;
+mod tree;
+mod units;
+mod words;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+pub use checked::*;
+pub use env::Env;
+pub use errors::{ConfigError, Errors, Place};
+
+/// A configuration that can be run, and where it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is in force.
+    pub config: Config,
+    /// The file it was read from; `None` when the environment said it all.
+    pub file: Option<PathBuf>,
+    /// A digest of the file's bytes, for noticing that it changed; never for
+    /// security. Files that it names are not part of it.
+    pub digest: u64,
+    /// What an operator should look at, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Larger files are refused unread: no configuration comes near it, and a
+/// path given by mistake may hold anything.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Where the file is looked for when neither a flag nor `VIDETTE_CONFIG` names one.
+const FILES: [&str; 2] = ["vidette.yml", "/etc/vidette/vidette.yml"];
+
+/// Finds the configuration's file: the flag, else `VIDETTE_CONFIG`, else the
+/// first of `./vidette.yml` and `/etc/vidette/vidette.yml` that exists.
+///
+/// A file that was named is returned unseen: that it is missing is for [`load`] to say.
+pub fn find(flag: Option<&Path>, env: &Env) -> Option<PathBuf> {
+    let named = flag
+        .map(Path::to_path_buf)
+        .or_else(|| env.value("VIDETTE_CONFIG").map(PathBuf::from));
+    named.or_else(|| FILES.iter().map(PathBuf::from).find(|path| path.exists()))
+}
+
+/// Reads the file, lays the environment over it and checks the whole.
+///
+/// Blocks on the file system: not for a worker's thread.
+pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
+    let (bytes, name) = match file {
+        Some(path) => (bytes_of(path)?, Some(path.display().to_string())),
+        None => (Vec::new(), None),
+    };
+    let (mut config, warnings) = match &name {
+        Some(name) => parse(name, text_of(name, &bytes)?, env)?,
+        None => read::environment(env)?,
+    };
+    if let Some(path) = &config.admin.token_file {
+        config.admin.token = Some(token_of(path)?);
+    }
+    Ok(Loaded {
+        config,
+        file: file.map(Path::to_path_buf),
+        digest: digest(&bytes),
+        warnings,
+    })
+}
+
+/// The digest of a file's bytes that [`Loaded`] carries.
+pub fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Checks a configuration's text with the environment laid over it; `name` is
+/// what errors call the file. Reads no file, not even `admin.token_file`, whose
+/// token is then absent. The strings are warnings.
+pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
+    read::file(name, text, env)
+}
+
+/// The keys that differ and that only a restart can take up.
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let differs = [
+        ("listen", old.listen != new.listen),
+        ("workers", old.workers != new.workers),
+    ];
+    differs
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(key, _)| key)
+        .collect()
+}
+
+impl Config {
+    /// Every default, in front of these ingest upstreams, which take the web
+    /// traffic too.
+    pub fn in_front_of(ingest: Vec<UpstreamUrl>) -> Self {
+        let mut config = defaults::config();
+        config.upstream.web.clone_from(&ingest);
+        config.upstream.ingest = ingest;
+        config
+    }
+
+    /// The whole configuration as a file, defaults included, secrets as `***`.
+    /// It reads back as the same configuration, unless a secret stood in it.
+    pub fn to_yaml(&self) -> String {
+        show::yaml(self)
+    }
+
+    /// The same as [`Config::to_yaml`], in JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        show::json(self)
+    }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Errors> {
+    use std::io::Read;
+
+    let refused = |message: String| {
+        Errors::from(ConfigError {
+            place: Place::File(path.display().to_string()),
+            message,
+        })
+    };
+    let file =
+        std::fs::File::open(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let mut bytes = Vec::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| refused(format!("cannot be read: {error}")))?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= FILE_BYTES_MAX => Ok(bytes),
+        Ok(_) | Err(_) => Err(refused(
+            "larger than 4 MiB, which is no configuration".to_owned(),
+        )),
+    }
+}
+
+fn text_of<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Errors> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let start = before
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(before.get(start..).unwrap_or_default())
+            .chars()
+            .count()
+            + 1;
+        let place = Place::At {
+            file: name.to_owned(),
+            line,
+            column,
+        };
+        ConfigError {
+            place,
+            message: "not UTF-8; save the file in that encoding".to_owned(),
+        }
+        .into()
+    })
+}
+
+fn token_of(path: &Path) -> Result<Secret, Errors> {
+    let refused = |message: String| {
+        let place = Place::File(path.display().to_string());
+        Errors::from(ConfigError {
+            place,
+            message: format!("{message}, named by admin.token_file"),
+        })
+    };
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| refused(format!("cannot be read: {error}")))?;
+    match kinds::token(&text) {
+        Some(token) => Ok(token),
+        None => Err(refused(
+            "holds no token (one line of visible ASCII)".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

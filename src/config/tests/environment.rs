@@ -1,0 +1,143 @@
+//! Promises about the environment: names, precedence, lists, strangers.
+
+use super::*;
+
+#[track_caller]
+fn check_error(variables: &[(&str, &str)], want: &str) {
+    let env = variables.iter().copied().collect();
+    assert_eq!(refused(UPSTREAM, &env), want);
+}
+
+#[test]
+fn the_environment_alone_can_say_it_all() {
+    let env = Env::from([
+        ("VIDETTE_UPSTREAM_INGEST", "http://relay:3000"),
+        ("VIDETTE_LISTEN_PUBLIC", "127.0.0.1:0, [::1]:0"),
+        ("VIDETTE_CLIENT_IP_TRUSTED_PROXIES", "docker,loopback"),
+        ("VIDETTE_LIMITS_BODIES_INGEST", "100MiB"),
+        ("VIDETTE_UPSTREAM_IDLE_WEB", "12s"),
+        ("VIDETTE_WORKERS", "2"),
+    ]);
+    let loaded = load(None, &env).unwrap();
+    assert_eq!(loaded.config.upstream.ingest, relay());
+    assert_eq!(loaded.config.upstream.web, relay());
+    assert_eq!(loaded.config.listen.public.len(), 2);
+    assert_eq!(
+        loaded.config.client_ip.trusted_proxies.written,
+        ["docker", "loopback"]
+    );
+    assert_eq!(loaded.config.limits.bodies.ingest, 100 << 20);
+    assert_eq!((loaded.file, loaded.warnings), (None, Vec::new()));
+}
+
+#[test]
+fn nothing_at_all_says_how_to_begin() {
+    let errors = load(None, &Env::empty()).unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "environment: error: no upstream; set VIDETTE_UPSTREAM_INGEST=http://HOST:PORT, or name a file with -c"
+    );
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let env = Env::from([
+        ("VIDETTE_LOG_LEVEL", "error"),
+        ("VIDETTE_UPSTREAM_INGEST", "http://other"),
+    ]);
+    let config = accepted("log: {level: trace, format: json}", &env);
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (Level::Error, LogFormat::Json)
+    );
+    assert_eq!(config.upstream.ingest[0].host, "other");
+    assert_eq!(config.upstream.web[0].host, "other");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let env = Env::from([("VIDETTE_LOG_LEVEL", ""), ("VIDETTE_UNHEARD_OF", "")]);
+    let (config, warnings) =
+        parse("v.yml", &format!("{UPSTREAM}log: {{level: trace}}"), &env).unwrap();
+    assert_eq!((config.log.level, warnings.len()), (Level::Trace, 0));
+}
+
+#[test]
+fn a_bad_value_is_named_by_its_variable() {
+    check_error(
+        &[("VIDETTE_LIMITS_HEADER_BYTES", "64k")],
+        "environment: error: VIDETTE_LIMITS_HEADER_BYTES: not a size in limits.header_bytes; \
+         write a size from 8KiB to 1MiB, such as 64KiB, 10MB or 4096 (bytes)",
+    );
+    check_error(
+        &[("VIDETTE_UPSTREAM_WEB", "http://a,b")],
+        "environment: error: VIDETTE_UPSTREAM_WEB: not a URL in upstream.web[1]; \
+         write http://HOST or http://HOST:PORT, such as http://relay:3000",
+    );
+    check_error(
+        &[("VIDETTE_STATIC", "/a/")],
+        "environment: error: VIDETTE_STATIC: static cannot be set here; write it in a file",
+    );
+    check_error(
+        &[("VIDETTE_SPOOL_PATH", "/a/")],
+        "environment: error: VIDETTE_SPOOL_PATH: \"spool.path\" is not in this version yet; remove it",
+    );
+}
+
+#[test]
+fn strangers_are_warned_of_and_change_nothing() {
+    let env = Env::from([
+        ("VIDETTE_UPSTREM_INGEST", "http://a"),
+        ("VIDETTE_SERVICE_HOST", "10.0.0.1"),
+        ("VIDETTE_CONFIG", "/etc/x.yml"),
+        ("VIDETTE_ADMIN", "127.0.0.1:9001"),
+        ("PATH", "/bin"),
+    ]);
+    let (config, warnings) = parse("v.yml", UPSTREAM, &env).unwrap();
+    assert_eq!(config, Config::in_front_of(relay()));
+    assert_eq!(
+        warnings,
+        [
+            "the environment's VIDETTE_SERVICE_HOST sets nothing",
+            "the environment's VIDETTE_UPSTREM_INGEST sets nothing; did you mean VIDETTE_UPSTREAM_INGEST?",
+        ]
+    );
+}
+
+#[test]
+fn the_environments_token_goes_before_the_files() {
+    let in_file = "admin: {token: from-file}";
+    let config = accepted(
+        in_file,
+        &Env::from([("VIDETTE_ADMIN_TOKEN_FILE", "/run/token")]),
+    );
+    assert_eq!(
+        (config.admin.token, config.admin.token_file),
+        (None, Some(PathBuf::from("/run/token")))
+    );
+    let env = Env::from([("VIDETTE_ADMIN_TOKEN", "from-env")]);
+    let config = accepted("admin: {token_file: /run/token}", &env);
+    assert_eq!(
+        (
+            config.admin.token.as_ref().map(Secret::expose),
+            config.admin.token_file
+        ),
+        (Some("from-env"), None)
+    );
+    check_error(
+        &[
+            ("VIDETTE_ADMIN_TOKEN", "a"),
+            ("VIDETTE_ADMIN_TOKEN_FILE", "b"),
+        ],
+        "environment: error: VIDETTE_ADMIN_TOKEN_FILE: both admin.token and admin.token_file are set; keep one",
+    );
+}
+
+#[test]
+fn values_from_the_environment_are_not_substituted() {
+    let env = Env::from([("VIDETTE_ADMIN_TOKEN", "a${HOME}$$b")]);
+    assert_eq!(
+        accepted("", &env).admin.token.as_ref().map(Secret::expose),
+        Some("a${HOME}$$b")
+    );
+}

@@ -1,0 +1,54 @@
+//! Owns the promises of the configuration as a whole: text and environment in,
+//! configuration or errors out, to the letter.
+
+mod environment;
+mod file;
+mod loading;
+mod network;
+mod shown;
+mod values;
+
+use super::*;
+
+const UPSTREAM: &str = "upstream: {ingest: [\"http://relay:3000\"]}\n";
+
+fn relay() -> Vec<UpstreamUrl> {
+    vec![UpstreamUrl {
+        host: "relay".to_owned(),
+        port: 3000,
+    }]
+}
+
+/// The configuration that a text with an upstream before it gives.
+#[track_caller]
+fn accepted(text: &str, env: &Env) -> Config {
+    match parse("v.yml", &format!("{UPSTREAM}{text}"), env) {
+        Ok((config, _)) => config,
+        Err(errors) => panic!("refused: {errors}"),
+    }
+}
+
+/// The errors of a text, as an operator sees them.
+#[track_caller]
+fn refused(text: &str, env: &Env) -> String {
+    match parse("v.yml", text, env) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// `wrong` is the error up to the accepted forms; empty for an accepted text.
+#[track_caller]
+fn check_value(text: &str, wrong: &str) {
+    match parse("v.yml", &format!("{UPSTREAM}{text}"), &Env::empty()) {
+        Ok(_) => assert_eq!("", wrong, "accepted: {text}"),
+        Err(errors) => {
+            let shown = errors.to_string();
+            let message = shown
+                .split_once("error: ")
+                .map_or("", |(_, message)| message);
+            let got = message.split(';').next().unwrap_or_default();
+            assert_eq!(got, wrong, "{text}: {shown}");
+        }
+    }
+}

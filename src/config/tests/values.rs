@@ -1,0 +1,192 @@
+//! Promises about each value: what is refused stands beside what is accepted.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn workers_are_auto_or_a_number() {
+    assert_eq!(accepted("workers: auto", &Env::empty()).workers, None);
+    assert_eq!(
+        accepted("workers: 2", &Env::empty()).workers,
+        NonZeroUsize::new(2)
+    );
+    check_value("workers: 1", "");
+    check_value("workers: 1024", "");
+    for bad in ["0", "1025", "-1", "1.5", "many", "\"\""] {
+        check_value(
+            &format!("workers: {bad}"),
+            "not a number of workers in workers",
+        );
+    }
+}
+
+#[test]
+fn words_come_from_their_lists() {
+    let config = accepted(
+        "serve_relays: off\nkeys: {mode: open}\nlog: {level: trace, format: text}",
+        &Env::empty(),
+    );
+    assert_eq!(config.serve_relays, ServeRelays::Off);
+    assert_eq!(config.keys.mode, KeyMode::Open);
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (Level::Trace, LogFormat::Text)
+    );
+    check_value("serve_relays: none", "an unknown word in serve_relays");
+    check_value("keys: {mode: Open}", "an unknown word in keys.mode");
+    check_value("log: {format: ''}", "an unknown word in log.format");
+}
+
+#[test]
+fn tokens_are_masked_and_checked() {
+    let config = accepted("admin: {token: s3cret}", &Env::empty());
+    assert_eq!(
+        config.admin.token.as_ref().map(Secret::expose),
+        Some("s3cret")
+    );
+    assert!(!format!("{config:?}").contains("s3cret"));
+    assert_eq!(
+        accepted("admin: {token: ''}", &Env::empty()).admin.token,
+        None
+    );
+    check_value("admin: {token: 'a b'}", "not a token in admin.token");
+    check_value("admin: {token: 'é'}", "not a token in admin.token");
+    check_value(
+        "admin: {token: '***'}",
+        "the mask that stands for a token where one is shown in admin.token",
+    );
+    check_value(
+        "admin: {token: a, token_file: b}",
+        "both admin.token and admin.token_file are set",
+    );
+    check_value("admin: {token_file: b}", "");
+}
+
+#[test]
+fn sizes_and_counts_keep_their_bounds() {
+    let cases = [
+        ("limits", "header_bytes", "8KiB", "8191", "1MiB", "1048577"),
+        (
+            "limits",
+            "response_header_bytes",
+            "8KiB",
+            "8191",
+            "4MiB",
+            "4194305",
+        ),
+        ("limits", "inspect_bytes", "1KiB", "1023", "64MiB", "65MiB"),
+        ("limits", "connections", "1", "0", "1048576", "1048577"),
+        ("limits", "finishing", "1", "0", "1048576", "1048577"),
+        ("limits", "drain", "1ms", "0s", "1d", "25h"),
+        ("limits", "head_timeout", "1ms", "0ms", "24h", "2d"),
+        ("limits", "body_idle", "1ms", "0s", "24h", "2d"),
+        ("limits", "keep_alive", "1ms", "0s", "24h", "2d"),
+        ("limits.bodies", "ingest", "1", "0", "1TiB", "2TiB"),
+        ("limits.bodies", "web", "1", "0", "1TiB", "2TiB"),
+        ("limits.bodies", "upload", "1", "0", "1TiB", "2TiB"),
+    ];
+    for (section, key, least, below, most, above) in cases {
+        let text = |value: &str| match section.split_once('.') {
+            Some((outer, inner)) => format!("{outer}: {{{inner}: {{{key}: {value}}}}}"),
+            None => format!("{section}: {{{key}: {value}}}"),
+        };
+        let wrong = format!("out of bounds in {section}.{key}");
+        check_value(&text(least), "");
+        check_value(&text(most), "");
+        check_value(&text(below), &wrong);
+        check_value(&text(above), &wrong);
+    }
+    check_value(
+        "limits: {connections: 1e3}",
+        "not a whole number in limits.connections",
+    );
+    check_value(
+        "limits: {header_bytes: 64k}",
+        "not a size in limits.header_bytes",
+    );
+    check_value("limits: {drain: 30 secs}", "not a duration in limits.drain");
+    check_value("limits: {drain: 30}", "no unit in limits.drain");
+}
+
+#[test]
+fn upstream_waits_keep_their_bounds() {
+    let check = |key: &str, value: &str, wrong: &str| {
+        let sections: Vec<&str> = key.split('.').collect();
+        let inner = match sections.as_slice() {
+            [section, key] => format!("{section}: {{{key}: {value}}}"),
+            _ => format!("{key}: {value}"),
+        };
+        let result = parse(
+            "v.yml",
+            &format!("upstream: {{ingest: ['http://a'], {inner}}}"),
+            &Env::empty(),
+        );
+        let shown = result
+            .err()
+            .map(|errors| errors.to_string())
+            .unwrap_or_default();
+        assert!(shown.contains(wrong), "{key} {value}: {shown}");
+        assert_eq!(shown.is_empty(), wrong.is_empty(), "{key} {value}: {shown}");
+    };
+    for key in [
+        "ingest_deadline",
+        "idle.ingest",
+        "idle.web",
+        "timeouts.connect",
+        "timeouts.ingest",
+        "timeouts.web",
+    ] {
+        check(key, "1ms", "");
+        check(key, "0s", "out of bounds");
+    }
+    check("resolve_interval", "100ms", "");
+    check("resolve_interval", "99ms", "out of bounds");
+    check("web_read_ahead.request", "4KiB", "");
+    check("web_read_ahead.request", "4095", "out of bounds");
+    check("web_read_ahead.response", "1GiB", "");
+    check("web_read_ahead.response", "2GiB", "out of bounds");
+    check("web_read_ahead.disk", "0", "");
+    check("web_read_ahead.path", "/tmp", "");
+    check("connections", "0", "out of bounds");
+    check("host", "client_without_port", "");
+    check("host", "upstream", "an unknown word");
+}
+
+#[test]
+fn values_arrive_where_they_belong() {
+    let text = "upstream: {ingest: ['http://a'], host: target, ingest_deadline: 3s, idle: {ingest: 1s, web: 2s}, \
+                resolve_interval: 7s, web_read_ahead: {request: 8KiB, response: 9KiB, disk: 3GiB, path: /x}, \
+                timeouts: {connect: 4s, ingest: 5s, web: 6s}, connections: 7}";
+    let (config, _) = parse("v.yml", text, &Env::empty()).unwrap();
+    let seconds = Duration::from_secs;
+    let ingest = vec![UpstreamUrl {
+        host: "a".to_owned(),
+        port: 80,
+    }];
+    let want = Upstream {
+        web: ingest.clone(),
+        ingest,
+        host: HostPolicy::Target,
+        ingest_deadline: seconds(3),
+        idle: Idle {
+            ingest: seconds(1),
+            web: seconds(2),
+        },
+        resolve_interval: seconds(7),
+        web_read_ahead: ReadAhead {
+            request: 8 << 10,
+            response: 9 << 10,
+            disk: 3 << 30,
+            path: Some(PathBuf::from("/x")),
+        },
+        timeouts: UpstreamTimeouts {
+            connect: seconds(4),
+            ingest: seconds(5),
+            web: seconds(6),
+        },
+        connections: 7,
+    };
+    assert_eq!(config.upstream, want);
+}

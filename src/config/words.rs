@@ -1,0 +1,85 @@
+//! Owns the closed lists of words: what a file may say where it has a choice.
+//! Reads nothing: `kinds` does, from these lists.
+
+/// Declares an enum together with the one word that each variant has in a file,
+/// so that reading, showing and the list in an error message cannot differ.
+macro_rules! words {
+    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$inner])* $variant,)+ }
+
+        impl $name {
+            /// Each word that a file may say, with what it means.
+            pub const WORDS: &[(&str, Self)] = &[$(($word, Self::$variant),)+];
+
+            /// The word for it in a file.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// What the upstream sees as `Host`.
+    HostPolicy {
+        /// What the client sent, port included.
+        Client = "client",
+        /// What the client sent, its port cut off, as the shipped nginx does.
+        ClientWithoutPort = "client_without_port",
+        /// The upstream's own name, for a Sentry that somebody else hosts.
+        Target = "target",
+    }
+}
+
+words! {
+    /// Who may reach `/api/0/relays/*`.
+    ServeRelays {
+        /// Clients on loopback and private addresses.
+        Internal = "internal",
+        /// Everybody.
+        All = "all",
+        /// Nobody.
+        Off = "off",
+    }
+}
+
+words! {
+    /// Which keys are let in.
+    KeyMode {
+        /// Any well-formed key.
+        Open = "open",
+        /// Any well-formed key that the upstream has not lately refused; acts as
+        /// `Open` until verdicts are learned.
+        Learn = "learn",
+    }
+}
+
+words! {
+    /// How log lines are written.
+    LogFormat {
+        /// Text on a terminal, JSON elsewhere.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// The least grave line that is still logged.
+    Level {
+        /// An operator must act.
+        Error = "error",
+        /// An operator should look.
+        Warn = "warn",
+        /// What the edge does on its own.
+        Info = "info",
+        /// One line per request, bad clients included.
+        Debug = "debug",
+        /// Every step.
+        Trace = "trace",
+    }
+}

@@ -1,0 +1,13 @@
+//! What things are: bytes in, values out.
+//!
+//! Each file owns one noun of the wire and proves its form once, so that no later layer parses
+//! again. Nothing here does IO, reads a clock, draws a random number, logs or awaits; the tests
+//! of the tree hold that. `policy` decides on these values, `server` moves them.
+
+pub mod client_ip;
+pub mod credentials;
+pub mod dsn;
+pub mod endpoint;
+pub mod envelope;
+pub mod outcome;
+pub mod path;

@@ -1,0 +1,50 @@
+//! vidette: an edge relay that stands in front of an upstream Sentry, in nginx's
+//! place.
+//!
+//! # The walk of a request
+//!
+//! One direction; each step owns its input and yields the next step's.
+//!
+//! ```text
+//! listen     socket                  -> connection    server::listen, server::connection
+//! head       request head, peer      -> arrival       server::reception, server::arrival
+//! admit      question                -> admitted      policy::Gate
+//! body       admitted + body         -> outgoing      server::ingest, server::passage
+//! outbound   head                    -> outbound      server::outbound
+//! deliver    outbound                -> answer        server::deliver, server::upstream
+//! respond    answer or refusal       -> response      server::deliver, server::respond
+//! ```
+//!
+//! An event takes `server::ingest`, the story of the program; everything else
+//! takes `server::passage`. Each request carries one `Ticket`, which counts it
+//! exactly once however it ends.
+//!
+//! # Layers
+//!
+//! [`domain`] says what things are, [`policy`] decides, [`server`] does; [`config`]
+//! and [`telemetry`] know the domain only; [`cli`] and [`demo`] start a server.
+//! `tests/tidy.rs` fails on any other arrow.
+//!
+//! **Invariants.** `domain` and `policy` never do IO, read a clock, draw a random
+//! number, log or await. A payload byte is never copied in user space: chunks
+//! arrive as `Bytes` and leave as slices of the same. A worker never waits for
+//! another thread and never takes a lock that another core holds for long. Every
+//! queue, table, body and loop has a limit.
+//!
+//! # Threads
+//!
+//! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
+//! sockets and its own upstream connections; one control thread for signals,
+//! reloads, look-ups and the admin server.
+
+pub mod domain;
+
+pub mod policy;
+
+pub mod config;
+
+pub mod telemetry;
+
+pub mod server;
+
+pub mod cli;

@@ -1,0 +1,227 @@
+//! The admin server: what an operator asks and steers. Routes, each a GET
+//! unless said otherwise:
+//!
+//! ```text
+//! /health/live       the process runs
+//! /health/ready      the edge takes requests
+//! /metrics           Prometheus text
+//! /api/v1/status     the traffic light
+//! /api/v1/config     the configuration in force, secrets as ***
+//! /api/v1/reload     POST: read the configuration again
+//! ```
+//!
+//! and whatever pages the edge was started with. Health and metrics are open;
+//! everything else is guarded. Never touches a request of the public side.
+
+mod guard;
+mod status;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
+use crate::telemetry::metrics::Metrics;
+
+use super::control::Reloader;
+use super::worker::Shared;
+
+/// Connections of operators and scrapers at one time.
+const CONNECTIONS_MAX: usize = 256;
+
+/// How long a peer may take over a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A further page of the admin server, guarded like the API.
+pub struct Page {
+    /// The path, exactly.
+    pub path: &'static str,
+    /// The content type.
+    pub content_type: &'static str,
+    /// Makes the body at each GET.
+    pub render: Box<dyn Fn() -> Bytes + Send + Sync>,
+}
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Page")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All that the admin server shows and does.
+pub(super) struct Desk {
+    /// Exchanges the configuration.
+    pub reloader: Rc<Reloader>,
+    /// What the workers share.
+    pub shared: Arc<Shared>,
+    /// All counters.
+    pub metrics: Arc<Metrics>,
+    /// Further pages.
+    pub pages: Vec<Page>,
+    /// The public addresses.
+    pub public: Vec<SocketAddr>,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+/// Serves admin connections until the control thread's runtime ends.
+pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
+    let open = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = Arc::clone(&open).acquire_owned().await else {
+            return;
+        };
+        match socket.accept().await {
+            Ok((stream, peer)) => {
+                let desk = Rc::clone(&desk);
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = keep(desk, stream, peer).await {
+                        tracing::debug!(%error, "admin connection broke");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an admin connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn keep(desk: Rc<Desk>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+    let bound = stream.local_addr()?;
+    let service = service_fn(move |request| {
+        let desk = Rc::clone(&desk);
+        async move { Ok::<_, Infallible>(desk.answer(&request, guard::Ends { bound, peer })) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+impl Desk {
+    fn answer(&self, request: &Request<Incoming>, ends: guard::Ends) -> Answer {
+        let (method, path) = (request.method(), request.uri().path());
+        match path {
+            "/health/live" => get(method, || {
+                json_answer(StatusCode::OK, &json!({"live": true}))
+            }),
+            "/health/ready" => get(method, || self.ready()),
+            "/metrics" => get(method, || self.exposition()),
+            path => {
+                let config = self.reloader.config();
+                if let Err(refusal) = guard::check(&config.admin, request, ends) {
+                    return error_answer(refusal.status, &refusal.detail);
+                }
+                self.guarded(method, path)
+            }
+        }
+    }
+
+    fn guarded(&self, method: &Method, path: &str) -> Answer {
+        match path {
+            "/api/v1/status" => get(method, || {
+                let status = status::status(&self.shared, &self.public);
+                json_answer(StatusCode::OK, &status)
+            }),
+            "/api/v1/config" => get(method, || {
+                json_answer(StatusCode::OK, &self.reloader.config().to_json())
+            }),
+            "/api/v1/reload" if method == Method::POST => self.reload(),
+            "/api/v1/reload" => not_allowed("POST"),
+            path => match self.pages.iter().find(|page| page.path == path) {
+                Some(page) => get(method, || typed((page.render)(), page.content_type)),
+                None => error_answer(StatusCode::NOT_FOUND, "there is no such path"),
+            },
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        let ready = !self.shared.stopping.load(Ordering::Relaxed);
+        let status = if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        json_answer(status, &json!({"ready": ready}))
+    }
+
+    fn exposition(&self) -> Answer {
+        typed(
+            Exposition::new(Arc::clone(&self.metrics)).render().into(),
+            METRICS_TYPE,
+        )
+    }
+
+    fn reload(&self) -> Answer {
+        match self.reloader.reload() {
+            Ok(reloaded) => json_answer(
+                StatusCode::OK,
+                &json!({"applied": true, "needs_restart": reloaded.needs_restart}),
+            ),
+            Err(errors) => {
+                let lines: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+                json_answer(StatusCode::UNPROCESSABLE_ENTITY, &json!({"errors": lines}))
+            }
+        }
+    }
+}
+
+fn get(method: &Method, answer: impl FnOnce() -> Answer) -> Answer {
+    if method == Method::GET || method == Method::HEAD {
+        answer()
+    } else {
+        not_allowed("GET, HEAD")
+    }
+}
+
+fn not_allowed(allow: &'static str) -> Answer {
+    let mut answer = error_answer(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path takes another method",
+    );
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+fn error_answer(status: StatusCode, detail: &str) -> Answer {
+    json_answer(status, &json!({"error": detail}))
+}
+
+fn json_answer(status: StatusCode, value: &Value) -> Answer {
+    let mut answer = typed(value.to_string().into(), "application/json");
+    *answer.status_mut() = status;
+    answer
+}
+
+fn typed(body: Bytes, content_type: &'static str) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}

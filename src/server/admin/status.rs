@@ -1,0 +1,74 @@
+//! The traffic light: one answer to "does it work?". Reads, never probes.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::super::upstream::Target;
+use super::super::worker::Shared;
+
+/// `/api/v1/status` as DESIGN's contract has it.
+pub(super) fn status(shared: &Shared, public: &[SocketAddr]) -> Value {
+    let rules = shared.rules.load();
+    let accepting = !shared.stopping.load(Ordering::Relaxed);
+    let mut reasons = Vec::new();
+    if !accepting {
+        reasons.push("the edge is stopping".to_owned());
+    }
+    let targets = rules.targets();
+    for target in targets.values() {
+        match state(target) {
+            "down" => reasons.push(format!(
+                "upstream {}: its name does not resolve",
+                target.upstream.as_str()
+            )),
+            "degraded" => reasons.push(format!(
+                "upstream {}: the last attempt to connect failed",
+                target.upstream.as_str()
+            )),
+            _ => {}
+        }
+    }
+    let delivering = state(&rules.ingest) == "up";
+    let light = match (accepting && delivering, reasons.is_empty()) {
+        (false, _) => "red",
+        (true, false) => "amber",
+        (true, true) => "green",
+    };
+    let upstreams: Vec<Value> = targets
+        .values()
+        .map(|target| {
+            let addresses: Vec<String> =
+                target.addresses().iter().map(ToString::to_string).collect();
+            json!({
+                "name": target.upstream.as_str(),
+                "state": state(target),
+                "addresses": addresses,
+                "breaker": "closed",
+            })
+        })
+        .collect();
+    json!({
+        "light": light,
+        "reasons": reasons,
+        "accepting": accepting,
+        "delivering": delivering,
+        "upstreams": upstreams,
+        "spool": {"items": 0, "bytes": 0, "oldest_s": 0, "paused": false},
+        "maintenance": null,
+        "public": public.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// What is known of an upstream without asking it.
+fn state(target: &Target) -> &'static str {
+    if target.addresses().is_empty() {
+        return "down";
+    }
+    if target.is_failing() {
+        "degraded"
+    } else {
+        "up"
+    }
+}

@@ -1,0 +1,101 @@
+//! A request's head, parsed and not yet believed: its framing checked, its path
+//! normalised, its client's address resolved. Never reads a body, never answers.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderName, Method, Version};
+
+use crate::domain::client_ip::{ClientIp, resolve};
+use crate::domain::outcome::Reason;
+use crate::domain::path;
+use crate::policy::Refusal;
+
+use super::client_io::Pulse;
+use super::outbound::Sender;
+use super::rules::Rules;
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// How the client speaks: to us, or to a trusted peer in front of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As `X-Forwarded-Proto` names it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Refuses heads whose framing two hops could read differently (RFC 9112,
+/// section 6.3), and methods that are not for an origin.
+pub(crate) fn check_framing(head: &Parts, pulse: &Pulse) -> Result<(), Refusal> {
+    let headers = &head.headers;
+    if head.version == Version::HTTP_2 {
+        pulse.head.borrow_mut().clear();
+    } else if let Some(coding) = headers.get(TRANSFER_ENCODING) {
+        if pulse.head_names_length() || headers.contains_key(CONTENT_LENGTH) {
+            return Err(Refusal::framing(
+                "both Content-Length and Transfer-Encoding",
+            ));
+        }
+        let several = headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some();
+        if several || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Refusal::framing("a Transfer-Encoding other than chunked"));
+        }
+    } else {
+        pulse.head.borrow_mut().clear();
+    }
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        let mut refusal = Refusal::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        refusal.close = true;
+        return Err(refusal);
+    }
+    Ok(())
+}
+
+/// The path as routes and guards look at it.
+pub(crate) fn normalised(head: &Parts) -> Result<Cow<'_, [u8]>, Refusal> {
+    path::normalise(head.uri.path())
+        .map_err(|error| Refusal::of(Reason::BadPath, 400, error.to_string()))
+}
+
+/// Who sent the request, from the peer and from whom it may speak for.
+pub(crate) fn sender(head: &Parts, peer: IpAddr, rules: &Rules) -> (Sender, ClientIp) {
+    let lines = head
+        .headers
+        .get_all(&rules.forwarded)
+        .iter()
+        .map(http::HeaderValue::as_bytes);
+    let client = resolve(
+        peer,
+        rules.config.client_ip.header.form,
+        lines,
+        &rules.trusted,
+    );
+    let trusted = rules.trusted.contains(peer);
+    let claimed = head.headers.get(X_FORWARDED_PROTO).filter(|_| trusted);
+    let scheme = match claimed {
+        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"https") => Scheme::Https,
+        Some(_) | None => Scheme::Http,
+    };
+    (
+        Sender {
+            client: client.address,
+            scheme,
+            trusted,
+        },
+        client,
+    )
+}

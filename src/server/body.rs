@@ -1,0 +1,386 @@
+//! A request's body on its way upstream: whole, or as it comes, or from disk.
+//! Passes the chunks that arrived, never a copy; never decodes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::spill::Spilled;
+
+/// Why a body did not arrive whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The client closed, reset, or broke its framing.
+    #[error("the client left before its body was complete")]
+    Gone,
+    /// No byte for `limits.body_idle`.
+    #[error("the client's body stood still")]
+    Slow,
+    /// Over its route's limit.
+    #[error("the body is over its limit")]
+    TooLarge,
+    /// The file it was read ahead into failed.
+    #[error("the body could not be kept on disk")]
+    Disk,
+    /// The upstream has answered; nobody needs the rest.
+    #[error("the upstream answered before the body was complete")]
+    Unwanted,
+}
+
+/// What is known of a body from outside while hyper owns it.
+#[derive(Debug, Default)]
+pub(crate) struct BodyWatch {
+    complete: Cell<bool>,
+    failed: Cell<Option<BodyError>>,
+    passed_bytes: Cell<u64>,
+    waits: Cell<bool>,
+    verdict: Cell<Demand>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Whether the rest of a body is still wanted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    #[default]
+    Wanted,
+    /// Read no more, but keep the upstream's connection open for its answer.
+    Paused,
+    /// Break off.
+    Unwanted,
+}
+
+impl BodyWatch {
+    /// Every byte of the body has been taken from the client.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.get()
+    }
+
+    /// Why the body ended early, if it did.
+    pub(crate) fn failed(&self) -> Option<BodyError> {
+        self.failed.get()
+    }
+
+    /// Bytes handed to the upstream's connection so far.
+    pub(crate) fn passed_bytes(&self) -> u64 {
+        self.passed_bytes.get()
+    }
+
+    /// The next chunk is the client's to send.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.waits.get()
+    }
+
+    /// The upstream has answered early: stop reading the client.
+    pub(crate) fn pause(&self) {
+        self.verdict.set(Demand::Paused);
+    }
+
+    /// The upstream's answer is over: break the request off, never a clean end.
+    pub(crate) fn break_off(&self) {
+        if !self.complete.get() {
+            self.verdict.set(Demand::Unwanted);
+            if let Some(waker) = self.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// A body as hyper's client takes it. Dropping it drops the client's unread rest.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    source: Source,
+    watch: Rc<BodyWatch>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Whole(VecDeque<Bytes>),
+    Stream(Box<Stream>),
+    Disk(Box<Spilled>),
+    /// The disk's share ran out: what lies there first, then the rest as it comes.
+    Joined(Box<Spilled>, Box<Stream>),
+}
+
+impl Outgoing {
+    /// A body that is here in full.
+    pub(crate) fn whole(chunks: VecDeque<Bytes>) -> Self {
+        let watch = Rc::new(BodyWatch::default());
+        watch.complete.set(true);
+        Self {
+            source: Source::Whole(chunks),
+            watch,
+        }
+    }
+
+    /// A body that goes out as it comes in.
+    pub(crate) fn stream(stream: Stream) -> Self {
+        Self {
+            source: Source::Stream(Box::new(stream)),
+            watch: Rc::new(BodyWatch::default()),
+        }
+    }
+
+    /// A body that lies on disk in full.
+    pub(crate) fn disk(spilled: Spilled) -> Self {
+        let watch = Rc::new(BodyWatch::default());
+        watch.complete.set(true);
+        Self {
+            source: Source::Disk(Box::new(spilled)),
+            watch,
+        }
+    }
+
+    /// A body whose beginning lies on disk and whose rest is still to come.
+    pub(crate) fn joined(spilled: Spilled, stream: Stream) -> Self {
+        let source = Source::Joined(Box::new(spilled), Box::new(stream));
+        Self {
+            source,
+            watch: Rc::new(BodyWatch::default()),
+        }
+    }
+
+    /// What can be seen of it once it is given away.
+    pub(crate) fn watch(&self) -> Rc<BodyWatch> {
+        Rc::clone(&self.watch)
+    }
+
+    /// The same body once more, if it is here in full; chunks are shared.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.source {
+            Source::Whole(chunks) => Some(Self::whole(chunks.clone())),
+            Source::Stream(_) | Source::Disk(_) | Source::Joined(..) => None,
+        }
+    }
+
+    /// Its exact length, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.source {
+            Source::Whole(chunks) => Some(total_bytes(chunks)),
+            Source::Stream(stream) | Source::Joined(_, stream) => stream.announced,
+            Source::Disk(spilled) => Some(spilled.remaining_bytes()),
+        }
+    }
+}
+
+/// The bytes in a list of chunks.
+pub(crate) fn total_bytes(chunks: &VecDeque<Bytes>) -> u64 {
+    chunks
+        .iter()
+        .map(|chunk| u64::try_from(chunk.len()).unwrap_or(u64::MAX))
+        .sum()
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let watch = &this.watch;
+        match watch.verdict.get() {
+            Demand::Wanted => {}
+            Demand::Paused => {
+                *watch.waker.borrow_mut() = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            Demand::Unwanted => return Poll::Ready(Some(Err(BodyError::Unwanted))),
+        }
+        let chunk = match &mut this.source {
+            Source::Whole(chunks) => chunks.pop_front().map(Ok),
+            Source::Joined(spilled, _) if spilled.remaining_bytes() > 0 => {
+                ready!(spilled.poll_chunk(cx))
+            }
+            Source::Stream(stream) | Source::Joined(_, stream) => {
+                let polled = stream.poll_chunk(cx);
+                watch.waits.set(polled.is_pending());
+                let chunk = match polled {
+                    Poll::Ready(chunk) => chunk,
+                    Poll::Pending => {
+                        *watch.waker.borrow_mut() = Some(cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                };
+                match &chunk {
+                    None => watch.complete.set(true),
+                    Some(Err(error)) => watch.failed.set(Some(*error)),
+                    Some(Ok(_)) => {}
+                }
+                chunk
+            }
+            Source::Disk(spilled) => ready!(spilled.poll_chunk(cx)),
+        };
+        if let Some(Ok(chunk)) = &chunk {
+            let n = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            watch
+                .passed_bytes
+                .set(watch.passed_bytes.get().saturating_add(n));
+        }
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Whole(chunks) => chunks.is_empty(),
+            Source::Stream(_) | Source::Joined(..) => false,
+            Source::Disk(spilled) => spilled.remaining_bytes() == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// A client's body as it comes: chunks already read first, then hyper's.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    ahead: VecDeque<Bytes>,
+    incoming: Incoming,
+    /// `Content-Length`; `None` when chunked.
+    announced: Option<u64>,
+    received: u64,
+    limit: u64,
+    idle: Duration,
+    patience: Option<Pin<Box<Sleep>>>,
+    on_bytes: Meter,
+}
+
+/// Tells the books of each chunk that came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter {
+    /// The counters of the worker that reads it.
+    pub worker: Rc<super::worker::Worker>,
+    /// The route it counts under.
+    pub route: crate::telemetry::labels::Route,
+}
+
+impl Meter {
+    fn add(&self, bytes: u64) {
+        self.worker
+            .metrics
+            .request_bytes
+            .at(self.route.index())
+            .add(bytes);
+    }
+}
+
+impl Stream {
+    /// The body of a request, refused beyond `limit` bytes or when it stands
+    /// still for `idle`.
+    pub(crate) fn new(
+        incoming: Incoming,
+        announced: Option<u64>,
+        limit: u64,
+        idle: Duration,
+        on_bytes: Meter,
+    ) -> Self {
+        Self {
+            ahead: VecDeque::new(),
+            incoming,
+            announced,
+            received: 0,
+            limit,
+            idle,
+            patience: None,
+            on_bytes,
+        }
+    }
+
+    /// `Content-Length`, if the client sent one.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// Puts chunks that were read for a look back in front.
+    pub(crate) fn put_back(&mut self, chunks: VecDeque<Bytes>) {
+        let mut chunks = chunks;
+        chunks.append(&mut self.ahead);
+        self.ahead = chunks;
+    }
+
+    /// The next chunk; `None` at the clean end.
+    pub(crate) async fn chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
+        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// hyper's body back, for one who only wants to throw the rest away.
+    pub(crate) fn into_incoming(self) -> Incoming {
+        self.incoming
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(chunk) = self.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+                return self.poll_patience(cx);
+            };
+            self.patience = None;
+            return Poll::Ready(match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => Some(self.accept(chunk)),
+                    // Trailers end here: nothing upstream reads them.
+                    Err(_) => continue,
+                },
+                // HTTP/2 tells of a reset after the last byte; the body is whole all the same.
+                Some(Err(_)) if self.announced == Some(self.received) => None,
+                Some(Err(_)) => Some(Err(BodyError::Gone)),
+                None => None,
+            });
+        }
+    }
+
+    fn accept(&mut self, chunk: Bytes) -> Result<Bytes, BodyError> {
+        let n = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.received = self.received.saturating_add(n);
+        self.on_bytes.add(n);
+        if self.received > self.limit {
+            return Err(BodyError::TooLarge);
+        }
+        Ok(chunk)
+    }
+
+    /// The timer exists only while a body makes somebody wait.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let idle = self.idle;
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(idle)));
+        ready!(patience.as_mut().poll(cx));
+        Poll::Ready(Some(Err(BodyError::Slow)))
+    }
+}
+
+/// Throws the rest of a refused request's body away, so that its answer is read
+/// and its connection stays usable: at most `bytes`, at most until `deadline`.
+pub(crate) async fn discard(mut incoming: Incoming, bytes: u64, deadline: Instant) -> bool {
+    let mut left = bytes;
+    let drained = tokio::time::timeout_at(deadline, async {
+        while let Some(frame) =
+            std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await
+        {
+            let Ok(frame) = frame else { return false };
+            let n = frame
+                .data_ref()
+                .map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+            match left.checked_sub(n) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
+        }
+        true
+    });
+    drained.await.unwrap_or(false)
+}

@@ -1,0 +1,193 @@
+//! The control thread: signals, reloads, name look-ups and the admin server, all
+//! that is slow. Workers never wait for it.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::config::{self, Env, Errors, Loaded};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::process;
+
+use super::admin::{self, Page};
+use super::rules::Rules;
+use super::upstream::resolve::keep_resolving;
+use super::worker::Shared;
+
+/// How often the configuration's file is looked at. A change counts once two
+/// looks in a row have seen the same content, so that no half-written file does.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What the control thread needs to start.
+pub(crate) struct Control {
+    /// The configuration in force, and its file.
+    pub loaded: Loaded,
+    /// What the workers look at.
+    pub shared: Arc<Shared>,
+    /// All counters.
+    pub metrics: Arc<Metrics>,
+    /// Further pages of the admin server.
+    pub pages: Vec<Page>,
+    /// Turns true when the edge stops.
+    pub stopped: watch::Receiver<bool>,
+    /// Makes it turn true.
+    pub stop: watch::Sender<bool>,
+}
+
+/// What came of a reload.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    /// Keys that were changed but only count at the next start.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// The configuration, and the one way to exchange it.
+pub(crate) struct Reloader {
+    loaded: RefCell<Loaded>,
+    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
+}
+
+impl Reloader {
+    /// Reads the file and the environment again. All or nothing: a file with an
+    /// error changes nothing.
+    pub(crate) fn reload(&self) -> Result<Reloaded, Errors> {
+        let file = self.loaded.borrow().file.clone();
+        let counters = &self.metrics.control;
+        let loaded = match config::load(file.as_deref(), &Env::of_process()) {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                counters.reloads_refused.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%errors, "the configuration was not reloaded; the old one stays in force");
+                return Err(errors);
+            }
+        };
+        let needs_restart = config::needs_restart(&self.loaded.borrow().config, &loaded.config);
+        let before = self.shared.rules.load_full();
+        let rules = Rules::new(loaded.config.clone(), Some(&before));
+        self.shared.rules.store(Arc::new(rules));
+        self.loaded.replace(loaded);
+        counters.reloads_applied.fetch_add(1, Ordering::Relaxed);
+        counters
+            .last_reload_success_s
+            .store(process::now_s(), Ordering::Relaxed);
+        if needs_restart.is_empty() {
+            tracing::info!("configuration reloaded");
+        } else {
+            tracing::warn!(
+                ?needs_restart,
+                "configuration reloaded; some keys count at the next start only"
+            );
+        }
+        Ok(Reloaded { needs_restart })
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> config::Config {
+        self.loaded.borrow().config.clone()
+    }
+}
+
+impl Control {
+    /// Starts the thread; it ends when the workers have drained.
+    pub(crate) fn start(
+        self,
+        admin: StdListener,
+        public: Vec<SocketAddr>,
+    ) -> io::Result<JoinHandle<io::Result<()>>> {
+        Builder::new().name("control".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(tokio::runtime::LocalOptions::default())?;
+            runtime.block_on(self.run(admin, public))
+        })
+    }
+
+    async fn run(self, socket: StdListener, public: Vec<SocketAddr>) -> io::Result<()> {
+        let reloader = Rc::new(Reloader {
+            loaded: RefCell::new(self.loaded),
+            shared: Arc::clone(&self.shared),
+            metrics: Arc::clone(&self.metrics),
+        });
+        let desk = admin::Desk {
+            reloader: Rc::clone(&reloader),
+            shared: Arc::clone(&self.shared),
+            metrics: Arc::clone(&self.metrics),
+            pages: self.pages,
+            public,
+        };
+        let socket = TcpListener::from_std(socket)?;
+        tokio::task::spawn_local(admin::serve(Rc::new(desk), socket));
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        tokio::task::spawn_local(async move { keep_resolving(&shared, &metrics).await });
+        tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
+        tokio::task::spawn_local(reload_on_hangup(reloader));
+        stop_asked(self.stopped.clone()).await?;
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        // Each worker holds a receiver, the edge itself two: alone again, all have drained.
+        drop(self.stopped);
+        while self.stop.receiver_count() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Completes on SIGTERM, SIGINT, or when the edge is dropped.
+async fn stop_asked(mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+    Ok(())
+}
+
+async fn reload_on_hangup(reloader: Rc<Reloader>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::warn!("SIGHUP cannot be caught; reload through the admin API instead");
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        // What went wrong has been logged, and the old configuration stands.
+        reloader.reload().ok();
+    }
+}
+
+async fn watch_file(reloader: Rc<Reloader>) {
+    let Some(file) = reloader.loaded.borrow().file.clone() else {
+        return;
+    };
+    let mut seen = reloader.loaded.borrow().digest;
+    let mut refused = None;
+    loop {
+        sleep(LOOK_EVERY).await;
+        let Some(digest) = digest_of(&file) else {
+            continue;
+        };
+        let in_force = reloader.loaded.borrow().digest;
+        let settled = digest == seen;
+        seen = digest;
+        if settled && digest != in_force && refused != Some(digest) {
+            refused = reloader.reload().err().map(|_| digest);
+        }
+    }
+}
+
+fn digest_of(file: &Path) -> Option<u64> {
+    std::fs::read(file).ok().map(|bytes| config::digest(&bytes))
+}

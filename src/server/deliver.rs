@@ -1,0 +1,325 @@
+//! A request's way to its upstream and the answer's way back: the last two steps
+//! but one of the walk. Sees to it that a body which arrived whole is delivered
+//! even if its client has left. Never decides whether it may pass.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::header::{CONNECTION, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::domain::outcome::Reason;
+use crate::policy::Refusal;
+use crate::telemetry::labels::{Ending, Route, Upstream};
+
+use super::body::{BodyError, BodyWatch};
+use super::pump::Ahead;
+use super::reply::{Held, Passing, Reply, Taken};
+use super::respond;
+use super::ticket::Ticket;
+use super::upstream::connect::ConnectError;
+use super::upstream::send::{Answer, Outbound, SendError, send};
+use super::worker::{InForce, Worker};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// An answer up to this size is taken whole if it is here already: it leaves in
+/// one write, and its connection is free before the client has read a byte.
+const TAKEN_AT_ONCE_BYTES: u64 = 64 * 1024;
+
+/// Seconds after which a client whose event could not be delivered may try again.
+const RETRY_AFTER_S: u32 = 30;
+
+/// What came of a delivery. The ticket comes back with it.
+type Delivered = (Ticket, Result<Answer, SendError>);
+
+/// Sends a request and yields its answer, or ours in its place.
+///
+/// When this is dropped, because the client is gone, an exchange whose body is
+/// complete is finished by the worker, and counted; any other is broken off.
+pub(crate) async fn deliver(
+    worker: Rc<Worker>,
+    rules: Rc<InForce>,
+    outbound: Outbound,
+    ticket: Ticket,
+) -> Response<Reply> {
+    let custody = Custody {
+        watch: outbound.body.watch(),
+        worker: Rc::clone(&worker),
+        limit: rules.config.limits.finishing,
+        exchange: Some(Box::pin(exchange(
+            worker,
+            Rc::clone(&rules),
+            outbound,
+            ticket,
+        ))),
+    };
+    let (ticket, sent) = custody.await;
+    match sent {
+        Ok(answer) => pass_on(answer, ticket, &rules).await,
+        Err(error) => give_up(error, ticket),
+    }
+}
+
+async fn exchange(
+    worker: Rc<Worker>,
+    rules: Rc<InForce>,
+    outbound: Outbound,
+    ticket: Ticket,
+) -> Delivered {
+    let sent = send(&worker, &rules, outbound).await;
+    (ticket, sent)
+}
+
+/// An exchange under way, in safe hands: dropped with its body complete it goes
+/// on without its client.
+struct Custody {
+    watch: Rc<BodyWatch>,
+    worker: Rc<Worker>,
+    limit: u64,
+    exchange: Option<Pin<Box<dyn Future<Output = Delivered>>>>,
+}
+
+impl Future for Custody {
+    type Output = Delivered;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Delivered> {
+        let Some(exchange) = &mut self.exchange else {
+            return Poll::Pending;
+        };
+        let polled = exchange.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.exchange = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Custody {
+    fn drop(&mut self) {
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
+        let worker = Rc::clone(&self.worker);
+        if !self.watch.is_complete() || worker.finishing.get() >= self.limit {
+            return;
+        }
+        worker.finishing.set(worker.finishing.get() + 1);
+        tokio::task::spawn_local(async move {
+            finish_alone(exchange.await).await;
+            worker
+                .finishing
+                .set(worker.finishing.get().saturating_sub(1));
+        });
+    }
+}
+
+/// The end of an exchange that nobody waits for: only the books want to know.
+async fn finish_alone((mut ticket, sent): Delivered) {
+    match sent {
+        Ok(answer) => {
+            judge(&mut ticket, answer.response.status());
+            ticket.unanswered();
+            let held = Held {
+                lease: answer.lease,
+                unsent: answer.unsent,
+                ticket,
+            };
+            let mut passing = Passing::new(answer.response.into_body(), held);
+            while let Some(Ok(_)) = poll_fn(|cx| passing.poll_chunk(cx)).await {}
+        }
+        Err(error) => {
+            let refusal = explain(error, ticket.route());
+            ticket.judge(Ending::Failed, 0, Some(refusal.reason));
+        }
+    }
+}
+
+/// What the upstream's status says about the request.
+fn judge(ticket: &mut Ticket, status: StatusCode) {
+    let reason = match status.as_u16() {
+        429 => Some(Reason::Upstream429),
+        400..500 => Some(Reason::Upstream4xx),
+        500.. => Some(Reason::Upstream500),
+        _ => None,
+    };
+    ticket.judge(Ending::Forwarded, status.as_u16(), reason);
+}
+
+async fn pass_on(answer: Answer, mut ticket: Ticket, rules: &InForce) -> Response<Reply> {
+    let route = ticket.route();
+    let early = answer.unsent.is_some();
+    if early && is_event(route) && answer.response.status().is_success() {
+        // It cannot have taken what it has not seen: its 200 would be a lie.
+        return give_up(SendError::Broken, ticket);
+    }
+    let (mut head, body) = answer.response.into_parts();
+    judge(&mut ticket, head.status);
+    clean(&mut head, route);
+    if early {
+        head.headers
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let held = Held {
+        lease: answer.lease,
+        unsent: answer.unsent,
+        ticket,
+    };
+    let mut passing = Some(Passing::new(body, held));
+    let taken = poll_fn(|cx| {
+        Poll::Ready(
+            passing
+                .take()
+                .map(|body| body.take_at_once(cx, TAKEN_AT_ONCE_BYTES)),
+        )
+    })
+    .await;
+    let body = match taken {
+        Some(Taken::Whole(chunks, ticket)) => {
+            drop(ticket);
+            Reply::Whole(chunks)
+        }
+        Some(Taken::Part(passing)) if is_event(route) => Reply::Upstream(Box::new(passing)),
+        Some(Taken::Part(passing)) => {
+            let ahead = rules.config.upstream.web_read_ahead.response;
+            Reply::Ahead(Box::new(Ahead::read(passing, ahead)))
+        }
+        None => Reply::empty(),
+    };
+    Response::from_parts(head, body)
+}
+
+fn is_event(route: Route) -> bool {
+    match route {
+        Route::Ingest | Route::Tunnel => true,
+        Route::Web | Route::Upload | Route::Static | Route::Relay | Route::Local => false,
+    }
+}
+
+/// Removes from an answer's head what belongs to the upstream's connection.
+fn clean(head: &mut Parts, route: Route) {
+    let headers = &mut head.headers;
+    drop_named(headers);
+    for name in [CONNECTION, KEEP_ALIVE, TRANSFER_ENCODING, TRAILER, UPGRADE] {
+        headers.remove(name);
+    }
+    head.extensions.clear();
+    head.version = http::Version::HTTP_11;
+    if is_event(route) {
+        respond::share(headers);
+    }
+}
+
+fn drop_named(headers: &mut HeaderMap) {
+    let Some(named) = headers
+        .get(CONNECTION)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return;
+    };
+    let named: Vec<HeaderName> = named
+        .split(',')
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| *name != http::header::CONTENT_LENGTH)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+fn give_up(error: SendError, mut ticket: Ticket) -> Response<Reply> {
+    let refusal = explain(error, ticket.route());
+    match error {
+        SendError::Body(BodyError::Gone) => {
+            // Nobody is left to read it, but hyper wants an answer to give up on.
+            let mut response = respond::refuse(refusal, &mut ticket);
+            ticket.judge(Ending::Aborted, 0, Some(Reason::ClientGone));
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+        SendError::Body(_) => respond::refuse(refusal, &mut ticket),
+        SendError::Connect(_) | SendError::Broken | SendError::Silent => {
+            respond::fail(refusal, &mut ticket)
+        }
+    }
+}
+
+/// The words and the status for a delivery that failed.
+fn explain(error: SendError, route: Route) -> Refusal {
+    let mut refusal = match error {
+        SendError::Body(error) => return body_refusal(error, route, 0),
+        SendError::Connect(ConnectError::Full) => Refusal::later(
+            Reason::Overloaded,
+            "all connections to the upstream are in use",
+            1,
+        ),
+        SendError::Connect(ConnectError::Unresolved) => Refusal::of(
+            Reason::NoUpstream,
+            502,
+            "the upstream's name does not resolve",
+        ),
+        SendError::Connect(ConnectError::Unreachable) => Refusal::of(
+            Reason::NoUpstream,
+            502,
+            "the upstream does not take connections",
+        ),
+        SendError::Broken => Refusal::of(
+            Reason::NoUpstream,
+            502,
+            "the upstream broke its connection off",
+        ),
+        SendError::Silent => Refusal::of(
+            Reason::NoUpstream,
+            504,
+            "the upstream did not answer in time",
+        ),
+    };
+    if is_event(route) && refusal.retry_after_s.is_none() {
+        // SDKs take any other 5xx for final; a 503 tells the ones that listen.
+        refusal.status = 503;
+        refusal.retry_after_s = Some(RETRY_AFTER_S);
+    }
+    refusal
+}
+
+/// The answer to a body that did not arrive whole.
+pub(crate) fn body_refusal(error: BodyError, route: Route, bytes_max: u64) -> Refusal {
+    let mut refusal = match error {
+        BodyError::TooLarge => {
+            let limit = match route {
+                Route::Upload => "limits.bodies.upload",
+                Route::Ingest | Route::Tunnel => "limits.bodies.ingest",
+                Route::Web | Route::Static | Route::Relay | Route::Local => "limits.bodies.web",
+            };
+            Refusal::too_large(route.as_str(), limit, bytes_max)
+        }
+        BodyError::Slow => {
+            Refusal::of(Reason::ClientSlow, 408, "the body stood still for too long")
+        }
+        BodyError::Disk => Refusal::of(
+            Reason::Internal,
+            500,
+            "the body could not be kept on this machine's disk",
+        ),
+        BodyError::Gone | BodyError::Unwanted => Refusal::of(
+            Reason::ClientGone,
+            400,
+            "the body ended before its announced length",
+        ),
+    };
+    refusal.close = true;
+    refusal
+}
+
+/// The upstream of a route.
+pub(crate) fn upstream_of(route: Route) -> Upstream {
+    match route {
+        Route::Ingest | Route::Tunnel | Route::Relay => Upstream::Ingest,
+        Route::Web | Route::Upload | Route::Static | Route::Local => Upstream::Web,
+    }
+}

@@ -1,0 +1,219 @@
+//! The running edge: builds its parts, runs them, and stops them in reverse
+//! order. The only layer with async code; it never decides by itself whether a
+//! request may pass.
+
+pub mod admin;
+mod arrival;
+mod body;
+mod client_io;
+mod connection;
+mod control;
+mod deliver;
+mod ingest;
+mod listen;
+mod outbound;
+mod passage;
+mod pump;
+mod reception;
+mod reply;
+mod respond;
+mod rules;
+mod spill;
+mod statics;
+mod thread;
+mod ticket;
+mod upstream;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::config::Loaded;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::process;
+
+use admin::Page;
+use control::Control;
+use rules::Rules;
+use worker::Shared;
+
+/// Why the edge does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}")]
+    Listen(#[source] io::Error),
+    /// A thread or its runtime cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// A thread ended that should not have.
+    #[error("a thread of the edge ended unexpectedly")]
+    Died,
+}
+
+/// A running edge. Dropping it stops it at once, without a drain; `wait` is the
+/// way to a clean end.
+#[derive(Debug)]
+pub struct Edge {
+    public: Vec<SocketAddr>,
+    admin: SocketAddr,
+    stop: watch::Sender<bool>,
+    control: Option<JoinHandle<io::Result<()>>>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Edge {
+    /// Binds every address and starts every thread. The edge listens when this
+    /// returns, whether or not an upstream answers.
+    ///
+    /// # Errors
+    /// An address in use, or a thread that the system refuses.
+    pub fn start(loaded: Loaded, pages: Vec<Page>) -> Result<Self, StartError> {
+        let config = &loaded.config;
+        let count = rules::worker_count(config);
+        let names = config
+            .listen
+            .public
+            .iter()
+            .map(|listener| listener.name.clone())
+            .collect();
+        let metrics = Arc::new(Metrics::new(count, names));
+        metrics
+            .control
+            .last_reload_success_s
+            .store(process::now_s(), Ordering::Relaxed);
+        raise_open_files(config.limits.connections);
+        let (mut sockets, public) = bind_public(&loaded, count)?;
+        let admin_socket = listen::bind(config.listen.admin, 1)
+            .map_err(StartError::Listen)?
+            .pop()
+            .ok_or(StartError::Died)?;
+        let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
+        let rules = Arc::new(ArcSwap::from_pointee(Rules::new(config.clone(), None)));
+        let shared = Arc::new(Shared {
+            rules,
+            connections: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            disk_bytes: Arc::default(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut workers = Vec::with_capacity(count);
+        for (place, counters) in metrics.workers.iter().enumerate() {
+            let own: Vec<TcpListener> = sockets.iter_mut().filter_map(Vec::pop).collect();
+            let worker = thread::Plan {
+                place,
+                sockets: own,
+                shared: Arc::clone(&shared),
+                metrics: Arc::clone(counters),
+                stopped: stopped.clone(),
+            };
+            workers.push(worker.start().map_err(StartError::Thread)?);
+        }
+        let control = Control {
+            loaded,
+            shared,
+            metrics,
+            pages,
+            stopped,
+            stop: stop.clone(),
+        };
+        let control = control
+            .start(admin_socket, public.clone())
+            .map_err(StartError::Thread)?;
+        tracing::info!(public = ?public, %admin, workers = count, "listening");
+        Ok(Self {
+            public,
+            admin,
+            stop,
+            control: Some(control),
+            workers,
+        })
+    }
+
+    /// The first public address, with the port that was chosen for 0.
+    ///
+    /// # Panics
+    /// Never: a configuration without a public listener is refused.
+    #[must_use]
+    pub fn public(&self) -> SocketAddr {
+        *self
+            .public
+            .first()
+            .expect("checked: there is at least one public listener")
+    }
+
+    /// The admin address, with the port that was chosen for 0.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Waits for SIGTERM or SIGINT, lets requests under way finish for up to
+    /// `limits.drain`, and stops.
+    ///
+    /// # Errors
+    /// A thread that failed on its way.
+    pub fn wait(mut self) -> Result<(), StartError> {
+        // Control ends last: while it drains, `/health/ready` says so.
+        for worker in self.workers.drain(..) {
+            worker
+                .join()
+                .map_err(|_| StartError::Died)?
+                .map_err(StartError::Thread)?;
+        }
+        self.stop.send_replace(true);
+        match self.control.take() {
+            Some(control) => control
+                .join()
+                .map_err(|_| StartError::Died)?
+                .map_err(StartError::Thread),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A socket for each worker, for each listener; and the addresses they got.
+type Bound = (Vec<Vec<TcpListener>>, Vec<SocketAddr>);
+
+fn bind_public(loaded: &Loaded, workers: usize) -> Result<Bound, StartError> {
+    let mut sockets = Vec::new();
+    let mut addresses = Vec::new();
+    for listener in &loaded.config.listen.public {
+        let bound = listen::bind(listener.address, workers).map_err(StartError::Listen)?;
+        let first = bound.first().ok_or(StartError::Died)?;
+        addresses.push(first.local_addr().map_err(StartError::Listen)?);
+        sockets.push(bound);
+    }
+    Ok((sockets, addresses))
+}
+
+/// Asks for as many descriptors as the limits can need: a client's and its
+/// upstream's socket for each connection, and some for files.
+fn raise_open_files(connections: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const SPARE: u64 = 1024;
+    let wanted = connections.saturating_mul(2).saturating_add(SPARE);
+    let now = getrlimit(Resource::Nofile);
+    let current = now.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return;
+    }
+    let reachable = now.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = Rlimit {
+        current: Some(reachable),
+        maximum: now.maximum,
+    };
+    if setrlimit(Resource::Nofile, raised).is_err() || reachable < wanted {
+        tracing::warn!(
+            open_files = reachable,
+            wanted,
+            "the limit on open files is below what limits.connections can need; raise it, or lower that"
+        );
+    }
+}

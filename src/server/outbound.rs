@@ -1,0 +1,328 @@
+//! The head of a request as the upstream gets it: what belongs to one connection
+//! removed, what a stranger claims about itself removed, one client address
+//! added. The path and the query leave as they came. Never looks at a body.
+
+use std::net::IpAddr;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
+
+use crate::config::checked::HostPolicy;
+use crate::telemetry::labels::{Route, Upstream};
+
+use super::arrival::Scheme;
+use super::rules::Rules;
+
+/// Headers by which one hop tells the next who the client is. From whom they
+/// are believed was decided before; none crosses as it came (PROTOCOL 6).
+const FORWARDING: [&str; 19] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
+    "x-forwarded-for",
+    "x-forwarded-port",
+    "x-original-forwarded-for",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-sentry-forwarded-for",
+    "x-vercel-forwarded-for",
+];
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whom the request comes from, as far as it was proved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    /// The one address that goes upstream.
+    pub client: IpAddr,
+    /// How it spoke to us, or to a trusted peer in front.
+    pub scheme: Scheme,
+    /// Whether the peer's word about host and scheme is believed.
+    pub trusted: bool,
+}
+
+/// Makes a client's head the upstream's. `path` replaces the path and query
+/// where the route asks for another; else they stay byte for byte.
+pub(crate) fn prepare(
+    head: &mut Parts,
+    sender: Sender,
+    route: Route,
+    upstream: Upstream,
+    rules: &Rules,
+    path: Option<PathAndQuery>,
+) {
+    let host = host(head, upstream, rules);
+    let path = path.or_else(|| head.uri.path_and_query().cloned());
+    head.uri = path.map_or_else(Uri::default, Uri::from);
+    let from_h2 = head.version == Version::HTTP_2;
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    let headers = &mut head.headers;
+    drop_connection_headers(headers);
+    drop_claims(headers, route);
+    if from_h2 {
+        join_cookies(headers);
+    }
+    if let Some(host) = host {
+        headers.insert(HOST, host);
+    }
+    let client = address(sender.client);
+    for name in &rules.send_as {
+        headers.insert(name, client.clone());
+    }
+    headers.insert(
+        X_FORWARDED_PROTO,
+        HeaderValue::from_static(sender.scheme.as_str()),
+    );
+    if !sender.trusted {
+        headers.remove(X_FORWARDED_HOST);
+    }
+    headers.insert(X_REQUEST_ID, request_id());
+}
+
+/// The `Host` to send, if it differs from what stands in the headers.
+fn host(head: &Parts, upstream: Upstream, rules: &Rules) -> Option<HeaderValue> {
+    let asked = match head.uri.authority() {
+        // HTTP/2's `:authority`, and the absolute form of HTTP/1, win over Host
+        // (RFC 9113, section 8.3.1; RFC 9112, section 3.2.2).
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => None,
+    };
+    match rules.config.upstream.host {
+        HostPolicy::Client => asked,
+        HostPolicy::ClientWithoutPort => {
+            let host = asked.or_else(|| head.headers.get(HOST).cloned())?;
+            HeaderValue::from_str(without_port(host.to_str().ok()?)).ok()
+        }
+        HostPolicy::Target => HeaderValue::from_str(&rules.target(upstream).authority()).ok(),
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty() => {
+            let bracketed = name.starts_with('[') && name.ends_with(']');
+            if bracketed || !name.contains(':') {
+                name
+            } else {
+                host
+            }
+        }
+        Some(_) | None => host,
+    }
+}
+
+/// RFC 9110, section 7.6.1: what belongs to one connection, and what it names.
+fn drop_connection_headers(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+            // Naming these would let a client cut out what later hops rely on.
+            .filter(|name| *name != HOST && *name != AUTHORIZATION && *name != CONTENT_LENGTH)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        EXPECT,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Drops the forwarding headers, and from events what an event does not need:
+/// the session cookie of whoever is logged in at the same host, and any
+/// credentials that are not Sentry's.
+fn drop_claims(headers: &mut HeaderMap, route: Route) {
+    let ingest = match route {
+        Route::Ingest | Route::Tunnel => true,
+        Route::Web | Route::Upload | Route::Static | Route::Relay | Route::Local => false,
+    };
+    // One walk instead of twenty look-ups: few requests carry any of them.
+    let doomed: Vec<HeaderName> = headers
+        .iter()
+        .filter(|(name, value)| {
+            FORWARDING.binary_search(&name.as_str()).is_ok()
+                || ingest && **name == COOKIE
+                || ingest && **name == AUTHORIZATION && !is_sentry_scheme(value)
+        })
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+fn is_sentry_scheme(value: &HeaderValue) -> bool {
+    let scheme = value
+        .as_bytes()
+        .split(|byte| *byte == b' ')
+        .next()
+        .unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"sentry") || scheme.eq_ignore_ascii_case(b"basic")
+}
+
+/// HTTP/2 splits cookies into crumbs; one that is not joined again logs its
+/// user out (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+fn address(client: IpAddr) -> HeaderValue {
+    HeaderValue::from_str(&client.to_string()).expect("an address is visible ASCII")
+}
+
+/// A fresh id for each request, as nginx's `$request_id`: 32 hex digits. The
+/// client's own is replaced, since it could name somebody else's.
+fn request_id() -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut random = fastrand::u128(..);
+    let mut id = [b'0'; 32];
+    for digit in &mut id {
+        let place = usize::try_from(random & 0xf).unwrap_or_default();
+        *digit = DIGITS.get(place).copied().unwrap_or(b'0');
+        random >>= 4;
+    }
+    HeaderValue::from_bytes(&id).expect("hex digits are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarding_headers_are_sorted_so_that_the_search_finds_them() {
+        assert!(FORWARDING.is_sorted());
+    }
+
+    #[track_caller]
+    fn check_port(host: &str, want: &str) {
+        assert_eq!(without_port(host), want);
+    }
+
+    #[test]
+    fn only_a_port_is_cut_off() {
+        check_port("sentry.example.com:8443", "sentry.example.com");
+        check_port("sentry.example.com", "sentry.example.com");
+        check_port("[2001:db8::1]:443", "[2001:db8::1]");
+        check_port("[2001:db8::1]", "[2001:db8::1]");
+        check_port("2001:db8::1", "2001:db8::1");
+        check_port(":80", ":80");
+    }
+
+    #[track_caller]
+    fn check_dropped(route: Route, name: &'static str, value: &'static str, stays: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+        drop_connection_headers(&mut headers);
+        drop_claims(&mut headers, route);
+        assert_eq!(
+            headers.contains_key(name),
+            stays,
+            "{name}: {value} on {route:?}"
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_one_connection_does_not_cross() {
+        for name in [
+            "connection",
+            "keep-alive",
+            "te",
+            "upgrade",
+            "expect",
+            "proxy-connection",
+        ] {
+            check_dropped(Route::Web, name, "x", false);
+        }
+    }
+
+    #[test]
+    fn forged_addresses_do_not_cross() {
+        for name in [
+            "x-forwarded-for",
+            "cf-connecting-ip",
+            "x-sentry-forwarded-for",
+            "forwarded",
+        ] {
+            check_dropped(Route::Web, name, "6.6.6.6", false);
+            check_dropped(Route::Ingest, name, "6.6.6.6", false);
+        }
+        check_dropped(Route::Web, "x-forwarded-protocol", "https", true);
+    }
+
+    #[test]
+    fn events_carry_no_foreign_credentials() {
+        check_dropped(Route::Ingest, "cookie", "sentrysid=1", false);
+        check_dropped(Route::Web, "cookie", "sentrysid=1", true);
+        check_dropped(Route::Ingest, "authorization", "Bearer abc", false);
+        check_dropped(Route::Web, "authorization", "Bearer abc", true);
+        check_dropped(Route::Ingest, "authorization", "Sentry sentry_key=x", true);
+        check_dropped(Route::Ingest, "authorization", "basic YTo=", true);
+    }
+
+    #[test]
+    fn a_header_named_by_connection_goes_with_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONNECTION, HeaderValue::from_static("close, X-Hop, host"));
+        headers.insert("x-hop", HeaderValue::from_static("1"));
+        headers.insert(HOST, HeaderValue::from_static("a.example"));
+        drop_connection_headers(&mut headers);
+        assert!(!headers.contains_key("x-hop"));
+        assert!(headers.contains_key(HOST), "the host cannot be cut out");
+    }
+
+    #[test]
+    fn cookie_crumbs_become_one_cookie() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2"] {
+            headers.append(COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
+    }
+}

@@ -1,0 +1,286 @@
+//! Where every request comes in: its head is checked, its route found, and it is
+//! handed to whoever serves that route. Never forwards anything itself.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, EXPECT};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::config::checked::ServeRelays;
+use crate::domain::client_ip::is_internal;
+use crate::domain::endpoint;
+use crate::domain::outcome::Reason;
+use crate::policy::Refusal;
+use crate::telemetry::labels::{Handshake, Route};
+
+use super::arrival;
+use super::body::discard;
+use super::client_io::Pulse;
+use super::ingest::{self, Event};
+use super::outbound::Sender;
+use super::passage;
+use super::reply::Reply;
+use super::respond;
+use super::ticket::Ticket;
+use super::worker::{InForce, Worker};
+
+/// How much of a refused body is read so that its connection stays usable, and
+/// for how long. Beyond that, closing is cheaper than reading.
+const DISCARD_BYTES: u64 = 256 * 1024;
+const DISCARD_FOR: Duration = Duration::from_secs(2);
+
+/// The connection a request came on.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The socket's other end.
+    pub peer: SocketAddr,
+    /// The listener it was accepted by.
+    pub listener: usize,
+    /// What its keeper looks at.
+    pub pulse: Rc<Pulse>,
+    /// Its first request has been counted.
+    pub counted: Cell<bool>,
+}
+
+/// Answers one request, whatever happens: every ending is a response.
+pub(crate) async fn receive(
+    worker: Rc<Worker>,
+    caller: Rc<Caller>,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Infallible> {
+    if !caller.counted.replace(true) {
+        worker
+            .metrics
+            .handshakes(caller.listener, Handshake::Ok)
+            .add(1);
+    }
+    let ticket = Ticket::open(Rc::clone(&worker), Rc::clone(&caller.pulse), Instant::now());
+    let stopping = worker.is_stopping();
+    let h2 = request.version() == Version::HTTP_2;
+    let mut response = serve(worker, &caller, request, ticket).await;
+    if h2 {
+        // HTTP/2 knows no such header; hyper would refuse the whole answer.
+        response.headers_mut().remove(CONNECTION);
+    } else if stopping {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if response.headers().contains_key(CONNECTION) {
+        // Whatever of the body is unread, its sender must get to read this.
+        caller.pulse.unread.set(true);
+    }
+    Ok(response)
+}
+
+async fn serve(
+    worker: Rc<Worker>,
+    caller: &Caller,
+    request: Request<Incoming>,
+    mut ticket: Ticket,
+) -> Response<Reply> {
+    let rules = worker.rules();
+    let (head, body) = request.into_parts();
+    let announced = body.size_hint().exact();
+    ticket.belongs(Route::Local, announced.unwrap_or(0));
+    ticket.asks_leave = head.headers.contains_key(EXPECT);
+    if let Err(refusal) = arrival::check_framing(&head, &caller.pulse) {
+        return refuse_unread(
+            Refused {
+                refusal,
+                unread: body,
+            },
+            ticket,
+        );
+    }
+    let path = match arrival::normalised(&head) {
+        Ok(path) => path.into_owned(),
+        Err(refusal) => {
+            return refuse_unread(
+                Refused {
+                    refusal,
+                    unread: body,
+                },
+                ticket,
+            );
+        }
+    };
+    let (sender, client) = arrival::sender(&head, caller.peer.ip(), &rules);
+    worker.metrics.client_ip.at(client.source.index()).add(1);
+    let mut arrived = Arrived {
+        head,
+        body,
+        sender,
+        announced,
+        path: None,
+    };
+    let folder = rules
+        .statics
+        .iter()
+        .find(|folder| path.starts_with(folder.path.as_bytes()));
+    if let Some(folder) = folder {
+        ticket.belongs(Route::Static, announced.unwrap_or(0));
+        return folder.serve(arrived.head, &path, ticket).await;
+    }
+    match endpoint::route(&path) {
+        endpoint::Route::Ingest(ingest) => {
+            ticket.belongs(Route::Ingest, announced.unwrap_or(0));
+            let Arrived {
+                head,
+                body,
+                sender,
+                announced,
+                ..
+            } = arrived;
+            let event = Event {
+                head,
+                body,
+                sender,
+                announced,
+            };
+            ingest::serve(worker, Rc::clone(&rules), event, ingest, ticket).await
+        }
+        endpoint::Route::Relays => {
+            ticket.belongs(Route::Relay, announced.unwrap_or(0));
+            match may_ask_relays(&rules, &sender) {
+                Ok(()) => pass(worker, rules, arrived, ticket).await,
+                Err(refusal) => refuse_unread(
+                    Refused {
+                        refusal,
+                        unread: arrived.body,
+                    },
+                    ticket,
+                ),
+            }
+        }
+        endpoint::Route::RelayInternal => {
+            let refusal = Refusal::of(Reason::NotPublic, 404, "this path is not public");
+            refuse_unread(
+                Refused {
+                    refusal,
+                    unread: arrived.body,
+                },
+                ticket,
+            )
+        }
+        endpoint::Route::Assets { rest } => {
+            ticket.belongs(Route::Web, announced.unwrap_or(0));
+            arrived.path = asset_path(rest, &arrived.head);
+            without_disposition(pass(worker, rules, arrived, ticket).await)
+        }
+        endpoint::Route::Static => {
+            ticket.belongs(Route::Web, announced.unwrap_or(0));
+            without_disposition(pass(worker, rules, arrived, ticket).await)
+        }
+        endpoint::Route::Upload => {
+            ticket.belongs(Route::Upload, announced.unwrap_or(0));
+            pass(worker, rules, arrived, ticket).await
+        }
+        endpoint::Route::Web => {
+            ticket.belongs(Route::Web, announced.unwrap_or(0));
+            pass(worker, rules, arrived, ticket).await
+        }
+    }
+}
+
+type Arrived = passage::Request;
+
+async fn pass(
+    worker: Rc<Worker>,
+    rules: Rc<InForce>,
+    arrived: Arrived,
+    ticket: Ticket,
+) -> Response<Reply> {
+    passage::serve(worker, rules, arrived, ticket).await
+}
+
+/// Relays register with a Sentry; strangers must not be able to.
+fn may_ask_relays(rules: &InForce, sender: &Sender) -> Result<(), Refusal> {
+    match rules.config.serve_relays {
+        ServeRelays::All => Ok(()),
+        ServeRelays::Internal if is_internal(sender.client) => Ok(()),
+        ServeRelays::Internal => Err(Refusal::of(
+            Reason::NotPublic,
+            403,
+            "relay endpoints answer internal networks only (serve_relays)",
+        )),
+        ServeRelays::Off => Err(Refusal::of(
+            Reason::NotPublic,
+            404,
+            "relay endpoints are switched off (serve_relays)",
+        )),
+    }
+}
+
+/// nginx asks web for `/_static/dist/sentry/...` where a page says `/_assets/...`.
+fn asset_path(rest: &[u8], head: &Parts) -> Option<PathAndQuery> {
+    let mut path = String::from("/_static/dist/sentry/");
+    for byte in rest {
+        match byte {
+            b'%' | b'?' | b'#' | 0..=b' ' | 0x7f.. => path.push_str(&format!("%{byte:02X}")),
+            byte => path.push(char::from(*byte)),
+        }
+    }
+    if let Some(query) = head.uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    path.parse().ok()
+}
+
+/// Assets are shown, not downloaded, as the shipped nginx has it.
+fn without_disposition(mut response: Response<Reply>) -> Response<Reply> {
+    response
+        .headers_mut()
+        .remove(http::header::CONTENT_DISPOSITION);
+    response
+}
+
+/// A refusal, and the body that nobody has read to its end.
+pub(crate) struct Refused {
+    /// What to answer.
+    pub refusal: Refusal,
+    /// What the client is still sending.
+    pub unread: Incoming,
+}
+
+/// Answers at once and sees to the rest of the body: a short one is thrown away
+/// so that the connection stays usable; for a long one the answer says that the
+/// connection closes, and its keeper lingers until the client has read it.
+pub(crate) fn refuse_unread(refused: Refused, mut ticket: Ticket) -> Response<Reply> {
+    let Refused {
+        mut refusal,
+        unread,
+    } = refused;
+    if unread.is_end_stream() {
+        return respond::refuse(refusal, &mut ticket);
+    }
+    // A client that asked before sending has sent nothing yet: reading on would
+    // tell it to send.
+    let short = !ticket.asks_leave
+        && unread
+            .size_hint()
+            .upper()
+            .is_none_or(|bytes| bytes <= DISCARD_BYTES);
+    if refusal.close || !short {
+        refusal.close = true;
+        return respond::refuse(refusal, &mut ticket);
+    }
+    let response = respond::refuse(refusal, &mut ticket);
+    let until = ticket.started + DISCARD_FOR;
+    tokio::task::spawn_local(async move {
+        if !discard(unread, DISCARD_BYTES, until).await {
+            ticket.left_unread();
+        }
+    });
+    response
+}

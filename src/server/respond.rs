@@ -1,0 +1,113 @@
+//! The answers that are ours: refusals, preflights, failures; and what is done
+//! to the head of an answer that is not. Never reads a body.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    CONNECTION, CONTENT_TYPE, RETRY_AFTER, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use crate::policy::Refusal;
+use crate::telemetry::labels::{Ending, Route};
+
+use super::reply::Reply;
+use super::ticket::Ticket;
+
+const X_SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
+
+/// The headers a browser's SDK may send, as Relay lists them (PROTOCOL 5).
+const ALLOWED_HEADERS: &str = "x-sentry-auth,x-requested-with,x-forwarded-for,origin,referer,\
+accept,content-type,authentication,authorization,content-encoding,transfer-encoding";
+
+/// The headers a browser's SDK must be able to read on any answer.
+const EXPOSED_HEADERS: &str = "x-sentry-error,x-sentry-rate-limits,retry-after";
+
+/// What ingest answers vary by.
+const VARIES: &str = "origin, access-control-request-method, access-control-request-headers";
+
+/// A refusal as JSON, with its reason in `x-sentry-error`; counts it.
+pub(crate) fn refuse(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
+    ticket.judge(Ending::Refused, refusal.status, Some(refusal.reason));
+    answer(&refusal, ticket.route())
+}
+
+/// What stands in a delivered answer's place: the upstream could not be had.
+pub(crate) fn fail(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
+    ticket.judge(Ending::Failed, refusal.status, Some(refusal.reason));
+    answer(&refusal, ticket.route())
+}
+
+fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
+    let body = json!({
+        "detail": refusal.detail,
+        "causes": [refusal.reason.as_str()],
+    });
+    let mut response = Response::new(Reply::text(body.to_string()));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(detail) = HeaderValue::from_str(&refusal.detail) {
+        headers.insert(X_SENTRY_ERROR, detail);
+    }
+    if let Some(allow) = refusal.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(seconds) = refusal.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refusal.close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if is_cross_origin(route) {
+        share(headers);
+    }
+    response
+}
+
+/// Whether a route's answers are read by scripts of other origins.
+fn is_cross_origin(route: Route) -> bool {
+    match route {
+        Route::Ingest | Route::Tunnel => true,
+        Route::Web | Route::Upload | Route::Static | Route::Relay | Route::Local => false,
+    }
+}
+
+/// The answer to a preflight; the upstream is not asked (PROTOCOL 5).
+pub(crate) fn preflight(ticket: &mut Ticket) -> Response<Reply> {
+    ticket.judge(Ending::Local, 200, None);
+    let mut response = Response::new(Reply::empty());
+    let headers = response.headers_mut();
+    share(headers);
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("POST"),
+    );
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(ALLOWED_HEADERS),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600"));
+    response
+}
+
+/// Replaces whatever CORS headers there are: two `Access-Control-Allow-Origin`
+/// make a browser refuse the answer.
+pub(crate) fn share(headers: &mut HeaderMap) {
+    for stale in [
+        ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_MAX_AGE,
+    ] {
+        headers.remove(stale);
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(EXPOSED_HEADERS),
+    );
+    headers.insert(VARY, HeaderValue::from_static(VARIES));
+}

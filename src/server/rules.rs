@@ -1,0 +1,106 @@
+//! Everything a request is judged and sent by: one immutable value, built by the
+//! control thread at start and at a reload. Never changes; a reload swaps it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::config::checked::Config;
+use crate::domain::client_ip::TrustedHops;
+use crate::policy::Gate;
+use crate::telemetry::labels::Upstream;
+
+use super::statics::Folder;
+use super::upstream::Target;
+
+/// The rules in force.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// The checked configuration they follow from.
+    pub config: Config,
+    /// Whose word about a client's address is believed.
+    pub trusted: TrustedHops,
+    /// The header in which they name it.
+    pub forwarded: HeaderName,
+    /// The headers that carry the one address upstream.
+    pub send_as: Vec<HeaderName>,
+    /// The checks on ingest requests.
+    pub gate: Gate,
+    /// Where events go.
+    pub ingest: Arc<Target>,
+    /// Where everything else goes.
+    pub web: Arc<Target>,
+    /// Folders served from disk, longest path first.
+    pub statics: Vec<Folder>,
+}
+
+impl Rules {
+    /// The rules that follow from `config`. Upstreams that stay the same keep
+    /// what is known about them, so that a reload costs no look-up.
+    pub(crate) fn new(config: Config, before: Option<&Rules>) -> Self {
+        let keep = |upstream: Upstream, urls: &[_]| {
+            let old = before.map(|rules| rules.target(upstream));
+            match old {
+                Some(old) if old.urls == urls => Arc::clone(old),
+                Some(_) | None => Arc::new(Target::new(upstream, urls.to_vec())),
+            }
+        };
+        let ingest = keep(Upstream::Ingest, &config.upstream.ingest);
+        let web = keep(Upstream::Web, &config.upstream.web);
+        let header = |name: &str| {
+            HeaderName::from_bytes(name.as_bytes()).expect("checked to be a header's name")
+        };
+        let mut statics: Vec<_> = config.statics.iter().map(Folder::new).collect();
+        statics.sort_by_key(|folder| std::cmp::Reverse(folder.path.len()));
+        Self {
+            trusted: config.client_ip.trusted_proxies.hops(),
+            forwarded: header(&config.client_ip.header.name),
+            send_as: config
+                .client_ip
+                .send_as
+                .iter()
+                .map(|name| header(name))
+                .collect(),
+            gate: Gate {
+                body_bytes_max: config.limits.bodies.ingest,
+            },
+            ingest,
+            web,
+            statics,
+            config,
+        }
+    }
+
+    /// The target of an upstream.
+    pub(crate) fn target(&self, upstream: Upstream) -> &Arc<Target> {
+        match upstream {
+            Upstream::Ingest => &self.ingest,
+            Upstream::Web => &self.web,
+        }
+    }
+
+    /// Every target once, by its names: what the resolver looks after.
+    pub(crate) fn targets(&self) -> BTreeMap<&'static str, &Arc<Target>> {
+        [&self.ingest, &self.web]
+            .into_iter()
+            .map(|t| (t.upstream.as_str(), t))
+            .collect()
+    }
+}
+
+/// How many workers to run: as configured, else as many as the machine gives
+/// this process processors, which honours a container's CPU quota.
+pub(crate) fn worker_count(config: &Config) -> usize {
+    let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config
+        .workers
+        .map_or_else(available, std::num::NonZero::get)
+}
+
+impl Rules {
+    /// The number of workers that share the limits.
+    pub(crate) fn workers(&self) -> usize {
+        worker_count(&self.config)
+    }
+}

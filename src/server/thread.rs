@@ -1,0 +1,104 @@
+//! A worker's thread: one runtime, its own sockets, its own pools. Never waits
+//! for another thread.
+
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::LocalRuntime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::telemetry::metrics::WorkerMetrics;
+
+use super::listen::accept;
+use super::worker::{Shared, Worker};
+
+/// How often idle upstream connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a stopping worker looks whether its connections are gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// What a worker needs to start.
+pub(crate) struct Plan {
+    /// Its number, for the thread's name.
+    pub place: usize,
+    /// One bound socket for each listener, in their order.
+    pub sockets: Vec<StdListener>,
+    /// What it shares.
+    pub shared: Arc<Shared>,
+    /// Its counters.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Turns true when the edge stops.
+    pub stopped: watch::Receiver<bool>,
+}
+
+impl Plan {
+    /// Starts the thread. It ends after a stop, once it has drained.
+    pub(crate) fn start(self) -> io::Result<JoinHandle<io::Result<()>>> {
+        let name = format!("worker-{}", self.place);
+        Builder::new().name(name).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(tokio::runtime::LocalOptions::default())?;
+            self.run(&runtime)
+        })
+    }
+
+    fn run(mut self, runtime: &LocalRuntime) -> io::Result<()> {
+        let worker = Rc::new(Worker::new(self.shared, self.metrics));
+        runtime.block_on(async {
+            let mut accepting = JoinSet::new();
+            for (listener, socket) in self.sockets.into_iter().enumerate() {
+                let socket = TcpListener::from_std(socket)?;
+                accepting.spawn_local(accept(Rc::clone(&worker), listener, socket));
+            }
+            let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+            // An error means that the sender is gone, and with it the edge.
+            if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
+                tracing::debug!("the edge was dropped without a stop");
+            }
+            accepting.shutdown().await;
+            worker.wake_stopping();
+            drain(&worker).await;
+            sweeping.abort();
+            Ok(())
+        })
+    }
+}
+
+/// Waits until no request is under way, or `limits.drain` is over.
+async fn drain(worker: &Rc<Worker>) {
+    let until = Instant::now() + worker.rules().config.limits.drain;
+    let open = || {
+        worker
+            .metrics
+            .connections
+            .iter()
+            .map(|level| level.value())
+            .sum::<i64>()
+    };
+    while open() > 0 || worker.finishing.get() > 0 {
+        if Instant::now() >= until {
+            tracing::warn!(connections = open(), "stopped with connections still open");
+            return;
+        }
+        sleep(DRAIN_LOOK).await;
+    }
+}
+
+async fn sweep(worker: Rc<Worker>) {
+    loop {
+        sleep(SWEEP_EVERY).await;
+        let rules = worker.rules();
+        let now = Instant::now();
+        worker.ingest.sweep(now, &rules);
+        worker.web.sweep(now, &rules);
+    }
+}

@@ -1,0 +1,141 @@
+//! One request's place in the books: counted exactly once, however it ends.
+//! Never decides how it ends; a ticket dropped undecided counts as aborted.
+
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use crate::domain::outcome::Reason;
+use crate::telemetry::labels::{Ending, Route};
+
+use super::body::Meter;
+use super::client_io::Pulse;
+use super::worker::Worker;
+
+/// Opened with a request's head, closed with its end. Travels with whatever is
+/// still under way, and outlives the client's connection if that leaves first.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    worker: Rc<Worker>,
+    pulse: Rc<Pulse>,
+    /// When the head was read; the only clock call of a request but its last.
+    pub started: Instant,
+    route: Route,
+    announced: u64,
+    /// The client asked for leave before it sends its body (`Expect`).
+    pub asks_leave: bool,
+    judged: Judged,
+}
+
+/// What is known of the end while the answer is still on its way.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    ending: Ending,
+    status: u16,
+    reason: Option<Reason>,
+}
+
+impl Ticket {
+    /// Opens the ticket. `announced` is the body's announced length, 0 if none.
+    pub(crate) fn open(worker: Rc<Worker>, pulse: Rc<Pulse>, started: Instant) -> Self {
+        pulse.in_flight.set(pulse.in_flight.get() + 1);
+        pulse.requests.set(pulse.requests.get().wrapping_add(1));
+        pulse.head_begun.set(false);
+        let judged = Judged {
+            ending: Ending::Aborted,
+            status: 0,
+            reason: Some(Reason::ClientGone),
+        };
+        Self {
+            worker,
+            pulse,
+            started,
+            route: Route::Local,
+            announced: 0,
+            asks_leave: false,
+            judged,
+        }
+    }
+
+    /// Where the request belongs, once that is known.
+    pub(crate) fn belongs(&mut self, route: Route, announced: u64) {
+        self.route = route;
+        self.announced = announced;
+    }
+
+    /// Where the body's bytes are counted as they come.
+    pub(crate) fn meter(&self) -> Meter {
+        Meter {
+            worker: Rc::clone(&self.worker),
+            route: self.route,
+        }
+    }
+
+    /// Part of the body was left unread: the connection must linger as it closes.
+    pub(crate) fn left_unread(&self) {
+        self.pulse.unread.set(true);
+    }
+
+    /// The route it counts under.
+    pub(crate) fn route(&self) -> Route {
+        self.route
+    }
+
+    /// How it will have ended once its answer is over.
+    pub(crate) fn judge(&mut self, ending: Ending, status: u16, reason: Option<Reason>) {
+        self.judged = Judged {
+            ending,
+            status,
+            reason,
+        };
+    }
+
+    /// The client did not stay for its answer; what was done for it stands.
+    pub(crate) fn unanswered(&mut self) {
+        self.judged.status = 0;
+    }
+
+    /// The answer broke off: whatever was judged, the client did not get it.
+    pub(crate) fn aborted(&mut self) {
+        self.judged.ending = Ending::Aborted;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Judged {
+            ending,
+            status,
+            reason,
+        } = self.judged;
+        let metrics = &self.worker.metrics;
+        metrics.requests(self.route, ending, status).add(1);
+        metrics
+            .durations
+            .at(self.route.index())
+            .observe(self.started.elapsed());
+        if self.route == Route::Ingest || self.route == Route::Tunnel {
+            if let Some(reason) = reason {
+                metrics.dropped.at(reason.index()).add(1);
+                metrics.dropped_bytes.at(reason.index()).add(self.announced);
+            } else if ending == Ending::Forwarded {
+                metrics.forwarded.add(1);
+                metrics.forwarded_bytes.add(self.announced);
+            }
+        }
+        let pulse = &self.pulse;
+        let left = pulse.in_flight.get().saturating_sub(1);
+        pulse.in_flight.set(left);
+        if left == 0 {
+            // The bytes seen so far belonged to this request, not to a next head.
+            pulse.head_begun.set(false);
+        }
+        tracing::debug!(
+            route = self.route.as_str(),
+            outcome = ending.as_str(),
+            status,
+            reason = reason.map_or("", Reason::as_str),
+            "request"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! The servers behind the edge: their names, the addresses those resolve to,
+//! and the connections to them. Never knows what a request means.
+
+pub(crate) mod connect;
+pub(crate) mod pool;
+pub(crate) mod resolve;
+pub(crate) mod send;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::config::checked::UpstreamUrl;
+use crate::telemetry::labels::Upstream;
+
+/// One upstream: what it is called, and where it is found now.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Which of the two it is.
+    pub upstream: Upstream,
+    /// Its servers as configured.
+    pub urls: Vec<UpstreamUrl>,
+    /// What their names resolve to. Empty until the first answer; an outage of
+    /// the resolver leaves the last answer standing.
+    addresses: ArcSwap<Vec<SocketAddr>>,
+    /// Somebody could not connect: look the names up now.
+    doubted: AtomicBool,
+    /// Connect failures since the last connection that stood.
+    failures: AtomicU64,
+}
+
+impl Target {
+    /// A target nothing is known about yet, but for addresses written as such.
+    pub(crate) fn new(upstream: Upstream, urls: Vec<UpstreamUrl>) -> Self {
+        let literal: Vec<SocketAddr> = urls
+            .iter()
+            .filter_map(|url| Some(SocketAddr::new(url.host.parse().ok()?, url.port)))
+            .collect();
+        Self {
+            upstream,
+            urls,
+            addresses: ArcSwap::from_pointee(literal),
+            doubted: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// The addresses known now.
+    pub(crate) fn addresses(&self) -> arc_swap::Guard<Arc<Vec<SocketAddr>>> {
+        self.addresses.load()
+    }
+
+    /// The resolver's news.
+    pub(crate) fn found(&self, addresses: Vec<SocketAddr>) {
+        self.addresses.store(Arc::new(addresses));
+    }
+
+    /// A connection failed: the address may be stale.
+    pub(crate) fn doubt(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// A connection stands.
+    pub(crate) fn trust(&self) {
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the last attempt to connect failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a look-up was asked for since the last time this was asked.
+    pub(crate) fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::Relaxed)
+    }
+
+    /// The first configured server, as a `Host` header names it.
+    pub(crate) fn authority(&self) -> String {
+        self.urls
+            .first()
+            .map_or_else(String::new, UpstreamUrl::authority)
+    }
+}

@@ -1,0 +1,194 @@
+//! One worker's connections to one upstream: the freshest idle one first.
+//! No locks, since nobody else sees them; never waits, and never dials.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::Instant;
+
+use crate::telemetry::labels::Upstream;
+use crate::telemetry::metrics::WorkerMetrics;
+
+use super::super::body::Outgoing;
+use super::super::rules::Rules;
+use super::super::worker::Worker;
+use super::Target;
+
+/// How many idle connections are tried before a new one is dialled: one that is
+/// not ready yet is a hair's breadth from it, more than a few are a symptom.
+const LOOKED_AT_MAX: usize = 8;
+
+/// One open connection.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Takes requests; dropping it closes the connection once it is idle.
+    pub sender: SendRequest<Outgoing>,
+    /// Whether a byte came back since this was last cleared.
+    pub heard: Rc<Cell<bool>>,
+    /// The server's address.
+    pub address: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Idle {
+    line: Line,
+    since: Instant,
+}
+
+/// The idle connections, and how many are open in all.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    upstream: Upstream,
+    idle: RefCell<Vec<Idle>>,
+    open: Rc<Cell<u64>>,
+    turn: Cell<usize>,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub(crate) fn new(upstream: Upstream) -> Self {
+        Self {
+            upstream,
+            idle: RefCell::default(),
+            open: Rc::default(),
+            turn: Cell::new(0),
+        }
+    }
+
+    /// The freshest connection that can take a request now.
+    pub(crate) fn checkout(&self, now: Instant, rules: &Rules) -> Option<Line> {
+        let mut idle = self.idle.borrow_mut();
+        for _ in 0..LOOKED_AT_MAX {
+            let Idle { line, since } = idle.pop()?;
+            if line.sender.is_closed() || now.saturating_duration_since(since) > self.life(rules) {
+                continue;
+            }
+            if line.sender.is_ready() {
+                return Some(line);
+            }
+            // Its last answer is not quite over: whoever comes next finds it ready.
+            idle.insert(0, Idle { line, since });
+        }
+        None
+    }
+
+    /// Closes what has been idle too long, and connections to addresses that
+    /// the upstream's name no longer resolves to.
+    pub(crate) fn sweep(&self, now: Instant, rules: &Rules) {
+        let addresses = rules.target(self.upstream).addresses();
+        let life = self.life(rules);
+        self.idle.borrow_mut().retain(|idle| {
+            !idle.line.sender.is_closed()
+                && now.saturating_duration_since(idle.since) <= life
+                && addresses.contains(&idle.line.address)
+        });
+    }
+
+    /// Closes all idle connections.
+    pub(crate) fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
+    /// Room for one more connection, if fewer than `share` are open.
+    pub(crate) fn slot(&self, share: u64, metrics: &Arc<WorkerMetrics>) -> Option<Slot> {
+        if self.open.get() >= share {
+            return None;
+        }
+        self.open.set(self.open.get() + 1);
+        metrics
+            .upstream_connections
+            .at(self.upstream.index())
+            .shift(1);
+        let open = Rc::clone(&self.open);
+        Some(Slot {
+            open,
+            metrics: Arc::clone(metrics),
+            upstream: self.upstream,
+        })
+    }
+
+    /// Which of several addresses is dialled first this time.
+    pub(crate) fn turn(&self) -> usize {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        turn
+    }
+
+    fn life(&self, rules: &Rules) -> std::time::Duration {
+        match self.upstream {
+            Upstream::Ingest => rules.config.upstream.idle.ingest,
+            Upstream::Web => rules.config.upstream.idle.web,
+        }
+    }
+}
+
+/// An open connection's place in the count; given back when it closes.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    open: Rc<Cell<u64>>,
+    metrics: Arc<WorkerMetrics>,
+    upstream: Upstream,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.set(self.open.get().saturating_sub(1));
+        self.metrics
+            .upstream_connections
+            .at(self.upstream.index())
+            .shift(-1);
+    }
+}
+
+/// A connection in use. Given back it serves the next request; dropped it closes.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    worker: Rc<Worker>,
+    upstream: Upstream,
+    /// The connection itself.
+    pub line: Line,
+    /// It had served a request before this one.
+    pub reused: bool,
+}
+
+impl Lease {
+    /// A connection that was just opened.
+    pub(crate) fn new(worker: Rc<Worker>, line: Line, target: &Target) -> Self {
+        Self {
+            worker,
+            upstream: target.upstream,
+            line,
+            reused: false,
+        }
+    }
+
+    /// A connection from the pool.
+    pub(crate) fn reused(worker: Rc<Worker>, line: Line, upstream: Upstream) -> Self {
+        Self {
+            worker,
+            upstream,
+            line,
+            reused: true,
+        }
+    }
+
+    /// Which upstream it leads to.
+    pub(crate) fn upstream(&self) -> Upstream {
+        self.upstream
+    }
+
+    /// Puts the connection where the next request finds it. Only after its
+    /// answer was read to the end.
+    pub(crate) fn give_back(self, now: Instant) {
+        if !self.line.sender.is_closed() && !self.worker.is_stopping() {
+            let idle = Idle {
+                line: self.line,
+                since: now,
+            };
+            self.worker.pool(self.upstream).idle.borrow_mut().push(idle);
+        }
+    }
+}

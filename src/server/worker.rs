@@ -1,0 +1,126 @@
+//! One worker: a thread's runtime, its pools and its counters. Never shared:
+//! other threads reach it only through the rules in force and the stop signal.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Cache};
+use tokio::sync::Notify;
+
+use crate::telemetry::labels::Upstream;
+use crate::telemetry::metrics::WorkerMetrics;
+
+use super::rules::Rules;
+use super::upstream::pool::Pool;
+
+/// What all threads of one edge share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The rules in force; swapped whole by a reload.
+    pub rules: Arc<ArcSwap<Rules>>,
+    /// Open client connections of all workers.
+    pub connections: AtomicU64,
+    /// Set once, by a stop.
+    pub stopping: AtomicBool,
+    /// Bytes of request bodies that lie on disk, of all workers.
+    pub disk_bytes: Arc<AtomicU64>,
+}
+
+/// The rules that one request is served by, from its head to its end, whatever
+/// is reloaded meanwhile. A clone counts without touching other threads.
+#[derive(Debug)]
+pub(crate) struct InForce(Arc<Rules>);
+
+impl Deref for InForce {
+    type Target = Rules;
+
+    fn deref(&self) -> &Rules {
+        &self.0
+    }
+}
+
+/// A worker's own state, reached by everything it runs.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// What it shares with the others.
+    pub shared: Arc<Shared>,
+    /// Its counters, written by it alone.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Connections to the ingest upstream.
+    pub ingest: Pool,
+    /// Connections to the web upstream.
+    pub web: Pool,
+    /// Exchanges whose client has left.
+    pub finishing: Cell<u64>,
+    fresh: RefCell<Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>>,
+    current: RefCell<Rc<InForce>>,
+    stop: Notify,
+}
+
+impl Worker {
+    /// A worker with empty pools.
+    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<WorkerMetrics>) -> Self {
+        let mut fresh = Cache::new(Arc::clone(&shared.rules));
+        let current = RefCell::new(Rc::new(InForce(Arc::clone(fresh.load()))));
+        Self {
+            shared,
+            metrics,
+            ingest: Pool::new(Upstream::Ingest),
+            web: Pool::new(Upstream::Web),
+            finishing: Cell::new(0),
+            fresh: RefCell::new(fresh),
+            current,
+            stop: Notify::new(),
+        }
+    }
+
+    /// The rules in force now. One pointer comparison when nothing has changed.
+    pub(crate) fn rules(&self) -> Rc<InForce> {
+        let mut fresh = self.fresh.borrow_mut();
+        let latest = fresh.load();
+        let mut current = self.current.borrow_mut();
+        if !Arc::ptr_eq(latest, &current.0) {
+            *current = Rc::new(InForce(Arc::clone(latest)));
+        }
+        Rc::clone(&current)
+    }
+
+    /// The pool for an upstream.
+    pub(crate) fn pool(&self, upstream: Upstream) -> &Pool {
+        match upstream {
+            Upstream::Ingest => &self.ingest,
+            Upstream::Web => &self.web,
+        }
+    }
+
+    /// Whether a stop was asked for.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Completes when a stop is asked for. Dropping it forgets the wait.
+    pub(crate) async fn stopping(&self) {
+        let notified = self.stop.notified();
+        if !self.is_stopping() {
+            notified.await;
+        }
+    }
+
+    /// Wakes all that wait in `stopping`; the shared flag must be set before.
+    pub(crate) fn wake_stopping(&self) {
+        self.stop.notify_waiters();
+    }
+}
+
+/// Runs hyper's own tasks (HTTP/2 streams) on the worker's thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalExec;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExec {
+    fn execute(&self, task: F) {
+        drop(tokio::task::spawn_local(task));
+    }
+}

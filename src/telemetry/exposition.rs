@@ -1,0 +1,441 @@
+//! The counters in Prometheus' text format, every family from the start.
+//! Never counts; it only reads.
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
+use prometheus::{Encoder, TextEncoder};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::domain::client_ip::Source;
+use crate::domain::outcome::Reason;
+
+use super::labels::{Attempt, Ending, Handshake, Route, Upstream};
+use super::metrics::{BUCKETS_US, Durations, Metrics, STATUSES, WorkerMetrics};
+
+/// The content type of what `Exposition::render` writes.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The whole exposition: our families, and the process' own on Linux.
+#[derive(Debug, Clone)]
+pub struct Exposition(Arc<Metrics>);
+
+impl Exposition {
+    /// Reads from `metrics` at each call of `render`.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self(metrics)
+    }
+
+    /// Sums every counter and writes all families. Some microseconds a series;
+    /// never call it from a worker.
+    #[must_use]
+    pub fn render(&self) -> Vec<u8> {
+        let mut families = self.collect();
+        families.extend(super::process::families());
+        let mut text = Vec::with_capacity(64 * 1024);
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+            tracing::error!(%error, "the metrics cannot be written as text; this is a bug");
+        }
+        text
+    }
+}
+
+impl Collector for Exposition {
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let metrics = &*self.0;
+        let mut families = requests(metrics);
+        families.extend(items(metrics));
+        families.extend(upstreams(metrics));
+        families.extend(clients(metrics));
+        families.extend(control(metrics));
+        families
+    }
+}
+
+fn requests(metrics: &Metrics) -> Vec<MetricFamily> {
+    let mut totals = Vec::new();
+    for &route in Route::ALL {
+        for &ending in Ending::ALL {
+            for &status in &STATUSES {
+                let n = metrics.sum(|w| w.requests(route, ending, status));
+                // A thousand zeros would drown the page: one a route stands for all.
+                let stands_for_all = ending == Ending::Forwarded && status == 200;
+                if n > 0 || stands_for_all {
+                    let status = format!("{status:03}");
+                    totals.push(counter(
+                        n,
+                        &[
+                            ("route", route.as_str()),
+                            ("outcome", ending.as_str()),
+                            ("status", &status),
+                        ],
+                    ));
+                }
+            }
+        }
+    }
+    let durations = Route::ALL.iter().map(|route| {
+        histogram(
+            metrics,
+            |w| w.durations.at(route.index()),
+            &[("route", route.as_str())],
+        )
+    });
+    let bytes = Route::ALL.iter().map(|route| {
+        let n = metrics.sum(|w| w.request_bytes.at(route.index()));
+        counter(n, &[("route", route.as_str())])
+    });
+    vec![
+        family(
+            "vidette_requests_total",
+            "Requests ended, by route, outcome and the status that left.",
+            MetricType::COUNTER,
+            totals,
+        ),
+        family(
+            "vidette_request_duration_seconds",
+            "From a request's head to its end.",
+            MetricType::HISTOGRAM,
+            durations.collect(),
+        ),
+        family(
+            "vidette_request_bytes_total",
+            "Body bytes received, as they came.",
+            MetricType::COUNTER,
+            bytes.collect(),
+        ),
+    ]
+}
+
+/// Until items are read one by one, each ingest request is one item of
+/// category `unread`, and no key is proven.
+fn items(metrics: &Metrics) -> Vec<MetricFamily> {
+    let row = |n, outcome, reason| {
+        counter(
+            n,
+            &[
+                ("project", "unproven"),
+                ("category", "unread"),
+                ("outcome", outcome),
+                ("reason", reason),
+            ],
+        )
+    };
+    let mut totals = vec![row(metrics.sum(|w| &w.forwarded), "forwarded", "")];
+    let mut bytes = vec![row(metrics.sum(|w| &w.forwarded_bytes), "forwarded", "")];
+    for reason in Reason::ALL {
+        let n = metrics.sum(|w| w.dropped.at(reason.index()));
+        if n > 0 {
+            totals.push(row(n, "dropped", reason.as_str()));
+            let n = metrics.sum(|w| w.dropped_bytes.at(reason.index()));
+            bytes.push(row(n, "dropped", reason.as_str()));
+        }
+    }
+    vec![
+        family(
+            "vidette_items_total",
+            "Items ended, by project, category, outcome and reason.",
+            MetricType::COUNTER,
+            totals,
+        ),
+        family(
+            "vidette_item_bytes_total",
+            "Their bytes.",
+            MetricType::COUNTER,
+            bytes,
+        ),
+    ]
+}
+
+fn upstreams(metrics: &Metrics) -> Vec<MetricFamily> {
+    let mut attempts = Vec::new();
+    for &upstream in Upstream::ALL {
+        for &attempt in Attempt::ALL {
+            let n = metrics.sum(|w| w.attempts(upstream, attempt));
+            let labels = [
+                ("upstream", upstream.as_str()),
+                ("outcome", attempt.as_str()),
+            ];
+            attempts.push(counter(n, &labels));
+        }
+    }
+    let durations = Upstream::ALL.iter().map(|upstream| {
+        let labels = [("upstream", upstream.as_str())];
+        histogram(
+            metrics,
+            |w| w.upstream_durations.at(upstream.index()),
+            &labels,
+        )
+    });
+    let open = Upstream::ALL.iter().map(|upstream| {
+        let n = metrics.sum_level(|w| w.upstream_connections.at(upstream.index()));
+        gauge(n, &[("upstream", upstream.as_str())])
+    });
+    let resolved = |upstream: Upstream, n: u64| gauge(n, &[("upstream", upstream.as_str())]);
+    let control = &metrics.control;
+    vec![
+        family(
+            "vidette_upstream_requests_total",
+            "Attempts at an upstream, by how they ended.",
+            MetricType::COUNTER,
+            attempts,
+        ),
+        family(
+            "vidette_upstream_duration_seconds",
+            "From a request handed to the upstream to its answer's head.",
+            MetricType::HISTOGRAM,
+            durations.collect(),
+        ),
+        family(
+            "vidette_upstream_connections",
+            "Connections open to an upstream.",
+            MetricType::GAUGE,
+            open.collect(),
+        ),
+        family(
+            "vidette_upstream_resolved_addresses",
+            "Addresses an upstream's names resolve to.",
+            MetricType::GAUGE,
+            vec![
+                resolved(
+                    Upstream::Ingest,
+                    control.ingest_addresses.load(Ordering::Relaxed),
+                ),
+                resolved(Upstream::Web, control.web_addresses.load(Ordering::Relaxed)),
+            ],
+        ),
+    ]
+}
+
+fn clients(metrics: &Metrics) -> Vec<MetricFamily> {
+    let mut open = Vec::new();
+    let mut totals = Vec::new();
+    for (place, name) in metrics.listeners.iter().enumerate() {
+        let n = metrics.sum_level(|w| w.open_connections(place));
+        open.push(gauge(n, &[("listener", name)]));
+        for &outcome in Handshake::ALL {
+            let n = metrics.sum(|w| w.handshakes(place, outcome));
+            totals.push(counter(
+                n,
+                &[("listener", name), ("outcome", outcome.as_str())],
+            ));
+        }
+    }
+    let sources = Source::ALL.iter().map(|source| {
+        let n = metrics.sum(|w| w.client_ip.at(source.index()));
+        counter(n, &[("source", source.as_str())])
+    });
+    vec![
+        family(
+            "vidette_connections",
+            "Client connections open now.",
+            MetricType::GAUGE,
+            open,
+        ),
+        family(
+            "vidette_connections_total",
+            "Client connections, by how they began or failed.",
+            MetricType::COUNTER,
+            totals,
+        ),
+        family(
+            "vidette_client_ip_total",
+            "Requests by where their client's address came from.",
+            MetricType::COUNTER,
+            sources.collect(),
+        ),
+    ]
+}
+
+fn control(metrics: &Metrics) -> Vec<MetricFamily> {
+    let control = &metrics.control;
+    let reloads = |n: &std::sync::atomic::AtomicU64, outcome| {
+        counter(n.load(Ordering::Relaxed), &[("outcome", outcome)])
+    };
+    vec![
+        family(
+            "vidette_config_reloads_total",
+            "Reloads of the configuration.",
+            MetricType::COUNTER,
+            vec![
+                reloads(&control.reloads_applied, "applied"),
+                reloads(&control.reloads_refused, "refused"),
+            ],
+        ),
+        family(
+            "vidette_config_last_reload_success_timestamp_seconds",
+            "When a configuration last came into force.",
+            MetricType::GAUGE,
+            vec![gauge(
+                control.last_reload_success_s.load(Ordering::Relaxed),
+                &[],
+            )],
+        ),
+        family(
+            "vidette_build_info",
+            "Always 1; the version is in the label.",
+            MetricType::GAUGE,
+            vec![gauge(1_u64, &[("version", env!("CARGO_PKG_VERSION"))])],
+        ),
+    ]
+}
+
+pub(super) fn family(
+    name: &str,
+    help: &str,
+    kind: MetricType,
+    metrics: Vec<Metric>,
+) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn labelled(labels: &[(&str, &str)]) -> Metric {
+    Metric::from_label(
+        labels
+            .iter()
+            .map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name((*name).to_owned());
+                pair.set_value((*value).to_owned());
+                pair
+            })
+            .collect(),
+    )
+}
+
+fn counter(n: u64, labels: &[(&str, &str)]) -> Metric {
+    let mut value = Counter::default();
+    value.set_value(approximate(n));
+    let mut metric = labelled(labels);
+    metric.set_counter(value);
+    metric
+}
+
+pub(super) fn gauge(n: impl TryInto<i64>, labels: &[(&str, &str)]) -> Metric {
+    let n = n.try_into().unwrap_or(i64::MAX);
+    let mut value = Gauge::default();
+    let size = approximate(n.unsigned_abs());
+    value.set_value(if n < 0 { -size } else { size });
+    let mut metric = labelled(labels);
+    metric.set_gauge(value);
+    metric
+}
+
+fn histogram(
+    metrics: &Metrics,
+    of: impl Fn(&WorkerMetrics) -> &Durations,
+    labels: &[(&str, &str)],
+) -> Metric {
+    let mut cumulated = 0;
+    let mut buckets = Vec::with_capacity(BUCKETS_US.len());
+    for (place, bound_us) in BUCKETS_US.iter().enumerate() {
+        cumulated += metrics
+            .workers
+            .iter()
+            .filter_map(|w| of(w).buckets.get(place))
+            .map(super::metrics::Count::value)
+            .sum::<u64>();
+        let mut bucket = Bucket::default();
+        bucket.set_cumulative_count(cumulated);
+        bucket.set_upper_bound(approximate(*bound_us) / 1e6);
+        buckets.push(bucket);
+    }
+    let mut value = Histogram::default();
+    value.set_sample_count(cumulated + metrics.sum(|w| &of(w).above));
+    value.set_sample_sum(approximate(metrics.sum(|w| &of(w).sum_us)) / 1e6);
+    value.set_bucket(buckets);
+    let mut metric = labelled(labels);
+    metric.set_histogram(value);
+    metric
+}
+
+/// The exposition's numbers are doubles: exact to 2^53, which no counter of
+/// ours reaches in a century.
+#[expect(clippy::as_conversions, reason = "std has no From<u64> for f64")]
+pub(super) fn approximate(n: u64) -> f64 {
+    n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(prepare: impl Fn(&Metrics)) -> String {
+        let metrics = Arc::new(Metrics::new(2, vec!["public".to_owned()]));
+        prepare(&metrics);
+        String::from_utf8(Exposition::new(metrics).render()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(prepare: impl Fn(&Metrics), line: &str) {
+        let text = rendered(prepare);
+        assert!(
+            text.lines().any(|l| l == line),
+            "no line {line:?} in\n{text}"
+        );
+    }
+
+    #[test]
+    fn every_family_is_there_from_the_start() {
+        let text = rendered(|_| {});
+        for name in [
+            "vidette_requests_total",
+            "vidette_request_duration_seconds",
+            "vidette_request_bytes_total",
+            "vidette_items_total",
+            "vidette_upstream_requests_total",
+            "vidette_upstream_duration_seconds",
+            "vidette_upstream_connections",
+            "vidette_upstream_resolved_addresses",
+            "vidette_connections",
+            "vidette_connections_total",
+            "vidette_client_ip_total",
+            "vidette_config_reloads_total",
+            "vidette_build_info",
+            "process_resident_memory_bytes",
+        ] {
+            assert!(
+                text.contains(&format!("# TYPE {name} ")),
+                "{name} is missing"
+            );
+        }
+    }
+
+    #[test]
+    fn workers_appear_as_one_sum() {
+        check(
+            |m| {
+                for worker in &m.workers {
+                    worker.requests(Route::Web, Ending::Failed, 502).add(2);
+                }
+            },
+            "vidette_requests_total{route=\"web\",outcome=\"failed\",status=\"502\"} 4",
+        );
+    }
+
+    #[test]
+    fn histogram_buckets_cumulate() {
+        let observe = |m: &Metrics| {
+            for worker in &m.workers {
+                let durations = worker.durations.at(Route::Ingest.index());
+                durations.observe(std::time::Duration::from_micros(700));
+            }
+        };
+        let bucket = "vidette_request_duration_seconds_bucket{route=\"ingest\",le=";
+        check(observe, &format!("{bucket}\"0.0005\"}} 0"));
+        check(observe, &format!("{bucket}\"0.001\"}} 2"));
+        check(observe, &format!("{bucket}\"+Inf\"}} 2"));
+    }
+}

@@ -1,0 +1,115 @@
+//! The label values of every metric: closed lists, so that nothing a client
+//! sends can become a label. Never holds a count.
+
+/// Declares one closed list of label values: the enum, the order in which its
+/// values are exported, the word each is exported as, and its place in an array.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$value_doc])* $value,)+ }
+
+        impl $name {
+            /// Every value, in the order of export.
+            pub const ALL: &'static [Self] = &[$(Self::$value,)+];
+
+            /// The word in the exposition.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $word,)+ }
+            }
+
+            /// The place in an array as long as `ALL`.
+            #[expect(clippy::as_conversions, reason = "a fieldless repr(u8) enum is its own dense index")]
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+labels! {
+    /// Where a request belongs.
+    Route {
+        /// Events: `/api/store/` and `/api/<id>/...`.
+        Ingest = "ingest",
+        /// Events posted to a configured tunnel path.
+        Tunnel = "tunnel",
+        /// Sentry's pages and its own API.
+        Web = "web",
+        /// Source maps, debug files and their like.
+        Upload = "upload",
+        /// Files from this machine's disk.
+        Static = "static",
+        /// What one Relay asks another: `/api/0/relays/`.
+        Relay = "relay",
+        /// Requests that belong nowhere and were answered here.
+        Local = "local",
+    }
+}
+
+labels! {
+    /// How a request ended.
+    Ending {
+        /// The upstream's answer was passed on.
+        Forwarded = "forwarded",
+        /// Kept on disk and answered.
+        Spooled = "spooled",
+        /// Refused here, with a reason.
+        Refused = "refused",
+        /// The upstream could not be reached or did not answer.
+        Failed = "failed",
+        /// The client left before its request or its answer was complete.
+        Aborted = "aborted",
+        /// Answered here without the upstream: preflight, files.
+        Local = "local",
+    }
+}
+
+labels! {
+    /// The services behind the edge.
+    Upstream {
+        /// Relay, which takes events.
+        Ingest = "ingest",
+        /// Sentry's web.
+        Web = "web",
+    }
+}
+
+labels! {
+    /// How one attempt at an upstream ended.
+    Attempt {
+        /// Answered below 400.
+        Ok = "ok",
+        /// Answered with a 4xx.
+        Refused = "refused",
+        /// Answered with a 5xx, or the connection broke.
+        Error = "error",
+        /// Silent past its timeout.
+        Timeout = "timeout",
+        /// A kept-alive connection closed without a byte; tried once more.
+        ReusedClosed = "reused_closed",
+        /// The connection was gone before anything was sent; tried again.
+        Unsent = "unsent",
+    }
+}
+
+labels! {
+    /// How a client connection began or ended.
+    Handshake {
+        /// It carried at least one request head that could be read.
+        Ok = "ok",
+        /// Its head was not HTTP.
+        BadHead = "bad_head",
+        /// TLS could not be agreed.
+        TlsFailed = "tls_failed",
+        /// Its PROXY protocol header was refused.
+        ProxyFailed = "proxy_failed",
+        /// Closed at once: `limits.connections` was reached.
+        Capped = "capped",
+        /// Too slow to send a head.
+        Timeout = "timeout",
+    }
+}

@@ -1,0 +1,336 @@
+//! The counters: one set for each worker, written by that worker alone and
+//! summed when somebody looks. Never shared between writers, so counting costs
+//! a load and a store; never a label that is not in `labels`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::domain::client_ip::Source;
+use crate::domain::outcome::Reason;
+
+use super::labels::{Attempt, Ending, Handshake, Route, Upstream};
+
+/// A counter with a single writer.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `n`. Only the owning worker may call this: two writers would lose counts.
+    pub fn add(&self, n: u64) {
+        let sum = self.0.load(Ordering::Relaxed).wrapping_add(n);
+        self.0.store(sum, Ordering::Relaxed);
+    }
+
+    /// The count so far, from any thread.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A gauge with a single writer.
+#[derive(Debug, Default)]
+pub struct Level(AtomicI64);
+
+impl Level {
+    /// Moves the level by `n`.
+    pub fn shift(&self, n: i64) {
+        let level = self.0.load(Ordering::Relaxed).wrapping_add(n);
+        self.0.store(level, Ordering::Relaxed);
+    }
+
+    /// The level now, from any thread.
+    #[must_use]
+    pub fn value(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the duration buckets, in microseconds: 1-2.5-5 from 0.5 ms,
+/// and 120 s, where the longest timeout of a usual installation lies.
+pub const BUCKETS_US: [u64; 18] = [
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    120_000_000,
+];
+
+/// How long things took: counts below each bound, and their sum.
+#[derive(Debug, Default)]
+pub struct Durations {
+    /// Observations at or below each of `BUCKETS_US`, not cumulated.
+    pub buckets: [Count; BUCKETS_US.len()],
+    /// Observations above the last bound.
+    pub above: Count,
+    /// The sum of all, in microseconds.
+    pub sum_us: Count,
+}
+
+impl Durations {
+    /// Records one duration.
+    pub fn observe(&self, took: Duration) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let place = BUCKETS_US.partition_point(|bound| *bound < took_us);
+        self.buckets.get(place).unwrap_or(&self.above).add(1);
+        self.sum_us.add(took_us);
+    }
+}
+
+/// The statuses counted one by one; any other counts as the hundred it is in,
+/// so that an upstream that invents statuses cannot grow the table.
+pub const STATUSES: [u16; 40] = [
+    0, 100, 200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 402,
+    403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 414, 415, 416, 421, 422, 429, 431, 500, 502,
+    503, 504,
+];
+
+fn status_place(status: u16) -> usize {
+    STATUSES
+        .binary_search(&status)
+        .or_else(|_| STATUSES.binary_search(&(status - status % 100)))
+        .unwrap_or(0)
+}
+
+/// What one worker has counted since start.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    requests: Vec<Count>,
+    /// Request durations by route.
+    pub durations: PerLabel<Durations>,
+    /// Body bytes received by route.
+    pub request_bytes: PerLabel<Count>,
+    /// Attempts at an upstream.
+    attempts: Vec<Count>,
+    /// Time from the last byte sent to the answer's head, by upstream.
+    pub upstream_durations: PerLabel<Durations>,
+    /// Open connections by upstream.
+    pub upstream_connections: PerLabel<Level>,
+    /// Client connections open now, by listener.
+    pub connections: Vec<Level>,
+    handshakes: Vec<Vec<Count>>,
+    /// Where the client's address came from.
+    pub client_ip: PerLabel<Count>,
+    /// Requests refused or lost, by reason.
+    pub dropped: PerLabel<Count>,
+    /// Their announced bytes.
+    pub dropped_bytes: PerLabel<Count>,
+    /// Ingest requests the upstream took, and their bytes.
+    pub forwarded: Count,
+    /// Bytes of the ingest requests that the upstream took.
+    pub forwarded_bytes: Count,
+}
+
+/// One value for each label of a closed list.
+#[derive(Debug)]
+pub struct PerLabel<T>(Vec<T>);
+
+impl<T: Default> PerLabel<T> {
+    fn new(labels: usize) -> Self {
+        Self((0..labels).map(|_| T::default()).collect())
+    }
+
+    /// The value at a label's index.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "as long as the label's ALL, and `index` is dense in it"
+    )]
+    #[must_use]
+    pub fn at(&self, index: usize) -> &T {
+        &self.0[index]
+    }
+}
+
+fn counts(n: usize) -> Vec<Count> {
+    (0..n).map(|_| Count::default()).collect()
+}
+
+impl WorkerMetrics {
+    /// All zero, for a worker that serves `listeners` listeners.
+    #[must_use]
+    pub fn new(listeners: usize) -> Self {
+        Self {
+            requests: counts(Route::ALL.len() * Ending::ALL.len() * STATUSES.len()),
+            durations: PerLabel::new(Route::ALL.len()),
+            request_bytes: PerLabel::new(Route::ALL.len()),
+            attempts: counts(Upstream::ALL.len() * Attempt::ALL.len()),
+            upstream_durations: PerLabel::new(Upstream::ALL.len()),
+            upstream_connections: PerLabel::new(Upstream::ALL.len()),
+            connections: (0..listeners).map(|_| Level::default()).collect(),
+            handshakes: (0..listeners)
+                .map(|_| counts(Handshake::ALL.len()))
+                .collect(),
+            client_ip: PerLabel::new(Source::ALL.len()),
+            dropped: PerLabel::new(Reason::ALL.len()),
+            dropped_bytes: PerLabel::new(Reason::ALL.len()),
+            forwarded: Count::default(),
+            forwarded_bytes: Count::default(),
+        }
+    }
+
+    /// The counter of requests that ended so; `status` 0 when none left.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "sized as the product of the three closed lists"
+    )]
+    #[must_use]
+    pub fn requests(&self, route: Route, ending: Ending, status: u16) -> &Count {
+        let row = route.index() * Ending::ALL.len() + ending.index();
+        &self.requests[row * STATUSES.len() + status_place(status)]
+    }
+
+    /// The counter of attempts that ended so.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "sized as the product of the two closed lists"
+    )]
+    #[must_use]
+    pub fn attempts(&self, upstream: Upstream, attempt: Attempt) -> &Count {
+        &self.attempts[upstream.index() * Attempt::ALL.len() + attempt.index()]
+    }
+
+    /// The counter of connections of a listener that ended so.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "listeners are numbered when the worker is built"
+    )]
+    #[must_use]
+    pub fn handshakes(&self, listener: usize, outcome: Handshake) -> &Count {
+        &self.handshakes[listener][outcome.index()]
+    }
+
+    /// The gauge of a listener's open connections.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "listeners are numbered when the worker is built"
+    )]
+    #[must_use]
+    pub fn open_connections(&self, listener: usize) -> &Level {
+        &self.connections[listener]
+    }
+}
+
+/// What the control thread has counted: reloads and addresses.
+#[derive(Debug, Default)]
+pub struct ControlMetrics {
+    /// Reloads applied.
+    pub reloads_applied: AtomicU64,
+    /// Reloads refused, with everything left as it was.
+    pub reloads_refused: AtomicU64,
+    /// When configuration last came into force, in seconds since the epoch.
+    pub last_reload_success_s: AtomicU64,
+    /// Addresses the ingest upstream's names resolve to.
+    pub ingest_addresses: AtomicU64,
+    /// Addresses the web upstream's names resolve to.
+    pub web_addresses: AtomicU64,
+}
+
+/// Everything there is to export.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Names of the listeners, in the workers' order.
+    pub listeners: Vec<String>,
+    /// One set for each worker.
+    pub workers: Vec<Arc<WorkerMetrics>>,
+    /// The control thread's own.
+    pub control: ControlMetrics,
+}
+
+impl Metrics {
+    /// Counters for `workers` workers, each serving all of `listeners`.
+    #[must_use]
+    pub fn new(workers: usize, listeners: Vec<String>) -> Self {
+        let workers = (0..workers)
+            .map(|_| Arc::new(WorkerMetrics::new(listeners.len())))
+            .collect();
+        Self {
+            listeners,
+            workers,
+            control: ControlMetrics::default(),
+        }
+    }
+
+    /// The sum of one counter over all workers.
+    pub fn sum(&self, counter: impl Fn(&WorkerMetrics) -> &Count) -> u64 {
+        self.workers.iter().map(|w| counter(w).value()).sum()
+    }
+
+    /// The sum of one gauge over all workers.
+    pub fn sum_level(&self, gauge: impl Fn(&WorkerMetrics) -> &Level) -> i64 {
+        self.workers.iter().map(|w| gauge(w).value()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_status(status: u16, counted_as: u16) {
+        assert_eq!(
+            STATUSES[status_place(status)],
+            counted_as,
+            "status {status}"
+        );
+    }
+
+    #[test]
+    fn a_known_status_counts_as_itself_and_an_odd_one_as_its_hundred() {
+        check_status(0, 0);
+        check_status(200, 200);
+        check_status(429, 429);
+        check_status(418, 400);
+        check_status(599, 500);
+        check_status(299, 200);
+        check_status(999, 0);
+    }
+
+    #[test]
+    fn statuses_are_sorted_so_that_the_search_finds_them() {
+        assert!(STATUSES.is_sorted());
+    }
+
+    #[track_caller]
+    fn check_bucket(took_us: u64, bucket: usize) {
+        let durations = Durations::default();
+        durations.observe(Duration::from_micros(took_us));
+        let placed = durations.buckets.iter().position(|b| b.value() == 1);
+        assert_eq!(placed.unwrap_or(BUCKETS_US.len()), bucket, "{took_us} us");
+        assert_eq!(durations.sum_us.value(), took_us);
+    }
+
+    #[test]
+    fn a_duration_on_a_bound_falls_below_it() {
+        check_bucket(0, 0);
+        check_bucket(500, 0);
+        check_bucket(501, 1);
+        check_bucket(120_000_000, 17);
+        check_bucket(120_000_001, 18);
+    }
+
+    #[test]
+    fn workers_are_summed() {
+        let metrics = Metrics::new(2, vec!["public".to_owned()]);
+        for (worker, n) in metrics.workers.iter().zip([2, 3]) {
+            worker
+                .requests(Route::Ingest, Ending::Forwarded, 200)
+                .add(n);
+        }
+        let sum = metrics.sum(|w| w.requests(Route::Ingest, Ending::Forwarded, 200));
+        assert_eq!(sum, 5);
+    }
+}

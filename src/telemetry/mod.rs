@@ -1,0 +1,10 @@
+//! What an operator sees from outside: the closed list of metrics, and the log.
+//!
+//! Owns names and labels; never decides anything, and never sees a payload,
+//! a key or an address.
+
+pub mod exposition;
+pub mod labels;
+pub mod log;
+pub mod metrics;
+pub mod process;

@@ -47,4 +47,6 @@ pub mod telemetry;
 
 pub mod server;
 
+pub mod demo;
+
 pub mod cli;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod check;
+mod demo;
 
 mod healthcheck;
 mod reload;
@@ -29,6 +30,8 @@ enum Command {
     /// Check a configuration and say where it is wrong.
     Check(check::Arguments),
 
+    /// Run a stand-in Sentry, an edge in front of it, and a little traffic.
+    Demo(demo::Arguments),
     /// Show the traffic light; exit 1 on red.
     Status(status::Arguments),
     /// Make a running edge read its configuration again.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
 
+        Command::Demo(arguments) => demo::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),

@@ -29,7 +29,11 @@ fn date(days: u64) -> (u64, u64, u64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -42,7 +46,10 @@ mod tests {
 
     #[track_caller]
     fn check(milliseconds: u64, want: &str) {
-        assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_millis(milliseconds)), want);
+        assert_eq!(
+            rfc3339(UNIX_EPOCH + Duration::from_millis(milliseconds)),
+            want
+        );
     }
 
     #[test]
@@ -64,6 +71,9 @@ mod tests {
 
     #[test]
     fn a_moment_before_1970_is_not_an_error() {
-        assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            rfc3339(UNIX_EPOCH - Duration::from_secs(1)),
+            "1970-01-01T00:00:00.000Z"
+        );
     }
 }

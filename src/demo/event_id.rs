@@ -5,7 +5,10 @@
 /// case. `None` when it is neither.
 pub(super) fn parse(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
-    let dashed = text.char_indices().filter(|(_, c)| *c == '-').map(|(at, _)| at);
+    let dashed = text
+        .char_indices()
+        .filter(|(_, c)| *c == '-')
+        .map(|(at, _)| at);
     let sound = match text.len() {
         32 => true,
         36 => dashed.eq([8, 13, 18, 23]),

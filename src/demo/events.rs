@@ -76,13 +76,26 @@ impl Events {
         let at = clock::rfc3339(now);
         let mut kept = self.kept();
         for Item { kind, bytes } in items {
-            kept.count(&kind);
+            kept.count(kind.clone());
             if kept.rows.len() == KEPT {
                 kept.rows.pop_front();
             }
-            let Sender { event_id, project, key, client_ip } = sender.clone();
-            let row =
-                Row { seq: kept.total, at: at.clone(), event_id, project, key, client_ip, kind, bytes };
+            let Sender {
+                event_id,
+                project,
+                key,
+                client_ip,
+            } = sender.clone();
+            let row = Row {
+                seq: kept.total,
+                at: at.clone(),
+                event_id,
+                project,
+                key,
+                client_ip,
+                kind,
+                bytes,
+            };
             kept.rows.push_back(row);
         }
     }
@@ -97,7 +110,9 @@ impl Events {
     /// Counts since the start, and the DSN to send one's own event to.
     pub(super) fn summary_json(&self, dsn: &str) -> Bytes {
         let kept = self.kept();
-        json!({"dsn": dsn, "total": kept.total, "by_type": kept.by_type}).to_string().into()
+        json!({"dsn": dsn, "total": kept.total, "by_type": kept.by_type})
+            .to_string()
+            .into()
     }
 
     /// A panic while counting leaves at worst one count short: go on.
@@ -107,10 +122,13 @@ impl Events {
 }
 
 impl Kept {
-    fn count(&mut self, kind: &Cow<'static, str>) {
+    fn count(&mut self, kind: Cow<'static, str>) {
         self.total += 1;
-        let known = self.by_type.contains_key(kind);
-        let kind = if known || self.by_type.len() < TYPES_MAX { kind.clone() } else { OTHER.into() };
+        let known = self.by_type.contains_key(&kind);
+        let kind = match known || self.by_type.len() < TYPES_MAX {
+            true => kind,
+            false => OTHER.into(),
+        };
         *self.by_type.entry(kind).or_default() += 1;
     }
 }
@@ -133,7 +151,10 @@ mod tests {
     }
 
     fn item(kind: impl Into<Cow<'static, str>>) -> Item {
-        Item { kind: kind.into(), bytes: 7 }
+        Item {
+            kind: kind.into(),
+            bytes: 7,
+        }
     }
 
     fn parsed(json: &Bytes) -> Value {
@@ -143,7 +164,11 @@ mod tests {
     #[test]
     fn a_row_has_what_the_contract_names() {
         let events = Events::default();
-        events.add(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123), &sender(), vec![item("error")]);
+        events.add(
+            UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+            &sender(),
+            vec![item("error")],
+        );
         let want = json!([{
             "seq": 1, "at": "2023-11-14T22:13:20.123Z", "event_id": "a94ae32be2584e0bbd7a4cbb95971fee",
             "project": 42, "key": "00000000000000000000000000000001", "client_ip": "203.0.113.9",
@@ -159,18 +184,28 @@ mod tests {
             events.add(UNIX_EPOCH, &sender(), vec![item("error")]);
         }
         let before = parsed(&events.json());
-        assert_eq!((&before[0]["seq"], &before[KEPT - 1]["seq"]), (&json!(KEPT), &json!(1)));
+        assert_eq!(
+            (&before[0]["seq"], &before[KEPT - 1]["seq"]),
+            (&json!(KEPT), &json!(1))
+        );
         events.add(UNIX_EPOCH, &sender(), vec![item("session")]);
         let after = parsed(&events.json());
         assert_eq!(after.as_array().map(Vec::len), Some(KEPT));
-        assert_eq!((&after[0]["type"], &after[KEPT - 1]["seq"]), (&json!("session"), &json!(2)));
+        assert_eq!(
+            (&after[0]["type"], &after[KEPT - 1]["seq"]),
+            (&json!("session"), &json!(2))
+        );
     }
 
     #[test]
     fn counts_go_on_where_rows_end_and_invented_types_share_one() {
         let events = Events::default();
         for invented in 0..TYPES_MAX + 5 {
-            events.add(UNIX_EPOCH, &sender(), vec![item(format!("type-{invented:03}"))]);
+            events.add(
+                UNIX_EPOCH,
+                &sender(),
+                vec![item(format!("type-{invented:03}"))],
+            );
         }
         events.add(UNIX_EPOCH, &sender(), vec![item("type-000")]);
         let summary = parsed(&events.summary_json("the dsn"));
@@ -178,6 +213,9 @@ mod tests {
         assert_eq!(summary["total"], json!(TYPES_MAX + 6));
         assert_eq!(summary["by_type"]["type-000"], 2);
         assert_eq!(summary["by_type"][OTHER], 5);
-        assert_eq!(summary["by_type"].as_object().map(serde_json::Map::len), Some(TYPES_MAX + 1));
+        assert_eq!(
+            summary["by_type"].as_object().map(serde_json::Map::len),
+            Some(TYPES_MAX + 1)
+        );
     }
 }

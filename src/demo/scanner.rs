@@ -47,7 +47,9 @@ enum Place {
     EnvelopeHeader,
     ItemHeader,
     /// A payload of announced length.
-    Counted { left: u64 },
+    Counted {
+        left: u64,
+    },
     /// A payload that ends with its line.
     Line,
     /// A counted payload is over: LF must follow.
@@ -80,7 +82,9 @@ impl Scanner {
             Place::ItemHeader | Place::Counted { .. } | Place::Line | Place::AfterPayload => {}
         }
         match self.place {
-            Place::Counted { left: 1.. } => Err(Refused::Malformed("an item is shorter than its length")),
+            Place::Counted { left: 1.. } => {
+                Err(Refused::Malformed("an item is shorter than its length"))
+            }
             Place::EnvelopeHeader
             | Place::ItemHeader
             | Place::Counted { left: 0 }
@@ -91,45 +95,42 @@ impl Scanner {
 
     /// Takes some bytes, or a change of place, and gives back the rest.
     fn step<'c>(&mut self, rest: &'c [u8]) -> Result<&'c [u8], Refused> {
-        let (taken, after) = match self.place {
-            Place::EnvelopeHeader | Place::ItemHeader | Place::Line => to_line_end(rest),
-            Place::Counted { left } => {
-                let most = usize::try_from(left).unwrap_or(usize::MAX);
-                (rest.split_at_checked(most).map_or(rest, |(taken, _)| taken), None)
-            }
-            Place::AfterPayload => (&[][..], rest.strip_prefix(b"\n")),
-        };
-        let unread = rest.get(taken.len()..).unwrap_or_default();
         match self.place {
             Place::EnvelopeHeader | Place::ItemHeader => {
-                if self.line.len() + taken.len() > HEADER_BYTES_MAX {
+                let (line, after) = to_line_end(rest);
+                if self.line.len() + line.len() > HEADER_BYTES_MAX {
                     return Err(Refused::TooLarge("a header line"));
                 }
-                self.line.extend_from_slice(taken);
+                self.line.extend_from_slice(line);
                 if after.is_some() {
                     self.read_line()?;
                 }
+                Ok(after.unwrap_or_default())
             }
             Place::Counted { left } => {
-                let taken = count(taken);
-                self.grow(taken);
-                self.place = match left.saturating_sub(taken) {
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
+                let (payload, after) = rest.split_at_checked(most).unwrap_or((rest, &[]));
+                self.grow(count(payload));
+                self.place = match left.saturating_sub(count(payload)) {
                     0 => Place::AfterPayload,
                     left => Place::Counted { left },
                 };
+                Ok(after)
             }
             Place::Line => {
-                self.grow(count(taken));
+                let (payload, after) = to_line_end(rest);
+                self.grow(count(payload));
                 if after.is_some() {
                     self.place = Place::ItemHeader;
                 }
+                Ok(after.unwrap_or_default())
             }
-            Place::AfterPayload if after.is_none() => {
-                return Err(Refused::Malformed("an item is longer than its length"));
+            Place::AfterPayload => {
+                self.place = Place::ItemHeader;
+                let refused = Refused::Malformed("an item is longer than its length");
+                rest.strip_prefix(b"\n").ok_or(refused)
             }
-            Place::AfterPayload => self.place = Place::ItemHeader,
         }
-        Ok(after.unwrap_or(unread))
     }
 
     /// A header line is whole: reads it and moves to what it announces.
@@ -150,8 +151,13 @@ impl Scanner {
             return Err(Refused::TooLarge("the number of items"));
         }
         let header = item_header(&line).ok_or(Refused::Malformed("an item header"))?;
-        self.contents.items.push(Item { kind: kind(&header.kind), bytes: 0 });
-        self.place = header.length.map_or(Place::Line, |left| Place::Counted { left });
+        self.contents.items.push(Item {
+            kind: kind(&header.kind),
+            bytes: 0,
+        });
+        self.place = header
+            .length
+            .map_or(Place::Line, |left| Place::Counted { left });
         Ok(())
     }
 
@@ -173,7 +179,9 @@ fn to_line_end(rest: &[u8]) -> (&[u8], Option<&[u8]>) {
 fn item_header(line: &[u8]) -> Option<ItemHeader<'_>> {
     // serde would read an array as the same fields, and blanks around the object.
     let is_object = line.starts_with(b"{") && line.ends_with(b"}");
-    is_object.then(|| serde_json::from_slice(line).ok()).flatten()
+    is_object
+        .then(|| serde_json::from_slice(line).ok())
+        .flatten()
 }
 
 fn kind(name: &str) -> Cow<'static, str> {
@@ -207,7 +215,11 @@ mod tests {
     fn check(envelope: &[u8], want: Result<&[(&str, u64)], Refused>) {
         let shown = envelope.escape_ascii();
         let whole = scan(envelope, usize::MAX);
-        assert_eq!(scan(envelope, 1), whole, "byte by byte reads otherwise: {shown}");
+        assert_eq!(
+            scan(envelope, 1),
+            whole,
+            "byte by byte reads otherwise: {shown}"
+        );
         let items = whole.map(|contents| contents.items);
         let got: Result<Vec<_>, _> = match &items {
             Ok(items) => Ok(items.iter().map(|item| (&*item.kind, item.bytes)).collect()),
@@ -222,19 +234,43 @@ mod tests {
 
     #[test]
     fn items_with_a_length_are_taken_by_it() {
-        check(b"{}\n{\"type\":\"event\",\"length\":2}\n{}", Ok(&[("error", 2)]));
-        check(b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n", Ok(&[("error", 2)]));
-        check(b"{}\n{\"type\":\"session\",\"length\":0}\n", Ok(&[("session", 0)]));
-        check(b"{}\n{\"type\":\"session\",\"length\":0}\n\n", Ok(&[("session", 0)]));
-        check(b"{}\n{\"type\":\"session\",\"length\":0}", Ok(&[("session", 0)]));
+        check(
+            b"{}\n{\"type\":\"event\",\"length\":2}\n{}",
+            Ok(&[("error", 2)]),
+        );
+        check(
+            b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n",
+            Ok(&[("error", 2)]),
+        );
+        check(
+            b"{}\n{\"type\":\"session\",\"length\":0}\n",
+            Ok(&[("session", 0)]),
+        );
+        check(
+            b"{}\n{\"type\":\"session\",\"length\":0}\n\n",
+            Ok(&[("session", 0)]),
+        );
+        check(
+            b"{}\n{\"type\":\"session\",\"length\":0}",
+            Ok(&[("session", 0)]),
+        );
     }
 
     #[test]
     fn items_without_a_length_end_with_their_line() {
-        check(b"{}\n{\"type\":\"transaction\"}\n{\"a\":1}", Ok(&[("transaction", 7)]));
-        check(b"{}\n{\"type\":\"transaction\"}\n{\"a\":1}\n", Ok(&[("transaction", 7)]));
+        check(
+            b"{}\n{\"type\":\"transaction\"}\n{\"a\":1}",
+            Ok(&[("transaction", 7)]),
+        );
+        check(
+            b"{}\n{\"type\":\"transaction\"}\n{\"a\":1}\n",
+            Ok(&[("transaction", 7)]),
+        );
         check(b"{}\n{\"type\":\"transaction\"}", Ok(&[("transaction", 0)]));
-        check(b"{}\n{\"type\":\"a\",\"length\":null}\nxy\r\n", Ok(&[("a", 3)]));
+        check(
+            b"{}\n{\"type\":\"a\",\"length\":null}\nxy\r\n",
+            Ok(&[("a", 3)]),
+        );
     }
 
     #[test]
@@ -246,7 +282,15 @@ mod tests {
     #[test]
     fn several_items_are_told_apart() {
         let envelope = b"{}\n{\"type\":\"event\"}\n{}\n{\"type\":\"attachment\",\"length\":3}\na\nb\n{\"type\":\"session\"}\n{}\n{\"type\":\"x_new\",\"length\":1}\n?";
-        check(envelope, Ok(&[("error", 2), ("attachment", 3), ("session", 2), ("x_new", 1)]));
+        check(
+            envelope,
+            Ok(&[
+                ("error", 2),
+                ("attachment", 3),
+                ("session", 2),
+                ("x_new", 1),
+            ]),
+        );
     }
 
     #[test]
@@ -260,16 +304,31 @@ mod tests {
     #[test]
     fn a_second_line_feed_at_the_end_is_one_too_many() {
         check(b"{}\n\n", malformed("an item header"));
-        check(b"{}\n{\"type\":\"a\",\"length\":1}\n1\n\n", malformed("an item header"));
+        check(
+            b"{}\n{\"type\":\"a\",\"length\":1}\n1\n\n",
+            malformed("an item header"),
+        );
         check(b"{}\n{\"type\":\"a\"}\n1\n\n", malformed("an item header"));
     }
 
     #[test]
     fn lengths_that_do_not_fit_are_refused() {
-        check(b"{}\n{\"type\":\"a\",\"length\":2}\n1", malformed("an item is shorter than its length"));
-        check(b"{}\n{\"type\":\"a\",\"length\":1}", malformed("an item is shorter than its length"));
-        check(b"{}\n{\"type\":\"a\",\"length\":1}\n12", malformed("an item is longer than its length"));
-        check(b"{}\n{\"type\":\"a\",\"length\":1}\n1\r\n", malformed("an item is longer than its length"));
+        check(
+            b"{}\n{\"type\":\"a\",\"length\":2}\n1",
+            malformed("an item is shorter than its length"),
+        );
+        check(
+            b"{}\n{\"type\":\"a\",\"length\":1}",
+            malformed("an item is shorter than its length"),
+        );
+        check(
+            b"{}\n{\"type\":\"a\",\"length\":1}\n12",
+            malformed("an item is longer than its length"),
+        );
+        check(
+            b"{}\n{\"type\":\"a\",\"length\":1}\n1\r\n",
+            malformed("an item is longer than its length"),
+        );
         for length in ["-1", "1.0", "\"1\"", "18446744073709551616"] {
             let envelope = format!("{{}}\n{{\"type\":\"a\",\"length\":{length}}}\n1");
             check(envelope.as_bytes(), malformed("an item header"));
@@ -280,8 +339,18 @@ mod tests {
     fn header_lines_are_objects_and_nothing_else() {
         check(b"{}\r\n", malformed("the envelope header"));
         check(b"[]\n", malformed("the envelope header"));
-        for line in ["{}", "{\"length\":1}", "[\"a\",1]", "{\"type\":\"a\"}\r", " {\"type\":\"a\"}", "x"] {
-            check(format!("{{}}\n{line}\n1").as_bytes(), malformed("an item header"));
+        for line in [
+            "{}",
+            "{\"length\":1}",
+            "[\"a\",1]",
+            "{\"type\":\"a\"}\r",
+            " {\"type\":\"a\"}",
+            "x",
+        ] {
+            check(
+                format!("{{}}\n{line}\n1").as_bytes(),
+                malformed("an item header"),
+            );
         }
     }
 
@@ -289,7 +358,11 @@ mod tests {
     fn the_header_names_the_event_and_the_dsn() {
         let line = format!("{{\"event_id\":\"{ID}\",\"dsn\":\"http://k@h/1\"}}");
         let contents = scan(line.as_bytes(), 5).expect("sound");
-        let want = Contents { event_id: Some(ID.to_owned()), dsn: Some("http://k@h/1".to_owned()), items: vec![] };
+        let want = Contents {
+            event_id: Some(ID.to_owned()),
+            dsn: Some("http://k@h/1".to_owned()),
+            items: vec![],
+        };
         assert_eq!(contents, want);
         check(b"{\"event_id\":\"5\"}\n", malformed("the event id"));
     }
@@ -298,12 +371,24 @@ mod tests {
     fn header_lines_and_items_have_their_limits() {
         let line = |bytes: usize| format!("{{\"x\":\"{}\"}}", "a".repeat(bytes - 8));
         check(line(HEADER_BYTES_MAX).as_bytes(), Ok(&[]));
-        check(line(HEADER_BYTES_MAX + 1).as_bytes(), Err(Refused::TooLarge("a header line")));
+        check(
+            line(HEADER_BYTES_MAX + 1).as_bytes(),
+            Err(Refused::TooLarge("a header line")),
+        );
         let many = |items: usize| format!("{{}}\n{}", "{\"type\":\"a\"}\n\n".repeat(items));
         check(many(ITEMS_MAX).as_bytes(), Ok(&[("a", 0); ITEMS_MAX]));
-        check(many(ITEMS_MAX + 1).as_bytes(), Err(Refused::TooLarge("the number of items")));
-        let long = format!("{{}}\n{{\"type\":\"{}\"}}\n", "\u{e9}".repeat(TYPE_CHARS_MAX + 1));
-        check(long.as_bytes(), Ok(&[(&"\u{e9}".repeat(TYPE_CHARS_MAX), 0)]));
+        check(
+            many(ITEMS_MAX + 1).as_bytes(),
+            Err(Refused::TooLarge("the number of items")),
+        );
+        let long = format!(
+            "{{}}\n{{\"type\":\"{}\"}}\n",
+            "\u{e9}".repeat(TYPE_CHARS_MAX + 1)
+        );
+        check(
+            long.as_bytes(),
+            Ok(&[(&"\u{e9}".repeat(TYPE_CHARS_MAX), 0)]),
+        );
     }
 
     proptest! {

@@ -33,8 +33,12 @@ pub struct Admitted {
     pub credentials: Option<Credentials>,
     /// Line one must name a DSN, or the request is refused after all.
     pub peek: bool,
-    _proof: (),
+    proof: Proof,
 }
+
+/// What nobody outside of this module can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Proof;
 
 /// The checks in their order, with the limits they need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +91,7 @@ impl Gate {
         Ok(Admitted {
             credentials,
             peek,
-            _proof: (),
+            proof: Proof,
         })
     }
 }

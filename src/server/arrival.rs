@@ -4,11 +4,14 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderName, Method, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderName, Method, Request, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
 
-use crate::domain::client_ip::{ClientIp, resolve};
+use crate::domain::client_ip::{Source, resolve};
 use crate::domain::outcome::Reason;
 use crate::domain::path;
 use crate::policy::Refusal;
@@ -18,6 +21,44 @@ use super::outbound::Sender;
 use super::rules::Rules;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// A request that has come in. Boxed at once: it is handed from step to step,
+/// and a head is large.
+pub(crate) struct Arrived {
+    /// The head as it came.
+    pub head: Parts,
+    /// The body, of which nothing has been read.
+    pub body: Incoming,
+    /// Who sent it.
+    pub sender: Sender,
+    /// The body's announced length; `None` when chunked.
+    pub announced: Option<u64>,
+    /// Another path to ask for upstream, where the route says so.
+    pub path: Option<PathAndQuery>,
+}
+
+impl Arrived {
+    /// Parses a head and resolves its sender; also where its address came from.
+    pub(crate) fn new(
+        request: Request<Incoming>,
+        peer: IpAddr,
+        rules: &Rules,
+    ) -> (Box<Self>, Source) {
+        let (head, body) = request.into_parts();
+        let announced = body.size_hint().exact();
+        let (sender, source) = sender(&head, peer, rules);
+        (
+            Box::new(Self {
+                head,
+                body,
+                sender,
+                announced,
+                path: None,
+            }),
+            source,
+        )
+    }
+}
 
 /// How the client speaks: to us, or to a trusted peer in front of us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +98,14 @@ pub(crate) fn check_framing(head: &Parts, pulse: &Pulse) -> Result<(), Refusal> 
     } else {
         pulse.head.borrow_mut().clear();
     }
+    if head.version != Version::HTTP_2 {
+        let mut hosts = headers.get_all(HOST).iter();
+        let (first, second) = (hosts.next(), hosts.next());
+        // HTTP/1.0 may leave it out (RFC 9112, section 3.2).
+        if second.is_some() || first.is_none() && head.version == Version::HTTP_11 {
+            return Err(Refusal::framing("there must be exactly one Host header"));
+        }
+    }
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         let mut refusal = Refusal::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         refusal.close = true;
@@ -72,7 +121,7 @@ pub(crate) fn normalised(head: &Parts) -> Result<Cow<'_, [u8]>, Refusal> {
 }
 
 /// Who sent the request, from the peer and from whom it may speak for.
-pub(crate) fn sender(head: &Parts, peer: IpAddr, rules: &Rules) -> (Sender, ClientIp) {
+fn sender(head: &Parts, peer: IpAddr, rules: &Rules) -> (Sender, Source) {
     let lines = head
         .headers
         .get_all(&rules.forwarded)
@@ -96,6 +145,6 @@ pub(crate) fn sender(head: &Parts, peer: IpAddr, rules: &Rules) -> (Sender, Clie
             scheme,
             trusted,
         },
-        client,
+        client.source,
     )
 }

@@ -40,7 +40,6 @@ pub(crate) enum BodyError {
 pub(crate) struct BodyWatch {
     complete: Cell<bool>,
     failed: Cell<Option<BodyError>>,
-    passed_bytes: Cell<u64>,
     waits: Cell<bool>,
     verdict: Cell<Demand>,
     waker: RefCell<Option<Waker>>,
@@ -68,11 +67,6 @@ impl BodyWatch {
         self.failed.get()
     }
 
-    /// Bytes handed to the upstream's connection so far.
-    pub(crate) fn passed_bytes(&self) -> u64 {
-        self.passed_bytes.get()
-    }
-
     /// The next chunk is the client's to send.
     pub(crate) fn waits_for_client(&self) -> bool {
         self.waits.get()
@@ -87,7 +81,8 @@ impl BodyWatch {
     pub(crate) fn break_off(&self) {
         if !self.complete.get() {
             self.verdict.set(Demand::Unwanted);
-            if let Some(waker) = self.waker.borrow_mut().take() {
+            let waker = self.waker.borrow_mut().take();
+            if let Some(waker) = waker {
                 waker.wake();
             }
         }
@@ -215,18 +210,14 @@ impl Body for Outgoing {
                 match &chunk {
                     None => watch.complete.set(true),
                     Some(Err(error)) => watch.failed.set(Some(*error)),
+                    // hyper asks no further once the announced length has left.
+                    Some(Ok(_)) if stream.is_exhausted() => watch.complete.set(true),
                     Some(Ok(_)) => {}
                 }
                 chunk
             }
             Source::Disk(spilled) => ready!(spilled.poll_chunk(cx)),
         };
-        if let Some(Ok(chunk)) = &chunk {
-            let n = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-            watch
-                .passed_bytes
-                .set(watch.passed_bytes.get().saturating_add(n));
-        }
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
@@ -302,6 +293,11 @@ impl Stream {
     /// `Content-Length`, if the client sent one.
     pub(crate) fn announced(&self) -> Option<u64> {
         self.announced
+    }
+
+    /// All of an announced length has been handed on.
+    fn is_exhausted(&self) -> bool {
+        self.announced == Some(self.received) && self.ahead.is_empty()
     }
 
     /// Puts chunks that were read for a look back in front.

@@ -63,7 +63,11 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
         counted: Cell::new(false),
     });
     let limit = worker.rules().config.limits.head_timeout;
-    let Ok(first) = timeout(limit, first_bytes(&stream)).await else {
+    let first = tokio::select! {
+        first = timeout(limit, first_bytes(&stream)) => first,
+        () = worker.stopping() => return,
+    };
+    let Ok(first) = first else {
         worker
             .metrics
             .handshakes(listener, Handshake::Timeout)
@@ -136,7 +140,6 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahea
         .half_close(true)
         .header_read_timeout(None)
         .max_buf_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX))
-        .pipeline_flush(true)
         .serve_connection(io, service);
     let mut watch = Watch::new();
     let verdict = poll_fn(|cx| {

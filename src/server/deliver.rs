@@ -5,17 +5,18 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use http::header::{CONNECTION, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::CONNECTION;
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Ending, Route, Upstream};
 
 use super::body::{BodyError, BodyWatch};
+use super::outbound;
 use super::pump::Ahead;
 use super::reply::{Held, Passing, Reply, Taken};
 use super::respond;
@@ -23,8 +24,6 @@ use super::ticket::Ticket;
 use super::upstream::connect::ConnectError;
 use super::upstream::send::{Answer, Outbound, SendError, send};
 use super::worker::{InForce, Worker};
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// An answer up to this size is taken whole if it is here already: it leaves in
 /// one write, and its connection is free before the client has read a byte.
@@ -38,30 +37,33 @@ type Delivered = (Ticket, Result<Answer, SendError>);
 
 /// Sends a request and yields its answer, or ours in its place.
 ///
-/// When this is dropped, because the client is gone, an exchange whose body is
-/// complete is finished by the worker, and counted; any other is broken off.
-pub(crate) async fn deliver(
+/// When the future is dropped, because the client is gone, an exchange whose
+/// body is complete is finished by the worker, and counted; any other is broken off.
+pub(crate) fn deliver(
     worker: Rc<Worker>,
     rules: Rc<InForce>,
     outbound: Outbound,
     ticket: Ticket,
-) -> Response<Reply> {
-    let custody = Custody {
-        watch: outbound.body.watch(),
-        worker: Rc::clone(&worker),
-        limit: rules.config.limits.finishing,
-        exchange: Some(Box::pin(exchange(
-            worker,
-            Rc::clone(&rules),
-            outbound,
-            ticket,
-        ))),
+) -> impl Future<Output = Response<Reply>> {
+    let watch = outbound.body.watch();
+    let exchange = Box::pin(exchange(
+        Rc::clone(&worker),
+        Rc::clone(&rules),
+        outbound,
+        ticket,
+    ));
+    let mut custody = Custody {
+        watch,
+        worker,
+        exchange: Some(exchange),
     };
-    let (ticket, sent) = custody.await;
-    match sent {
-        Ok(answer) => pass_on(answer, ticket, &rules).await,
-        Err(error) => give_up(error, ticket),
-    }
+    poll_fn(move |cx| {
+        let (ticket, sent) = ready!(custody.poll(cx));
+        Poll::Ready(match sent {
+            Ok(answer) => pass_on(cx, answer, ticket, &rules),
+            Err(error) => give_up(error, &rules, ticket),
+        })
+    })
 }
 
 async fn exchange(
@@ -79,14 +81,11 @@ async fn exchange(
 struct Custody {
     watch: Rc<BodyWatch>,
     worker: Rc<Worker>,
-    limit: u64,
     exchange: Option<Pin<Box<dyn Future<Output = Delivered>>>>,
 }
 
-impl Future for Custody {
-    type Output = Delivered;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Delivered> {
+impl Custody {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Delivered> {
         let Some(exchange) = &mut self.exchange else {
             return Poll::Pending;
         };
@@ -104,7 +103,9 @@ impl Drop for Custody {
             return;
         };
         let worker = Rc::clone(&self.worker);
-        if !self.watch.is_complete() || worker.finishing.get() >= self.limit {
+        if !self.watch.is_complete()
+            || worker.finishing.get() >= worker.rules().config.limits.finishing
+        {
             return;
         }
         worker.finishing.set(worker.finishing.get() + 1);
@@ -149,12 +150,17 @@ fn judge(ticket: &mut Ticket, status: StatusCode) {
     ticket.judge(Ending::Forwarded, status.as_u16(), reason);
 }
 
-async fn pass_on(answer: Answer, mut ticket: Ticket, rules: &InForce) -> Response<Reply> {
+fn pass_on(
+    cx: &mut Context<'_>,
+    answer: Answer,
+    mut ticket: Ticket,
+    rules: &InForce,
+) -> Response<Reply> {
     let route = ticket.route();
     let early = answer.unsent.is_some();
-    if early && is_event(route) && answer.response.status().is_success() {
+    if early && route.is_event() && answer.response.status().is_success() {
         // It cannot have taken what it has not seen: its 200 would be a lie.
-        return give_up(SendError::Broken, ticket);
+        return give_up(SendError::Broken, rules, ticket);
     }
     let (mut head, body) = answer.response.into_parts();
     judge(&mut ticket, head.status);
@@ -168,91 +174,72 @@ async fn pass_on(answer: Answer, mut ticket: Ticket, rules: &InForce) -> Respons
         unsent: answer.unsent,
         ticket,
     };
-    let mut passing = Some(Passing::new(body, held));
-    let taken = poll_fn(|cx| {
-        Poll::Ready(
-            passing
-                .take()
-                .map(|body| body.take_at_once(cx, TAKEN_AT_ONCE_BYTES)),
-        )
-    })
-    .await;
-    let body = match taken {
-        Some(Taken::Whole(chunks, ticket)) => {
+    let body = match Passing::new(body, held).take_at_once(cx, TAKEN_AT_ONCE_BYTES) {
+        Taken::Whole(chunks, ticket) => {
             drop(ticket);
             Reply::Whole(chunks)
         }
-        Some(Taken::Part(passing)) if is_event(route) => Reply::Upstream(Box::new(passing)),
-        Some(Taken::Part(passing)) => {
+        Taken::Part(passing) if route.is_event() => Reply::Upstream(Box::new(passing)),
+        Taken::Part(passing) => {
             let ahead = rules.config.upstream.web_read_ahead.response;
             Reply::Ahead(Box::new(Ahead::read(passing, ahead)))
         }
-        None => Reply::empty(),
     };
     Response::from_parts(head, body)
 }
 
-fn is_event(route: Route) -> bool {
-    match route {
-        Route::Ingest | Route::Tunnel => true,
-        Route::Web | Route::Upload | Route::Static | Route::Relay | Route::Local => false,
-    }
-}
-
-/// Removes from an answer's head what belongs to the upstream's connection.
+/// Removes from an answer's head what belongs to the upstream's connection, and
+/// from an event's what it says of CORS.
 fn clean(head: &mut Parts, route: Route) {
     let headers = &mut head.headers;
-    drop_named(headers);
-    for name in [CONNECTION, KEEP_ALIVE, TRANSFER_ENCODING, TRAILER, UPGRADE] {
+    let mut doomed: Vec<HeaderName> = Vec::new();
+    for (name, value) in headers.iter() {
+        if name == CONNECTION {
+            doomed.extend(outbound::named_by(value));
+        }
+        if outbound::is_of_one_hop(name) || route.is_event() && respond::is_cors(name) {
+            doomed.push(name.clone());
+        }
+    }
+    for name in doomed {
         headers.remove(name);
     }
     head.extensions.clear();
     head.version = http::Version::HTTP_11;
-    if is_event(route) {
+    if route.is_event() {
         respond::share(headers);
     }
 }
 
-fn drop_named(headers: &mut HeaderMap) {
-    let Some(named) = headers
-        .get(CONNECTION)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return;
+fn give_up(error: SendError, rules: &InForce, mut ticket: Ticket) -> Response<Reply> {
+    let refusal = match error {
+        SendError::Body(error) => return turn_away(error, rules, ticket),
+        SendError::Connect(_) | SendError::Broken | SendError::Silent => {
+            explain(error, ticket.route())
+        }
     };
-    let named: Vec<HeaderName> = named
-        .split(',')
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .filter(|name| *name != http::header::CONTENT_LENGTH)
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
+    respond::fail(refusal, &mut ticket)
 }
 
-fn give_up(error: SendError, mut ticket: Ticket) -> Response<Reply> {
-    let refusal = explain(error, ticket.route());
-    match error {
-        SendError::Body(BodyError::Gone) => {
-            // Nobody is left to read it, but hyper wants an answer to give up on.
-            let mut response = respond::refuse(refusal, &mut ticket);
-            ticket.judge(Ending::Aborted, 0, Some(Reason::ClientGone));
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-            response
-        }
-        SendError::Body(_) => respond::refuse(refusal, &mut ticket),
-        SendError::Connect(_) | SendError::Broken | SendError::Silent => {
-            respond::fail(refusal, &mut ticket)
-        }
+/// Answers a body that did not arrive whole.
+pub(crate) fn turn_away(error: BodyError, rules: &InForce, mut ticket: Ticket) -> Response<Reply> {
+    let refusal = body_refusal(error, rules, ticket.route());
+    let response = respond::refuse(refusal, &mut ticket);
+    if error == BodyError::Gone {
+        // Nobody is left to read it, but hyper wants an answer to give up on.
+        ticket.judge(Ending::Aborted, 0, Some(Reason::ClientGone));
     }
+    response
 }
 
 /// The words and the status for a delivery that failed.
 fn explain(error: SendError, route: Route) -> Refusal {
     let mut refusal = match error {
-        SendError::Body(error) => return body_refusal(error, route, 0),
+        SendError::Body(_) => Refusal::of(
+            Reason::ClientGone,
+            400,
+            "the body ended before its announced length",
+        ),
         SendError::Connect(ConnectError::Full) => Refusal::later(
             Reason::Overloaded,
             "all connections to the upstream are in use",
@@ -279,7 +266,7 @@ fn explain(error: SendError, route: Route) -> Refusal {
             "the upstream did not answer in time",
         ),
     };
-    if is_event(route) && refusal.retry_after_s.is_none() {
+    if route.is_event() && refusal.retry_after_s.is_none() {
         // SDKs take any other 5xx for final; a 503 tells the ones that listen.
         refusal.status = 503;
         refusal.retry_after_s = Some(RETRY_AFTER_S);
@@ -287,15 +274,11 @@ fn explain(error: SendError, route: Route) -> Refusal {
     refusal
 }
 
-/// The answer to a body that did not arrive whole.
-pub(crate) fn body_refusal(error: BodyError, route: Route, bytes_max: u64) -> Refusal {
+/// The words and the status for a body that did not arrive whole.
+fn body_refusal(error: BodyError, rules: &InForce, route: Route) -> Refusal {
     let mut refusal = match error {
         BodyError::TooLarge => {
-            let limit = match route {
-                Route::Upload => "limits.bodies.upload",
-                Route::Ingest | Route::Tunnel => "limits.bodies.ingest",
-                Route::Web | Route::Static | Route::Relay | Route::Local => "limits.bodies.web",
-            };
+            let (bytes_max, limit) = rules.body_limit(route);
             Refusal::too_large(route.as_str(), limit, bytes_max)
         }
         BodyError::Slow => {

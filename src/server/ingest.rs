@@ -17,10 +17,11 @@ use crate::domain::{dsn, envelope};
 use crate::policy::{Admitted, Question, Refusal};
 use crate::telemetry::labels::{Route, Upstream};
 
+use super::arrival::Arrived;
 use super::body::{BodyError, Outgoing, Stream};
-use super::deliver::{body_refusal, deliver};
-use super::outbound::{self, Sender};
-use super::reception::{Refused, refuse_unread};
+use super::deliver::{deliver, turn_away};
+use super::outbound;
+use super::reception::refuse_unread;
 use super::reply::Reply;
 use super::respond;
 use super::ticket::Ticket;
@@ -33,60 +34,62 @@ const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
 /// seen in practice, and no protocol limit exists.
 const LINE_ONE_BYTES_MAX: usize = 64 * 1024;
 
-/// A request for the ingest upstream, judged by its head alone so far.
-pub(crate) struct Event {
-    /// The head as it came.
-    pub head: Parts,
-    /// The body, of which nothing has been read.
-    pub body: Incoming,
-    /// Who sent it.
-    pub sender: Sender,
-    /// The body's announced length; `None` when chunked.
-    pub announced: Option<u64>,
+/// An event request that passed the gate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    admitted: Admitted,
+    endpoint: Endpoint,
 }
 
-/// Serves one event request.
+/// Judges an event request by its head.
+pub(crate) fn admit(
+    rules: &InForce,
+    arrived: &Arrived,
+    ingest: Ingest<'_>,
+) -> Result<Pass, Refusal> {
+    let headers = &arrived.head.headers;
+    let sources = Sources {
+        sentry_auth: only(headers, &X_SENTRY_AUTH)?,
+        authorization: only(headers, &AUTHORIZATION)?,
+        query: arrived.head.uri.query(),
+        path_key: ingest.path_key,
+    };
+    let admitted = rules.gate.admit(&Question {
+        ingest,
+        method: arrived.head.method.as_str(),
+        sources,
+        content_type: headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
+        announced: arrived.announced,
+    })?;
+    Ok(Pass {
+        admitted,
+        endpoint: ingest.endpoint,
+    })
+}
+
+/// Serves an event request that was admitted.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     rules: Rc<InForce>,
-    event: Event,
-    ingest: Ingest<'_>,
+    arrived: Box<Arrived>,
+    pass: Pass,
     mut ticket: Ticket,
 ) -> Response<Reply> {
-    if event.head.method == Method::OPTIONS {
-        return respond::preflight(&mut ticket);
-    }
-    let admitted = match admit(&rules, &event, ingest) {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            return refuse_unread(
-                Refused {
-                    refusal,
-                    unread: event.body,
-                },
-                ticket,
-            );
-        }
-    };
-    let (mut head, sender) = (event.head, event.sender);
-    let body = match take_body(
-        &rules,
-        event.body,
-        event.announced,
-        admitted,
-        &head,
-        &ticket,
-    )
-    .await
-    {
+    let Arrived {
+        mut head,
+        body,
+        sender,
+        announced,
+        ..
+    } = *arrived;
+    let body = match take_body(&rules, body, announced, pass, &head, &ticket).await {
         Ok(body) => body,
-        Err(Turned::Refused(refused)) => return refuse_unread(*refused, ticket),
+        Err(Turned::Refused(refusal, unread)) => return refuse_unread(*refusal, unread, ticket),
         Err(Turned::Failed(error)) => {
-            let limit = rules.config.limits.bodies.ingest;
-            return respond::refuse(body_refusal(error, Route::Ingest, limit), &mut ticket);
+            return turn_away(error, &rules, ticket);
         }
     };
-    if is_empty_event(ingest.endpoint, &head, &body) {
+    if is_empty_event(pass.endpoint, &head, &body) {
         return respond::refuse(Refusal::empty(), &mut ticket);
     }
     outbound::prepare(
@@ -107,23 +110,6 @@ pub(crate) async fn serve(
     deliver(worker, rules, outbound, ticket).await
 }
 
-fn admit(rules: &InForce, event: &Event, ingest: Ingest<'_>) -> Result<Admitted, Refusal> {
-    let headers = &event.head.headers;
-    let sources = Sources {
-        sentry_auth: only(headers, &X_SENTRY_AUTH)?,
-        authorization: only(headers, &AUTHORIZATION)?,
-        query: event.head.uri.query(),
-        path_key: ingest.path_key,
-    };
-    rules.gate.admit(&Question {
-        ingest,
-        method: event.head.method.as_str(),
-        sources,
-        content_type: headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
-        announced: event.announced,
-    })
-}
-
 /// The one value of a header. Two of them are two sets of credentials.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Refusal> {
     let mut values = headers.get_all(name).iter();
@@ -139,7 +125,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]
 /// Why a body was not taken.
 enum Turned {
     /// Refused with its rest unread.
-    Refused(Box<Refused>),
+    Refused(Box<Refusal>, Incoming),
     /// It did not arrive whole.
     Failed(BodyError),
 }
@@ -150,7 +136,7 @@ async fn take_body(
     rules: &InForce,
     incoming: Incoming,
     announced: Option<u64>,
-    admitted: Admitted,
+    pass: Pass,
     head: &Parts,
     ticket: &Ticket,
 ) -> Result<Outgoing, Turned> {
@@ -163,7 +149,7 @@ async fn take_body(
         limits.body_idle,
         ticket.meter(),
     );
-    let peek = admitted.peek && is_plain(head);
+    let peek = pass.admitted.peek && is_plain(head);
     let streams = announced.is_some_and(|bytes| bytes > whole_max);
     let wanted = match (streams, peek) {
         (false, _) => whole_max,
@@ -186,8 +172,7 @@ async fn take_body(
         }
     };
     if peek && let Err(refusal) = look_for_dsn(&chunks) {
-        let unread = stream.into_incoming();
-        return Err(Turned::Refused(Box::new(Refused { refusal, unread })));
+        return Err(Turned::Refused(Box::new(refusal), stream.into_incoming()));
     }
     if whole {
         return Ok(Outgoing::whole(chunks));

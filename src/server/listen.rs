@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::telemetry::labels::Handshake;
 
 use super::connection;
-use super::worker::Worker;
+use super::worker::{Worker, connections_max};
 
 /// Connections that wait to be accepted; the kernel may allow fewer.
 const BACKLOG: i32 = 4096;
@@ -70,7 +70,8 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListe
 
 fn take(worker: &Rc<Worker>, listener: usize, stream: TcpStream) {
     let open = Open::new(Rc::clone(worker), listener);
-    let max = worker.rules().config.limits.connections;
+    let limit = worker.rules().config.limits.connections;
+    let max = connections_max(limit, worker.shared.descriptors);
     if worker.shared.connections.load(Ordering::Relaxed) > max {
         worker
             .metrics

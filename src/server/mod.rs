@@ -88,7 +88,6 @@ impl Edge {
             .control
             .last_reload_success_s
             .store(process::now_s(), Ordering::Relaxed);
-        raise_open_files(config.limits.connections);
         let (mut sockets, public) = bind_public(&loaded, count)?;
         let admin_socket = listen::bind(config.listen.admin, 1)
             .map_err(StartError::Listen)?
@@ -99,6 +98,7 @@ impl Edge {
         let shared = Arc::new(Shared {
             rules,
             connections: AtomicU64::new(0),
+            descriptors: raise_open_files(config.limits.connections),
             stopping: AtomicBool::new(false),
             disk_bytes: Arc::default(),
         });
@@ -126,7 +126,15 @@ impl Edge {
         let control = control
             .start(admin_socket, public.clone())
             .map_err(StartError::Thread)?;
-        tracing::info!(public = ?public, %admin, workers = count, "listening");
+        let listed: Vec<String> = public
+            .iter()
+            .map(|address| format!("public {address}"))
+            .collect();
+        tracing::info!(
+            workers = count,
+            "listening: {}, admin {admin}",
+            listed.join(", ")
+        );
         Ok(Self {
             public,
             admin,
@@ -193,27 +201,38 @@ fn bind_public(loaded: &Loaded, workers: usize) -> Result<Bound, StartError> {
     Ok((sockets, addresses))
 }
 
-/// Asks for as many descriptors as the limits can need: a client's and its
-/// upstream's socket for each connection, and some for files.
-fn raise_open_files(connections: u64) {
+/// Descriptors kept for what is no client: upstream connections that lie idle,
+/// files, the admin server.
+pub(crate) const SPARE_DESCRIPTORS: u64 = 1024;
+
+/// Asks for as many descriptors as the limits can need, two for each client's
+/// connection, and yields how many there are.
+fn raise_open_files(connections: u64) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const SPARE: u64 = 1024;
-    let wanted = connections.saturating_mul(2).saturating_add(SPARE);
+    let wanted = connections
+        .saturating_mul(2)
+        .saturating_add(SPARE_DESCRIPTORS);
     let now = getrlimit(Resource::Nofile);
     let current = now.current.unwrap_or(u64::MAX);
     if current >= wanted {
-        return;
+        return current;
     }
     let reachable = now.maximum.map_or(wanted, |maximum| maximum.min(wanted));
     let raised = Rlimit {
         current: Some(reachable),
         maximum: now.maximum,
     };
-    if setrlimit(Resource::Nofile, raised).is_err() || reachable < wanted {
+    let reached = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => reachable,
+        Err(_) => current,
+    };
+    if reached < wanted {
         tracing::warn!(
-            open_files = reachable,
+            open_files = reached,
             wanted,
-            "the limit on open files is below what limits.connections can need; raise it, or lower that"
+            connections_max = worker::connections_max(connections, reached),
+            "fewer connections are taken than limits.connections allows: the limit on open files is too low"
         );
     }
+    reached
 }

@@ -6,20 +6,16 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use http::Response;
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use hyper::body::Incoming;
 
 use crate::policy::Refusal;
-use crate::telemetry::labels::Route;
 
+use super::arrival::Arrived;
 use super::body::{BodyError, Outgoing, Stream, total_bytes};
-use super::deliver::{body_refusal, deliver, upstream_of};
+use super::deliver::{deliver, turn_away, upstream_of};
 use super::ingest::announce;
-use super::outbound::{self, Sender};
-use super::reception::{Refused, refuse_unread};
+use super::outbound;
+use super::reception::refuse_unread;
 use super::reply::Reply;
-use super::respond;
 use super::spill::{Added, DiskBudget, Spill};
 use super::ticket::Ticket;
 use super::upstream::send::{Outbound, Repeat};
@@ -29,47 +25,27 @@ use super::worker::{InForce, Worker};
 /// calls, and little memory for each of a hundred uploads.
 const LOT_BYTES: u64 = 256 * 1024;
 
-/// A request that is no event.
-pub(crate) struct Request {
-    /// The head as it came.
-    pub head: Parts,
-    /// The body, of which nothing has been read.
-    pub body: Incoming,
-    /// Who sent it.
-    pub sender: Sender,
-    /// The body's announced length; `None` when chunked.
-    pub announced: Option<u64>,
-    /// Another path to ask for upstream, where the route says so.
-    pub path: Option<PathAndQuery>,
-}
-
 /// Passes a request through to the upstream of its route.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     rules: Rc<InForce>,
-    request: Request,
-    mut ticket: Ticket,
+    arrived: Box<Arrived>,
+    ticket: Ticket,
 ) -> Response<Reply> {
     let route = ticket.route();
-    let (bytes_max, limit) = body_limit(&rules, route);
-    if request.announced.is_some_and(|bytes| bytes > bytes_max) {
+    let (bytes_max, limit) = rules.body_limit(route);
+    if arrived.announced.is_some_and(|bytes| bytes > bytes_max) {
         let refusal = Refusal::too_large(route.as_str(), limit, bytes_max);
-        return refuse_unread(
-            Refused {
-                refusal,
-                unread: request.body,
-            },
-            ticket,
-        );
+        return refuse_unread(refusal, arrived.body, ticket);
     }
-    let Request {
+    let Arrived {
         mut head,
         body,
         sender,
         announced,
         path,
-    } = request;
-    let repeat = match head.method.is_safe() {
+    } = *arrived;
+    let repeat = match head.method.is_idempotent() {
         true => Repeat::Safe,
         false => Repeat::Unsafe,
     };
@@ -77,7 +53,7 @@ pub(crate) async fn serve(
     let stream = Stream::new(body, announced, bytes_max, idle, ticket.meter());
     let body = match read_ahead(&worker, &rules, stream).await {
         Ok(body) => body,
-        Err(error) => return respond::refuse(body_refusal(error, route, bytes_max), &mut ticket),
+        Err(error) => return turn_away(error, &rules, ticket),
     };
     let upstream = upstream_of(route);
     outbound::prepare(&mut head, sender, route, upstream, &rules, path);
@@ -94,18 +70,6 @@ pub(crate) async fn serve(
         ticket,
     )
     .await
-}
-
-/// The largest body of a route, and the key that says so.
-fn body_limit(rules: &InForce, route: Route) -> (u64, &'static str) {
-    let bodies = &rules.config.limits.bodies;
-    match route {
-        Route::Upload => (bodies.upload, "limits.bodies.upload"),
-        Route::Ingest | Route::Tunnel => (bodies.ingest, "limits.bodies.ingest"),
-        Route::Web | Route::Static | Route::Relay | Route::Local => {
-            (bodies.web, "limits.bodies.web")
-        }
-    }
 }
 
 /// Reads a body to its end before the upstream is dialled: in memory up to

@@ -54,11 +54,13 @@ impl Ahead {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ReplyError>>> {
         let queue = &self.queue;
-        if let Some(chunk) = queue.chunks.borrow_mut().pop_front() {
+        let chunk = queue.chunks.borrow_mut().pop_front();
+        if let Some(chunk) = chunk {
             wake(&queue.reader);
             return Poll::Ready(Some(Ok(chunk)));
         }
-        match queue.ending.borrow_mut().take() {
+        let ending = queue.ending.borrow_mut().take();
+        match ending {
             Some(Ok(ticket)) => {
                 drop(ticket);
                 *queue.ending.borrow_mut() = Some(Ok(None));
@@ -93,7 +95,8 @@ impl Drop for Ahead {
 }
 
 fn wake(waker: &RefCell<Option<Waker>>) {
-    if let Some(waker) = waker.borrow_mut().take() {
+    let waker = waker.borrow_mut().take();
+    if let Some(waker) = waker {
         waker.wake();
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -22,10 +22,10 @@ use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Handshake, Route};
 
-use super::arrival;
+use super::arrival::{self, Arrived};
 use super::body::discard;
 use super::client_io::Pulse;
-use super::ingest::{self, Event};
+use super::ingest::{self, Pass};
 use super::outbound::Sender;
 use super::passage;
 use super::reply::Reply;
@@ -82,6 +82,18 @@ pub(crate) async fn receive(
     Ok(response)
 }
 
+/// Where a request goes next.
+enum Next {
+    Refuse(Refusal),
+    Preflight,
+    Event(Pass),
+    Passage,
+    /// As a passage, shown rather than downloaded.
+    Asset,
+    /// The folder's number, and the path as it looks at it.
+    File(usize, Vec<u8>),
+}
+
 async fn serve(
     worker: Rc<Worker>,
     caller: &Caller,
@@ -89,118 +101,89 @@ async fn serve(
     mut ticket: Ticket,
 ) -> Response<Reply> {
     let rules = worker.rules();
-    let (head, body) = request.into_parts();
-    let announced = body.size_hint().exact();
-    ticket.belongs(Route::Local, announced.unwrap_or(0));
-    ticket.asks_leave = head.headers.contains_key(EXPECT);
-    if let Err(refusal) = arrival::check_framing(&head, &caller.pulse) {
-        return refuse_unread(
-            Refused {
-                refusal,
-                unread: body,
-            },
-            ticket,
-        );
-    }
-    let path = match arrival::normalised(&head) {
-        Ok(path) => path.into_owned(),
-        Err(refusal) => {
-            return refuse_unread(
-                Refused {
-                    refusal,
-                    unread: body,
-                },
-                ticket,
-            );
+    let (mut arrived, source) = Arrived::new(request, caller.peer.ip(), &rules);
+    worker.metrics.client_ip.at(source.index()).add(1);
+    // What is rare is boxed, so that the common way stays small: its future is
+    // moved once a request and lives as long as a connection is busy.
+    match next(&rules, &mut arrived, &caller.pulse, &mut ticket) {
+        Next::Event(pass) => ingest::serve(worker, rules, arrived, pass, ticket).await,
+        Next::Preflight => respond::preflight(&mut ticket),
+        Next::Refuse(refusal) => refuse_unread(refusal, arrived.body, ticket),
+        Next::Passage => Box::pin(passage::serve(worker, rules, arrived, ticket)).await,
+        Next::Asset => {
+            let served = Box::pin(passage::serve(worker, rules, arrived, ticket)).await;
+            without_disposition(served)
         }
+        Next::File(place, path) => Box::pin(file(&rules, place, *arrived, &path, ticket)).await,
+    }
+}
+
+async fn file(
+    rules: &InForce,
+    place: usize,
+    arrived: Arrived,
+    path: &[u8],
+    ticket: Ticket,
+) -> Response<Reply> {
+    match rules.statics.get(place) {
+        Some(folder) => folder.serve(arrived.head, path, ticket).await,
+        None => refuse_unread(not_public(), arrived.body, ticket),
+    }
+}
+
+/// Finds the route by the normalised path; what goes upstream stays raw.
+fn next(rules: &InForce, arrived: &mut Arrived, pulse: &Pulse, ticket: &mut Ticket) -> Next {
+    let announced = arrived.announced.unwrap_or(0);
+    ticket.belongs(Route::Local, announced);
+    ticket.asks_leave = arrived.head.headers.contains_key(EXPECT);
+    if let Err(refusal) = arrival::check_framing(&arrived.head, pulse) {
+        return Next::Refuse(refusal);
+    }
+    let path = match arrival::normalised(&arrived.head) {
+        Ok(path) => path,
+        Err(refusal) => return Next::Refuse(refusal),
     };
-    let (sender, client) = arrival::sender(&head, caller.peer.ip(), &rules);
-    worker.metrics.client_ip.at(client.source.index()).add(1);
-    let mut arrived = Arrived {
-        head,
-        body,
-        sender,
-        announced,
-        path: None,
-    };
-    let folder = rules
-        .statics
-        .iter()
-        .find(|folder| path.starts_with(folder.path.as_bytes()));
-    if let Some(folder) = folder {
-        ticket.belongs(Route::Static, announced.unwrap_or(0));
-        return folder.serve(arrived.head, &path, ticket).await;
+    let mut folders = rules.statics.iter();
+    if let Some(place) = folders.position(|folder| path.starts_with(folder.path.as_bytes())) {
+        ticket.belongs(Route::Static, announced);
+        return Next::File(place, path.into_owned());
     }
     match endpoint::route(&path) {
         endpoint::Route::Ingest(ingest) => {
-            ticket.belongs(Route::Ingest, announced.unwrap_or(0));
-            let Arrived {
-                head,
-                body,
-                sender,
-                announced,
-                ..
-            } = arrived;
-            let event = Event {
-                head,
-                body,
-                sender,
-                announced,
-            };
-            ingest::serve(worker, Rc::clone(&rules), event, ingest, ticket).await
+            ticket.belongs(Route::Ingest, announced);
+            if arrived.head.method == Method::OPTIONS {
+                return Next::Preflight;
+            }
+            ingest::admit(rules, arrived, ingest).map_or_else(Next::Refuse, Next::Event)
         }
         endpoint::Route::Relays => {
-            ticket.belongs(Route::Relay, announced.unwrap_or(0));
-            match may_ask_relays(&rules, &sender) {
-                Ok(()) => pass(worker, rules, arrived, ticket).await,
-                Err(refusal) => refuse_unread(
-                    Refused {
-                        refusal,
-                        unread: arrived.body,
-                    },
-                    ticket,
-                ),
-            }
+            ticket.belongs(Route::Relay, announced);
+            may_ask_relays(rules, &arrived.sender).map_or_else(Next::Refuse, |()| Next::Passage)
         }
-        endpoint::Route::RelayInternal => {
-            let refusal = Refusal::of(Reason::NotPublic, 404, "this path is not public");
-            refuse_unread(
-                Refused {
-                    refusal,
-                    unread: arrived.body,
-                },
-                ticket,
-            )
-        }
+        endpoint::Route::RelayInternal => Next::Refuse(not_public()),
         endpoint::Route::Assets { rest } => {
-            ticket.belongs(Route::Web, announced.unwrap_or(0));
-            arrived.path = asset_path(rest, &arrived.head);
-            without_disposition(pass(worker, rules, arrived, ticket).await)
+            ticket.belongs(Route::Web, announced);
+            let path = asset_path(rest, &arrived.head);
+            arrived.path = path;
+            Next::Asset
         }
         endpoint::Route::Static => {
-            ticket.belongs(Route::Web, announced.unwrap_or(0));
-            without_disposition(pass(worker, rules, arrived, ticket).await)
+            ticket.belongs(Route::Web, announced);
+            Next::Asset
         }
         endpoint::Route::Upload => {
-            ticket.belongs(Route::Upload, announced.unwrap_or(0));
-            pass(worker, rules, arrived, ticket).await
+            ticket.belongs(Route::Upload, announced);
+            Next::Passage
         }
         endpoint::Route::Web => {
-            ticket.belongs(Route::Web, announced.unwrap_or(0));
-            pass(worker, rules, arrived, ticket).await
+            ticket.belongs(Route::Web, announced);
+            Next::Passage
         }
     }
 }
 
-type Arrived = passage::Request;
-
-async fn pass(
-    worker: Rc<Worker>,
-    rules: Rc<InForce>,
-    arrived: Arrived,
-    ticket: Ticket,
-) -> Response<Reply> {
-    passage::serve(worker, rules, arrived, ticket).await
+fn not_public() -> Refusal {
+    Refusal::of(Reason::NotPublic, 404, "this path is not public")
 }
 
 /// Relays register with a Sentry; strangers must not be able to.
@@ -245,22 +228,14 @@ fn without_disposition(mut response: Response<Reply>) -> Response<Reply> {
     response
 }
 
-/// A refusal, and the body that nobody has read to its end.
-pub(crate) struct Refused {
-    /// What to answer.
-    pub refusal: Refusal,
-    /// What the client is still sending.
-    pub unread: Incoming,
-}
-
 /// Answers at once and sees to the rest of the body: a short one is thrown away
 /// so that the connection stays usable; for a long one the answer says that the
 /// connection closes, and its keeper lingers until the client has read it.
-pub(crate) fn refuse_unread(refused: Refused, mut ticket: Ticket) -> Response<Reply> {
-    let Refused {
-        mut refusal,
-        unread,
-    } = refused;
+pub(crate) fn refuse_unread(
+    mut refusal: Refusal,
+    unread: Incoming,
+    mut ticket: Ticket,
+) -> Response<Reply> {
     if unread.is_end_stream() {
         return respond::refuse(refusal, &mut ticket);
     }

@@ -2,9 +2,9 @@
 //! to the head of an answer that is not. Never reads a body.
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    CONNECTION, CONTENT_TYPE, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_TYPE,
+    RETRY_AFTER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
@@ -61,18 +61,10 @@ fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if is_cross_origin(route) {
+    if route.is_event() {
         share(headers);
     }
     response
-}
-
-/// Whether a route's answers are read by scripts of other origins.
-fn is_cross_origin(route: Route) -> bool {
-    match route {
-        Route::Ingest | Route::Tunnel => true,
-        Route::Web | Route::Upload | Route::Static | Route::Relay | Route::Local => false,
-    }
 }
 
 /// The answer to a preflight; the upstream is not asked (PROTOCOL 5).
@@ -93,17 +85,14 @@ pub(crate) fn preflight(ticket: &mut Ticket) -> Response<Reply> {
     response
 }
 
-/// Replaces whatever CORS headers there are: two `Access-Control-Allow-Origin`
-/// make a browser refuse the answer.
+/// Whether a header speaks of CORS: the upstream's go, ours come.
+pub(crate) fn is_cors(name: &HeaderName) -> bool {
+    name.as_str().starts_with("access-control-")
+}
+
+/// Adds our CORS headers to an answer without any: two
+/// `Access-Control-Allow-Origin` make a browser refuse it.
 pub(crate) fn share(headers: &mut HeaderMap) {
-    for stale in [
-        ACCESS_CONTROL_ALLOW_CREDENTIALS,
-        ACCESS_CONTROL_ALLOW_METHODS,
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        ACCESS_CONTROL_MAX_AGE,
-    ] {
-        headers.remove(stale);
-    }
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,

@@ -9,7 +9,7 @@ use http::HeaderName;
 use crate::config::checked::Config;
 use crate::domain::client_ip::TrustedHops;
 use crate::policy::Gate;
-use crate::telemetry::labels::Upstream;
+use crate::telemetry::labels::{Route, Upstream};
 
 use super::statics::Folder;
 use super::upstream::Target;
@@ -99,6 +99,18 @@ pub(crate) fn worker_count(config: &Config) -> usize {
 }
 
 impl Rules {
+    /// The largest body of a route in bytes, and the key that says so.
+    pub(crate) fn body_limit(&self, route: Route) -> (u64, &'static str) {
+        let bodies = &self.config.limits.bodies;
+        match route {
+            Route::Upload => (bodies.upload, "limits.bodies.upload"),
+            Route::Ingest | Route::Tunnel => (bodies.ingest, "limits.bodies.ingest"),
+            Route::Web | Route::Static | Route::Relay | Route::Local => {
+                (bodies.web, "limits.bodies.web")
+            }
+        }
+    }
+
     /// The number of workers that share the limits.
     pub(crate) fn workers(&self) -> usize {
         worker_count(&self.config)

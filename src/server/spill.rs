@@ -87,11 +87,15 @@ impl Spill {
         let file = Arc::clone(&self.file);
         let write = move || {
             let mut file = &*file;
-            file.seek(SeekFrom::End(0))?;
-            chunks.iter().try_for_each(|chunk| file.write_all(chunk))
+            let written = file
+                .seek(SeekFrom::End(0))
+                .and_then(|_| chunks.iter().try_for_each(|chunk| file.write_all(chunk)));
+            // Freed where they were made: each thread keeps what it frees.
+            (written, chunks)
         };
-        spawn_blocking(write).await.map_err(io::Error::other)??;
-        Ok(Added::Kept)
+        let (written, chunks) = spawn_blocking(write).await.map_err(io::Error::other)?;
+        drop(chunks);
+        written.map(|()| Added::Kept)
     }
 
     /// The body from its first byte.
@@ -136,9 +140,10 @@ impl Spilled {
         let size = usize::try_from(self.remaining_bytes())
             .unwrap_or(usize::MAX)
             .min(READ_BYTES);
-        let reading = self
-            .reading
-            .get_or_insert_with(|| spawn_blocking(move || read_at(&file, at, size)));
+        let reading = self.reading.get_or_insert_with(|| {
+            let chunk = BytesMut::zeroed(size);
+            spawn_blocking(move || read_at(&file, at, chunk))
+        });
         let read = ready!(Pin::new(reading).poll(cx));
         self.reading = None;
         Poll::Ready(Some(match read {
@@ -155,8 +160,7 @@ impl Spilled {
     }
 }
 
-fn read_at(file: &File, at: u64, size: usize) -> io::Result<Bytes> {
-    let mut chunk = BytesMut::zeroed(size);
+fn read_at(file: &File, at: u64, mut chunk: BytesMut) -> io::Result<Bytes> {
     file.read_exact_at(&mut chunk, at)?;
     Ok(chunk.freeze())
 }

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::{Body, SizeHint};
 use http_body_util::Empty;
 use tower_http::services::ServeDir;
@@ -77,7 +77,7 @@ impl Folder {
         if head_only {
             return Response::from_parts(parts, Reply::empty());
         }
-        let left = body.size_hint().exact().unwrap_or(0);
+        let left = length(&parts.headers);
         let body = FileBody {
             body: Box::pin(body),
             left,
@@ -105,6 +105,14 @@ impl Folder {
         *request.headers_mut() = head.headers;
         Some(request)
     }
+}
+
+/// The bytes that the answer's head promises.
+fn length(headers: &HeaderMap) -> u64 {
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn not_found() -> Refusal {

@@ -19,11 +19,15 @@ use crate::telemetry::metrics::WorkerMetrics;
 use super::listen::accept;
 use super::worker::{Shared, Worker};
 
-/// How often idle upstream connections are looked through.
+/// How often upstream connections are looked through, idle or silent.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a stopping worker looks whether its connections are gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Threads that read and write a worker's bodies on disk: more would only queue
+/// at the same disk, and each keeps memory of its own.
+const DISK_THREADS_MAX: usize = 4;
 
 /// What a worker needs to start.
 pub(crate) struct Plan {
@@ -46,6 +50,7 @@ impl Plan {
         Builder::new().name(name).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
+                .max_blocking_threads(DISK_THREADS_MAX)
                 .build_local(tokio::runtime::LocalOptions::default())?;
             self.run(&runtime)
         })
@@ -98,7 +103,7 @@ async fn sweep(worker: Rc<Worker>) {
         sleep(SWEEP_EVERY).await;
         let rules = worker.rules();
         let now = Instant::now();
-        worker.ingest.sweep(now, &rules);
-        worker.web.sweep(now, &rules);
+        worker.ingest.sweep(now, SWEEP_EVERY, &rules);
+        worker.web.sweep(now, SWEEP_EVERY, &rules);
     }
 }

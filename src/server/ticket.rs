@@ -114,7 +114,7 @@ impl Drop for Ticket {
             .durations
             .at(self.route.index())
             .observe(self.started.elapsed());
-        if self.route == Route::Ingest || self.route == Route::Tunnel {
+        if self.route.is_event() {
             if let Some(reason) = reason {
                 metrics.dropped.at(reason.index()).add(1);
                 metrics.dropped_bytes.at(reason.index()).add(self.announced);

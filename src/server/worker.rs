@@ -23,10 +23,18 @@ pub(crate) struct Shared {
     pub rules: Arc<ArcSwap<Rules>>,
     /// Open client connections of all workers.
     pub connections: AtomicU64,
+    /// Files and sockets that the system lets this process open.
+    pub descriptors: u64,
     /// Set once, by a stop.
     pub stopping: AtomicBool,
     /// Bytes of request bodies that lie on disk, of all workers.
     pub disk_bytes: Arc<AtomicU64>,
+}
+
+/// How many client connections are taken: the limit, or what the descriptors
+/// allow at two each, if that is less.
+pub(crate) fn connections_max(limit: u64, descriptors: u64) -> u64 {
+    limit.min(descriptors.saturating_sub(super::SPARE_DESCRIPTORS.min(descriptors / 2)) / 2)
 }
 
 /// The rules that one request is served by, from its head to its end, whatever

@@ -50,6 +50,18 @@ labels! {
     }
 }
 
+impl Route {
+    /// Whether its requests carry events, and its answers are read by scripts
+    /// of other origins.
+    #[must_use]
+    pub const fn is_event(self) -> bool {
+        match self {
+            Self::Ingest | Self::Tunnel => true,
+            Self::Web | Self::Upload | Self::Static | Self::Relay | Self::Local => false,
+        }
+    }
+}
+
 labels! {
     /// How a request ended.
     Ending {

@@ -36,6 +36,7 @@ pub fn start(format: Format, level: LevelFilter) {
             .boxed()
     } else {
         fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
             .with_writer(std::io::stderr)
             .with_filter(level)

@@ -11,7 +11,7 @@ use crate::config::Admin;
 /// The two ends of an admin connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends {
-    /// Ours.
+    /// Ours, as bound: one that takes connections from anywhere is not local.
     pub bound: SocketAddr,
     /// The operator's.
     pub peer: SocketAddr,

@@ -83,6 +83,9 @@ type Answer = Response<Full<Bytes>>;
 
 /// Serves admin connections until the control thread's runtime ends.
 pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
+    let Ok(bound) = socket.local_addr() else {
+        return;
+    };
     let open = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&open).acquire_owned().await else {
@@ -92,7 +95,7 @@ pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
             Ok((stream, peer)) => {
                 let desk = Rc::clone(&desk);
                 tokio::task::spawn_local(async move {
-                    if let Err(error) = keep(desk, stream, peer).await {
+                    if let Err(error) = keep(desk, stream, guard::Ends { bound, peer }).await {
                         tracing::debug!(%error, "admin connection broke");
                     }
                     drop(permit);
@@ -106,11 +109,10 @@ pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
     }
 }
 
-async fn keep(desk: Rc<Desk>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-    let bound = stream.local_addr()?;
+async fn keep(desk: Rc<Desk>, stream: TcpStream, ends: guard::Ends) -> io::Result<()> {
     let service = service_fn(move |request| {
         let desk = Rc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(&request, guard::Ends { bound, peer })) }
+        async move { Ok::<_, Infallible>(desk.answer(&request, ends)) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -132,7 +134,7 @@ impl Desk {
             path => {
                 let config = self.reloader.config();
                 if let Err(refusal) = guard::check(&config.admin, request, ends) {
-                    return error_answer(refusal.status, &refusal.detail);
+                    return error_answer(refusal.status, refusal.detail);
                 }
                 self.guarded(method, path)
             }

@@ -1,7 +1,6 @@
 //! A new connection to an upstream: the first of its addresses that takes one.
 //! Never retries an address within one call, and never keeps a connection.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,6 +19,7 @@ use super::super::body::Outgoing;
 use super::super::worker::{InForce, Worker};
 use super::Target;
 use super::pool::{Lease, Line};
+use super::talk::Talk;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,10 @@ pub(crate) enum ConnectError {
     #[error("all connections to the upstream are in use")]
     Full,
 }
+
+/// Bytes of one read. A buffer that may hold a long head would otherwise grow to
+/// that size for every body, and stay with whoever reads it slowly.
+const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// Dials the target's addresses in turn, beginning where the last call ended.
 pub(crate) async fn connect(
@@ -59,21 +63,19 @@ pub(crate) async fn connect(
             continue;
         };
         target.trust();
+        let talk = Rc::new(Talk::default());
         let io = UpstreamIo {
             stream,
-            heard: Rc::default(),
+            talk: Rc::clone(&talk),
         };
-        let heard = Rc::clone(&io.heard);
         let sender = handshake(rules, target.upstream, io, slot).await?;
-        return Ok(Lease::new(
-            Rc::clone(worker),
-            Line {
-                sender,
-                heard,
-                address: *address,
-            },
-            target,
-        ));
+        pool.watch(Rc::clone(&talk));
+        let line = Line {
+            sender,
+            talk,
+            address: *address,
+        };
+        return Ok(Lease::new(Rc::clone(worker), line, target));
     }
     target.doubt();
     Err(ConnectError::Unreachable)
@@ -103,6 +105,7 @@ async fn handshake(
     io: UpstreamIo,
     slot: super::pool::Slot,
 ) -> Result<SendRequest<Outgoing>, ConnectError> {
+    let talk = Rc::clone(&io.talk);
     let limits = &rules.config.limits;
     // One number bounds head and read buffer alike: web may send long heads
     // (a 100 KiB Link header is seen in practice), ingest never does.
@@ -115,12 +118,13 @@ async fn handshake(
         .handshake(TokioIo::new(io))
         .await
         .map_err(|_| ConnectError::Unreachable)?;
-    tokio::task::spawn_local(async move {
+    let driver = tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             tracing::debug!(upstream = upstream.as_str(), %error, "upstream connection broke");
         }
         drop(slot);
     });
+    talk.driven_by(driver.abort_handle());
     Ok(sender)
 }
 
@@ -129,7 +133,18 @@ async fn handshake(
 #[derive(Debug)]
 pub(crate) struct UpstreamIo {
     stream: TcpStream,
-    heard: Rc<Cell<bool>>,
+    talk: Rc<Talk>,
+}
+
+impl UpstreamIo {
+    /// Reads no more than `READ_BYTES_MAX` into a buffer that has room for more.
+    fn read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(READ_BYTES_MAX));
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut part);
+        let n = part.filled().len();
+        buf.advance(n);
+        read
+    }
 }
 
 impl AsyncRead for UpstreamIo {
@@ -139,9 +154,12 @@ impl AsyncRead for UpstreamIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = match buf.remaining() > READ_BYTES_MAX {
+            true => self.read_some(cx, buf),
+            false => Pin::new(&mut self.stream).poll_read(cx, buf),
+        };
         if buf.filled().len() > before {
-            self.heard.set(true);
+            self.talk.read();
         }
         read
     }
@@ -153,7 +171,11 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if written.is_ready() {
+            self.talk.wrote();
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -161,7 +183,11 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        if written.is_ready() {
+            self.talk.wrote();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod pool;
 pub(crate) mod resolve;
 pub(crate) mod send;
+pub(crate) mod talk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use super::super::body::Outgoing;
 use super::super::rules::Rules;
 use super::super::worker::Worker;
 use super::Target;
+use super::talk::Talk;
 
 /// How many idle connections are tried before a new one is dialled: one that is
 /// not ready yet is a hair's breadth from it, more than a few are a symptom.
@@ -26,8 +28,8 @@ const LOOKED_AT_MAX: usize = 8;
 pub(crate) struct Line {
     /// Takes requests; dropping it closes the connection once it is idle.
     pub sender: SendRequest<Outgoing>,
-    /// Whether a byte came back since this was last cleared.
-    pub heard: Rc<Cell<bool>>,
+    /// What goes on on it.
+    pub talk: Rc<Talk>,
     /// The server's address.
     pub address: SocketAddr,
 }
@@ -43,6 +45,7 @@ struct Idle {
 pub(crate) struct Pool {
     upstream: Upstream,
     idle: RefCell<Vec<Idle>>,
+    talks: RefCell<Vec<Rc<Talk>>>,
     open: Rc<Cell<u64>>,
     turn: Cell<usize>,
 }
@@ -53,6 +56,7 @@ impl Pool {
         Self {
             upstream,
             idle: RefCell::default(),
+            talks: RefCell::default(),
             open: Rc::default(),
             turn: Cell::new(0),
         }
@@ -75,9 +79,23 @@ impl Pool {
         None
     }
 
-    /// Closes what has been idle too long, and connections to addresses that
-    /// the upstream's name no longer resolves to.
-    pub(crate) fn sweep(&self, now: Instant, rules: &Rules) {
+    /// Keeps an eye on a new connection's silence.
+    pub(crate) fn watch(&self, talk: Rc<Talk>) {
+        self.talks.borrow_mut().push(talk);
+    }
+
+    /// Closes what has been idle too long, what leads to an address that the
+    /// upstream's name no longer resolves to, and what has been silent too long
+    /// over a request. Called `after` the last time.
+    pub(crate) fn sweep(&self, now: Instant, after: Duration, rules: &Rules) {
+        let timeouts = &rules.config.upstream.timeouts;
+        let patience = match self.upstream {
+            Upstream::Ingest => timeouts.ingest,
+            Upstream::Web => timeouts.web,
+        };
+        self.talks
+            .borrow_mut()
+            .retain(|talk| talk.look(after, patience));
         let addresses = rules.target(self.upstream).addresses();
         let life = self.life(rules);
         self.idle.borrow_mut().retain(|idle| {
@@ -117,7 +135,7 @@ impl Pool {
         turn
     }
 
-    fn life(&self, rules: &Rules) -> std::time::Duration {
+    fn life(&self, rules: &Rules) -> Duration {
         match self.upstream {
             Upstream::Ingest => rules.config.upstream.idle.ingest,
             Upstream::Web => rules.config.upstream.idle.web,
@@ -173,11 +191,6 @@ impl Lease {
             line,
             reused: true,
         }
-    }
-
-    /// Which upstream it leads to.
-    pub(crate) fn upstream(&self) -> Upstream {
-        self.upstream
     }
 
     /// Puts the connection where the next request finds it. Only after its

@@ -3,12 +3,11 @@
 //! an answer, and never reads its body.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::telemetry::labels::{Attempt, Upstream};
 
@@ -26,17 +25,18 @@ pub(crate) struct Outbound {
     pub head: Parts,
     /// Its body.
     pub body: Outgoing,
-    /// Whether a second try can do no harm once a connection broke.
+    /// Whether it may go out a second time.
     pub repeat: Repeat,
 }
 
 /// What may be done when a kept-alive connection closes without a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// Send once more on a fresh connection. Sentry tells events apart by their
-    /// id, and GET asks for nothing to be done.
+    /// Send once more on a fresh connection: Sentry tells events apart by their
+    /// id, and an idempotent method may be asked twice.
     Safe,
-    /// It may have been done already: never twice.
+    /// It may have been done already: a proxy never repeats it (RFC 9110,
+    /// section 9.2.2).
     Unsafe,
 }
 
@@ -86,12 +86,13 @@ pub(crate) async fn send(
         let lease = lease(worker, rules, upstream, began)
             .await
             .inspect_err(|_| count(Attempt::Error))?;
-        let again = if lease.reused && repeat == Repeat::Safe {
-            once_more(&request)
-        } else {
-            None
+        // A kept-alive connection may be closing while the request is on its way:
+        // then nobody has seen it, and it goes out once more.
+        let again = match repeat {
+            Repeat::Safe if lease.reused => once_more(&request),
+            Repeat::Safe | Repeat::Unsafe => None,
         };
-        match attempt(rules, lease, request).await {
+        match attempt(lease, request).await {
             Ok(answer) => {
                 worker
                     .metrics
@@ -162,24 +163,12 @@ enum Trouble {
     Final(SendError),
 }
 
-async fn attempt(
-    rules: &InForce,
-    mut lease: Lease,
-    request: Request<Outgoing>,
-) -> Result<Answer, Trouble> {
+async fn attempt(mut lease: Lease, request: Request<Outgoing>) -> Result<Answer, Trouble> {
     let watch = request.body().watch();
-    let timeouts = &rules.config.upstream.timeouts;
-    let patience = match lease.upstream() {
-        Upstream::Ingest => timeouts.ingest,
-        Upstream::Web => timeouts.web,
-    };
-    lease.line.heard.set(false);
-    let sent = lease.line.sender.try_send_request(request);
-    let answered = tokio::select! {
-        biased;
-        answered = sent => answered,
-        () = silence(&watch, patience) => return Err(Trouble::Final(SendError::Silent)),
-    };
+    let talk = Rc::clone(&lease.line.talk);
+    talk.ask(&watch);
+    let answered = lease.line.sender.try_send_request(request).await;
+    talk.answered();
     match answered {
         Ok(response) if watch.is_complete() => Ok(Answer {
             response,
@@ -198,27 +187,18 @@ async fn attempt(
             if let Some(request) = error.take_message() {
                 return Err(Trouble::Unsent(Box::new(request)));
             }
+            if talk.is_silent() {
+                return Err(Trouble::Final(SendError::Silent));
+            }
             if let Some(error) = watch.failed() {
                 return Err(Trouble::Final(SendError::Body(error)));
             }
             let error = error.into_error();
             tracing::debug!(%error, "upstream exchange broke");
-            match lease.line.heard.get() {
-                false if lease.reused => Err(Trouble::Unheard),
-                true | false => Err(Trouble::Final(SendError::Broken)),
+            if lease.reused && !talk.is_heard() {
+                return Err(Trouble::Unheard);
             }
-        }
-    }
-}
-
-/// Completes when the upstream has taken nothing and said nothing for
-/// `patience`. While the client is the one who is waited for, its own limit counts.
-async fn silence(watch: &BodyWatch, patience: Duration) {
-    loop {
-        let before = watch.passed_bytes();
-        sleep(patience).await;
-        if before == watch.passed_bytes() && !watch.waits_for_client() {
-            return;
+            Err(Trouble::Final(SendError::Broken))
         }
     }
 }

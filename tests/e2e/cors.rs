@@ -1,0 +1,88 @@
+//! What browsers need: the preflight's answer, and CORS headers on every other,
+//! once.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::edge::Edge;
+use crate::ingest::{ENVELOPE, check_cors};
+use crate::parts::promises;
+use crate::upstream::{Fake, Silent};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    promises![&[];
+        cors_headers_are_replaced_never_doubled,
+        preflight_is_answered_without_the_upstream,
+    ]
+}
+
+fn cors_headers_are_replaced_never_doubled() {
+    let fake = Fake::with(|exchange| {
+        exchange.read_body()?;
+        let headers = [
+            ("Access-Control-Allow-Origin", "https://evil.example"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-expose-headers", "x-other"),
+            ("access-control-allow-credentials", "true"),
+            ("vary", "accept-encoding"),
+        ];
+        exchange.answer(200, &headers, b"{}")
+    });
+    let edge = Edge::before(&fake);
+    for headers in [&[][..], &[("Origin", "https://shop.example")]] {
+        let answer = edge.post_envelope(headers, ENVELOPE);
+        assert_eq!(answer.status, 200);
+        check_cors(&answer);
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        let vary = answer.headers.all("vary").join(", ").to_lowercase();
+        assert!(vary.contains("origin"), "vary: {vary}");
+    }
+    let dead = Silent::reserve();
+    let edge = Edge::configured(&dead.url(), &dead.url(), json!({}));
+    let answer = edge.post_envelope(&[("Origin", "https://shop.example")], ENVELOPE);
+    assert!(answer.status >= 500, "{}", answer.status);
+    check_cors(&answer);
+}
+
+fn preflight_is_answered_without_the_upstream() {
+    let dead = Silent::reserve();
+    let edge = Edge::configured(&dead.url(), &dead.url(), json!({}));
+    let headers = [
+        ("Origin", "https://shop.example"),
+        ("Access-Control-Request-Method", "POST"),
+        (
+            "Access-Control-Request-Headers",
+            "content-type,x-sentry-auth",
+        ),
+    ];
+    for target in [
+        "/api/42/envelope/",
+        "/api/42/store/?sentry_key=x",
+        "/api/store/",
+        "/api/42/something/new/",
+    ] {
+        let answer = edge.ask("OPTIONS", target, &headers, b"");
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        assert_eq!(answer.body, b"", "{target}");
+        for (name, want) in [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", "POST"),
+            (
+                "access-control-allow-headers",
+                "x-sentry-auth,x-requested-with,x-forwarded-for,origin,referer,accept,content-type,authentication,\
+                 authorization,content-encoding,transfer-encoding",
+            ),
+            ("access-control-max-age", "3600"),
+            (
+                "vary",
+                "origin, access-control-request-method, access-control-request-headers",
+            ),
+        ] {
+            assert_eq!(
+                answer.header(name).as_deref(),
+                Some(want),
+                "{target}: {name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The demo as a newcomer runs it: three lines, an event that shows, a page.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::client::ask;
+use crate::command_line::Running;
+use crate::edge::{Log, address_after, program};
+use crate::parts::promises;
+use crate::upstream::HANG;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    promises![&[]; an_event_shows, traffic_shows_by_itself]
+}
+
+/// A running demo, found by what it printed.
+struct Demo {
+    running: Running,
+    public: SocketAddr,
+    key: String,
+    project: String,
+    admin: SocketAddr,
+}
+
+impl Demo {
+    #[track_caller]
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = program()
+            .args(["demo", "--public", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let log = Log::follow(child.stdout.take().unwrap());
+        let running = Running(child, log.clone());
+        log.wait_for("ready", |line| (line == "ready").then_some(()));
+        let text = log.text();
+        let lines: Vec<&str> = text.lines().collect();
+        let [dsn, admin, "ready"] = lines.as_slice() else {
+            panic!("not three lines:\n{text}");
+        };
+        let (key, rest) = dsn
+            .strip_prefix("dsn: http://")
+            .unwrap()
+            .split_once('@')
+            .unwrap();
+        let (public, project) = rest.split_once('/').unwrap();
+        Self {
+            running,
+            public: public.parse().unwrap(),
+            key: key.to_owned(),
+            project: project.to_owned(),
+            admin: address_after(admin, "admin: http://").unwrap(),
+        }
+    }
+
+    /// Waits until an event is listed that `look` is content with.
+    #[track_caller]
+    fn wait_event(&self, look: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + HANG;
+        loop {
+            let host = [("Host", "localhost")];
+            let seen = ask(self.admin, "GET", "/api/v1/demo/events", &host, b"").json();
+            if let Some(event) = seen.as_array().unwrap().iter().find(|event| look(event)) {
+                return event.clone();
+            }
+            assert!(Instant::now() < deadline, "the event never shows: {seen}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn an_event_shows() {
+    let demo = Demo::start(&["--no-traffic"]);
+    let id = "9ec79c33ec9942ab8353589fcb2e04dc";
+    let body =
+        format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{{\"message\":\"x\"}}\n");
+    let target = format!("/api/{}/envelope/?sentry_key={}", demo.project, demo.key);
+    let from = [("X-Forwarded-For", "203.0.113.9")];
+    assert_eq!(
+        ask(demo.public, "POST", &target, &from, body.as_bytes()).status,
+        200
+    );
+    let event = demo.wait_event(|event| event["event_id"] == id);
+    assert_eq!(event["client_ip"], "203.0.113.9", "{event}");
+    assert_eq!(
+        event["project"].to_string().trim_matches('"'),
+        demo.project,
+        "{event}"
+    );
+    assert_eq!(event["key"], demo.key.as_str(), "{event}");
+    let kind = event["type"].as_str().unwrap_or_default();
+    assert!(matches!(kind, "error" | "event"), "{event}");
+    let page = ask(demo.admin, "GET", "/", &[("Host", "localhost")], b"");
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("<html"), "no page");
+    let metrics = ask(demo.admin, "GET", "/metrics", &[("Host", "localhost")], b"").text();
+    let counted = metrics.lines().any(|line| {
+        line.starts_with("vidette_requests_total{")
+            && line.contains("\"forwarded\"")
+            && line.ends_with(" 1")
+    });
+    assert!(counted, "{metrics}");
+    assert_eq!(demo.running.stop(), Some(0));
+}
+
+fn traffic_shows_by_itself() {
+    let demo = Demo::start(&[]);
+    for kind in ["error", "transaction"] {
+        let event = demo.wait_event(|event| event["type"] == kind);
+        assert!(
+            event["bytes"].as_u64().is_some_and(|bytes| bytes > 0),
+            "{event}"
+        );
+    }
+    assert_eq!(demo.running.stop(), Some(0));
+}

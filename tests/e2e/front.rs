@@ -1,0 +1,194 @@
+//! nginx from Debian: as self-hosted Sentry configures it, which is the
+//! reference for routes, and as a plain proxy in front of the edge. Written from
+//! the documented settings, not copied.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::edge::{Log, ended};
+use crate::parts::program;
+use crate::upstream::HANG;
+
+/// A running nginx. Dropping it stops it.
+pub(crate) struct Nginx {
+    child: Child,
+    log: Log,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// As self-hosted runs it, with Relay and web at these addresses and the
+    /// files of `/js-sdk/` below `statics`.
+    #[track_caller]
+    pub(crate) fn self_hosted(relay: SocketAddr, web: SocketAddr, statics: &Path) -> Self {
+        let statics = statics.display();
+        Self::start(&format!(
+            "{REAL_IP}
+            client_max_body_size 100m;
+            client_body_buffer_size 64k;
+            proxy_http_version 1.1;
+            proxy_redirect off;
+            proxy_buffer_size 128k;
+            proxy_buffers 4 256k;
+            proxy_busy_buffers_size 256k;
+            proxy_read_timeout 90s;
+            proxy_send_timeout 5s;
+            proxy_set_header Connection '';
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Request-Id $request_id;
+            upstream relay {{ server {relay}; keepalive 2; }}
+            upstream web {{ server {web}; keepalive 2; }}
+            server {{
+                listen ADDRESS;
+                location /api/store/ {{ proxy_pass http://relay; }}
+                location ~ ^/api/[1-9]\\d*/ {{ proxy_pass http://relay; }}
+                location ^~ /api/0/relays/ {{ proxy_pass http://relay; }}
+                location ^~ /js-sdk/ {{
+                    root {statics};
+                    add_header Access-Control-Allow-Origin *;
+                }}
+                location /_assets/ {{
+                    proxy_pass http://web/_static/dist/sentry/;
+                    proxy_hide_header Content-Disposition;
+                }}
+                location /_static/ {{
+                    proxy_pass http://web;
+                    proxy_hide_header Content-Disposition;
+                }}
+                location / {{ proxy_pass http://web; }}
+            }}"
+        ))
+    }
+
+    /// As an operator's outer proxy: it adds the client to `X-Forwarded-For`
+    /// and passes the rest on.
+    #[track_caller]
+    pub(crate) fn in_front_of(edge: SocketAddr) -> Self {
+        Self::start(&format!(
+            "client_max_body_size 0;
+            proxy_request_buffering off;
+            proxy_http_version 1.1;
+            proxy_set_header Connection '';
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            upstream edge {{ server {edge}; keepalive 8; }}
+            server {{
+                listen ADDRESS;
+                location / {{ proxy_pass http://edge; }}
+            }}"
+        ))
+    }
+
+    #[track_caller]
+    fn start(http: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().display();
+        // Its listening socket is handed to it, so that no port is guessed.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let http = http.replace("ADDRESS", &address.to_string());
+        let text = format!(
+            "daemon off;
+            worker_processes 1;
+            pid {place}/nginx.pid;
+            error_log stderr warn;
+            events {{ worker_connections 512; }}
+            http {{
+                access_log off;
+                default_type application/octet-stream;
+                types {{ application/javascript js; }}
+                server_tokens off;
+                gzip off;
+                keepalive_timeout 75s;
+                client_body_temp_path {place}/body;
+                proxy_temp_path {place}/proxy;
+                fastcgi_temp_path {place}/fastcgi;
+                uwsgi_temp_path {place}/uwsgi;
+                scgi_temp_path {place}/scgi;
+                {http}
+            }}"
+        );
+        let file = folder.path().join("nginx.conf");
+        fs::write(&file, text).unwrap();
+        open_to_workers(folder.path());
+        let mut child = Command::new(program("nginx").unwrap())
+            .args(["-e", "stderr", "-c"])
+            .arg(&file)
+            .env("NGINX", "0;")
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::follow(child.stderr.take().unwrap());
+        let nginx = Self {
+            child,
+            log,
+            address,
+            _folder: folder,
+        };
+        nginx.wait_ready();
+        nginx
+    }
+
+    /// The socket takes connections before anybody accepts them: an answer is the proof.
+    fn wait_ready(&self) {
+        let deadline = Instant::now() + HANG;
+        loop {
+            let mut probe = TcpStream::connect(self.address).unwrap();
+            probe
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
+            let asked = std::io::Write::write_all(&mut probe, b"BAD\r\n\r\n");
+            let mut first = [0];
+            if asked.is_ok() && matches!(std::io::Read::read(&mut probe, &mut first), Ok(1)) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "nginx does not answer:\n{}",
+                self.log.text()
+            );
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Asked, not killed: a killed master leaves its worker behind.
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        if !std::thread::panicking() {
+            ended(&mut self.child, &self.log, HANG);
+        } else {
+            drop(self.child.wait());
+            eprintln!("--- nginx's log ---\n{}\n---", self.log.text());
+        }
+    }
+}
+
+/// Workers are another user than root, who made the folder for itself alone.
+pub(crate) fn open_to_workers(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Whom self-hosted's nginx believes, and loopback, where tests come from.
+const REAL_IP: &str = "
+            set_real_ip_from 127.0.0.0/8;
+            set_real_ip_from 172.16.0.0/12;
+            set_real_ip_from 192.168.0.0/16;
+            set_real_ip_from 10.0.0.0/8;
+            real_ip_header X-Forwarded-For;
+            real_ip_recursive on;";

@@ -1,0 +1,90 @@
+//! The edge from outside: its built program between real sockets, before fakes
+//! that stall, reset and lie, and beside nginx from Debian. Never looks into its
+//! code.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+mod admin;
+mod bugsink;
+mod client;
+mod client_ip;
+mod clients;
+mod command_line;
+mod cors;
+mod credentials;
+mod crossings;
+mod demo;
+mod departures;
+mod edge;
+mod encoded_chunks;
+mod exchange;
+mod faults;
+mod files;
+mod framing;
+mod front;
+mod h2c;
+mod ingest;
+mod parts;
+mod patterns;
+mod refusals;
+mod reload;
+mod routes;
+mod sentry_cli;
+mod tap;
+mod uploads;
+mod upstream;
+mod way;
+mod web;
+mod wire;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let subjects = [
+        routes::trials(),
+        credentials::trials(),
+        client_ip::trials(),
+        ingest::trials(),
+        cors::trials(),
+        framing::trials(),
+        refusals::trials(),
+        h2c::trials(),
+        departures::trials(),
+        faults::trials(),
+        uploads::trials(),
+        web::trials(),
+        files::trials(),
+        admin::trials(),
+        reload::trials(),
+        command_line::trials(),
+        demo::trials(),
+        clients::trials(),
+        crossings::trials(),
+        sentry_cli::trials(),
+        encoded_chunks::trials(),
+        bugsink::trials(),
+    ];
+    let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
+    let left_out: Vec<String> = trials
+        .iter()
+        .filter(|trial| trial.has_ignored_flag())
+        .map(|trial| format!("  {} (needs {})", trial.name(), trial.kind()))
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !left_out.is_empty() && !arguments.list {
+        println!(
+            "left out, since their parts are not installed:\n{}\n",
+            left_out.join("\n")
+        );
+    }
+    conclusion.exit_code()
+}

@@ -1,0 +1,113 @@
+//! The parts that tests stand on beside the edge itself: what is installed, and
+//! what is left out where it is not. Installs nothing.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Failed, Trial};
+
+/// Something that a bare machine lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// nginx from Debian.
+    Nginx,
+    /// The virtual environment with sentry-sdk, sentry-cli and Bugsink.
+    Python,
+    /// Node with the modules of @sentry/node.
+    Node,
+    /// Chromium, driven from Node.
+    Browser,
+}
+
+impl Part {
+    /// How it is named in the list of tests.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Python => "venv",
+            Self::Node => "node_modules",
+            Self::Browser => "chromium",
+        }
+    }
+
+    fn is_here(self) -> bool {
+        match self {
+            Self::Nginx => program("nginx").is_some(),
+            Self::Python => python().is_some(),
+            Self::Node => program("node").is_some() && node_modules().is_some(),
+            Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
+        }
+    }
+}
+
+/// Where a program is, also where Debian keeps daemons and a user's path does not lead.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+/// The folder that the parts were installed to.
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("VIDETTE_PARTS_DIR")
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_dir())
+}
+
+/// The virtual environment's interpreter.
+pub(crate) fn python() -> Option<PathBuf> {
+    folder()
+        .map(|folder| folder.join("venv/bin/python"))
+        .filter(|python| python.is_file())
+}
+
+/// The folder that Node finds its modules in.
+pub(crate) fn node_modules() -> Option<PathBuf> {
+    folder()
+        .map(|folder| folder.join("node_modules"))
+        .filter(|modules| modules.is_dir())
+}
+
+/// Node itself.
+pub(crate) fn node() -> PathBuf {
+    program("node").unwrap()
+}
+
+/// A file of this checkout.
+pub(crate) fn checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A test that needs parts. One that is absent leaves the test out, by name;
+/// where all parts are required it fails instead.
+pub(crate) fn trial(name: String, needs: &'static [Part], test: fn()) -> Trial {
+    let absent = needs.iter().copied().find(|part| !part.is_here());
+    let Some(absent) = absent else {
+        return Trial::test(name, move || {
+            test();
+            Ok(())
+        });
+    };
+    if std::env::var_os("VIDETTE_REQUIRE_PARTS").is_some_and(|value| value == "1") {
+        return Trial::test(name, move || {
+            Err(Failed::from(format!("{} is not installed", absent.name())))
+        });
+    }
+    Trial::test(name, || Ok(()))
+        .with_kind(absent.name())
+        .with_ignored_flag(true)
+}
+
+/// Functions as trials, named after their module and themselves.
+macro_rules! promises {
+    ($needs:expr; $($test:ident),+ $(,)?) => {
+        vec![$($crate::parts::trial(
+            format!("{}::{}", module_path!().trim_start_matches("e2e::"), stringify!($test)),
+            $needs,
+            $test,
+        )),+]
+    };
+}
+pub(crate) use promises;

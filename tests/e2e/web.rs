@@ -1,0 +1,337 @@
+//! Everything that is not an event: uploads, pages and files stream through
+//! unchanged, slow clients hold no web worker, and memory stays flat. Never about
+//! where requests go, which is the golden table's.
+
+use std::thread;
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::client::{Client, request};
+use crate::edge::Edge;
+use crate::exchange::Next;
+use crate::parts::promises;
+use crate::patterns;
+use crate::upstream::Fake;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    promises![&[];
+        large_response_headers_pass_up_to_the_limit,
+        answers_cross_unchanged,
+        scripts_are_no_downloads,
+        answers_without_a_length_cross_whole,
+        a_slow_reader_frees_the_upstream,
+        a_slow_reader_of_much_costs_little_memory,
+        web_learns_host_proto_and_id,
+    ]
+}
+
+fn large_response_headers_pass_up_to_the_limit() {
+    let fake = Fake::with(|exchange| {
+        let count: usize = exchange
+            .request
+            .headers
+            .one("x-want-kib")
+            .unwrap()
+            .parse()
+            .unwrap();
+        let link = "x".repeat(1014);
+        // Cookies on many lines, links on one.
+        match exchange.request.target_text().as_str() {
+            "/many" => {
+                let lines: Vec<(&str, &str)> = (0..count / 8).map(|_| ("set-cookie", "")).collect();
+                let long = link.repeat(8);
+                let lines: Vec<(&str, &str)> = lines
+                    .iter()
+                    .map(|(name, _)| (*name, long.as_str()))
+                    .collect();
+                exchange.answer(200, &lines, b"page")
+            }
+            _ => exchange.answer(200, &[("link", &link.repeat(count))], b"page"),
+        }
+    });
+    let edge = Edge::before(&fake);
+    for target in ["/one", "/many"] {
+        for kib in ["100", "250", "500"] {
+            let answer = edge.ask("GET", target, &[("X-Want-KiB", kib)], b"");
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (200, "page"),
+                "{target} {kib} KiB"
+            );
+            let bytes: usize = answer
+                .headers
+                .0
+                .iter()
+                .filter(|(name, _)| name == "link" || name == "set-cookie")
+                .map(|(_, value)| value.len())
+                .sum();
+            assert!(
+                bytes >= 1014 * (kib.parse::<usize>().unwrap() / 8 * 8),
+                "{target} {kib} KiB: {bytes} bytes arrive"
+            );
+        }
+        assert_eq!(
+            edge.ask("GET", target, &[("X-Want-KiB", "600")], b"")
+                .status,
+            502,
+            "{target}: beyond the limit"
+        );
+    }
+}
+
+/// What a page's answer carries, and must still carry at the client.
+const PAGE_HEADERS: &[(&str, &str)] = &[
+    ("content-type", "text/html; charset=utf-8"),
+    ("location", "http://sentry.example.com/auth/login/?next=%2F"),
+    ("content-disposition", "attachment; filename=x"),
+    ("content-encoding", "gzip"),
+    ("etag", "W/\"x\""),
+    ("access-control-allow-origin", "https://shop.example"),
+    ("x-custom", "caf\u{e9}"),
+];
+
+const COOKIES: [&str; 2] = ["sentrysid=a; HttpOnly; Path=/", "sc=b"];
+
+const PAGE: &[u8] = b"\x1f\x8bbody";
+
+/// A fake whose pages carry all of these, and headers that end at this hop.
+fn page_fake() -> Fake {
+    Fake::with(|exchange| {
+        exchange.read_body()?;
+        let hop = [
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=15"),
+        ];
+        let cookies = COOKIES.map(|cookie| ("set-cookie", cookie));
+        let wanted = exchange.request.headers.one("x-want").unwrap();
+        exchange.answer(
+            wanted.parse().unwrap(),
+            &[PAGE_HEADERS, &cookies, &hop].concat(),
+            PAGE,
+        )
+    })
+}
+
+fn answers_cross_unchanged() {
+    let fake = page_fake();
+    let edge = Edge::before(&fake);
+    for (method, status) in [
+        ("GET", 200),
+        ("HEAD", 200),
+        ("GET", 302),
+        ("GET", 404),
+        ("POST", 500),
+        ("GET", 418),
+        ("PROPFIND", 207),
+    ] {
+        let answer = edge.ask(method, "/page", &[("X-Want", &status.to_string())], b"");
+        assert_eq!(answer.status, status, "{method}");
+        assert_eq!(answer.headers.all("set-cookie"), COOKIES);
+        for (name, want) in [PAGE_HEADERS, &[("content-length", "6")]].concat() {
+            let got = answer.header(name);
+            assert_eq!(got.as_deref(), Some(want), "{method} {status}: {name}");
+        }
+        let hop = [
+            answer.headers.all("x-hop"),
+            answer.headers.all("keep-alive"),
+        ]
+        .concat();
+        assert!(hop.is_empty(), "{hop:?} crossed");
+        let body = if method == "HEAD" { b"" } else { PAGE };
+        assert_eq!(answer.body, body);
+    }
+}
+
+fn scripts_are_no_downloads() {
+    let fake = page_fake();
+    let edge = Edge::before(&fake);
+    for target in ["/_static/1/app.js", "/_assets/app.js"] {
+        let answer = edge.ask("GET", target, &[("X-Want", "200")], b"");
+        assert_eq!(answer.header("content-disposition"), None, "{target}");
+    }
+}
+
+fn answers_without_a_length_cross_whole() {
+    let large = patterns::slice(10, 0, 3 << 20);
+    let fake = {
+        let large = large.clone();
+        Fake::with(
+            move |exchange| match exchange.request.target_text().as_str() {
+                "/chunks" => exchange.answer_chunked(200, &[], &large),
+                "/close" => {
+                    exchange.write(b"HTTP/1.1 200 OK\r\n\r\n")?;
+                    exchange.write(&large)?;
+                    Ok(Next::Close)
+                }
+                "/old" => {
+                    exchange.write(b"HTTP/1.0 200 OK\r\n\r\n")?;
+                    exchange.write(&large)?;
+                    Ok(Next::Close)
+                }
+                "/interim" => {
+                    exchange.write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")?;
+                    exchange.answer(200, &[], &large)
+                }
+                _ => exchange.answer(200, &[], &large),
+            },
+        )
+    };
+    let edge = Edge::before(&fake);
+    let mut client = edge.connect();
+    for target in ["/chunks", "/close", "/old", "/interim", "/length"] {
+        client.send(&request("GET", target, &[], b""));
+        let answer = client.answer_to("GET");
+        assert_eq!(answer.status, 200, "{target}");
+        assert!(
+            answer.body == large,
+            "{target}: {} bytes arrive",
+            answer.body.len()
+        );
+    }
+}
+
+fn a_slow_reader_frees_the_upstream() {
+    let page = patterns::slice(11, 0, 900 << 10);
+    let fake = {
+        let page = page.clone();
+        Fake::with(move |exchange| {
+            exchange.answer(
+                200,
+                &[],
+                if exchange.request.target == b"/large" {
+                    &page
+                } else {
+                    b"x"
+                },
+            )
+        })
+    };
+    let edge = Edge::before(&fake);
+    let mut slow: Vec<Client> = (0..4)
+        .map(|_| {
+            let mut client = Client::connect_narrow(edge.public);
+            client.send(&request("GET", "/large", &[], b""));
+            client
+        })
+        .collect();
+    fake.wait_for("four large answers", |ledger| {
+        (ledger.requests.len() == 4).then_some(())
+    });
+    // Connections come free though nobody has read a byte: they are used again.
+    let accepted = fake.look(|ledger| ledger.accepted);
+    let deadline = std::time::Instant::now() + crate::upstream::HANG;
+    while edge.metric(
+        "vidette_upstream_requests_total",
+        &["upstream=\"web\"", "outcome=\"ok\""],
+    ) < 4.0
+    {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "slow readers hold the upstream"
+        );
+        thread::yield_now();
+    }
+    assert_eq!(edge.ask("GET", "/small", &[], b"").status, 200);
+    assert_eq!(
+        fake.look(|ledger| ledger.accepted),
+        accepted,
+        "slow readers hold their connections"
+    );
+    for client in &mut slow {
+        assert!(client.answer_to("GET").body == page);
+    }
+}
+
+fn a_slow_reader_of_much_costs_little_memory() {
+    let fake = Fake::with(|exchange| {
+        exchange.write(b"HTTP/1.1 200 OK\r\ncontent-length: 200000000\r\n\r\n")?;
+        let piece = patterns::slice(12, 0, 100_000);
+        for _ in 0..2000 {
+            exchange.write(&piece)?;
+        }
+        Ok(Next::KeepAlive)
+    });
+    let edge = Edge::before(&fake);
+    let before = edge.memory_kib("VmRSS");
+    let mut slow: Vec<Client> = (0..8)
+        .map(|_| {
+            let mut client = Client::connect_narrow(edge.public);
+            client.send(&request("GET", "/export", &[], b""));
+            client
+        })
+        .collect();
+    for client in &mut slow {
+        assert_eq!(client.head().unwrap().0, 200);
+        client.skip(1_000_000);
+    }
+    let growth = edge.memory_kib("VmHWM").saturating_sub(before);
+    assert!(
+        growth < 32 << 10,
+        "eight readers that stopped reading cost {growth} KiB"
+    );
+    drop(slow);
+    fake.wait_for("the edge to let go", |ledger| {
+        (ledger.open == 0).then_some(())
+    });
+}
+
+fn web_learns_host_proto_and_id() {
+    let fake = Fake::start();
+    let outer = [
+        ("Host", "sentry.example.com:8443"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "public.example.com"),
+        ("X-Request-Id", "chosen"),
+        ("X-Forwarded-For", "203.0.113.9"),
+    ];
+    let trusting = Edge::before(&fake);
+    trusting.ask("GET", "/", &outer, b"");
+    let seen = fake.requests().pop().unwrap();
+    assert_eq!(
+        seen.headers.all("x-forwarded-proto"),
+        ["https"],
+        "a trusted proxy knows the scheme"
+    );
+    assert_eq!(seen.headers.all("x-forwarded-host"), ["public.example.com"]);
+    assert_eq!(seen.headers.all("host"), ["sentry.example.com:8443"]);
+    assert_eq!(seen.headers.all("x-request-id").concat().len(), 32);
+    let wary = Edge::configured(
+        &fake.url(),
+        &fake.url(),
+        json!({"client_ip": {"trusted_proxies": ["10.0.0.0/8"]}}),
+    );
+    wary.ask("GET", "/", &outer, b"");
+    let seen = fake.requests().pop().unwrap();
+    assert_eq!(
+        seen.headers.all("x-forwarded-proto"),
+        ["http"],
+        "a stranger does not"
+    );
+    assert!(
+        seen.headers
+            .all("x-forwarded-host")
+            .iter()
+            .all(|host| host != "public.example.com")
+    );
+    assert_eq!(seen.headers.all("x-forwarded-for"), ["127.0.0.1"]);
+    for (policy, want) in [
+        ("client", "Sentry.example.com:8443"),
+        ("client_without_port", "sentry.example.com"),
+        ("target", &fake.address().to_string()),
+    ] {
+        let edge = Edge::configured(
+            &fake.url(),
+            &fake.url(),
+            json!({"upstream": {"host": policy}}),
+        );
+        edge.ask("GET", "/", &[("Host", "Sentry.example.com:8443")], b"");
+        let seen = fake.requests().pop().unwrap();
+        assert_eq!(
+            seen.headers.one("host").unwrap().to_lowercase(),
+            want.to_lowercase(),
+            "{policy}"
+        );
+    }
+}

@@ -17,6 +17,7 @@ use crate::machine::Cores;
 const BACKEND: &str = include_str!("conf/backend.conf");
 const NGINX: &str = include_str!("conf/nginx.conf");
 const HAPROXY_HTTP: &str = include_str!("conf/haproxy-http.cfg");
+const HAPROXY_BARE: &str = include_str!("conf/haproxy-bare.cfg");
 const HAPROXY_TCP: &str = include_str!("conf/haproxy-tcp.cfg");
 const VIDETTE: &str = include_str!("conf/vidette.yml");
 
@@ -46,8 +47,10 @@ pub(crate) enum Kind {
     Nginx,
     /// The same, but for a pool of upstream connections as large as the load.
     NginxPooled,
-    /// Forwarding requests, one stick table counting each key's.
+    /// Doing for an event what vidette does, as far as it can.
     HaproxyHttp,
+    /// Forwarding requests, one stick table counting each key's, and nothing else.
+    HaproxyBare,
     /// Moving bytes: the floor.
     HaproxyTcp,
     Vidette,
@@ -55,10 +58,11 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// In the order of the table and of the turns.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Nginx,
         Self::NginxPooled,
         Self::HaproxyHttp,
+        Self::HaproxyBare,
         Self::HaproxyTcp,
         Self::Vidette,
     ];
@@ -69,6 +73,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::NginxPooled => "nginx-pooled",
             Self::HaproxyHttp => "haproxy-http",
+            Self::HaproxyBare => "haproxy-bare",
             Self::HaproxyTcp => "haproxy-tcp",
             Self::Vidette => "vidette",
         }
@@ -141,6 +146,7 @@ impl Lineup {
                     &NGINX.replace("@KEEPALIVE@", &CONNECTIONS.to_string()),
                 )?),
                 (Kind::HaproxyHttp, _) => haproxy(write(HAPROXY_HTTP)?),
+                (Kind::HaproxyBare, _) => haproxy(write(HAPROXY_BARE)?),
                 (Kind::HaproxyTcp, _) => haproxy(write(HAPROXY_TCP)?),
                 (Kind::Vidette, Some(binary)) => edge(binary, write(VIDETTE)?),
                 (Kind::Vidette, None) => continue,

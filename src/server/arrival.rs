@@ -22,11 +22,11 @@ use super::rules::Rules;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// A request that has come in. Boxed at once: it is handed from step to step,
-/// and a head is large.
+/// A request that has come in. Its head is boxed at once: it is handed from step
+/// to step, and it is large.
 pub(crate) struct Arrived {
     /// The head as it came.
-    pub head: Parts,
+    pub head: Box<Parts>,
     /// The body, of which nothing has been read.
     pub body: Incoming,
     /// Who sent it.
@@ -34,27 +34,23 @@ pub(crate) struct Arrived {
     /// The body's announced length; `None` when chunked.
     pub announced: Option<u64>,
     /// Another path to ask for upstream, where the route says so.
-    pub path: Option<PathAndQuery>,
+    pub path: Option<Box<PathAndQuery>>,
 }
 
 impl Arrived {
     /// Parses a head and resolves its sender; also where its address came from.
-    pub(crate) fn new(
-        request: Request<Incoming>,
-        peer: IpAddr,
-        rules: &Rules,
-    ) -> (Box<Self>, Source) {
+    pub(crate) fn new(request: Request<Incoming>, peer: IpAddr, rules: &Rules) -> (Self, Source) {
         let (head, body) = request.into_parts();
         let announced = body.size_hint().exact();
         let (sender, source) = sender(&head, peer, rules);
         (
-            Box::new(Self {
-                head,
+            Self {
+                head: Box::new(head),
                 body,
                 sender,
                 announced,
                 path: None,
-            }),
+            },
             source,
         )
     }

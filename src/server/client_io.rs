@@ -12,6 +12,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::bad_head::BadHead;
+
 /// What the keeper of a connection looks at once a second, and what a request
 /// tells it. One for each connection; never shared with another thread.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub(crate) struct Pulse {
     /// `Content-Length` that stands beside `Transfer-Encoding`, and only these
     /// can tell that it was there.
     pub head: RefCell<Vec<u8>>,
+    /// A head that could not be read, and was answered so.
+    pub bad_head: Cell<Option<BadHead>>,
     /// A request was answered with part of its body unread: linger before closing.
     pub unread: Cell<bool>,
 }
@@ -57,6 +61,22 @@ impl Pulse {
             line.get(..15)
                 .is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
         })
+    }
+}
+
+impl Pulse {
+    /// What to say in the place of hyper's own bare answer to a head that it
+    /// cannot read, which it writes without asking anybody. `None`: these bytes
+    /// are an answer of ours.
+    fn answer_to_bad_head(&self, bytes: &[u8]) -> Option<String> {
+        let unasked = self.head_begun.get() && self.in_flight.get() == 0;
+        if !unasked || memchr::memmem::find(bytes, b"content-length: 0\r\n").is_none() {
+            return None;
+        }
+        let status = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+        let bad = BadHead::answered_with(status)?;
+        self.bad_head.set(Some(bad));
+        Some(bad.answer())
     }
 }
 
@@ -128,6 +148,10 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(answer) = self.pulse.answer_to_bad_head(buf) {
+            let written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
+            return written.map_ok(|_| buf.len());
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.wrote(&written);
         written
@@ -138,6 +162,12 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(first) = bufs.first()
+            && let Some(answer) = self.pulse.answer_to_bad_head(first)
+        {
+            let written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
+            return written.map_ok(|_| bufs.iter().map(|buf| buf.len()).sum());
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.wrote(&written);
         written

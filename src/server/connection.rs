@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
-use crate::telemetry::labels::Handshake;
+use crate::telemetry::labels::{Ending, Handshake, Route};
 
 use super::client_io::{ClientIo, Pulse, joined};
 use super::reception::{Caller, receive};
@@ -75,7 +75,10 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
         return;
     };
     match first {
-        Some(ahead) if *ahead == *H2_PREFACE => serve_h2(&worker, &caller, stream, ahead).await,
+        // Boxed: a parked connection pays for what its task can ever hold.
+        Some(ahead) if *ahead == *H2_PREFACE => {
+            Box::pin(serve_h2(&worker, &caller, stream, ahead)).await;
+        }
         Some(ahead) => serve_h1(&worker, &caller, stream, ahead).await,
         None => {}
     }
@@ -164,6 +167,14 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahea
         Verdict::Served(false) if pulse.requests.get() == 0 => Some(Handshake::BadHead),
         Verdict::Served(_) | Verdict::Idle | Verdict::Stuck => None,
     };
+    if let Some(bad) = pulse.bad_head.take() {
+        let metrics = &worker.metrics;
+        metrics
+            .requests(Route::Local, Ending::Refused, bad.status())
+            .add(1);
+        metrics.dropped.at(bad.reason().index()).add(1);
+        pulse.unread.set(true);
+    }
     if let Some(outcome) = outcome {
         worker.metrics.handshakes(caller.listener, outcome).add(1);
         // The parser's answer to a bad head must arrive, like any other.

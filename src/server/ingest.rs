@@ -71,7 +71,7 @@ pub(crate) fn admit(
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     rules: Rc<InForce>,
-    arrived: Box<Arrived>,
+    arrived: Arrived,
     pass: Pass,
     mut ticket: Ticket,
 ) -> Response<Reply> {
@@ -81,7 +81,7 @@ pub(crate) async fn serve(
         sender,
         announced,
         ..
-    } = *arrived;
+    } = arrived;
     let body = match take_body(&rules, body, announced, pass, &head, &ticket).await {
         Ok(body) => body,
         Err(Turned::Refused(refusal, unread)) => return refuse_unread(*refusal, unread, ticket),

@@ -4,6 +4,7 @@
 
 pub mod admin;
 mod arrival;
+mod bad_head;
 mod body;
 mod client_io;
 mod connection;

@@ -29,7 +29,7 @@ const LOT_BYTES: u64 = 256 * 1024;
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     rules: Rc<InForce>,
-    arrived: Box<Arrived>,
+    arrived: Arrived,
     ticket: Ticket,
 ) -> Response<Reply> {
     let route = ticket.route();
@@ -44,7 +44,7 @@ pub(crate) async fn serve(
         sender,
         announced,
         path,
-    } = *arrived;
+    } = arrived;
     let repeat = match head.method.is_idempotent() {
         true => Repeat::Safe,
         false => Repeat::Unsafe,
@@ -56,6 +56,7 @@ pub(crate) async fn serve(
         Err(error) => return turn_away(error, &rules, ticket),
     };
     let upstream = upstream_of(route);
+    let path = path.map(|path| *path);
     outbound::prepare(&mut head, sender, route, upstream, &rules, path);
     announce(&mut head, &body);
     deliver(

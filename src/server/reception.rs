@@ -114,7 +114,7 @@ async fn serve(
             let served = Box::pin(passage::serve(worker, rules, arrived, ticket)).await;
             without_disposition(served)
         }
-        Next::File(place, path) => Box::pin(file(&rules, place, *arrived, &path, ticket)).await,
+        Next::File(place, path) => Box::pin(file(&rules, place, arrived, &path, ticket)).await,
     }
 }
 
@@ -126,7 +126,7 @@ async fn file(
     ticket: Ticket,
 ) -> Response<Reply> {
     match rules.statics.get(place) {
-        Some(folder) => folder.serve(arrived.head, path, ticket).await,
+        Some(folder) => folder.serve(*arrived.head, path, ticket).await,
         None => refuse_unread(not_public(), arrived.body, ticket),
     }
 }
@@ -164,7 +164,7 @@ fn next(rules: &InForce, arrived: &mut Arrived, pulse: &Pulse, ticket: &mut Tick
         endpoint::Route::Assets { rest } => {
             ticket.belongs(Route::Web, announced);
             let path = asset_path(rest, &arrived.head);
-            arrived.path = path;
+            arrived.path = path.map(Box::new);
             Next::Asset
         }
         endpoint::Route::Static => {

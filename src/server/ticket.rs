@@ -114,7 +114,8 @@ impl Drop for Ticket {
             .durations
             .at(self.route.index())
             .observe(self.started.elapsed());
-        if self.route.is_event() {
+        // What was refused before its route was known counts with the events.
+        if self.route.is_event() || self.route == Route::Local {
             if let Some(reason) = reason {
                 metrics.dropped.at(reason.index()).add(1);
                 metrics.dropped_bytes.at(reason.index()).add(self.announced);

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::client::ask;
 use crate::parts::{Part, promises};
+use crate::sentry_cli::values;
 use crate::way::{CLIENT, Front, Served, Way};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -60,17 +61,8 @@ fn check_untouched(front: Front) {
     assert_eq!(seen["bytes"], body.len(), "{seen}");
     let address = CLIENT.to_string();
     for (name, want) in headers.into_iter().chain([("X-Forwarded-For", &*address)]) {
-        assert_eq!(all(&seen, name), [want], "{name}");
+        assert_eq!(values(&seen, name), [want], "{name}");
     }
-}
-
-/// All values that the fake was given of a header.
-fn all<'a>(seen: &'a Value, name: &str) -> Vec<&'a str> {
-    let lines = seen["headers"].as_array().unwrap().iter();
-    lines
-        .filter(|line| line[0].as_str().unwrap().eq_ignore_ascii_case(name))
-        .map(|line| line[1].as_str().unwrap())
-        .collect()
 }
 
 /// Gzip that stays as long as its content, so that it streams.

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::parts::{Part, promises, python};
-use crate::way::{Front, Served, Way, run};
+use crate::way::{CLIENT, Front, Served, Way, run};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = promises![&[Part::Python]; sentry_cli_uploads_every_byte];
@@ -50,6 +50,10 @@ fn check_uploads(front: Front) {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
+    for seen in &arrived {
+        assert_eq!(values(seen, "x-forwarded-for"), [CLIENT.to_string()]);
+        assert_eq!(values(seen, "authorization").len(), 1, "{seen}");
+    }
     let mut arrived: Vec<(String, u64)> = arrived
         .iter()
         .map(|seen| {
@@ -72,19 +76,30 @@ fn check_uploads(front: Front) {
     arrived.sort();
     departed.sort();
     assert_eq!(arrived, departed);
-    for sent in &sent {
-        let parts = fs::read_dir(got.join("parts"))
-            .unwrap()
-            .map(|part| part.unwrap().path());
-        for part in parts.filter(|part| holds_name(&sent.body, part)) {
-            let bytes = fs::read(&part).unwrap();
-            assert!(
-                contains(&sent.body, &bytes),
-                "{} changed on its way",
-                part.display()
-            );
-        }
+    let parts: Vec<_> = fs::read_dir(got.join("parts"))
+        .unwrap()
+        .map(|part| part.unwrap().path())
+        .collect();
+    // The debug files alone are three chunks each.
+    assert!(parts.len() >= 9, "{} parts are not an upload", parts.len());
+    for part in parts {
+        let bytes = fs::read(&part).unwrap();
+        let named = sent.iter().filter(|sent| holds_name(&sent.body, &part));
+        assert!(
+            named.map(|sent| contains(&sent.body, &bytes)).eq([true]),
+            "{} was not sent once, as it arrived",
+            part.display()
+        );
     }
+}
+
+/// All values that the fake was given of a header.
+pub(crate) fn values(seen: &Value, name: &str) -> Vec<String> {
+    let lines = seen["headers"].as_array().unwrap().iter();
+    lines
+        .filter(|line| line[0].as_str().unwrap().eq_ignore_ascii_case(name))
+        .map(|line| line[1].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Whether a form's body names this part's file.

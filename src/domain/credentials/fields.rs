@@ -18,14 +18,9 @@ struct Found {
 impl Found {
     /// Takes one field's value in. A second key or version is refused: two readers could believe
     /// different ones, and quotas by key would be evaded.
-    fn take(
-        &mut self,
-        field: Field,
-        value: impl Iterator<Item = u8> + Clone,
-        place: Place,
-    ) -> Result<(), CredentialsError> {
+    fn take(&mut self, field: Field, value: &[u8], place: Place) -> Result<(), CredentialsError> {
         let taken_before = match field {
-            Field::Key => self.key.replace(key_of(value)).is_some(),
+            Field::Key => self.key.replace(Key::parse(value)).is_some(),
             Field::Version => self.version.replace(version_of(value)).is_some(),
         };
         if taken_before {
@@ -66,12 +61,12 @@ enum Field {
 }
 
 impl Field {
-    fn named(name: impl Iterator<Item = u8> + Clone) -> Option<Self> {
-        if name.clone().eq(b"sentry_key".iter().copied()) {
-            return Some(Self::Key);
+    fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"sentry_key" => Some(Self::Key),
+            b"sentry_version" => Some(Self::Version),
+            _ => None,
         }
-        name.eq(b"sentry_version".iter().copied())
-            .then_some(Self::Version)
     }
 }
 
@@ -83,8 +78,8 @@ pub(super) fn read_header(fields: &[u8], place: Place) -> Result<Credentials, Cr
         let Some((name, value)) = split_at_equals(piece) else {
             continue;
         };
-        if let Some(field) = Field::named(name.trim_ascii().iter().copied()) {
-            found.take(field, value.trim_ascii().iter().copied(), place)?;
+        if let Some(field) = Field::named(name.trim_ascii()) {
+            found.take(field, value.trim_ascii(), place)?;
         }
     }
     found.check(place)
@@ -94,10 +89,11 @@ pub(super) fn read_header(fields: &[u8], place: Place) -> Result<Credentials, Cr
 pub(super) fn read_query(query: &str) -> Result<Credentials, CredentialsError> {
     let place = Place::Query;
     let mut found = Found::default();
+    let (mut name_room, mut value_room) = ([0; DECODED_BYTES_MAX], [0; DECODED_BYTES_MAX]);
     for pair in query.as_bytes().split(|&byte| byte == b'&') {
         let (name, value) = split_at_equals(pair).unwrap_or((pair, b""));
-        if let Some(field) = Field::named(form_decoded(name)) {
-            found.take(field, form_decoded(value), place)?;
+        if let Some(field) = Field::named(decoded(name, &mut name_room)) {
+            found.take(field, decoded(value, &mut value_room), place)?;
         }
     }
     found.check(place)
@@ -108,8 +104,26 @@ fn split_at_equals(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, equals_and_value.strip_prefix(b"=")?))
 }
 
+/// Room for a decoded name or value: twice a key. What is longer is cut, and
+/// then is none of ours.
+const DECODED_BYTES_MAX: usize = 64;
+
+/// A form field's bytes, decoded. One without escapes, as all SDKs send them, is
+/// the slice itself.
+fn decoded<'b>(encoded: &'b [u8], room: &'b mut [u8; DECODED_BYTES_MAX]) -> &'b [u8] {
+    if memchr::memchr2(b'%', b'+', encoded).is_none() {
+        return encoded;
+    }
+    let mut len = 0;
+    for (slot, byte) in room.iter_mut().zip(form_decoded(encoded)) {
+        *slot = byte;
+        len += 1;
+    }
+    room.get(..len).unwrap_or_default()
+}
+
 /// A form field's bytes, decoded one by one; an escape that is none stands for itself.
-fn form_decoded(encoded: &[u8]) -> impl Iterator<Item = u8> + Clone {
+fn form_decoded(encoded: &[u8]) -> impl Iterator<Item = u8> {
     let mut left = encoded;
     std::iter::from_fn(move || {
         let (&byte, after) = left.split_first()?;
@@ -127,19 +141,10 @@ fn form_decoded(encoded: &[u8]) -> impl Iterator<Item = u8> + Clone {
     })
 }
 
-fn key_of(mut text: impl Iterator<Item = u8>) -> Option<Key> {
-    let mut digits = [0; 32];
-    for digit in &mut digits {
-        *digit = text.next()?;
-    }
-    text.next().is_none().then_some(())?;
-    Key::parse(&digits)
-}
-
 /// The number before the first dot, if it is one and not above 7.
-fn version_of(text: impl Iterator<Item = u8>) -> Option<u8> {
+fn version_of(text: &[u8]) -> Option<u8> {
     let mut version = None;
-    for byte in text.take_while(|&byte| byte != b'.') {
+    for &byte in text.iter().take_while(|&&byte| byte != b'.') {
         let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
         let so_far: u8 = version.unwrap_or(0);
         version = Some(so_far.checked_mul(10)?.checked_add(digit)?);

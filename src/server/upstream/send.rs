@@ -5,8 +5,9 @@
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
 use crate::telemetry::labels::{Attempt, Upstream};
@@ -22,7 +23,7 @@ pub(crate) struct Outbound {
     /// Which upstream it is for.
     pub upstream: Upstream,
     /// Its head, with nothing in it that must not cross.
-    pub head: Parts,
+    pub head: Box<Parts>,
     /// Its body.
     pub body: Outgoing,
     /// Whether it may go out a second time.
@@ -77,50 +78,68 @@ pub(crate) async fn send(
     rules: &InForce,
     outbound: Outbound,
 ) -> Result<Answer, SendError> {
-    let upstream = outbound.upstream;
+    let Outbound {
+        upstream,
+        mut head,
+        mut body,
+        repeat,
+    } = outbound;
     let count = |attempt| worker.metrics.attempts(upstream, attempt).add(1);
     let began = Instant::now();
-    let (head, body, repeat) = (outbound.head, outbound.body, outbound.repeat);
-    let mut request = Request::from_parts(head, body);
     loop {
-        let lease = lease(worker, rules, upstream, began)
-            .await
-            .inspect_err(|_| count(Attempt::Error))?;
+        let mut lease = match lease(worker, rules, upstream, began).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                count(Attempt::Error);
+                return Err(error.into());
+            }
+        };
         // A kept-alive connection may be closing while the request is on its way:
         // then nobody has seen it, and it goes out once more.
         let again = match repeat {
-            Repeat::Safe if lease.reused => once_more(&request),
+            Repeat::Safe if lease.reused => once_more(&head, &body),
             Repeat::Safe | Repeat::Unsafe => None,
         };
-        match attempt(lease, request).await {
-            Ok(answer) => {
+        let fresh = !lease.reused;
+        let watch = body.watch();
+        lease.line.talk.ask(&watch);
+        let request = Request::from_parts(*head, body);
+        let answered = lease.line.sender.try_send_request(request).await;
+        lease.line.talk.answered();
+        let trouble = match answered {
+            Ok(response) => {
                 worker
                     .metrics
                     .upstream_durations
                     .at(upstream.index())
                     .observe(began.elapsed());
-                count(match answer.response.status().as_u16() {
-                    ..400 => Attempt::Ok,
-                    400..500 => Attempt::Refused,
-                    500.. => Attempt::Error,
-                });
-                return Ok(answer);
+                count(of_status(response.status()));
+                return Ok(answer(response, lease, watch));
             }
-            Err(Trouble::Unsent(unsent)) => {
+            Err(error) => trouble(error, &lease, &watch),
+        };
+        (head, body) = match (trouble, again) {
+            // A fresh connection that hands it back is no better the next time.
+            (Trouble::Unsent(_), _) if fresh => {
                 count(Attempt::Unsent);
-                request = *unsent;
+                return Err(SendError::Broken);
             }
-            Err(Trouble::Unheard) if again.is_some() => {
+            (Trouble::Unsent(unsent), _) => {
+                count(Attempt::Unsent);
+                let (head, body) = unsent.into_parts();
+                (Box::new(head), body)
+            }
+            (Trouble::Unheard, Some(again)) => {
                 count(Attempt::ReusedClosed);
                 // The others lay idle just as long: they are likely gone too.
                 worker.pool(upstream).clear();
-                request = again.ok_or(SendError::Broken)?;
+                again
             }
-            Err(Trouble::Unheard) => {
+            (Trouble::Unheard, None) => {
                 count(Attempt::Error);
                 return Err(SendError::Broken);
             }
-            Err(Trouble::Final(error)) => {
+            (Trouble::Final(error), _) => {
                 count(if error == SendError::Silent {
                     Attempt::Timeout
                 } else {
@@ -128,7 +147,7 @@ pub(crate) async fn send(
                 });
                 return Err(error);
             }
-        }
+        };
     }
 }
 
@@ -144,13 +163,40 @@ async fn lease(
     }
 }
 
-fn once_more(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    let body = request.body().again()?;
-    let mut again = Request::new(body);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    *again.headers_mut() = request.headers().clone();
-    Some(again)
+/// The same request once more, if its body is here in full.
+fn once_more(head: &Parts, body: &Outgoing) -> Option<(Box<Parts>, Outgoing)> {
+    let body = body.again()?;
+    let (mut again, ()) = Request::new(()).into_parts();
+    again.method.clone_from(&head.method);
+    again.uri.clone_from(&head.uri);
+    again.headers.clone_from(&head.headers);
+    Some((Box::new(again), body))
+}
+
+/// An answer's head is here; whether the request had left in full decides what
+/// becomes of its connection.
+fn answer(response: Response<Incoming>, lease: Lease, watch: Rc<BodyWatch>) -> Answer {
+    if watch.is_complete() {
+        return Answer {
+            response,
+            lease: Some(lease),
+            unsent: None,
+        };
+    }
+    watch.pause();
+    Answer {
+        response,
+        lease: None,
+        unsent: Some(watch),
+    }
+}
+
+fn of_status(status: StatusCode) -> Attempt {
+    match status.as_u16() {
+        ..400 => Attempt::Ok,
+        400..500 => Attempt::Refused,
+        500.. => Attempt::Error,
+    }
 }
 
 /// How an attempt failed, as far as a next one is concerned.
@@ -163,42 +209,24 @@ enum Trouble {
     Final(SendError),
 }
 
-async fn attempt(mut lease: Lease, request: Request<Outgoing>) -> Result<Answer, Trouble> {
-    let watch = request.body().watch();
-    let talk = Rc::clone(&lease.line.talk);
-    talk.ask(&watch);
-    let answered = lease.line.sender.try_send_request(request).await;
-    talk.answered();
-    match answered {
-        Ok(response) if watch.is_complete() => Ok(Answer {
-            response,
-            lease: Some(lease),
-            unsent: None,
-        }),
-        Ok(response) => {
-            watch.pause();
-            Ok(Answer {
-                response,
-                lease: None,
-                unsent: Some(watch),
-            })
-        }
-        Err(mut error) => {
-            if let Some(request) = error.take_message() {
-                return Err(Trouble::Unsent(Box::new(request)));
-            }
-            if talk.is_silent() {
-                return Err(Trouble::Final(SendError::Silent));
-            }
-            if let Some(error) = watch.failed() {
-                return Err(Trouble::Final(SendError::Body(error)));
-            }
-            let error = error.into_error();
-            tracing::debug!(%error, "upstream exchange broke");
-            if lease.reused && !talk.is_heard() {
-                return Err(Trouble::Unheard);
-            }
-            Err(Trouble::Final(SendError::Broken))
-        }
+fn trouble(
+    mut error: TrySendError<Request<Outgoing>>,
+    lease: &Lease,
+    watch: &BodyWatch,
+) -> Trouble {
+    if let Some(request) = error.take_message() {
+        return Trouble::Unsent(Box::new(request));
+    }
+    if lease.line.talk.is_silent() {
+        return Trouble::Final(SendError::Silent);
+    }
+    if let Some(error) = watch.failed() {
+        return Trouble::Final(SendError::Body(error));
+    }
+    let error = error.into_error();
+    tracing::debug!(%error, "upstream exchange broke");
+    match lease.reused && !lease.line.talk.is_heard() {
+        true => Trouble::Unheard,
+        false => Trouble::Final(SendError::Broken),
     }
 }

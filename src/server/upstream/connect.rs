@@ -137,6 +137,18 @@ pub(crate) struct UpstreamIo {
 }
 
 impl UpstreamIo {
+    /// An upstream may answer early and close while we still send. hyper would
+    /// take the failed write for the end and never read that answer, so it is
+    /// told nothing: the read side has the answer, or the same failure.
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(_)) => self.talk.wrote(),
+            Poll::Ready(Err(_)) => return Poll::Pending,
+            Poll::Pending => {}
+        }
+        written
+    }
+
     /// Reads no more than `READ_BYTES_MAX` into a buffer that has room for more.
     fn read_some(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(READ_BYTES_MAX));
@@ -172,10 +184,7 @@ impl AsyncWrite for UpstreamIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if written.is_ready() {
-            self.talk.wrote();
-        }
-        written
+        self.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -184,10 +193,7 @@ impl AsyncWrite for UpstreamIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if written.is_ready() {
-            self.talk.wrote();
-        }
-        written
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,11 +1,11 @@
 //! A request's body on its way upstream: whole, or as it comes, or from disk.
 //! Passes the chunks that arrived, never a copy; never decodes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,9 +30,6 @@ pub(crate) enum BodyError {
     /// The file it was read ahead into failed.
     #[error("the body could not be kept on disk")]
     Disk,
-    /// The upstream has answered; nobody needs the rest.
-    #[error("the upstream answered before the body was complete")]
-    Unwanted,
 }
 
 /// What is known of a body from outside while hyper owns it.
@@ -41,19 +38,7 @@ pub(crate) struct BodyWatch {
     complete: Cell<bool>,
     failed: Cell<Option<BodyError>>,
     waits: Cell<bool>,
-    verdict: Cell<Demand>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// Whether the rest of a body is still wanted.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Demand {
-    #[default]
-    Wanted,
-    /// Read no more, but keep the upstream's connection open for its answer.
-    Paused,
-    /// Break off.
-    Unwanted,
+    paused: Cell<bool>,
 }
 
 impl BodyWatch {
@@ -72,20 +57,10 @@ impl BodyWatch {
         self.waits.get()
     }
 
-    /// The upstream has answered early: stop reading the client.
+    /// The upstream has answered early: stop reading the client, for good. The
+    /// upstream's connection stays open for the rest of its answer.
     pub(crate) fn pause(&self) {
-        self.verdict.set(Demand::Paused);
-    }
-
-    /// The upstream's answer is over: break the request off, never a clean end.
-    pub(crate) fn break_off(&self) {
-        if !self.complete.get() {
-            self.verdict.set(Demand::Unwanted);
-            let waker = self.waker.borrow_mut().take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
+        self.paused.set(true);
     }
 }
 
@@ -184,13 +159,8 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let watch = &this.watch;
-        match watch.verdict.get() {
-            Demand::Wanted => {}
-            Demand::Paused => {
-                *watch.waker.borrow_mut() = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-            Demand::Unwanted => return Poll::Ready(Some(Err(BodyError::Unwanted))),
+        if watch.paused.get() {
+            return Poll::Pending;
         }
         let chunk = match &mut this.source {
             Source::Whole(chunks) => chunks.pop_front().map(Ok),
@@ -200,13 +170,7 @@ impl Body for Outgoing {
             Source::Stream(stream) | Source::Joined(_, stream) => {
                 let polled = stream.poll_chunk(cx);
                 watch.waits.set(polled.is_pending());
-                let chunk = match polled {
-                    Poll::Ready(chunk) => chunk,
-                    Poll::Pending => {
-                        *watch.waker.borrow_mut() = Some(cx.waker().clone());
-                        return Poll::Pending;
-                    }
-                };
+                let chunk = ready!(polled);
                 match &chunk {
                     None => watch.complete.set(true),
                     Some(Err(error)) => watch.failed.set(Some(*error)),

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::bad_head::BadHead;
+use super::socket::poll_send;
 
 /// What the keeper of a connection looks at once a second, and what a request
 /// tells it. One for each connection; never shared with another thread.
@@ -168,7 +169,7 @@ impl AsyncWrite for ClientIo {
             let written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
             return written.map_ok(|_| bufs.iter().map(|buf| buf.len()).sum());
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = poll_send(&self.stream, cx, bufs);
         self.wrote(&written);
         written
     }

@@ -22,7 +22,7 @@ use super::reply::{Held, Passing, Reply, Taken};
 use super::respond;
 use super::ticket::Ticket;
 use super::upstream::connect::ConnectError;
-use super::upstream::send::{Answer, Outbound, SendError, send};
+use super::upstream::send::{Answer, Outbound, SendError, Sent, send};
 use super::worker::{InForce, Worker};
 
 /// An answer up to this size is taken whole if it is here already: it leaves in
@@ -126,7 +126,7 @@ async fn finish_alone((mut ticket, sent): Delivered) {
             ticket.unanswered();
             let held = Held {
                 lease: answer.lease,
-                unsent: answer.unsent,
+                sent: answer.sent,
                 ticket,
             };
             let mut passing = Passing::new(answer.response.into_body(), held);
@@ -157,7 +157,7 @@ fn pass_on(
     rules: &InForce,
 ) -> Response<Reply> {
     let route = ticket.route();
-    let early = answer.unsent.is_some();
+    let early = answer.sent == Sent::Part;
     if early && route.is_event() && answer.response.status().is_success() {
         // It cannot have taken what it has not seen: its 200 would be a lie.
         return give_up(SendError::Broken, rules, ticket);
@@ -171,7 +171,7 @@ fn pass_on(
     }
     let held = Held {
         lease: answer.lease,
-        unsent: answer.unsent,
+        sent: answer.sent,
         ticket,
     };
     let body = match Passing::new(body, held).take_at_once(cx, TAKEN_AT_ONCE_BYTES) {
@@ -179,10 +179,10 @@ fn pass_on(
             drop(ticket);
             Reply::Whole(chunks)
         }
-        Taken::Part(passing) if route.is_event() => Reply::Upstream(Box::new(passing)),
+        Taken::Part(passing) if route.is_event() => Reply::Upstream(passing),
         Taken::Part(passing) => {
             let ahead = rules.config.upstream.web_read_ahead.response;
-            Reply::Ahead(Box::new(Ahead::read(passing, ahead)))
+            Reply::Ahead(Box::new(Ahead::read(*passing, ahead)))
         }
     };
     Response::from_parts(head, body)
@@ -289,7 +289,7 @@ fn body_refusal(error: BodyError, rules: &InForce, route: Route) -> Refusal {
             500,
             "the body could not be kept on this machine's disk",
         ),
-        BodyError::Gone | BodyError::Unwanted => Refusal::of(
+        BodyError::Gone => Refusal::of(
             Reason::ClientGone,
             400,
             "the body ended before its announced length",

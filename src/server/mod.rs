@@ -19,6 +19,7 @@ mod reception;
 mod reply;
 mod respond;
 mod rules;
+mod socket;
 mod spill;
 mod statics;
 mod thread;

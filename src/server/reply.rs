@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -12,11 +11,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::body::{BodyWatch, total_bytes};
+use super::body::total_bytes;
 use super::pump::Ahead;
 use super::statics::FileBody;
 use super::ticket::Ticket;
 use super::upstream::pool::Lease;
+use super::upstream::send::Sent;
 
 /// Any failure of an answer's body; the connection is broken off.
 pub(crate) type ReplyError = Box<dyn Error + Send + Sync>;
@@ -54,36 +54,34 @@ pub(crate) struct Passing {
     incoming: Incoming,
     held: Option<Held>,
     ended: Option<Ticket>,
+    /// It broke off behind what was read ahead.
+    broken: Option<hyper::Error>,
 }
 
 /// What an answer's body holds until its end.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// The connection, to be used again.
-    pub lease: Option<Lease>,
-    /// The rest of a request that was answered early.
-    pub unsent: Option<Rc<BodyWatch>>,
+    /// The connection, to be driven until then.
+    pub lease: Lease,
+    /// Whether it can serve again.
+    pub sent: Sent,
     /// The request's place in the books.
     pub ticket: Ticket,
 }
 
 impl Held {
-    /// The last byte is here: the connection may serve again.
-    fn finish(mut self) -> Ticket {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back(Instant::now());
-        }
-        if let Some(unsent) = self.unsent.take() {
-            unsent.break_off();
+    /// The last byte is here: the connection may serve again, unless part of its
+    /// request never left; then it closes.
+    fn finish(self) -> Ticket {
+        match self.sent {
+            Sent::Whole => self.lease.give_back(Instant::now()),
+            Sent::Part => drop(self.lease),
         }
         self.ticket
     }
 
-    /// The body broke off, or nobody wants the rest.
+    /// The body broke off, or nobody wants the rest: the connection closes.
     fn abort(mut self) {
-        if let Some(unsent) = self.unsent.take() {
-            unsent.break_off();
-        }
         self.ticket.aborted();
     }
 }
@@ -94,7 +92,7 @@ pub(crate) enum Taken {
     /// All of it; its request is over once the ticket is dropped.
     Whole(VecDeque<Bytes>, Option<Ticket>),
     /// Some; the rest is still to come.
-    Part(Passing),
+    Part(Box<Passing>),
 }
 
 impl Passing {
@@ -105,6 +103,7 @@ impl Passing {
             incoming,
             held: Some(held),
             ended: None,
+            broken: None,
         }
     }
 
@@ -121,9 +120,15 @@ impl Passing {
             } {
                 Poll::Ready(Some(Ok(chunk))) => chunks.push_back(chunk),
                 Poll::Ready(None) => return Taken::Whole(chunks, self.ended.take()),
-                Poll::Ready(Some(Err(_))) | Poll::Pending => {
+                Poll::Ready(Some(Err(error))) => {
+                    // Told behind the chunks, or what came of it would look whole.
+                    self.broken = Some(error);
                     self.ahead = chunks;
-                    return Taken::Part(self);
+                    return Taken::Part(Box::new(self));
+                }
+                Poll::Pending => {
+                    self.ahead = chunks;
+                    return Taken::Part(Box::new(self));
                 }
             }
         }
@@ -137,8 +142,14 @@ impl Passing {
         if let Some(chunk) = self.ahead.pop_front() {
             return Poll::Ready(Some(Ok(chunk)));
         }
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         loop {
-            let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+            let frame = match &mut self.held {
+                Some(held) => ready!(held.lease.line.poll_body(cx, &mut self.incoming)),
+                None => ready!(Pin::new(&mut self.incoming).poll_frame(cx)),
+            };
             return Poll::Ready(match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => Some(Ok(chunk)),
@@ -164,7 +175,7 @@ impl Passing {
     }
 
     fn is_over(&self) -> bool {
-        self.ahead.is_empty() && self.incoming.is_end_stream()
+        self.ahead.is_empty() && self.broken.is_none() && self.incoming.is_end_stream()
     }
 
     /// The exact length of what is left, if the upstream told it.

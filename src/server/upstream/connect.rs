@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -15,10 +15,11 @@ use tokio::time::timeout;
 
 use crate::telemetry::labels::Upstream;
 
-use super::super::body::Outgoing;
+use super::super::socket::poll_send;
 use super::super::worker::{InForce, Worker};
 use super::Target;
-use super::pool::{Lease, Line};
+use super::line::Line;
+use super::pool::{Lease, Slot};
 use super::talk::Talk;
 
 /// Why there is no connection.
@@ -63,18 +64,8 @@ pub(crate) async fn connect(
             continue;
         };
         target.trust();
-        let talk = Rc::new(Talk::default());
-        let io = UpstreamIo {
-            stream,
-            talk: Rc::clone(&talk),
-        };
-        let sender = handshake(rules, target.upstream, io, slot).await?;
-        pool.watch(Rc::clone(&talk));
-        let line = Line {
-            sender,
-            talk,
-            address: *address,
-        };
+        let line = greet(rules, target.upstream, *address, stream, slot).await?;
+        pool.watch(Rc::clone(&line.talk));
         return Ok(Lease::new(Rc::clone(worker), line, target));
     }
     target.doubt();
@@ -99,13 +90,19 @@ async fn dial(address: std::net::SocketAddr, limit: Duration) -> Option<TcpStrea
     Some(stream)
 }
 
-async fn handshake(
+/// HTTP/1.1 over a connection that stands. No byte is exchanged yet.
+async fn greet(
     rules: &InForce,
     upstream: Upstream,
-    io: UpstreamIo,
-    slot: super::pool::Slot,
-) -> Result<SendRequest<Outgoing>, ConnectError> {
-    let talk = Rc::clone(&io.talk);
+    address: std::net::SocketAddr,
+    stream: TcpStream,
+    slot: Slot,
+) -> Result<Line, ConnectError> {
+    let talk = Rc::new(Talk::default());
+    let io = UpstreamIo {
+        stream,
+        talk: Rc::clone(&talk),
+    };
     let limits = &rules.config.limits;
     // One number bounds head and read buffer alike: web may send long heads
     // (a 100 KiB Link header is seen in practice), ingest never does.
@@ -118,14 +115,7 @@ async fn handshake(
         .handshake(TokioIo::new(io))
         .await
         .map_err(|_| ConnectError::Unreachable)?;
-    let driver = tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(upstream = upstream.as_str(), %error, "upstream connection broke");
-        }
-        drop(slot);
-    });
-    talk.driven_by(driver.abort_handle());
-    Ok(sender)
+    Ok(Line::new(sender, connection, talk, address, slot))
 }
 
 /// An upstream's socket that tells whether a byte came back: only then is a
@@ -188,11 +178,11 @@ impl AsyncWrite for UpstreamIo {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = poll_send(&self.stream, cx, bufs);
         self.wrote(written)
     }
 

@@ -2,9 +2,11 @@
 //! and the connections to them. Never knows what a request means.
 
 pub(crate) mod connect;
+pub(crate) mod line;
 pub(crate) mod pool;
 pub(crate) mod resolve;
 pub(crate) mod send;
+mod signal;
 pub(crate) mod talk;
 
 use std::net::SocketAddr;

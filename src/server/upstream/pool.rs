@@ -2,37 +2,24 @@
 //! No locks, since nobody else sees them; never waits, and never dials.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use crate::telemetry::labels::Upstream;
 use crate::telemetry::metrics::WorkerMetrics;
 
-use super::super::body::Outgoing;
 use super::super::rules::Rules;
 use super::super::worker::Worker;
 use super::Target;
+use super::line::Line;
 use super::talk::Talk;
 
 /// How many idle connections are tried before a new one is dialled: one that is
 /// not ready yet is a hair's breadth from it, more than a few are a symptom.
 const LOOKED_AT_MAX: usize = 8;
-
-/// One open connection.
-#[derive(Debug)]
-pub(crate) struct Line {
-    /// Takes requests; dropping it closes the connection once it is idle.
-    pub sender: SendRequest<Outgoing>,
-    /// What goes on on it.
-    pub talk: Rc<Talk>,
-    /// The server's address.
-    pub address: SocketAddr,
-}
 
 #[derive(Debug)]
 struct Idle {
@@ -66,12 +53,15 @@ impl Pool {
     pub(crate) fn checkout(&self, now: Instant, rules: &Rules) -> Option<Line> {
         let mut idle = self.idle.borrow_mut();
         for _ in 0..LOOKED_AT_MAX {
-            let Idle { line, since } = idle.pop()?;
-            if line.sender.is_closed() || now.saturating_duration_since(since) > self.life(rules) {
+            let Idle { mut line, since } = idle.pop()?;
+            if now.saturating_duration_since(since) > self.life(rules) {
                 continue;
             }
-            if line.sender.is_ready() {
+            if line.is_ready() {
                 return Some(line);
+            }
+            if !line.is_open() {
+                continue;
             }
             // Its last answer is not quite over: whoever comes next finds it ready.
             idle.insert(0, Idle { line, since });
@@ -93,13 +83,15 @@ impl Pool {
             Upstream::Ingest => timeouts.ingest,
             Upstream::Web => timeouts.web,
         };
-        self.talks
-            .borrow_mut()
-            .retain(|talk| talk.look(after, patience));
+        self.talks.borrow_mut().retain(|talk| {
+            talk.look(after, patience);
+            // Alone with it: the connection is gone.
+            Rc::strong_count(talk) > 1
+        });
         let addresses = rules.target(self.upstream).addresses();
         let life = self.life(rules);
-        self.idle.borrow_mut().retain(|idle| {
-            !idle.line.sender.is_closed()
+        self.idle.borrow_mut().retain_mut(|idle| {
+            idle.line.looks_ready()
                 && now.saturating_duration_since(idle.since) <= life
                 && addresses.contains(&idle.line.address)
         });
@@ -196,7 +188,7 @@ impl Lease {
     /// Puts the connection where the next request finds it. Only after its
     /// answer was read to the end.
     pub(crate) fn give_back(self, now: Instant) {
-        if !self.line.sender.is_closed() && !self.worker.is_stopping() {
+        if self.line.is_open() && !self.worker.is_stopping() {
             let idle = Idle {
                 line: self.line,
                 since: now,

@@ -46,11 +46,20 @@ pub(crate) enum Repeat {
 pub(crate) struct Answer {
     /// Head, and the body still to come.
     pub response: Response<Incoming>,
-    /// `None`: the answer came before the request was sent whole, so that the
-    /// connection cannot be used again.
-    pub lease: Option<Lease>,
-    /// What is left of the request, where the answer came early.
-    pub unsent: Option<Rc<BodyWatch>>,
+    /// The connection, to be driven until the body is over.
+    pub lease: Lease,
+    /// Whether the request had left in full when the answer came.
+    pub sent: Sent,
+}
+
+/// How much of a request had left when its answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// All of it: the connection can serve again.
+    Whole,
+    /// The rest stays unsent, and the connection is closed with its answer's
+    /// end: never a clean end of a body that has none.
+    Part,
 }
 
 /// Why there is no answer.
@@ -103,8 +112,7 @@ pub(crate) async fn send(
         let fresh = !lease.reused;
         let watch = body.watch();
         lease.line.talk.ask(&watch);
-        let request = Request::from_parts(*head, body);
-        let answered = lease.line.sender.try_send_request(request).await;
+        let answered = lease.line.ask(Request::from_parts(*head, body)).await;
         lease.line.talk.answered();
         let trouble = match answered {
             Ok(response) => {
@@ -114,7 +122,7 @@ pub(crate) async fn send(
                     .at(upstream.index())
                     .observe(began.elapsed());
                 count(of_status(response.status()));
-                return Ok(answer(response, lease, watch));
+                return Ok(answer(response, lease, &watch));
             }
             Err(error) => trouble(error, &lease, &watch),
         };
@@ -175,19 +183,18 @@ fn once_more(head: &Parts, body: &Outgoing) -> Option<(Box<Parts>, Outgoing)> {
 
 /// An answer's head is here; whether the request had left in full decides what
 /// becomes of its connection.
-fn answer(response: Response<Incoming>, lease: Lease, watch: Rc<BodyWatch>) -> Answer {
-    if watch.is_complete() {
-        return Answer {
-            response,
-            lease: Some(lease),
-            unsent: None,
-        };
+fn answer(response: Response<Incoming>, lease: Lease, watch: &BodyWatch) -> Answer {
+    let sent = match watch.is_complete() {
+        true => Sent::Whole,
+        false => Sent::Part,
+    };
+    if sent == Sent::Part {
+        watch.pause();
     }
-    watch.pause();
     Answer {
         response,
-        lease: None,
-        unsent: Some(watch),
+        lease,
+        sent,
     }
 }
 

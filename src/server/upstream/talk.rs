@@ -4,9 +4,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
-
-use tokio::task::AbortHandle;
 
 use super::super::body::BodyWatch;
 
@@ -25,13 +24,14 @@ pub(crate) struct Talk {
     moves_before: Cell<u64>,
     /// The request's body, while it is still to come from the client.
     body: RefCell<Option<Rc<BodyWatch>>>,
-    connection: RefCell<Option<AbortHandle>>,
+    /// Wakes the task that moves the connection on, to be told of its silence.
+    signal: RefCell<Option<Waker>>,
 }
 
 impl Talk {
-    /// The task that drives the connection, to be ended when it is silent.
-    pub(crate) fn driven_by(&self, connection: AbortHandle) {
-        *self.connection.borrow_mut() = Some(connection);
+    /// What wakes the task that moves the connection on.
+    pub(crate) fn is_signalled_by(&self, signal: Waker) {
+        *self.signal.borrow_mut() = Some(signal);
     }
 
     /// A request is handed over.
@@ -47,7 +47,14 @@ impl Talk {
     /// Its answer's head is here, or will never be.
     pub(crate) fn answered(&self) {
         self.waiting.set(false);
-        self.body.take();
+        if self.body.borrow().is_some() {
+            self.body.take();
+        }
+    }
+
+    /// More of its answer's body is wanted, or for now is not.
+    pub(crate) fn wants_more(&self, wanted: bool) {
+        self.waiting.set(wanted);
     }
 
     /// Bytes came back.
@@ -72,15 +79,10 @@ impl Talk {
     }
 
     /// Looks at the connection `after` the last look; one whose upstream has
-    /// neither taken nor said anything for `patience` is broken off. While the
-    /// client's body is what is waited for, the client's own limit counts.
-    ///
-    /// False: the connection is gone and need not be looked at again.
-    pub(crate) fn look(&self, after: Duration, patience: Duration) -> bool {
-        let connection = self.connection.borrow();
-        let Some(connection) = connection.as_ref().filter(|task| !task.is_finished()) else {
-            return false;
-        };
+    /// neither taken nor said anything for `patience` is to be broken off by the
+    /// task that moves it. While the client's body is what is waited for, the
+    /// client's own limit counts.
+    pub(crate) fn look(&self, after: Duration, patience: Duration) {
         let moves = self.moves.get();
         let waits_for_client = self
             .body
@@ -90,14 +92,14 @@ impl Talk {
         if !self.waiting.get() || waits_for_client || moves != self.moves_before.get() {
             self.moves_before.set(moves);
             self.still_for.set(Duration::ZERO);
-            return true;
+            return;
         }
         self.still_for.set(self.still_for.get() + after);
         if self.still_for.get() >= patience {
             self.silent.set(true);
-            connection.abort();
-            return false;
+            if let Some(signal) = &*self.signal.borrow() {
+                signal.wake_by_ref();
+            }
         }
-        true
     }
 }

@@ -20,8 +20,8 @@ pub struct Dsn<'a> {
     pub prefix: &'a str,
 }
 
-/// The two schemes that a DSN may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The two schemes that a DSN, or an origin, may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// `http`
     Http,

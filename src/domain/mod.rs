@@ -9,5 +9,6 @@ pub mod credentials;
 pub mod dsn;
 pub mod endpoint;
 pub mod envelope;
+pub mod origin;
 pub mod outcome;
 pub mod path;

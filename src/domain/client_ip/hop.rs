@@ -17,29 +17,46 @@ pub(super) enum Hop {
     Hidden,
 }
 
+/// A hop in its own words, and what they say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written<'a> {
+    /// The words, without the blanks around them.
+    pub(super) text: &'a [u8],
+    /// What they say.
+    pub(super) hop: Hop,
+}
+
 /// The longest node that is looked at: a bracketed address with zone and port stays below.
 const NODE_BYTES_MAX: usize = 128;
 
 /// The hops of one line of a comma list, nearest first.
-pub(super) fn list_from_right(line: &[u8]) -> impl Iterator<Item = Hop> {
+pub(super) fn list_from_right(line: &[u8]) -> impl Iterator<Item = Written<'_>> {
     line.rsplit(|&byte| byte == b',').map(single)
 }
 
 /// The one hop that a text names.
-pub(super) fn single(text: &[u8]) -> Hop {
-    match text.trim_ascii() {
+pub(super) fn single(text: &[u8]) -> Written<'_> {
+    let text = text.trim_ascii();
+    let hop = hop_of_node(text);
+    Written { text, hop }
+}
+
+fn hop_of_node(node: &[u8]) -> Hop {
+    match node {
         b"" => Hop::Empty,
         node => address_of(unquoted(node)).map_or(Hop::Hidden, Hop::Address),
     }
 }
 
 /// The hops of one line of `Forwarded`, nearest first.
-pub(super) fn forwarded_from_right(line: &[u8]) -> impl Iterator<Item = Hop> {
+pub(super) fn forwarded_from_right(line: &[u8]) -> impl Iterator<Item = Written<'_>> {
     let mut left = Some(line);
     std::iter::from_fn(move || {
         let (before, element) = split_last_element(left?);
         left = before;
-        Some(hop_of_element(element.trim_ascii()))
+        let text = element.trim_ascii();
+        let hop = hop_of_element(text);
+        Some(Written { text, hop })
     })
 }
 
@@ -92,7 +109,7 @@ fn hop_of_element(element: &[u8]) -> Hop {
             }
         }
     }
-    match node.map(single) {
+    match node.map(hop_of_node) {
         Some(Hop::Address(address)) => Hop::Address(address),
         Some(Hop::Empty | Hop::Hidden) | None => Hop::Hidden,
     }

@@ -1,22 +1,24 @@
 //! Which address an SDK connected from.
 //!
-//! Owns the walk over forwarding headers and the rule of whom to believe. Never picks the header,
-//! never believes a peer that is not on the list, and never yields more than one address.
+//! Owns the walk over forwarding headers, the rule of whom to believe, and what may be kept of the
+//! answer. Never picks the header, never believes a peer that is not on the list, and never yields
+//! more than one address.
 
+mod conclusions;
+mod explained;
 mod hop;
 mod presets;
+mod store;
 mod trusted;
+mod walk;
 
 use std::net::IpAddr;
 
+pub use conclusions::{Conclusions, conclusions};
+pub use explained::{Explained, HopStep, HopVerdict, TEXT_CHARS_MAX, explain};
 pub use presets::{PRESETS, preset};
+pub use store::{HashKey, Store};
 pub use trusted::TrustedHops;
-
-use hop::Hop;
-
-/// A walk ends after this many hops: real chains have a handful, and a forged header of 64 KiB
-/// could otherwise name ten thousand.
-const HOPS_MAX: usize = 64;
 
 /// How the believed header writes its hops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,54 +94,10 @@ pub struct ClientIp {
 pub fn resolve<'a>(
     peer: IpAddr,
     form: HeaderForm,
-    mut lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+    lines: impl DoubleEndedIterator<Item = &'a [u8]>,
     trusted: &TrustedHops,
 ) -> ClientIp {
-    let peer = peer.to_canonical();
-    if !trusted.contains(peer) {
-        return ClientIp {
-            address: peer,
-            source: Source::Peer,
-        };
-    }
-    let (address, source) = match form {
-        HeaderForm::List => walk(peer, lines.rev().flat_map(hop::list_from_right), trusted),
-        HeaderForm::Forwarded => walk(
-            peer,
-            lines.rev().flat_map(hop::forwarded_from_right),
-            trusted,
-        ),
-        HeaderForm::Single => match lines.next_back().map(hop::single) {
-            None | Some(Hop::Empty) => (peer, Source::Peer),
-            Some(Hop::Address(address)) => (address, Source::Header),
-            Some(Hop::Hidden) => (peer, Source::Unknown),
-        },
-    };
-    let source = match source {
-        Source::Peer | Source::Header if is_private(address) => Source::Private,
-        Source::Peer | Source::Header | Source::Private | Source::Unknown => source,
-    };
-    ClientIp { address, source }
-}
-
-/// From the nearest hop outwards, to the first that is not trusted.
-fn walk(peer: IpAddr, hops: impl Iterator<Item = Hop>, trusted: &TrustedHops) -> (IpAddr, Source) {
-    let mut nearest = (peer, Source::Peer);
-    for (passed, hop) in hops.enumerate() {
-        match hop {
-            _ if passed == HOPS_MAX => return (nearest.0, Source::Unknown),
-            // A list may have empty places; they name nobody and vouch for nobody.
-            Hop::Empty => {}
-            Hop::Hidden => return (nearest.0, Source::Unknown),
-            Hop::Address(address) => {
-                nearest = (address, Source::Header);
-                if !trusted.contains(address) {
-                    return nearest;
-                }
-            }
-        }
-    }
-    nearest
+    walk::walk(peer, form, lines, trusted, |_| {})
 }
 
 /// Whether an address is the machine itself or in a private network: who may speak to

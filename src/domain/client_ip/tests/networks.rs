@@ -1,4 +1,4 @@
-//! Which networks are private, internal, trusted, and what the presets hold.
+//! Which networks are private, internal, trusted.
 
 use super::*;
 
@@ -59,30 +59,6 @@ fn internal_is_loopback_and_private_but_not_the_shared_range() {
     ] {
         let parsed: IpAddr = address.parse().expect("an address");
         assert_eq!(is_internal(parsed), internal, "{address}");
-    }
-}
-
-#[test]
-fn every_preset_name_has_networks_and_no_other_does() {
-    for name in PRESETS {
-        assert!(
-            preset(name).is_some_and(|networks| !networks.is_empty()),
-            "{name} is empty"
-        );
-    }
-    for other in ["", "Docker", "podman", "docker "] {
-        assert_eq!(preset(other), None, "{other:?} is no preset");
-    }
-}
-
-#[test]
-fn preset_networks_have_no_host_bits() {
-    for network in PRESETS.iter().filter_map(|name| preset(name)).flatten() {
-        assert_eq!(
-            *network,
-            network.trunc(),
-            "{network} names more than a network"
-        );
     }
 }
 

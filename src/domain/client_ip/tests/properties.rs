@@ -20,12 +20,37 @@ fn is_trusted(address: Ipv4Addr) -> bool {
 
 fn resolve_lines(form: HeaderForm, lines: &[Vec<u8>]) -> ClientIp {
     let peer = IpAddr::from([10, 0, 0, 200]);
-    resolve(
-        peer,
-        form,
-        lines.iter().map(Vec::as_slice),
-        &trusted(&["10.0.0.0/8"]),
+    let lines = lines.iter().map(Vec::as_slice);
+    resolve(peer, form, lines, &trusted(&["10.0.0.0/8"]))
+}
+
+/// Lines as strangers may write them: bytes, and text that comes near to chains.
+fn forged_lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let part =
+        "10\\.0\\.0\\.[0-9]|203\\.0\\.113\\.[0-9](:80)?|fd00::7|unknown|(for=)?10\\.0\\.0\\.1|";
+    let chain = prop::collection::vec(part, 0..80).prop_map(|parts| parts.join(","));
+    prop::collection::vec(
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..80),
+            "[-for=\"\\\\,;:.%0-9\\[\\] ]{0,40}".prop_map(String::into_bytes),
+            chain.prop_map(String::into_bytes),
+        ],
+        0..4,
     )
+}
+
+/// What a walk's last step says of the one that names the client.
+fn naming_step(steps: &[HopStep]) -> Option<&HopStep> {
+    let last = steps.last()?;
+    match last.verdict {
+        HopVerdict::NotTrustedSoThis | HopVerdict::PeerNotTrustedSoPeer => Some(last),
+        HopVerdict::NotAnAddressSoBefore | HopVerdict::TooMany => {
+            steps.iter().rev().find(|step| step.address.is_some())
+        }
+        HopVerdict::AllTrustedSoThis | HopVerdict::Empty | HopVerdict::TrustedSoOn => steps
+            .iter()
+            .find(|step| step.verdict == HopVerdict::AllTrustedSoThis),
+    }
 }
 
 proptest! {
@@ -69,18 +94,31 @@ proptest! {
     }
 
     #[test]
-    fn no_header_makes_resolving_panic(
-        lines in prop::collection::vec(
-            prop_oneof![
-                prop::collection::vec(any::<u8>(), 0..80),
-                "[-for=\"\\\\,;:.%0-9\\[\\] ]{0,40}".prop_map(String::into_bytes),
-            ],
-            0..4,
-        ),
-    ) {
+    fn no_header_makes_resolving_panic(lines in forged_lines()) {
         for form in [HeaderForm::List, HeaderForm::Forwarded, HeaderForm::Single] {
             let got = resolve_lines(form, &lines);
             prop_assert_eq!(got.address, got.address.to_canonical());
+        }
+    }
+
+    #[test]
+    fn an_explanation_ends_where_resolving_does_and_names_the_step(
+        peer in prop_oneof![hop().prop_map(IpAddr::V4), any::<IpAddr>()],
+        lines in forged_lines(),
+    ) {
+        let trusted = trusted(&["10.0.0.0/8", "fd00::/8"]);
+        for form in [HeaderForm::List, HeaderForm::Forwarded, HeaderForm::Single] {
+            let slices = || lines.iter().map(Vec::as_slice);
+            let explained = explain(peer, form, slices(), &trusted);
+            prop_assert_eq!(explained.client, resolve(peer, form, slices(), &trusted));
+            let named = naming_step(&explained.steps).and_then(|step| step.address);
+            prop_assert_eq!(named, Some(explained.client.address), "{:?}", &explained.steps);
+            prop_assert!(explained.steps.len() <= 66, "{} steps", explained.steps.len());
+            for step in &explained.steps {
+                prop_assert!(step.text.len() <= TEXT_CHARS_MAX, "{:?} is too long", &step.text);
+                let is_plain = step.text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+                prop_assert!(is_plain, "{:?} can move a cursor", &step.text);
+            }
         }
     }
 

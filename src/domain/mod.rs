@@ -5,6 +5,7 @@
 //! of the tree hold that. `policy` decides on these values, `server` moves them.
 
 pub mod client_ip;
+pub mod coding;
 pub mod credentials;
 pub mod dsn;
 pub mod endpoint;

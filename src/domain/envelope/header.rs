@@ -1,12 +1,15 @@
 //! The envelope's first line.
 //!
-//! Owns what the edge reads of it: where its DSN points and the event's id. Never rewrites it and
-//! keeps nothing of what it does not know; unknown keys are skipped without being looked at.
+//! Owns what the edge reads of it: where its DSN points, the event's id, and whether it has fields
+//! that no client may write. Never rewrites it and keeps nothing of what it does not know; the
+//! values of unknown keys are skipped without being looked at.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::cleaned::is_relays_own;
 
 /// What line one says. Borrowed from the line unless it was written with escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +18,9 @@ pub struct EnvelopeHeader<'a> {
     pub dsn: Option<Cow<'a, str>>,
     /// The event's id as the client wrote it; its form is not checked yet.
     pub event_id: Option<Cow<'a, str>>,
+    /// Whether it has a key that only a Relay may write, once or more often: the line must not
+    /// leave as it came, but through [`without_forged`](super::cleaned::without_forged).
+    pub forged: bool,
 }
 
 /// Why a line is not an envelope's header.
@@ -113,7 +119,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                     &mut fields.header.event_id,
                     &mut fields.seen.event_id,
                 ),
-                _unknown => {
+                other => {
+                    fields.header.forged |= is_relays_own(other);
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }

@@ -1,3 +1,5 @@
 //! The envelope: one header line, then items. Owns its grammar; never holds or copies payloads.
 
+pub mod agreement;
+pub mod cleaned;
 pub mod header;

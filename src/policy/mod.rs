@@ -2,7 +2,17 @@
 //! argument. Never reads a body's payload, never sends an answer: it yields a
 //! proof of admission or a refusal, and the server does the rest.
 
+pub mod directory;
+pub mod gcra;
+pub mod millis;
+pub mod pair;
+pub mod proven;
+pub mod proven_file;
 pub mod refusal;
+mod refused;
+mod table;
+mod unproven;
+pub mod verdicts;
 
 use crate::domain::credentials::{self, Credentials, Sources};
 use crate::domain::endpoint::{Endpoint, Ingest, Project};

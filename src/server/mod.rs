@@ -19,6 +19,14 @@ mod reception;
 mod reply;
 mod respond;
 mod rules;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the control thread takes the listing up once the configuration names a source"
+    )
+)]
+mod sentry;
 mod socket;
 mod spill;
 mod statics;

@@ -1,0 +1,214 @@
+//! The listing on disk: an edge that restarts while Sentry is away still knows
+//! its keys. Written whole or not at all; a file that is not as it was written
+//! is an error and never half a list.
+//!
+//! One line says what follows, its checksum and its length; the rest is JSON.
+//! The line is compared as text, so that a damaged byte of it counts as well.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::credentials::Key;
+use crate::domain::endpoint::ProjectId;
+
+use super::list::{KeyList, ListedKey, ListedProject, RateLimit};
+
+/// How the first line begins, whatever the version.
+const TITLE: &str = "vidette key list ";
+
+/// The form of what is written; another one is not read.
+const VERSION: &str = "1";
+
+/// The largest file that is read: a million keys take some 150 MB.
+const FILE_BYTES_MAX: u64 = 512 << 20;
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CopyError {
+    /// It cannot be read.
+    #[error("the copy of the key list cannot be read")]
+    Read(#[source] io::Error),
+    /// It cannot be written; an older one stands.
+    #[error("the copy of the key list cannot be written")]
+    Write(#[source] io::Error),
+    /// Some other file, or the copy of another version.
+    #[error("the file is not a key list that this version can read")]
+    Foreign,
+    /// Cut short or changed since it was written.
+    #[error("the copy of the key list is damaged")]
+    Damaged,
+    /// Over what any list takes.
+    #[error("the copy of the key list is over {FILE_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved<'l> {
+    at: SystemTime,
+    skipped: u64,
+    #[serde(borrow)]
+    projects: Vec<SavedProject<'l>>,
+    #[serde(borrow)]
+    keys: Vec<SavedKey<'l>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedProject<'l> {
+    id: u64,
+    #[serde(borrow)]
+    organization: Cow<'l, str>,
+    #[serde(borrow)]
+    slug: Cow<'l, str>,
+    active: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedKey<'l> {
+    key: &'l str,
+    project: u64,
+    enabled: bool,
+    #[serde(borrow)]
+    name: Cow<'l, str>,
+    /// Count and seconds.
+    limit: Option<(u64, u64)>,
+}
+
+/// Puts the list in the place of the copy at `path`, readable by its owner
+/// alone. Blocks until the disk has it. Until then, and when this fails, the
+/// older copy stands.
+pub(crate) fn save(path: &Path, list: &KeyList) -> Result<(), CopyError> {
+    let body = serde_json::to_vec(&saved(list)).map_err(|error| CopyError::Write(error.into()))?;
+    write(path, &body).map_err(CopyError::Write)
+}
+
+/// The copy at `path`; `None` when there is none. Blocks while it reads.
+pub(crate) fn load(path: &Path) -> Result<Option<KeyList>, CopyError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(CopyError::Read(error)),
+    };
+    let mut bytes = Vec::new();
+    let mut bounded = file.take(FILE_BYTES_MAX + 1);
+    let read = bounded.read_to_end(&mut bytes).map_err(CopyError::Read)?;
+    if bounded.limit() == 0 {
+        return Err(CopyError::TooLarge);
+    }
+    tracing::debug!(bytes = read, "a copy of the key list was found");
+    parse(&bytes).map(Some)
+}
+
+fn write(path: &Path, body: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    };
+    // Its own name each time: two processes may save at once while one takes over.
+    let mut file = tempfile::Builder::new()
+        .prefix(".key-list-")
+        .tempfile_in(folder)?;
+    file.write_all(title(body).as_bytes())?;
+    file.write_all(body)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The first line of a file with this body.
+fn title(body: &[u8]) -> String {
+    let mut checksum = flate2::Crc::new();
+    checksum.update(body);
+    format!("{TITLE}{VERSION} {:08x} {}\n", checksum.sum(), body.len())
+}
+
+fn parse(bytes: &[u8]) -> Result<KeyList, CopyError> {
+    let versioned = bytes
+        .strip_prefix(TITLE.as_bytes())
+        .and_then(|rest| rest.strip_prefix(VERSION.as_bytes()))
+        .filter(|rest| rest.starts_with(b" "));
+    if versioned.is_none() {
+        return Err(CopyError::Foreign);
+    }
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let (_, body) = lines.next().zip(lines.next()).ok_or(CopyError::Damaged)?;
+    if !bytes.starts_with(title(body).as_bytes()) {
+        return Err(CopyError::Damaged);
+    }
+    let saved: Saved<'_> = serde_json::from_slice(body).map_err(|_| CopyError::Damaged)?;
+    listed(saved).ok_or(CopyError::Damaged)
+}
+
+fn saved(list: &KeyList) -> Saved<'_> {
+    Saved {
+        at: list.at,
+        skipped: list.skipped,
+        projects: list.projects.iter().map(SavedProject::of).collect(),
+        keys: list.keys.iter().map(SavedKey::of).collect(),
+    }
+}
+
+fn listed(saved: Saved<'_>) -> Option<KeyList> {
+    let projects = saved.projects.into_iter().map(SavedProject::listed);
+    let keys = saved.keys.into_iter().map(SavedKey::listed);
+    Some(KeyList {
+        projects: projects.collect::<Option<_>>()?,
+        keys: keys.collect::<Option<_>>()?,
+        skipped: saved.skipped,
+        at: saved.at,
+    })
+}
+
+impl<'l> SavedProject<'l> {
+    fn of(project: &'l ListedProject) -> Self {
+        Self {
+            id: project.id.get(),
+            organization: Cow::Borrowed(&project.organization),
+            slug: Cow::Borrowed(&project.slug),
+            active: project.active,
+        }
+    }
+
+    fn listed(self) -> Option<ListedProject> {
+        Some(ListedProject {
+            id: id(self.id)?,
+            organization: self.organization.into_owned(),
+            slug: self.slug.into_owned(),
+            active: self.active,
+        })
+    }
+}
+
+impl<'l> SavedKey<'l> {
+    fn of(key: &'l ListedKey) -> Self {
+        Self {
+            key: key.key.as_str(),
+            project: key.project.get(),
+            enabled: key.enabled,
+            name: Cow::Borrowed(&key.name),
+            limit: key.rate_limit.map(|limit| (limit.count, limit.window_s)),
+        }
+    }
+
+    fn listed(self) -> Option<ListedKey> {
+        let limit = self.limit;
+        Some(ListedKey {
+            key: Key::parse(self.key.as_bytes())?,
+            project: id(self.project)?,
+            enabled: self.enabled,
+            name: self.name.into_owned(),
+            rate_limit: limit.map(|(count, window_s)| RateLimit { count, window_s }),
+        })
+    }
+}
+
+fn id(number: u64) -> Option<ProjectId> {
+    ProjectId::parse(number.to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

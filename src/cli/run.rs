@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{self, Env, KeyMode, Level, Loaded, LogFormat};
+use crate::config::{self, Env, Level, Loaded, LogFormat};
 use crate::server::Edge;
 use crate::telemetry::log::{self, Format};
 
@@ -50,10 +50,5 @@ pub(super) fn start_log(loaded: &Loaded) {
 fn announce(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
-    }
-    if loaded.config.keys.mode == KeyMode::Learn {
-        tracing::info!(
-            "keys.mode is learn, which in this version lets every well-formed key in, as open does"
-        );
     }
 }

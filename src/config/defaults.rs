@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Admin, Bodies, ClientIpRules, Config, ForwardedHeader, HostPolicy, Idle, KeyMode, Keys, Level,
-    Limits, Listen, Listener, Log, LogFormat, ReadAhead, ServeRelays, StaticRoot, TrustedProxies,
-    Upstream, UpstreamTimeouts,
+    Admin, Bodies, ClientIpRules, Config, Defaults, ForwardedHeader, HostPolicy, Idle, KeyMode,
+    Keys, Level, Limits, Listen, Listener, Log, LogFormat, Rate, ReadAhead, ServeRelays, State,
+    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts,
 };
 use crate::domain::client_ip::{self, HeaderForm};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+
+/// Behind a Sentry that may not be there, as a default of its own.
+pub(super) const SENTRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Every default; the one key without any, `upstream.ingest`, is empty and
 /// must be filled before anybody sees this.
@@ -37,12 +40,28 @@ pub(super) fn config() -> Config {
         client_ip: client_ip(),
         keys: Keys {
             mode: KeyMode::Learn,
+            unproven_rate: Rate {
+                count: 50,
+                per: Duration::from_secs(1),
+            },
+            proven_max: 100_000,
+            candidates_max: 20_000,
+            refused_max: 50_000,
         },
+        defaults: Defaults {
+            allowed_origins: vec!["*".to_owned()],
+        },
+        projects: Vec::new(),
+        tunnel: Tunnel { paths: Vec::new() },
         statics: vec![StaticRoot {
             path: "/js-sdk/".to_owned(),
             root: PathBuf::from("/var/www/js-sdk"),
             cors: true,
         }],
+        state: State {
+            path: Some(PathBuf::from("/var/lib/vidette")),
+        },
+        sentry: None,
         limits: limits(),
         log: Log {
             format: LogFormat::Auto,
@@ -91,6 +110,9 @@ fn client_ip() -> ClientIpRules {
             form: HeaderForm::List,
         },
         send_as: vec![HEADER.to_owned()],
+        store: StorePolicy::Full,
+        hash_key: None,
+        hash_key_file: None,
     }
 }
 
@@ -101,6 +123,8 @@ fn limits() -> Limits {
             web: 200 * MIB,
             upload: 2 * GIB,
         },
+        decoded_bytes: 400 * MIB,
+        decode_ratio: 200,
         inspect_bytes: 256 * KIB,
         header_bytes: 64 * KIB,
         response_header_bytes: 512 * KIB,

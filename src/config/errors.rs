@@ -3,6 +3,7 @@
 //! keys are shown, cut short and escaped.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::tree::Node;
 
@@ -27,8 +28,8 @@ pub enum Place {
     File(String),
     /// A place in a file.
     At {
-        /// The file as it was named to us.
-        file: String,
+        /// The file as it was named to us; shared, since every value has a place.
+        file: Arc<str>,
         /// From 1.
         line: usize,
         /// In characters, from 1.
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn errors_show_one_a_line() {
         let at = |line| Place::At {
-            file: "v.yml".to_owned(),
+            file: "v.yml".into(),
             line,
             column: 3,
         };

@@ -115,13 +115,14 @@ pub(super) fn mask(text: &str) -> Cow<'_, str> {
 fn reference(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('{')?;
     let after_name = inside.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    let line = after_name.split('\n').next()?;
-    let (default, _) = line.split_once('}')?;
+    // Never looks further than the brace: a line may hold a whole configuration.
+    let (default, _) = after_name.split_once(['}', '\n'])?;
     let name = inside.len() - after_name.len();
-    let whole = name > 0 && (default.is_empty() || default.starts_with([':', '-', '?', '+']));
-    whole
-        .then(|| text.split_at_checked(1 + name + default.len() + 1))
-        .flatten()
+    let end = 1 + name + default.len();
+    let ended = text.get(end..)?.starts_with('}');
+    let whole =
+        ended && name > 0 && (default.is_empty() || default.starts_with([':', '-', '?', '+']));
+    whole.then(|| text.split_at_checked(end + 1)).flatten()
 }
 
 /// Undoes [`mask`] in one value.

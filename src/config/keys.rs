@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
-use super::checked::{Config, HostPolicy, KeyMode, Level, LogFormat, ServeRelays};
+use super::checked::{Config, HostPolicy, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
+use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
-    Address, Count, HeaderNames, Hosts, Kind, Listeners, OneHeader, OptionalPath, Proxies, Shown,
-    Size, Span, Statics, Token, Urls, Variable, Word, Workers,
+    Address, Count, HeaderNames, Hosts, Kind, Listeners, OneHeader, OneUrl, OptionalPath, Origins,
+    PathOrOff, PerTime, Projects, Proxies, Shown, Size, Span, Statics, Token, TunnelPaths, Urls,
+    Variable, Word, Workers,
 };
 use super::tree::Node;
 
@@ -31,7 +33,7 @@ pub(super) enum State {
 pub(super) struct Use {
     pub(super) variable: Variable,
     /// Reads a node into the configuration, or names the fault.
-    pub(super) read: fn(&Node, &mut Config, &mut Faults),
+    pub(super) read: fn(&Node, &mut Draft, &mut Faults),
     pub(super) show: fn(&Config) -> Shown,
 }
 
@@ -109,6 +111,42 @@ const RESPONSE_HEAD: Size = Size {
     min: 8 * KIB,
     max: 4 * MIB,
 };
+/// One would refuse whatever is compressed.
+const DECODE_RATIO: Count = Count {
+    min: 2,
+    max: 10_000,
+};
+/// More than any edge takes in all.
+const UNPROVEN_RATE: PerTime = PerTime {
+    max_per_second: 1_000_000,
+};
+/// Fewer would forget keys between two events; each entry is memory.
+const TABLE: Count = Count {
+    min: 100,
+    max: 1_000_000,
+};
+/// Ten times what the largest installations have; all of it is read at once.
+const PROJECTS: Projects = Projects {
+    max: 100_000,
+    keys_max: 1_000_000,
+};
+/// More often would be load for what seldom changes.
+const ASK: Span = Span {
+    min: Duration::from_secs(10),
+    max: Duration::from_secs(86_400),
+};
+const ADMIN_TOKEN: Token = Token {
+    what: "token",
+    file: "admin.token_file",
+};
+const HASH_KEY: Token = Token {
+    what: "key",
+    file: "client_ip.hash_key_file",
+};
+const SENTRY_TOKEN: Token = Token {
+    what: "token",
+    file: "sentry.token_file",
+};
 const HOST_POLICY: Word<HostPolicy> = Word {
     words: HostPolicy::WORDS,
     later: &[],
@@ -119,7 +157,11 @@ const SERVE_RELAYS: Word<ServeRelays> = Word {
 };
 const KEY_MODE: Word<KeyMode> = Word {
     words: KeyMode::WORDS,
-    later: &["strict"],
+    later: &[],
+};
+const STORE: Word<StorePolicy> = Word {
+    words: StorePolicy::WORDS,
+    later: &[],
 };
 const LOG_FORMAT: Word<LogFormat> = Word {
     words: LogFormat::WORDS,
@@ -141,12 +183,30 @@ macro_rules! here {
             path: $path,
             state: State::Here(Use {
                 variable: variable_of(&$kind),
-                read: |node, config, faults| {
+                read: |node, draft, faults| {
                     if let Some(value) = $kind.read(node, faults) {
-                        config.$($field).+ = value;
+                        draft.config.$($field).+ = value;
                     }
                 },
                 show: |config| $kind.show(&config.$($field).+),
+            }),
+        }
+    };
+}
+
+/// A key of `sentry`, which is whole or not there once all keys are read.
+macro_rules! sentry {
+    ($path:literal, $field:ident, $kind:expr) => {
+        Key {
+            path: $path,
+            state: State::Here(Use {
+                variable: variable_of(&$kind),
+                read: |node, draft, faults| {
+                    if let Some(value) = $kind.read(node, faults) {
+                        draft.sentry.$field = value;
+                    }
+                },
+                show: |config| $kind.show(&SentryDraft::of(config).$field),
             }),
         }
     };
@@ -164,7 +224,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("workers", workers, WORKERS),
     here!("listen.public", listen.public, Listeners),
     here!("listen.admin", listen.admin, Address),
-    here!("admin.token", admin.token, Token),
+    here!("admin.token", admin.token, ADMIN_TOKEN),
     here!("admin.token_file", admin.token_file, OptionalPath),
     here!("admin.hosts", admin.hosts, Hosts),
     here!("upstream.ingest", upstream.ingest, Urls),
@@ -212,15 +272,31 @@ pub(super) static KEYS: &[Key] = &[
     ),
     here!("client_ip.header", client_ip.header, OneHeader),
     here!("client_ip.send_as", client_ip.send_as, HeaderNames),
-    later("client_ip.store"),
+    here!("client_ip.store", client_ip.store, STORE),
+    here!("client_ip.hash_key", client_ip.hash_key, HASH_KEY),
+    here!(
+        "client_ip.hash_key_file",
+        client_ip.hash_key_file,
+        OptionalPath
+    ),
     here!("keys.mode", keys.mode, KEY_MODE),
-    later("keys.unproven_rate"),
+    here!("keys.unproven_rate", keys.unproven_rate, UNPROVEN_RATE),
+    here!("keys.proven_max", keys.proven_max, TABLE),
+    here!("keys.candidates_max", keys.candidates_max, TABLE),
+    here!("keys.refused_max", keys.refused_max, TABLE),
     later("global"),
-    later("defaults"),
-    later("projects"),
-    later("tunnel"),
-    later("tunnel.paths"),
+    later("defaults.quotas"),
+    later("defaults.sample"),
+    later("defaults.filters"),
+    here!(
+        "defaults.allowed_origins",
+        defaults.allowed_origins,
+        Origins
+    ),
+    here!("projects", projects, PROJECTS),
+    here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),
+    here!("state.path", state.path, PathOrOff),
     later("spool"),
     later("spool.path"),
     later("spool.max_bytes"),
@@ -228,18 +304,19 @@ pub(super) static KEYS: &[Key] = &[
     later("spool.free_floor"),
     later("shared_quota"),
     later("shared_quota.url"),
-    later("sentry"),
-    later("sentry.url"),
+    sentry!("sentry.url", url, OneUrl),
     later("sentry.credentials"),
-    later("sentry.token"),
+    sentry!("sentry.token", token, SENTRY_TOKEN),
+    sentry!("sentry.token_file", token_file, OptionalPath),
+    sentry!("sentry.interval", interval, ASK),
     later("client_reports"),
     later("client_reports.enabled"),
     later("client_reports.interval"),
     here!("limits.bodies.ingest", limits.bodies.ingest, BODY),
     here!("limits.bodies.web", limits.bodies.web, BODY),
     here!("limits.bodies.upload", limits.bodies.upload, BODY),
-    later("limits.decoded_bytes"),
-    later("limits.decode_ratio"),
+    here!("limits.decoded_bytes", limits.decoded_bytes, BODY),
+    here!("limits.decode_ratio", limits.decode_ratio, DECODE_RATIO),
     here!("limits.inspect_bytes", limits.inspect_bytes, INSPECT),
     here!("limits.header_bytes", limits.header_bytes, REQUEST_HEAD),
     here!(

@@ -4,12 +4,14 @@
 //! The walk: `tree` reads YAML into nodes that know their place and puts the
 //! environment into `${VAR}`; `read` takes each node to its row in `keys`, the
 //! one table that says which keys exist, how each is read and shown, and what
-//! its variable is called; `kinds` are the ways a value can be written. What
-//! comes out is `checked`. Only [`load`] and [`find`] touch the file system;
+//! its variable is called; `kinds` are the ways a value can be written; `across`
+//! judges what keys say together. What comes out is `checked`. Only [`load`] and [`find`] touch the file system;
 //! nothing here logs, resolves a name or keeps state.
 
+mod across;
 pub mod checked;
 mod defaults;
+mod draft;
 mod env;
 mod errors;
 mod interpolate;
@@ -42,9 +44,12 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Larger files are refused unread: no configuration comes near it, and a
-/// path given by mistake may hold anything.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+/// Larger files are refused unread: a hundred thousand projects with a million
+/// keys stay below, and a path given by mistake may hold anything.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// More is no secret, and a path given by mistake may never end.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// Where the file is looked for when neither a flag nor `VIDETTE_CONFIG` names one.
 const FILES: [&str; 2] = ["vidette.yml", "/etc/vidette/vidette.yml"];
@@ -73,7 +78,15 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
         None => read::environment(env)?,
     };
     if let Some(path) = &config.admin.token_file {
-        config.admin.token = Some(token_of(path)?);
+        config.admin.token = Some(secret_of(path, "token", "admin.token_file")?);
+    }
+    if let Some(path) = &config.client_ip.hash_key_file {
+        config.client_ip.hash_key = Some(secret_of(path, "key", "client_ip.hash_key_file")?);
+    }
+    if let Some(sentry) = &mut config.sentry
+        && let Some(path) = &sentry.token_file
+    {
+        sentry.token = secret_of(path, "token", "sentry.token_file")?;
     }
     Ok(Loaded {
         config,
@@ -91,8 +104,9 @@ pub fn digest(bytes: &[u8]) -> u64 {
 }
 
 /// Checks a configuration's text with the environment laid over it; `name` is
-/// what errors call the file. Reads no file, not even `admin.token_file`, whose
-/// token is then absent. The strings are warnings.
+/// what errors call the file. Reads no file, not even those that keys name: the
+/// secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
+/// that of `sentry.token_file` is empty. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
     read::file(name, text, env)
 }
@@ -102,6 +116,19 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let differs = [
         ("listen", old.listen != new.listen),
         ("workers", old.workers != new.workers),
+        (
+            "keys.proven_max",
+            old.keys.proven_max != new.keys.proven_max,
+        ),
+        (
+            "keys.candidates_max",
+            old.keys.candidates_max != new.keys.candidates_max,
+        ),
+        (
+            "keys.refused_max",
+            old.keys.refused_max != new.keys.refused_max,
+        ),
+        ("state.path", old.state.path != new.state.path),
     ];
     differs
         .into_iter()
@@ -149,7 +176,7 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, Errors> {
     match u64::try_from(bytes.len()) {
         Ok(length) if length <= FILE_BYTES_MAX => Ok(bytes),
         Ok(_) | Err(_) => Err(refused(
-            "larger than 4 MiB, which is no configuration".to_owned(),
+            "larger than 64 MiB, which is no configuration".to_owned(),
         )),
     }
 }
@@ -167,7 +194,7 @@ fn text_of<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Errors> {
             .count()
             + 1;
         let place = Place::At {
-            file: name.to_owned(),
+            file: name.into(),
             line,
             column,
         };
@@ -179,21 +206,27 @@ fn text_of<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Errors> {
     })
 }
 
-fn token_of(path: &Path) -> Result<Secret, Errors> {
+/// The secret that a file holds; `named_by` is the key that says which file.
+fn secret_of(path: &Path, what: &str, named_by: &str) -> Result<Secret, Errors> {
+    use std::io::Read;
+
     let refused = |message: String| {
         let place = Place::File(path.display().to_string());
         Errors::from(ConfigError {
             place,
-            message: format!("{message}, named by admin.token_file"),
+            message: format!("{message}, named by {named_by}"),
         })
     };
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| refused(format!("cannot be read: {error}")))?;
-    match kinds::token(&text) {
-        Some(token) => Ok(token),
-        None => Err(refused(
-            "holds no token (one line of visible ASCII)".to_owned(),
-        )),
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
+    let length = read.map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
+    match whole.then(|| kinds::token(&text)).flatten() {
+        Some(secret) => Ok(secret),
+        None => Err(refused(format!(
+            "holds no {what} (one line of visible ASCII)"
+        ))),
     }
 }
 

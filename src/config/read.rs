@@ -1,13 +1,13 @@
 //! Owns laying sources over each other: defaults, then the file, then the
-//! environment, each through the same table; and the checks that look at more
-//! than one key. Decides what is an error and what a warning.
+//! environment, each through the same table. Decides what is an error and what a
+//! warning; what keys say together is judged in `across`.
 
 use std::collections::BTreeMap;
 
-use super::checked::{Config, Listener};
-use super::defaults;
+use super::checked::Config;
+use super::draft::Draft;
 use super::env::Env;
-use super::errors::{ConfigError, Errors, Faults, Place, nearest, shown};
+use super::errors::{Errors, Faults, Place, nearest, shown};
 use super::keys::{COMMAND_LINE_VARIABLES, KEYS, Key, State, VARIABLES, join};
 use super::kinds::Variable;
 use super::tree::{self, Content, Entry, Node};
@@ -22,7 +22,7 @@ pub(super) fn file(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<Str
         None => {}
     }
     let end = Place::At {
-        file: name.to_owned(),
+        file: name.into(),
         line: 1,
         column: 1,
     };
@@ -37,17 +37,18 @@ pub(super) fn environment(env: &Env) -> Result<(Config, Vec<String>), Errors> {
     reading.finish(&Place::Environment)
 }
 
-struct Reading {
-    config: Config,
-    faults: Faults,
+/// What was read so far, and what was wrong with it.
+pub(super) struct Reading {
+    pub(super) draft: Draft,
+    pub(super) faults: Faults,
     /// Which keys were set, well or badly, and where last.
-    places: BTreeMap<&'static str, Place>,
+    pub(super) places: BTreeMap<&'static str, Place>,
 }
 
 impl Reading {
     fn new() -> Self {
         Self {
-            config: defaults::config(),
+            draft: Draft::new(),
             faults: Faults::default(),
             places: BTreeMap::new(),
         }
@@ -97,7 +98,7 @@ impl Reading {
         };
         if node.content != Content::Empty {
             self.places.insert(key.path, node.place.clone());
-            (used.read)(node, &mut self.config, &mut self.faults);
+            (used.read)(node, &mut self.draft, &mut self.faults);
         }
     }
 
@@ -141,12 +142,9 @@ impl Reading {
             .push(format!("the environment's {name} sets nothing{hint}"));
     }
 
-    /// The checks that look at more than one key. `end` is where something
-    /// that is missing is said to be missing.
+    /// `end` is where something that is missing is said to be missing.
     fn finish(mut self, end: &Place) -> Result<(Config, Vec<String>), Errors> {
-        self.tokens();
-        self.sockets();
-        self.upstreams(end);
+        self.across(end);
         let Faults {
             mut errors,
             mut warnings,
@@ -156,75 +154,9 @@ impl Reading {
         errors.dedup();
         warnings.dedup();
         match errors.is_empty() {
-            true => Ok((self.config, warnings)),
+            true => Ok((self.draft.config, warnings)),
             false => Err(Errors(errors)),
         }
-    }
-
-    /// One token: the environment's, whichever way it is given, goes before the file's.
-    fn tokens(&mut self) {
-        let (Some(_), Some(_)) = (&self.config.admin.token, &self.config.admin.token_file) else {
-            return;
-        };
-        let variable = |path| match self.places.get(path) {
-            Some(Place::Variable(_)) => true,
-            Some(Place::File(_) | Place::At { .. } | Place::Environment) | None => false,
-        };
-        match (variable("admin.token"), variable("admin.token_file")) {
-            (true, false) => self.config.admin.token_file = None,
-            (false, true) => self.config.admin.token = None,
-            (true, true) | (false, false) => {
-                self.at(
-                    "admin.token_file",
-                    "both admin.token and admin.token_file are set; keep one",
-                );
-            }
-        }
-    }
-
-    fn sockets(&mut self) {
-        let admin = self.config.listen.admin;
-        let taken = |listener: &Listener| listener.address == admin && admin.port() != 0;
-        if self.config.listen.public.iter().any(taken) {
-            let path = if self.places.contains_key("listen.admin") {
-                "listen.admin"
-            } else {
-                "listen.public"
-            };
-            self.at(
-                path,
-                "listen.public and listen.admin share an address; each needs its own",
-            );
-        }
-    }
-
-    fn upstreams(&mut self, end: &Place) {
-        if !self.places.contains_key("upstream.web") {
-            self.config
-                .upstream
-                .web
-                .clone_from(&self.config.upstream.ingest);
-        }
-        // One that was set and could not be read is an error already.
-        if !self.places.contains_key("upstream.ingest") {
-            let message = match end {
-                Place::Environment => {
-                    "no upstream; set VIDETTE_UPSTREAM_INGEST=http://HOST:PORT, or name a file with -c"
-                }
-                Place::File(_) | Place::At { .. } | Place::Variable(_) => {
-                    "no upstream.ingest; write upstream: {ingest: [\"http://HOST:PORT\"]}"
-                }
-            };
-            self.faults.error(end, message);
-        }
-    }
-
-    fn at(&mut self, path: &str, message: &str) {
-        let place = self.places.get(path).cloned().unwrap_or(Place::Environment);
-        self.faults.errors.push(ConfigError {
-            place,
-            message: message.to_owned(),
-        });
     }
 }
 

@@ -7,7 +7,8 @@ use super::checked::Config;
 use super::keys::{KEYS, State};
 use super::kinds::Shown;
 
-/// The whole configuration as a file. Sections are blocks; lists stand in one line.
+/// The whole configuration as a file. Sections are blocks; lists stand in one
+/// line, but for those whose elements have keys: each of these has its own.
 pub(super) fn yaml(config: &Config) -> String {
     let mut out = String::new();
     let mut open: Vec<&str> = Vec::new();
@@ -22,12 +23,16 @@ pub(super) fn yaml(config: &Config) -> String {
         for (depth, section) in parts.iter().enumerate().skip(shared) {
             out.push_str(&format!("{:indent$}{section}:\n", "", indent = depth * 2));
         }
-        out.push_str(&format!(
-            "{:indent$}{key}: {}\n",
-            "",
-            flow(&shown),
-            indent = parts.len() * 2
-        ));
+        let indent = parts.len() * 2;
+        match rows(&shown) {
+            Some(rows) => {
+                out.push_str(&format!("{:indent$}{key}:\n", ""));
+                for row in rows {
+                    out.push_str(&format!("{:indent$}  - {}\n", "", flow(row)));
+                }
+            }
+            None => out.push_str(&format!("{:indent$}{key}: {}\n", "", flow(&shown))),
+        }
         open = parts;
     }
     out
@@ -53,13 +58,28 @@ pub(super) fn json(config: &Config) -> Value {
 }
 
 fn shown(config: &Config) -> impl Iterator<Item = (&'static str, Shown)> {
-    // A token that was read from a file is shown as that file's name.
-    let hidden = |path| path == "admin.token" && config.admin.token_file.is_some();
+    // A secret that was read from a file is shown as that file's name.
+    let sentry = config.sentry.as_ref();
+    let hidden = move |path| match path {
+        "admin.token" => config.admin.token_file.is_some(),
+        "client_ip.hash_key" => config.client_ip.hash_key_file.is_some(),
+        "sentry.token" => sentry.is_some_and(|sentry| sentry.token_file.is_some()),
+        _ => false,
+    };
     KEYS.iter().filter_map(move |key| match &key.state {
         State::Here(_) if hidden(key.path) => Some((key.path, Shown::Absent)),
         State::Here(used) => Some((key.path, (used.show)(config))),
         State::Later => None,
     })
+}
+
+/// The elements of a list that get a line each.
+fn rows(shown: &Shown) -> Option<&[Shown]> {
+    let Shown::List(list) = shown else {
+        return None;
+    };
+    let keyed = |element: &Shown| matches!(element, Shown::Map(_));
+    (!list.is_empty() && list.iter().all(keyed)).then_some(list)
 }
 
 /// A value in one line.

@@ -6,6 +6,7 @@
 //! head is not one that can be checked at a glance.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{
     Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, Tag,
@@ -17,6 +18,14 @@ use super::interpolate;
 
 /// Deeper nesting is refused; the deepest real key lies four deep.
 const NESTING_MAX: usize = 16;
+
+/// Keys in one place; the place with most has some twenty, and each is compared
+/// with those before it.
+const KEYS_MAX: usize = 256;
+
+/// Values in one file, which bounds the memory that reading takes: a million
+/// keys, each with a name, in a hundred thousand projects stay below.
+const VALUES_MAX: usize = 5_000_000;
 
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,9 +67,10 @@ pub(super) fn read(file: &str, text: &str, env: &Env, faults: &mut Faults) -> Op
     options.block_nesting_limit = NESTING_MAX;
     options.set_emit_comments(false);
     let mut reader = Reader {
-        file,
+        file: file.into(),
         env,
         faults,
+        values: 0,
         events: Parser::new_from_str_with_options(&masked, options),
     };
     match reader.document() {
@@ -91,9 +101,11 @@ impl From<ScanError> for Stop {
 }
 
 struct Reader<'t, I> {
-    file: &'t str,
+    file: Arc<str>,
     env: &'t Env,
     faults: &'t mut Faults,
+    /// How many were read.
+    values: usize,
     events: I,
 }
 
@@ -119,6 +131,10 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<'t, I>
     }
 
     fn node(&mut self, event: Event<'t>, span: &Span, path: String) -> Result<Node, Stop> {
+        self.values += 1;
+        if self.values > VALUES_MAX {
+            return Err(self.stop(span, &format!("more than {VALUES_MAX} values")));
+        }
         let place = self.place(&span.start);
         let content = match event {
             Event::Scalar(text, style, _, tag) => {
@@ -188,6 +204,9 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<'t, I>
             if event == Event::MappingEnd {
                 return Ok(Content::Map(entries));
             }
+            if entries.len() == KEYS_MAX {
+                return Err(self.stop(&span, &format!("more than {KEYS_MAX} keys in one place")));
+            }
             let key = self.key(&event, &span)?;
             let place = self.place(&span.start);
             let (event, span) = self.next()?;
@@ -226,7 +245,7 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<'t, I>
 
     fn place(&self, marker: &Marker) -> Place {
         Place::At {
-            file: self.file.to_owned(),
+            file: Arc::clone(&self.file),
             line: marker.line().max(1),
             column: marker.col() + 1,
         }

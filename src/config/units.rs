@@ -1,5 +1,5 @@
-//! Owns how sizes and durations are written: a whole number and a unit, read
-//! and shown. Bounds are not its business.
+//! Owns how sizes, durations and rates are written: a whole number and a unit,
+//! read and shown. Bounds are not its business.
 
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ const DURATIONS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
+/// In seconds.
+const PERIODS: [(&str, u64); 3] = [("/h", 3_600), ("/m", 60), ("/s", 1)];
+
 /// Reads `64MiB`, `10MB` or plain bytes; case does not matter, a blank before
 /// the unit neither. `None` for all else, and for what no `u64` holds.
 pub(super) fn size(text: &str) -> Option<u64> {
@@ -54,6 +57,13 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(scale).map(Duration::from_millis)
 }
 
+/// Reads `50/s`, `600/m` or `1000/h` as a count and the time it is for.
+pub(super) fn rate(text: &str) -> Option<(u64, Duration)> {
+    let (count, unit) = split(text)?;
+    let seconds = PERIODS.iter().find(|(name, _)| *name == unit)?.1;
+    Some((count, Duration::from_secs(seconds)))
+}
+
 /// Shows bytes so that [`size`] reads the same number: binary units where they
 /// divide it, else decimal ones.
 pub(super) fn show_size(bytes: u64) -> String {
@@ -64,6 +74,16 @@ pub(super) fn show_size(bytes: u64) -> String {
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     show(millis, &DURATIONS).unwrap_or_else(|| "0s".to_owned())
+}
+
+/// Shows a rate in the unit it was read in; a time that is no unit counts as the
+/// next shorter one.
+pub(super) fn show_rate(count: u64, per: Duration) -> String {
+    let unit = PERIODS
+        .iter()
+        .find(|(_, seconds)| per.as_secs() >= *seconds);
+    let (name, _) = unit.unwrap_or(&("/s", 1));
+    format!("{count}{name}")
 }
 
 fn show(number: u64, units: &[(&str, u64)]) -> Option<String> {
@@ -158,6 +178,44 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check_rate(text: &str, want: Option<(u64, u64)>, shown: &str) {
+        let want = want.map(|(count, seconds)| (count, Duration::from_secs(seconds)));
+        assert_eq!(rate(text), want, "{text}");
+        let back = want.map(|(count, per)| show_rate(count, per));
+        assert_eq!(back.unwrap_or_default(), shown, "{text}");
+    }
+
+    #[test]
+    fn rates_keep_the_unit_they_were_written_in() {
+        check_rate("50/s", Some((50, 1)), "50/s");
+        check_rate("60/m", Some((60, 60)), "60/m");
+        check_rate("1 /h", Some((1, 3_600)), "1/h");
+        check_rate("0/s", Some((0, 1)), "0/s");
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused() {
+        for text in [
+            "",
+            "50",
+            "/s",
+            "50/",
+            "50s",
+            "50/S",
+            "50/ s",
+            "50/sec",
+            "50/2s",
+            "-1/s",
+            "1.5/s",
+            "50/d",
+            "50/ms",
+            "18446744073709551616/s",
+        ] {
+            check_rate(text, None, "");
+        }
+    }
+
     proptest! {
         #[test]
         fn whatever_is_shown_reads_back(bytes: u64, millis: u64) {
@@ -168,7 +226,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in ".*") {
-            let read = (size(&text), duration(&text));
+            let read = (size(&text), duration(&text), rate(&text));
             prop_assert!(read.0.is_none() || text.starts_with(|c: char| c.is_ascii_digit()));
         }
     }

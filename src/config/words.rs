@@ -46,13 +46,28 @@ words! {
 }
 
 words! {
+    /// What is kept of a client's address, and sent on.
+    StorePolicy {
+        /// All of it.
+        Full = "full",
+        /// Its network, the bits behind it cleared.
+        Truncate = "truncate",
+        /// A digest that tells one client from another and names none.
+        Hash = "hash",
+        /// Nothing.
+        Drop = "drop",
+    }
+}
+
+words! {
     /// Which keys are let in.
     KeyMode {
         /// Any well-formed key.
         Open = "open",
-        /// Any well-formed key that the upstream has not lately refused; acts as
-        /// `Open` until verdicts are learned.
+        /// Any well-formed key that the upstream has not lately refused.
         Learn = "learn",
+        /// Only keys that the operator lists or Sentry knows.
+        Strict = "strict",
     }
 }
 

@@ -102,7 +102,8 @@ pub fn run(options: Options, out: &mut dyn Write) -> Result<(), DemoError> {
 }
 
 /// The demo's configuration as a file would have it. One worker is plenty for a
-/// trickle; loopback is trusted, since the traffic plays a proxy in front.
+/// trickle; loopback is trusted, since the traffic plays a proxy in front; nothing is
+/// kept, since nobody asked for a file.
 fn configuration(options: Options, stand_in: SocketAddr) -> String {
     let Options { public, admin, .. } = options;
     format!(
@@ -111,7 +112,8 @@ fn configuration(options: Options, stand_in: SocketAddr) -> String {
          upstream: {{ingest: [\"http://{stand_in}\"]}}\n\
          client_ip: {{trusted_proxies: [loopback]}}\n\
          keys: {{mode: open}}\n\
-         static: []\n"
+         static: []\n\
+         state: {{path: off}}\n"
     )
 }
 

@@ -152,6 +152,29 @@ impl Kind for Urls {
     }
 }
 
+/// One server by URL, or none, written empty.
+pub(in crate::config) struct OneUrl;
+
+impl Kind for OneUrl {
+    type Value = Option<UpstreamUrl>;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        const ACCEPTED: &str = "write http://HOST or http://HOST:PORT, such as http://web:9000";
+        match scalar(node, faults, ACCEPTED)? {
+            "" => Some(None),
+            text => match url(text) {
+                Ok(url) => Some(Some(url)),
+                Err(wrong) => refuse(node, faults, wrong, ACCEPTED),
+            },
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        let url = value.as_ref().map(UpstreamUrl::to_string);
+        url.map_or(Shown::Absent, Shown::Text)
+    }
+}
+
 /// An upstream's URL, or what is wrong with it.
 fn url(text: &str) -> Result<UpstreamUrl, &'static str> {
     const HTTP_PORT: u16 = 80;

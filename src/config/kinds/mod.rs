@@ -5,16 +5,25 @@
 mod address;
 mod header;
 mod number;
+mod origins;
+mod projects;
 mod proxies;
 mod statics;
 mod text;
+mod tunnel;
 
-pub(super) use address::{Address, Listeners, Urls};
+use std::collections::HashMap;
+use std::hash::Hash;
+
+pub(super) use address::{Address, Listeners, OneUrl, Urls};
 pub(super) use header::{HeaderNames, OneHeader};
-pub(super) use number::{Count, Size, Span, Workers};
+pub(super) use number::{Count, PerTime, Size, Span, Workers};
+pub(super) use origins::Origins;
+pub(super) use projects::Projects;
 pub(super) use proxies::Proxies;
 pub(super) use statics::Statics;
-pub(super) use text::{Hosts, OptionalPath, Token, Word, token};
+pub(super) use text::{Hosts, OptionalPath, PathOrOff, Token, Word, token};
+pub(super) use tunnel::TunnelPaths;
 
 use super::errors::Faults;
 use super::tree::{Content, Entry, Node};
@@ -80,11 +89,11 @@ fn scalar<'n>(node: &'n Node, faults: &mut Faults, accepted: &str) -> Option<&'n
 }
 
 /// Each element of a list; every bad one is named, and one is enough for `None`.
-fn each<T>(
-    node: &Node,
+fn each<'n, T>(
+    node: &'n Node,
     faults: &mut Faults,
     accepted: &str,
-    mut read: impl FnMut(&Node, &mut Faults) -> Option<T>,
+    mut read: impl FnMut(&'n Node, &mut Faults) -> Option<T>,
 ) -> Option<Vec<T>> {
     let wrong = match &node.content {
         Content::List(nodes) => {
@@ -98,6 +107,23 @@ fn each<T>(
     };
     refuse(node, faults, wrong, accepted)
 }
+
+/// Refuses a list that is longer, before any element is read.
+fn at_most(node: &Node, faults: &mut Faults, max: usize, what: &str) -> Option<()> {
+    match &node.content {
+        Content::List(nodes) if nodes.len() > max => {
+            refuse(node, faults, &format!("more than {max} {what}"), FEWER)
+        }
+        Content::List(_)
+        | Content::Reported
+        | Content::Empty
+        | Content::Scalar(_)
+        | Content::Map(_) => Some(()),
+    }
+}
+
+/// What to do about a list that is too long.
+const FEWER: &str = "leave some out";
 
 /// The keys of an element that has some: unknown ones are named, and those of
 /// later versions.
@@ -152,35 +178,37 @@ fn refuse<T>(node: &Node, faults: &mut Faults, wrong: &str, accepted: &str) -> O
 }
 
 /// Names an element that repeats an earlier one; `same` tells what must differ.
-fn refuse_repeats<T, K: PartialEq>(
+fn refuse_repeats<T, K: Hash + Eq>(
     node: &Node,
     values: &[T],
     faults: &mut Faults,
     what: &str,
     same: impl Fn(&T) -> Option<K>,
 ) -> Option<()> {
+    let mut seen = HashMap::with_capacity(values.len());
     for (at, value) in values.iter().enumerate() {
         let Some(key) = same(value) else { continue };
-        let earlier = values
-            .iter()
-            .take(at)
-            .position(|value| same(value).as_ref() == Some(&key));
-        if let Some(earlier) = earlier {
-            let place = match &node.content {
-                Content::List(nodes) => nodes.get(at).map_or(&node.place, |node| &node.place),
-                Content::Empty | Content::Reported | Content::Scalar(_) | Content::Map(_) => {
-                    &node.place
-                }
-            };
-            let path = &node.path;
-            faults.error(
-                place,
-                format!(
-                    "the same {what} in {path}[{earlier}] and {path}[{at}]; each must be its own"
-                ),
-            );
-            return None;
-        }
+        let Some(earlier) = seen.insert(key, at) else {
+            continue;
+        };
+        let place = match &node.content {
+            Content::List(nodes) => nodes.get(at).map_or(&node.place, |node| &node.place),
+            Content::Empty | Content::Reported | Content::Scalar(_) | Content::Map(_) => {
+                &node.place
+            }
+        };
+        let path = &node.path;
+        let message = repeat(
+            what,
+            &format!("{path}[{earlier}]"),
+            &format!("{path}[{at}]"),
+        );
+        faults.error(place, message);
+        return None;
     }
     Some(())
+}
+
+fn repeat(what: &str, earlier: &str, path: &str) -> String {
+    format!("the same {what} in {earlier} and {path}; each must be its own")
 }

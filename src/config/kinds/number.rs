@@ -1,9 +1,10 @@
-//! Owns numbers: counts, sizes, durations, workers, each with its bounds.
+//! Owns numbers: counts, sizes, durations, rates, workers, each with its bounds.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Kind, Shown, refuse, scalar};
+use crate::config::checked::Rate;
 use crate::config::errors::Faults;
 use crate::config::tree::Node;
 use crate::config::units;
@@ -85,6 +86,38 @@ impl Kind for Span {
 
     fn show(&self, value: &Duration) -> Shown {
         Shown::Text(units::show_duration(*value))
+    }
+}
+
+/// A rate from 1 in its unit up to so many a second.
+pub(in crate::config) struct PerTime {
+    pub(in crate::config) max_per_second: u64,
+}
+
+impl Kind for PerTime {
+    type Value = Rate;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Rate> {
+        let max = self.max_per_second;
+        let accepted = format!(
+            "write a rate of at least 1 and at most {max}/s, such as 50/s, 600/m or 1000/h"
+        );
+        let text = scalar(node, faults, &accepted)?;
+        match units::rate(text) {
+            Some((count, per)) => {
+                let most = max.saturating_mul(per.as_secs());
+                match (1..=most).contains(&count) {
+                    true => Some(Rate { count, per }),
+                    false => refuse(node, faults, "out of bounds", &accepted),
+                }
+            }
+            None if whole(text).is_some() => refuse(node, faults, "no unit", &accepted),
+            None => refuse(node, faults, "not a rate", &accepted),
+        }
+    }
+
+    fn show(&self, value: &Rate) -> Shown {
+        Shown::Text(units::show_rate(value.count, value.per))
     }
 }
 

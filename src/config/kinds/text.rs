@@ -71,26 +71,54 @@ impl Kind for OptionalPath {
     }
 }
 
-/// A bearer token, or nothing, written empty.
-pub(in crate::config) struct Token;
+/// A directory, or nothing, written `off`. It must have a slash: a word that means
+/// no would else become one.
+pub(in crate::config) struct PathOrOff;
+
+/// The word for no directory.
+const OFF: &str = "off";
+
+impl Kind for PathOrOff {
+    type Value = Option<PathBuf>;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        const ACCEPTED: &str = "write a directory such as /var/lib/vidette, or off";
+        match scalar(node, faults, ACCEPTED)? {
+            OFF => Some(None),
+            text if text.contains('/') && !text.contains('\0') => Some(Some(PathBuf::from(text))),
+            _ => refuse(node, faults, "not a directory's path", ACCEPTED),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        let path = value.as_ref().map(|path| path.display().to_string());
+        Shown::Text(path.unwrap_or_else(|| OFF.to_owned()))
+    }
+}
+
+/// A secret that a header can carry, or nothing, written empty.
+pub(in crate::config) struct Token {
+    /// What errors call it.
+    pub(in crate::config) what: &'static str,
+    /// The key that names a file which may hold it instead.
+    pub(in crate::config) file: &'static str,
+}
 
 impl Kind for Token {
     type Value = Option<Secret>;
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
-        const ACCEPTED: &str =
-            "write visible ASCII without blanks, or name a file in admin.token_file";
-        match scalar(node, faults, ACCEPTED)? {
+        let Self { what, file } = self;
+        let accepted = format!("write visible ASCII without blanks, or name a file in {file}");
+        match scalar(node, faults, &accepted)? {
             "" => Some(None),
-            Secret::MASK => refuse(
-                node,
-                faults,
-                "the mask that stands for a token where one is shown",
-                ACCEPTED,
-            ),
+            Secret::MASK => {
+                let wrong = format!("the mask that stands for a {what} where one is shown");
+                refuse(node, faults, &wrong, &accepted)
+            }
             text => match token(text) {
                 Some(secret) => Some(Some(secret)),
-                None => refuse(node, faults, "not a token", ACCEPTED),
+                None => refuse(node, faults, &format!("not a {what}"), &accepted),
             },
         }
     }

@@ -79,6 +79,20 @@ fn a_bad_value_is_named_by_its_variable() {
         "environment: error: VIDETTE_STATIC: static cannot be set here; write it in a file",
     );
     check_error(
+        &[("VIDETTE_PROJECTS", "42")],
+        "environment: error: VIDETTE_PROJECTS: projects cannot be set here; write it in a file",
+    );
+    check_error(
+        &[("VIDETTE_TUNNEL_PATHS", "/t,/api/t")],
+        "environment: error: VIDETTE_TUNNEL_PATHS: Sentry's own path in tunnel.paths[1]; \
+         write it as /t or /t/, as it reads decoded",
+    );
+    check_error(
+        &[("VIDETTE_SENTRY_URL", "http://web:9000")],
+        "environment: error: VIDETTE_SENTRY_URL: sentry.url without a token; \
+         set sentry.token or sentry.token_file",
+    );
+    check_error(
         &[("VIDETTE_SPOOL_PATH", "/a/")],
         "environment: error: VIDETTE_SPOOL_PATH: \"spool.path\" is not in this version yet; remove it",
     );
@@ -102,6 +116,36 @@ fn strangers_are_warned_of_and_change_nothing() {
             "the environment's VIDETTE_UPSTREM_INGEST sets nothing; did you mean VIDETTE_UPSTREAM_INGEST?",
         ]
     );
+}
+
+#[test]
+fn scalars_and_lists_of_who_and_where_can_be_set() {
+    let env = Env::from([
+        ("VIDETTE_CLIENT_IP_STORE", "hash"),
+        ("VIDETTE_CLIENT_IP_HASH_KEY", "s3cret"),
+        ("VIDETTE_KEYS_MODE", "strict"),
+        ("VIDETTE_KEYS_UNPROVEN_RATE", "10/m"),
+        ("VIDETTE_KEYS_PROVEN_MAX", "101"),
+        ("VIDETTE_KEYS_CANDIDATES_MAX", "102"),
+        ("VIDETTE_KEYS_REFUSED_MAX", "103"),
+        ("VIDETTE_DEFAULTS_ALLOWED_ORIGINS", "a.example, *.b.example"),
+        ("VIDETTE_TUNNEL_PATHS", "/t,/u/"),
+        ("VIDETTE_STATE_PATH", "off"),
+        ("VIDETTE_SENTRY_URL", "http://web:9000"),
+        ("VIDETTE_SENTRY_TOKEN", "t0ken"),
+        ("VIDETTE_SENTRY_INTERVAL", "10s"),
+        ("VIDETTE_LIMITS_DECODED_BYTES", "1MiB"),
+        ("VIDETTE_LIMITS_DECODE_RATIO", "9"),
+    ]);
+    let in_file = accepted(
+        "client_ip: {store: hash, hash_key: s3cret}\n\
+         keys: {mode: strict, unproven_rate: 10/m, proven_max: 101, candidates_max: 102, refused_max: 103}\n\
+         defaults: {allowed_origins: [a.example, '*.b.example']}\ntunnel: {paths: [/t, /u/]}\nstate: {path: off}\n\
+         sentry: {url: 'http://web:9000', token: t0ken, interval: 10s}\n\
+         limits: {decoded_bytes: 1MiB, decode_ratio: 9}",
+        &Env::empty(),
+    );
+    assert_eq!(accepted("", &env), in_file);
 }
 
 #[test]
@@ -130,6 +174,36 @@ fn the_environments_token_goes_before_the_files() {
             ("VIDETTE_ADMIN_TOKEN_FILE", "b"),
         ],
         "environment: error: VIDETTE_ADMIN_TOKEN_FILE: both admin.token and admin.token_file are set; keep one",
+    );
+}
+
+#[test]
+fn every_secret_has_one_source() {
+    let env = Env::from([
+        ("VIDETTE_SENTRY_TOKEN_FILE", "/run/sentry"),
+        ("VIDETTE_CLIENT_IP_HASH_KEY", "from-env"),
+    ]);
+    let config = accepted(
+        "sentry: {url: 'http://web', token: from-file}\nclient_ip: {store: hash, hash_key_file: /run/key}",
+        &env,
+    );
+    let sentry = config.sentry.unwrap();
+    assert_eq!(
+        (sentry.token.expose(), sentry.token_file),
+        ("", Some(PathBuf::from("/run/sentry")))
+    );
+    assert_eq!(
+        config.client_ip.hash_key.as_ref().map(Secret::expose),
+        Some("from-env")
+    );
+    assert_eq!(config.client_ip.hash_key_file, None);
+    check_error(
+        &[
+            ("VIDETTE_SENTRY_URL", "http://web"),
+            ("VIDETTE_SENTRY_TOKEN", "a"),
+            ("VIDETTE_SENTRY_TOKEN_FILE", "b"),
+        ],
+        "environment: error: VIDETTE_SENTRY_TOKEN_FILE: both sentry.token and sentry.token_file are set; keep one",
     );
 }
 

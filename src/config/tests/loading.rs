@@ -51,7 +51,7 @@ fn a_file_that_cannot_be_read_is_named() {
     error(":2:3: error: not UTF-8; save the file in that encoding");
     let large = fs::File::create(&path).unwrap();
     large.set_len(FILE_BYTES_MAX + 1).unwrap();
-    error(": error: larger than 4 MiB, which is no configuration");
+    error(": error: larger than 64 MiB, which is no configuration");
     large.set_len(FILE_BYTES_MAX).unwrap();
     error(":1:1: error: not YAML: ");
 }
@@ -82,13 +82,70 @@ fn the_token_is_read_from_its_file() {
 }
 
 #[test]
-fn only_listen_and_workers_need_a_restart() {
+fn other_secrets_are_read_from_their_files_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let text = format!(
+        "{UPSTREAM}sentry: {{url: 'http://web', token_file: '{}'}}\n\
+         client_ip: {{store: hash, hash_key_file: '{}'}}\n",
+        path("token"),
+        path("key")
+    );
+    let file = folder.path().join("v.yml");
+    fs::write(&file, text).unwrap();
+    let refused = || load(Some(&file), &Env::empty()).unwrap_err().to_string();
+    fs::write(path("key"), "\n").unwrap();
+    assert_eq!(
+        refused(),
+        format!(
+            "{}: error: holds no key (one line of visible ASCII), named by client_ip.hash_key_file",
+            path("key")
+        )
+    );
+    fs::write(path("key"), "s3cret\n").unwrap();
+    let error = refused();
+    assert!(error.ends_with(", named by sentry.token_file"), "{error}");
+    let most = usize::try_from(SECRET_BYTES_MAX).unwrap();
+    fs::write(path("token"), "t".repeat(most + 1)).unwrap();
+    assert!(refused().contains("holds no token"), "{}", refused());
+    fs::write(path("token"), "t".repeat(most)).unwrap();
+    let config = load(Some(&file), &Env::empty()).unwrap().config;
+    assert_eq!(
+        config.client_ip.hash_key.as_ref().map(Secret::expose),
+        Some("s3cret")
+    );
+    assert_eq!(config.sentry.as_ref().unwrap().token.expose().len(), most);
+    // Shown as its file, it reads back without being unmasked by hand.
+    let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
+    assert_eq!(back.client_ip.hash_key_file, config.client_ip.hash_key_file);
+    assert!(!config.to_yaml().contains("***"), "{}", config.to_yaml());
+}
+
+#[test]
+fn what_a_reload_cannot_take_up_needs_a_restart() {
     let old = Config::in_front_of(relay());
     let mut new = old.clone();
     new.log.level = Level::Debug;
     new.upstream.connections = 1;
+    new.keys.mode = KeyMode::Open;
+    new.keys.unproven_rate.count = 1;
+    new.tunnel.paths = vec!["/t".to_owned()];
     assert_eq!(needs_restart(&old, &new), Vec::<&str>::new());
     new.listen.admin.set_port(0);
     new.workers = std::num::NonZeroUsize::new(3);
-    assert_eq!(needs_restart(&old, &new), ["listen", "workers"]);
+    new.state.path = None;
+    new.keys.proven_max = 100;
+    new.keys.candidates_max = 100;
+    new.keys.refused_max = 100;
+    assert_eq!(
+        needs_restart(&old, &new),
+        [
+            "listen",
+            "workers",
+            "keys.proven_max",
+            "keys.candidates_max",
+            "keys.refused_max",
+            "state.path"
+        ]
+    );
 }

@@ -5,6 +5,8 @@ mod environment;
 mod file;
 mod loading;
 mod network;
+mod projects;
+mod sentry;
 mod shown;
 mod values;
 

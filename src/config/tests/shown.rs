@@ -7,6 +7,7 @@ use super::super::keys::{KEYS, State};
 use super::super::tree::{self, Content, Node};
 use super::*;
 use crate::config::errors::Faults;
+use crate::domain::endpoint::ProjectId;
 
 const SHIPPED: &str = include_str!("../../../config/vidette.yml");
 
@@ -73,6 +74,12 @@ fn the_defaults_read_back() {
         "{yaml}"
     );
     assert!(
+        yaml.contains(
+            "\nstatic:\n  - {path: /js-sdk/, root: /var/www/js-sdk, cors: true}\nstate:\n  path: /var/lib/vidette\n"
+        ),
+        "{yaml}"
+    );
+    assert!(
         yaml.contains("  idle:\n    ingest: 4s\n    web: 12s\n  resolve_interval: 10s\n"),
         "{yaml}"
     );
@@ -83,22 +90,39 @@ fn another_configuration_reads_back() {
     check_reads_back(&accepted(
         "workers: 3\nlisten: {public: [{name: a, address: '[::1]:0'}, '127.0.0.1:1'], admin: '[::1]:2'}\n\
          admin: {token_file: 'C:\\x $${A} \"q\" null', hosts: []}\nserve_relays: off\n\
-         client_ip: {trusted_proxies: [], header: forwarded, send_as: []}\nkeys: {mode: open}\n\
+         client_ip: {trusted_proxies: [], header: forwarded, send_as: [], store: hash, hash_key_file: '/k'}\n\
+         keys: {mode: strict, unproven_rate: 600/m, proven_max: 100, candidates_max: 101, refused_max: 102}\n\
+         defaults: {allowed_origins: []}\ntunnel: {paths: [/t, /x/y/]}\nstate: {path: off}\n\
+         sentry: {url: 'http://web', token_file: /t, interval: 10s}\n\
+         projects:\n\
+         - {id: 18446744073709551615, name: '- x: [y] #z', keys: [11111111111111111111111111111111], allowed_origins: []}\n\
+         - {id: 1, allowed_origins: ['*.a.example', 'https://b.example:8443', 'b\u{fc}cher.example']}\n\
+         - {id: 2, keys: [{key: 0123456789abcdef0123456789abcdef, name: old, enabled: false}, \
+         {key: 22222222222222222222222222222222, enabled: false}, {key: 33333333333333333333333333333333, name: ~}]}\n\
          static: [{path: /a/, root: '- x: [y] #z'}, {path: /b/, root: 'null', cors: true}]\n\
-         limits: {inspect_bytes: 10MB, drain: 1500ms, finishing: 7}\nlog: {format: json, level: trace}\n",
+         limits: {inspect_bytes: 10MB, decoded_bytes: 1, decode_ratio: 2, drain: 1500ms, finishing: 7}\nlog: {format: json, level: trace}\n",
         &Env::empty(),
     ));
 }
 
 #[test]
 fn secrets_are_masked_in_both_forms() {
-    let config = accepted("admin: {token: s3cret}", &Env::empty());
+    let config = accepted(
+        "admin: {token: s3cret}\nclient_ip: {store: hash, hash_key: s3cret-2}\n\
+         sentry: {url: 'http://web', token: s3cret-3}",
+        &Env::empty(),
+    );
+    assert!(!format!("{config:?}").contains("s3cret"));
     let (yaml, json) = (config.to_yaml(), config.to_json());
     assert!(
-        yaml.contains("token: \"***\"\n") && !yaml.contains("s3cret"),
+        yaml.matches("token: \"***\"\n").count() == 2
+            && yaml.contains("hash_key: \"***\"\n")
+            && !yaml.contains("s3cret"),
         "{yaml}"
     );
     assert_eq!(json["admin"]["token"], "***");
+    assert_eq!(json["client_ip"]["hash_key"], "***");
+    assert_eq!(json["sentry"]["token"], "***");
     assert!(!json.to_string().contains("s3cret"));
 }
 
@@ -120,11 +144,17 @@ fn no_two_keys_share_a_path_or_a_variable() {
 }
 
 proptest! {
-    /// Whatever a folder is called, it comes back from what is printed.
+    /// Whatever a folder or a project is called, it comes back from what is printed.
     #[test]
-    fn any_text_reads_back(root in "[^\0\u{0}-\u{1f}\u{7f}-\u{9f}\u{2028}\u{2029}\u{feff}\u{e000}-\u{f8ff}]{1,20}") {
+    fn any_text_reads_back(name in "[^\0\u{0}-\u{1f}\u{7f}-\u{9f}\u{2028}\u{2029}\u{feff}\u{e000}-\u{f8ff}]{1,20}") {
         let mut config = Config::in_front_of(relay());
-        config.statics = vec![StaticRoot { path: "/x/".to_owned(), root: PathBuf::from(root), cors: false }];
+        config.statics = vec![StaticRoot { path: "/x/".to_owned(), root: PathBuf::from(&name), cors: false }];
+        config.projects = vec![Project {
+            id: ProjectId::parse(b"42").unwrap(),
+            name: Some(name),
+            keys: Vec::new(),
+            allowed_origins: None,
+        }];
         let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
         prop_assert_eq!(back, config);
     }

@@ -35,6 +35,16 @@ fn words_come_from_their_lists() {
         (Level::Trace, LogFormat::Text)
     );
     check_value("serve_relays: none", "an unknown word in serve_relays");
+    for mode in ["open", "learn", "strict"] {
+        check_value(&format!("keys: {{mode: {mode}}}"), "");
+    }
+    for store in ["full", "truncate", "hash", "drop"] {
+        check_value(&format!("client_ip: {{store: {store}}}"), "");
+    }
+    check_value(
+        "client_ip: {store: none}",
+        "an unknown word in client_ip.store",
+    );
     check_value("keys: {mode: Open}", "an unknown word in keys.mode");
     check_value("log: {format: ''}", "an unknown word in log.format");
 }
@@ -77,6 +87,27 @@ fn sizes_and_counts_keep_their_bounds() {
             "4194305",
         ),
         ("limits", "inspect_bytes", "1KiB", "1023", "64MiB", "65MiB"),
+        ("limits", "decoded_bytes", "1", "0", "1TiB", "2TiB"),
+        ("limits", "decode_ratio", "2", "1", "10000", "10001"),
+        ("keys", "proven_max", "100", "99", "1000000", "1000001"),
+        ("keys", "candidates_max", "100", "99", "1000000", "1000001"),
+        ("keys", "refused_max", "100", "99", "1000000", "1000001"),
+        (
+            "keys",
+            "unproven_rate",
+            "1/s",
+            "0/s",
+            "1000000/s",
+            "1000001/s",
+        ),
+        (
+            "keys",
+            "unproven_rate",
+            "1/h",
+            "0/h",
+            "60000000/m",
+            "60000001/m",
+        ),
         ("limits", "connections", "1", "0", "1048576", "1048577"),
         ("limits", "finishing", "1", "0", "1048576", "1048577"),
         ("limits", "drain", "1ms", "0s", "1d", "25h"),
@@ -108,6 +139,11 @@ fn sizes_and_counts_keep_their_bounds() {
     );
     check_value("limits: {drain: 30 secs}", "not a duration in limits.drain");
     check_value("limits: {drain: 30}", "no unit in limits.drain");
+    check_value("keys: {unproven_rate: 50}", "no unit in keys.unproven_rate");
+    check_value(
+        "keys: {unproven_rate: 50s}",
+        "not a rate in keys.unproven_rate",
+    );
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! Owns the checks that look at more than one key, once every source was read.
+//! Reads no value: `read` and `kinds` did.
+
+use super::checked::{KeyMode, Listener, Secret, Sentry, StorePolicy};
+use super::draft::{Draft, SentryDraft};
+use super::errors::{ConfigError, Place};
+use super::read::Reading;
+
+impl Reading {
+    /// Judges what keys say together. `end` is where something that is missing
+    /// is said to be missing.
+    pub(super) fn across(&mut self, end: &Place) {
+        self.secrets();
+        self.sockets();
+        self.upstreams(end);
+        self.tunnels();
+        self.draft.config.sentry = self.sentry();
+        self.warn();
+    }
+
+    /// Each secret once: the environment's, whichever way it is given, goes
+    /// before the file's.
+    fn secrets(&mut self) {
+        let Draft { config, sentry } = &mut self.draft;
+        let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+        let pairs = [
+            ("admin.token", &mut admin.token, &mut admin.token_file),
+            (
+                "client_ip.hash_key",
+                &mut client_ip.hash_key,
+                &mut client_ip.hash_key_file,
+            ),
+            ("sentry.token", &mut sentry.token, &mut sentry.token_file),
+        ];
+        for (path, secret, file) in pairs {
+            let path_of_file = format!("{path}_file");
+            let set = |path: &str| self.places.get(path);
+            let variable = |path: &str| matches!(set(path), Some(Place::Variable(_)));
+            match (variable(path), variable(&path_of_file)) {
+                _ if secret.is_none() || file.is_none() => {}
+                (true, false) => *file = None,
+                (false, true) => *secret = None,
+                (true, true) | (false, false) => {
+                    let place = set(&path_of_file).unwrap_or(&Place::Environment);
+                    let message = format!("both {path} and {path_of_file} are set; keep one");
+                    self.faults.error(place, message);
+                }
+            }
+        }
+    }
+
+    fn sockets(&mut self) {
+        let admin = self.draft.config.listen.admin;
+        let taken = |listener: &Listener| listener.address == admin && admin.port() != 0;
+        if self.draft.config.listen.public.iter().any(taken) {
+            let path = if self.places.contains_key("listen.admin") {
+                "listen.admin"
+            } else {
+                "listen.public"
+            };
+            self.at(
+                path,
+                "listen.public and listen.admin share an address; each needs its own",
+            );
+        }
+    }
+
+    fn upstreams(&mut self, end: &Place) {
+        if !self.places.contains_key("upstream.web") {
+            let upstream = &mut self.draft.config.upstream;
+            upstream.web.clone_from(&upstream.ingest);
+        }
+        // One that was set and could not be read is an error already.
+        if !self.places.contains_key("upstream.ingest") {
+            let message = match end {
+                Place::Environment => {
+                    "no upstream; set VIDETTE_UPSTREAM_INGEST=http://HOST:PORT, or name a file with -c"
+                }
+                Place::File(_) | Place::At { .. } | Place::Variable(_) => {
+                    "no upstream.ingest; write upstream: {ingest: [\"http://HOST:PORT\"]}"
+                }
+            };
+            self.faults.error(end, message);
+        }
+    }
+
+    /// A tunnel in a folder's place would never be reached, or hide the folder.
+    fn tunnels(&mut self) {
+        let statics = &self.draft.config.statics;
+        let inside = |tunnel: &String| {
+            let tunnel = format!("{tunnel}/");
+            statics
+                .iter()
+                .position(|folder| tunnel.starts_with(&folder.path))
+        };
+        let tunnels = self.draft.config.tunnel.paths.iter().enumerate();
+        let found = tunnels.filter_map(|(at, tunnel)| Some((at, inside(tunnel)?)));
+        let messages: Vec<String> = found
+            .map(|(at, folder)| {
+                format!("tunnel.paths[{at}] lies in static[{folder}]; move it out of that folder")
+            })
+            .collect();
+        for message in messages {
+            self.at("tunnel.paths", &message);
+        }
+    }
+
+    /// `sentry`, if it is whole.
+    fn sentry(&mut self) -> Option<Sentry> {
+        let SentryDraft {
+            url,
+            token,
+            token_file,
+            interval,
+        } = self.draft.sentry.clone();
+        // A file's token is read by whoever may read files.
+        let token = token.or_else(|| token_file.is_some().then(|| Secret::new("")));
+        match (url, token) {
+            (Some(url), Some(token)) => Some(Sentry {
+                url,
+                token,
+                token_file,
+                interval,
+            }),
+            (None, None) => None,
+            (Some(_), None) => {
+                if !self.failed("sentry.token") && !self.failed("sentry.token_file") {
+                    let message =
+                        "sentry.url without a token; set sentry.token or sentry.token_file";
+                    self.at("sentry.url", message);
+                }
+                None
+            }
+            (None, Some(_)) => {
+                let path = match token_file {
+                    Some(_) => "sentry.token_file",
+                    None => "sentry.token",
+                };
+                if !self.failed("sentry.url") {
+                    let message = format!("{path} without sentry.url; set both or neither");
+                    self.at(path, &message);
+                }
+                None
+            }
+        }
+    }
+
+    /// What an operator can hardly want, though it is no error.
+    fn warn(&mut self) {
+        let config = &self.draft.config;
+        let listed = config
+            .projects
+            .iter()
+            .any(|project| !project.keys.is_empty());
+        if config.keys.mode == KeyMode::Strict && !listed && config.sentry.is_none() {
+            let message = "keys.mode is strict, but no project has keys and sentry.url is not set: \
+                           every event is refused";
+            self.faults.warnings.push(message.to_owned());
+        }
+        let client_ip = &config.client_ip;
+        let keyed = client_ip.hash_key.is_some() || client_ip.hash_key_file.is_some();
+        if keyed && client_ip.store != StorePolicy::Hash {
+            let message = "client_ip.hash_key does nothing: client_ip.store is not hash";
+            self.faults.warnings.push(message.to_owned());
+        }
+    }
+
+    /// Whether a key was set to what cannot be used, which is an error already.
+    fn failed(&self, path: &str) -> bool {
+        let place = self.places.get(path);
+        let errors = &self.faults.errors;
+        place.is_some_and(|place| errors.iter().any(|error| error.place == *place))
+    }
+
+    fn at(&mut self, path: &str, message: &str) {
+        let place = self.places.get(path).cloned().unwrap_or(Place::Environment);
+        self.faults.errors.push(ConfigError {
+            place,
+            message: message.to_owned(),
+        });
+    }
+}

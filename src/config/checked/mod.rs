@@ -1,0 +1,172 @@
+//! Owns the checked configuration: what the rest of the program may rely on.
+//!
+//! Each value here has passed its checks: addresses parse, bounds hold, names
+//! are resolved to variants. Nothing here reads a file, knows YAML or holds a
+//! default: `defaults` lists those once, `keys` says how each is read and shown.
+
+mod client_ip;
+mod projects;
+mod secret;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use super::words::{HostPolicy, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
+pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
+pub use projects::{Defaults, Keys, Project, ProjectKey, Rate, Sentry};
+pub use secret::Secret;
+pub use upstream::{Idle, ReadAhead, Upstream, UpstreamTimeouts, UpstreamUrl};
+
+/// All that an operator can decide, checked. Equal configurations behave equally.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Worker threads; `None` (written `auto`, the default) follows the
+    /// cgroup's CPU quota. Taken up at start only.
+    pub workers: Option<NonZeroUsize>,
+    /// The sockets that are listened on. Taken up at start only.
+    pub listen: Listen,
+    /// Who may use the admin server.
+    pub admin: Admin,
+    /// Where requests go, and how long each wait may be.
+    pub upstream: Upstream,
+    /// Who may reach `/api/0/relays/*`; default `internal`.
+    pub serve_relays: ServeRelays,
+    /// How the client's address is found and handed on.
+    pub client_ip: ClientIpRules,
+    /// Which keys are let in, and how many are remembered.
+    pub keys: Keys,
+    /// What a project that says nothing of its own follows.
+    pub defaults: Defaults,
+    /// The projects that the operator lists; default none. Ids are unique, and so
+    /// are keys, over all projects together.
+    pub projects: Vec<Project>,
+    /// Where browsers may send envelopes that name their project themselves.
+    pub tunnel: Tunnel,
+    /// Folders served from disk, written `static`; default `/js-sdk/` from
+    /// `/var/www/js-sdk` with CORS.
+    pub statics: Vec<StaticRoot>,
+    /// What outlives a restart.
+    pub state: State,
+    /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
+    pub sentry: Option<Sentry>,
+    /// Every bound on what clients and upstreams may take.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The sockets that are listened on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// Where SDKs, browsers and tools connect; at least one; default
+    /// `0.0.0.0:9000`. Names are unique.
+    pub public: Vec<Listener>,
+    /// The admin server's socket; default `127.0.0.1:9001`; port 0 lets the
+    /// system choose.
+    pub admin: SocketAddr,
+}
+
+/// One public socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// The `listener` label of the metrics; default `public`, then `public-2`,
+    /// `public-3` by position.
+    pub name: String,
+    /// Port 0 lets the system choose.
+    pub address: SocketAddr,
+}
+
+/// Who may use the admin server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// The bearer token, from `token` or from the file `token_file`; default none,
+    /// which leaves everything but health and metrics to loopback.
+    pub token: Option<Secret>,
+    /// The file that `token` was read from; default none.
+    pub token_file: Option<PathBuf>,
+    /// Names accepted in `Host`, beside loopback addresses; lower case; default
+    /// `localhost`.
+    pub hosts: Vec<String>,
+}
+
+/// Paths that take envelopes on a site's own name, where blockers let them pass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tunnel {
+    /// Absolute, normalised, unique, outside `/api/` and every folder of `static`;
+    /// with or without a slash at the end; default none.
+    pub paths: Vec<String>,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The directory that keeps what was learned; default `/var/lib/vidette`;
+    /// `None`, written `off`, keeps it in memory alone. It need not exist, nor be
+    /// writable: nobody looked. Taken up at start only.
+    pub path: Option<PathBuf>,
+}
+
+/// A folder served from disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StaticRoot {
+    /// The path's prefix; starts and ends with `/`, is not `/` alone, unique.
+    pub path: String,
+    /// The folder that holds the files. It need not exist.
+    pub root: PathBuf,
+    /// Whether any origin may read them; default false, true for `/js-sdk/`.
+    pub cors: bool,
+}
+
+/// Every bound on what clients and upstreams may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// The largest request bodies, by route.
+    pub bodies: Bodies,
+    /// Bytes that one ingest body may decode to; default 400 MiB.
+    pub decoded_bytes: u64,
+    /// How many times larger than it arrived an ingest body may become by
+    /// decoding; default 200, from 2 to 10000.
+    pub decode_ratio: u64,
+    /// Bytes of an ingest body up to which it is judged whole, before the
+    /// upstream is dialled; default 256 KiB.
+    pub inspect_bytes: u64,
+    /// Bytes of a request's head; default 64 KiB, from 8 KiB to 1 MiB.
+    pub header_bytes: u64,
+    /// Bytes of a web response's head; default 512 KiB, from 8 KiB to 4 MiB.
+    pub response_header_bytes: u64,
+    /// Open client connections, all workers together; default 100000.
+    pub connections: u64,
+    /// How long a client may take over a request's head; default 15 s.
+    pub head_timeout: Duration,
+    /// How long a client's body may stand still; default 60 s.
+    pub body_idle: Duration,
+    /// How long a client's connection may lie unused; default 75 s.
+    pub keep_alive: Duration,
+    /// Exchanges one worker finishes after their client left; default 1024.
+    pub finishing: u64,
+    /// How long a stop waits for requests under way; default 30 s.
+    pub drain: Duration,
+}
+
+/// The largest request bodies in bytes as they arrive, by route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bodies {
+    /// Events, attachments, replays; default 200 MiB.
+    pub ingest: u64,
+    /// Everything else; default 200 MiB.
+    pub web: u64,
+    /// Source maps, debug files, mappings; default 2 GiB.
+    pub upload: u64,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Default `auto`.
+    pub format: LogFormat,
+    /// Default `info`.
+    pub level: Level,
+}

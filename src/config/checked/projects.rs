@@ -1,0 +1,81 @@
+//! Owns who may send: the key policy, the projects that the operator lists, and
+//! the Sentry that knows the rest.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{KeyMode, Secret, UpstreamUrl};
+use crate::domain::credentials::Key;
+use crate::domain::endpoint::ProjectId;
+
+/// Which keys are let in, and how many are remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keys {
+    /// Default `learn`.
+    pub mode: KeyMode,
+    /// What all keys without a verdict share; default 50 a second.
+    pub unproven_rate: Rate,
+    /// Keys remembered as proven; default 100000, from 100 to 1000000. This and
+    /// the two below are taken up at start only.
+    pub proven_max: u64,
+    /// Keys remembered on their way to be proven; default 20000, from 100 to 1000000.
+    pub candidates_max: u64,
+    /// Keys remembered as refused; default 50000, from 100 to 1000000.
+    pub refused_max: u64,
+}
+
+/// So many in so long, as it was written: `60/m` and `1/s` differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At least 1.
+    pub count: u64,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+}
+
+/// What a project that says nothing of its own follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defaults {
+    /// The origins that pages may send from, as patterns; default `*`. Empty
+    /// refuses every page that names its origin.
+    pub allowed_origins: Vec<String>,
+}
+
+/// A project that the operator lists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Project {
+    /// The number in a DSN's path.
+    pub id: ProjectId,
+    /// For people; up to 200 characters, never empty.
+    pub name: Option<String>,
+    /// The keys that may send to it; default none.
+    pub keys: Vec<ProjectKey>,
+    /// The origins that pages may send from, as patterns; `None` follows the
+    /// default, else this replaces it whole.
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+/// A key of a listed project.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProjectKey {
+    /// The public key in a DSN.
+    pub key: Key,
+    /// For people; up to 200 characters, never empty.
+    pub name: Option<String>,
+    /// Default true; false refuses what carries the key.
+    pub enabled: bool,
+}
+
+/// The Sentry that is asked for its keys. All of it is there, or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sentry {
+    /// Its web server.
+    pub url: UpstreamUrl,
+    /// A token that may read projects, from `token` or from the file `token_file`.
+    /// Empty where the file was not read: see [`parse`](crate::config::parse).
+    pub token: Secret,
+    /// The file that `token` was read from; default none.
+    pub token_file: Option<PathBuf>,
+    /// How often it is asked; default 60 s, from 10 s to a day.
+    pub interval: Duration,
+}

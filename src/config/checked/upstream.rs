@@ -1,0 +1,96 @@
+//! Owns where requests go: the servers, the pools and the waits.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::HostPolicy;
+
+/// Where requests go, and how long each wait may be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Takes `/api/store/` and `/api/<id>/...`; at least one; the only key
+    /// without a default.
+    pub ingest: Vec<UpstreamUrl>,
+    /// Takes everything else; at least one; default: what `ingest` says.
+    pub web: Vec<UpstreamUrl>,
+    /// What the upstream sees as `Host`; default `client`.
+    pub host: HostPolicy,
+    /// How long the upstream may keep a client waiting before the event is
+    /// kept and answered here; default 2 s.
+    pub ingest_deadline: Duration,
+    /// How long a connection may lie unused in a pool.
+    pub idle: Idle,
+    /// How often names are looked up again; default 10 s.
+    pub resolve_interval: Duration,
+    /// How much of a web exchange is read ahead, so that slow clients hold no
+    /// web worker.
+    pub web_read_ahead: ReadAhead,
+    /// How long an upstream may be silent.
+    pub timeouts: UpstreamTimeouts,
+    /// Open connections to each upstream, all workers together; default 1024.
+    pub connections: u64,
+}
+
+/// One upstream server, spoken to in cleartext HTTP/1.1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamUrl {
+    /// A name or an address; IPv6 without its brackets; lower case.
+    pub host: String,
+    /// From the URL, else 80.
+    pub port: u16,
+}
+
+impl UpstreamUrl {
+    /// `host:port`, as a `Host` header takes it; IPv6 in brackets.
+    pub fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority())
+    }
+}
+
+/// How long a connection may lie unused in a pool. Each stays below the
+/// upstream's own keep-alive, so that we close first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Idle {
+    /// Default 4 s: Relay closes after 5 s.
+    pub ingest: Duration,
+    /// Default 12 s: uwsgi closes after 15 s.
+    pub web: Duration,
+}
+
+/// How much of a web exchange is read ahead of whoever takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadAhead {
+    /// Bytes of a request held in memory before the rest goes to disk;
+    /// default 1 MiB.
+    pub request: u64,
+    /// Bytes of a response read ahead of a slow client; default 1 MiB.
+    pub response: u64,
+    /// Bytes on disk for all requests together; default 2 GiB; 0 puts
+    /// nothing there.
+    pub disk: u64,
+    /// Where the unnamed files lie; `None` (the default): the system's
+    /// temporary directory.
+    pub path: Option<PathBuf>,
+}
+
+/// How long an upstream may be silent. Not the whole exchange's time: an upload
+/// that moves may last for hours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamTimeouts {
+    /// Until a connection stands; default 5 s.
+    pub connect: Duration,
+    /// Between two signs of life from an ingest upstream; default 60 s.
+    pub ingest: Duration,
+    /// Between two signs of life from a web upstream; default 90 s.
+    pub web: Duration,
+}

@@ -1,15 +1,18 @@
 // Sends one error, one transaction, one session and one error with an
-// attachment with @sentry/browser from a page in headless Chromium, and prints
-// a JSON line for each. The page has another origin than the DSN's host, so
-// that every envelope crosses CORS.
+// attachment with one of Sentry's browser SDKs from a page in headless Chromium,
+// and prints a JSON line for each. The page has another origin than the DSN's
+// host, so that every envelope crosses CORS.
 //
-//   VIDETTE_PARTS_DIR=... node browser.mjs DSN [--tunnel URL] [--preflight] [--close-at-end] [--skip KIND]...
+//   VIDETTE_PARTS_DIR=... node browser.mjs DSN [--sdk browser|vue|react] [--tunnel URL]
+//       [--preflight] [--close-at-end] [--skip KIND]...
 //
+// --sdk: @sentry/browser, or the SDK of a framework, whose error is then one that
+// a component threw; React's page sends a second one, of kind "uncaught".
 // Exit 1: an envelope was not answered with 200, or the page's console shows an
 // error (a CORS refusal is one). The SDK's requests need no preflight;
-// --preflight adds an own header that asks for one. --close-at-end sends one more error and closes
-// the page at once, as a visitor leaving does; its line comes with kind
-// "parting". CHROMIUM names another browser than /usr/bin/chromium.
+// --preflight adds an own header that asks for one. --close-at-end sends one
+// more error and closes the page at once, as a visitor leaving does; its line
+// comes with kind "parting". CHROMIUM names another browser than /usr/bin/chromium.
 // --skip transaction: for Bugsink, whose first answer makes every SDK hold its
 // transactions back.
 
@@ -27,12 +30,15 @@ const from = createRequire(`${parts}/package.json`);
 const esbuild = from("esbuild");
 const { chromium } = from("playwright-core");
 
+const SDKS = ["browser", "vue", "react"];
+
 // A hang guard for each wait on the page.
 const WAIT_MS = 60_000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    sdk: { type: "string", default: "browser" },
     tunnel: { type: "string" },
     preflight: { type: "boolean", default: false },
     "close-at-end": { type: "boolean", default: false },
@@ -40,8 +46,10 @@ const { values, positionals } = parseArgs({
   },
 });
 const [dsn] = positionals;
-if (!dsn) {
-  console.error("usage: node browser.mjs DSN [--tunnel URL] [--preflight] [--close-at-end] [--skip KIND]...");
+if (!dsn || !SDKS.includes(values.sdk)) {
+  console.error(
+    "usage: node browser.mjs DSN [--sdk browser|vue|react] [--tunnel URL] [--preflight] [--close-at-end] [--skip KIND]...",
+  );
   process.exit(2);
 }
 
@@ -49,10 +57,17 @@ if (!dsn) {
 async function pageFiles() {
   const page = new URL("./browser/", import.meta.url);
   const built = await esbuild.build({
-    entryPoints: [new URL("page.js", page).pathname],
+    entryPoints: [new URL(`${values.sdk}.js`, page).pathname],
     nodePaths: [`${parts}/node_modules`],
     bundle: true,
     format: "iife",
+    // What a released app is built with. In development the frameworks write on the console.
+    define: {
+      "process.env.NODE_ENV": '"production"',
+      __VUE_OPTIONS_API__: "true",
+      __VUE_PROD_DEVTOOLS__: "false",
+      __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false",
+    },
     write: false,
     logLevel: "warning",
   });

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use libtest_mimic::Trial;
+use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::edge::KEY;
 use crate::parts::{Part, node, promises, python};
@@ -23,19 +25,48 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
+/// A running Bugsink with one project, 1, and the tests' key.
+pub(crate) struct Bugsink {
+    // First, so that it has ended when its folder goes.
+    _served: Served,
+    folder: TempDir,
+    /// As the configuration names it.
+    pub(crate) url: String,
+}
+
+impl Bugsink {
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        // Its server takes no socket: a port that was free a moment ago must do.
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let served = Served::start("bugsink.py", &[place, &port.to_string(), "--key", KEY]);
+        Self {
+            _served: served,
+            folder,
+            url: format!("http://127.0.0.1:{port}"),
+        }
+    }
+
+    /// All events that it stored.
+    #[track_caller]
+    pub(crate) fn stored(&self) -> Vec<Value> {
+        let place = self.folder.path().to_str().unwrap();
+        let listed = run(&python().unwrap(), "bugsink.py", &["--list", place]).swap_remove(0);
+        listed.as_array().unwrap().clone()
+    }
+}
+
 /// Bugsink before which the edge stands; runs these clients and looks at what it stored.
 #[track_caller]
 fn check_bugsink(front: Front, clients: &[(&Path, &str)]) {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().to_str().unwrap();
-    // Its server takes no socket: a port that was free a moment ago must do.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let bugsink = Served::start("bugsink.py", &[place, &port.to_string(), "--key", KEY]);
-    let way = Way::to(&format!("http://127.0.0.1:{port}"), front);
+    let bugsink = Bugsink::start();
+    let way = Way::to(&bugsink.url, front);
     let mut told = Vec::new();
     for (program, script) in clients {
         told.extend(run(
@@ -46,19 +77,17 @@ fn check_bugsink(front: Front, clients: &[(&Path, &str)]) {
     }
     // An idle connection would hold the server's end up until its patience ends.
     drop(way);
-    let stored = run(&python().unwrap(), "bugsink.py", &["--list", place]).swap_remove(0);
-    let events = stored.as_array().unwrap();
+    let events = bugsink.stored();
     for line in told
         .iter()
         .filter(|line| line["kind"] == "error" || line["kind"] == "attachment")
     {
         let id = line["event_id"].as_str().unwrap().replace('-', "");
         let event = events.iter().find(|event| event["event_id"] == id.as_str());
-        let event = event.unwrap_or_else(|| panic!("{line} was not stored: {stored}"));
+        let event = event.unwrap_or_else(|| panic!("{line} was not stored: {events:?}"));
         assert_eq!(event["ip"], CLIENT.to_string(), "{event}");
     }
-    assert_eq!(events.len(), 2 * clients.len(), "{stored}");
-    drop(bugsink);
+    assert_eq!(events.len(), 2 * clients.len(), "{events:?}");
 }
 
 fn it_stores_what_the_python_sdk_sends() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::clients::readable;
+use crate::journey::readable;
 use crate::parts::{Part, node, promises, python};
 use crate::tap::Sent;
 use crate::upstream::{Fake, Request};

@@ -139,29 +139,30 @@ impl Nginx {
             address,
             _folder: folder,
         };
-        nginx.wait_ready();
+        wait_ready(nginx.address, &nginx.log);
         nginx
     }
+}
 
-    /// The socket takes connections before anybody accepts them: an answer is the proof.
-    fn wait_ready(&self) {
-        let deadline = Instant::now() + HANG;
-        loop {
-            let mut probe = TcpStream::connect(self.address).unwrap();
-            probe
-                .set_read_timeout(Some(Duration::from_secs(5)))
-                .unwrap();
-            let asked = std::io::Write::write_all(&mut probe, b"BAD\r\n\r\n");
-            let mut first = [0];
-            if asked.is_ok() && matches!(std::io::Read::read(&mut probe, &mut first), Ok(1)) {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "nginx does not answer:\n{}",
-                self.log.text()
-            );
+/// Waits until a proxy answers. Its socket takes connections before anybody
+/// accepts them: an answer is the proof.
+pub(crate) fn wait_ready(address: SocketAddr, log: &Log) {
+    let deadline = Instant::now() + HANG;
+    loop {
+        let mut probe = TcpStream::connect(address).unwrap();
+        probe
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let asked = std::io::Write::write_all(&mut probe, b"BAD\r\n\r\n");
+        let mut first = [0];
+        if asked.is_ok() && matches!(std::io::Read::read(&mut probe, &mut first), Ok(1)) {
+            return;
         }
+        assert!(
+            Instant::now() < deadline,
+            "the proxy does not answer:\n{}",
+            log.text()
+        );
     }
 }
 

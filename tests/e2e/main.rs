@@ -1,6 +1,6 @@
 //! The edge from outside: its built program between real sockets, before fakes
-//! that stall, reset and lie, and beside nginx from Debian. Never looks into its
-//! code.
+//! that stall, reset and lie, and beside nginx and HAProxy from Debian. Never looks
+//! into its code.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,6 +12,7 @@
 
 mod admin;
 mod bugsink;
+mod bugsink_addresses;
 mod client;
 mod client_ip;
 mod clients;
@@ -29,7 +30,9 @@ mod files;
 mod framing;
 mod front;
 mod h2c;
+mod haproxy;
 mod ingest;
+mod journey;
 mod parts;
 mod patterns;
 mod refusals;
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         sentry_cli::trials(),
         encoded_chunks::trials(),
         bugsink::trials(),
+        bugsink_addresses::trials(),
     ];
     let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
     let left_out: Vec<String> = trials

@@ -10,9 +10,11 @@ use libtest_mimic::{Failed, Trial};
 pub(crate) enum Part {
     /// nginx from Debian.
     Nginx,
+    /// HAProxy from Debian.
+    Haproxy,
     /// The virtual environment with sentry-sdk, sentry-cli and Bugsink.
     Python,
-    /// Node with the modules of @sentry/node.
+    /// Node with its SDKs' modules.
     Node,
     /// Chromium, driven from Node.
     Browser,
@@ -23,6 +25,7 @@ impl Part {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
             Self::Python => "venv",
             Self::Node => "node_modules",
             Self::Browser => "chromium",
@@ -32,6 +35,7 @@ impl Part {
     fn is_here(self) -> bool {
         match self {
             Self::Nginx => program("nginx").is_some(),
+            Self::Haproxy => program("haproxy").is_some(),
             Self::Python => python().is_some(),
             Self::Node => program("node").is_some() && node_modules().is_some(),
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),

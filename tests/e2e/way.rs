@@ -1,5 +1,5 @@
-//! The way of a real client: a tap that records what it sends, nginx in front or
-//! not, the edge; and the scripts that run clients and servers. Knows no client.
+//! The way of a real client: a tap that records what it sends, a proxy in front or
+//! none, the edge; and the scripts that run clients and servers. Knows no client.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -10,37 +10,69 @@ use serde_json::{Value, json};
 
 use crate::edge::{Edge, KEY, Log, address_after, ended};
 use crate::front::Nginx;
+use crate::haproxy::Haproxy;
 use crate::parts::{checkout, node_modules, python};
 use crate::tap::Tap;
 
-/// Where clients come from, as the edge or nginx sees it: no trusted proxy.
+/// Where clients come from, as the edge or the proxy before it sees it: no trusted proxy.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 /// A hang guard for one run of a client.
 pub(crate) const RUN: Duration = Duration::from_secs(240);
 
-/// Whether nginx stands in front of the edge.
+/// What stands in front of the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Front {
     Nothing,
     Nginx,
+    Haproxy,
+}
+
+/// The proxy that runs in front.
+enum Proxy {
+    Nginx(Nginx),
+    Haproxy(Haproxy),
+}
+
+impl Proxy {
+    fn before(edge: SocketAddr, front: Front) -> Option<Self> {
+        match front {
+            Front::Nothing => None,
+            Front::Nginx => Some(Self::Nginx(Nginx::in_front_of(edge))),
+            Front::Haproxy => Some(Self::Haproxy(Haproxy::in_front_of(edge))),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Nginx(nginx) => nginx.address,
+            Self::Haproxy(haproxy) => haproxy.address,
+        }
+    }
 }
 
 /// Everything between a client and its upstream.
 pub(crate) struct Way {
     pub(crate) tap: Tap,
-    _front: Option<Nginx>,
+    /// Where the tap leads: the front, or the edge where there is none.
+    pub(crate) door: SocketAddr,
+    _front: Option<Proxy>,
     _edge: Edge,
 }
 
 impl Way {
     pub(crate) fn to(upstream: &str, front: Front) -> Self {
         let changes = json!({"client_ip": {"trusted_proxies": ["127.0.0.1/32"]}});
-        let edge = Edge::configured(upstream, upstream, changes);
-        let front = (front == Front::Nginx).then(|| Nginx::in_front_of(edge.public));
-        let door = front.as_ref().map_or(edge.public, |nginx| nginx.address);
+        Self::over(Edge::configured(upstream, upstream, changes), front)
+    }
+
+    /// Over an edge that trusts no more than the proxy's own address.
+    pub(crate) fn over(edge: Edge, front: Front) -> Self {
+        let front = Proxy::before(edge.public, front);
+        let door = front.as_ref().map_or(edge.public, Proxy::address);
         Self {
             tap: Tap::before(door, CLIENT),
+            door,
             _front: front,
             _edge: edge,
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use super::clock;
+use crate::telemetry::clock;
 
 /// As many as a page can show and a person can look through: some minutes of
 /// the demo's own traffic.

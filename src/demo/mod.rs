@@ -8,7 +8,6 @@
 //! beyond the machine is spoken to.
 
 mod answers;
-mod clock;
 mod decoder;
 mod event_id;
 mod events;

@@ -9,9 +9,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::clock::rfc3339;
 use super::event_id;
 use super::senders::{API, APP, Manner, Project, WEB};
+use crate::telemetry::clock::rfc3339;
 
 /// One request, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

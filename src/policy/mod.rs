@@ -1,10 +1,14 @@
 //! May this request pass? Synchronous, in memory, bounded; the time is an
 //! argument. Never reads a body's payload, never sends an answer: it yields a
 //! proof of admission or a refusal, and the server does the rest.
+//!
+//! The checks in their order, the first that refuses names the reason: method,
+//! size, credentials, form of the request, key, project, verdict, origin.
 
 pub mod directory;
 pub mod gcra;
 pub mod millis;
+pub mod origins;
 pub mod pair;
 pub mod proven;
 pub mod proven_file;
@@ -14,9 +18,19 @@ mod table;
 mod unproven;
 pub mod verdicts;
 
-use crate::domain::credentials::{self, Credentials, Sources};
-use crate::domain::endpoint::{Endpoint, Ingest, Project};
+use std::fmt::Write as _;
+
+use crate::domain::credentials::{self, Credentials, Key, Sources};
+use crate::domain::endpoint::{Endpoint, Ingest, Project, ProjectId};
+use crate::domain::origin::Origin;
 use crate::domain::outcome::Reason;
+
+use directory::Directory;
+use millis::Millis;
+use origins::Origins;
+use pair::{Known, Pair, Sender};
+use proven::ProvenHere;
+use verdicts::{Verdict, Verdicts};
 
 pub use refusal::Refusal;
 
@@ -34,6 +48,29 @@ pub struct Question<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The body's announced length; `None` when it is chunked.
     pub announced: Option<u64>,
+    /// The page it speaks for, if a browser says so.
+    pub origin: Option<&'a Origin<'a>>,
+}
+
+/// Whom a request says it is from, once its key is known, wherever that stood.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The public key.
+    pub key: Key,
+    /// The project it is sent to; `None` where the key alone tells.
+    pub project: Option<ProjectId>,
+    /// The page it speaks for, if a browser says so.
+    pub origin: Option<&'a Origin<'a>>,
+}
+
+/// The live state that a judgement reads and moves. One for each request.
+pub struct Live<'a> {
+    /// When the request came.
+    pub now: Millis,
+    /// What all workers have learned.
+    pub verdicts: &'a Verdicts,
+    /// What this worker has met of it.
+    pub here: &'a mut ProvenHere,
 }
 
 /// Proof that a request passed the gate. Only `Gate::admit` makes one.
@@ -41,6 +78,8 @@ pub struct Question<'a> {
 pub struct Admitted {
     /// The key it came with. `None`: only line one of its body may know.
     pub credentials: Option<Credentials>,
+    /// Who sent it, for what its answer will teach.
+    pub sender: Option<Sender>,
     /// Line one must name a DSN, or the request is refused after all.
     pub peek: bool,
     proof: Proof,
@@ -50,188 +89,184 @@ pub struct Admitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Proof;
 
-/// The checks in their order, with the limits they need.
+/// Which keys are let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Any well-formed key that is not switched off.
+    Open,
+    /// The same, but for those that the upstream was seen to refuse.
+    Learn,
+    /// Only keys that somebody names.
+    Strict,
+}
+
+/// The checks in their order, with what they need. Immutable: a reload builds
+/// another.
 pub struct Gate {
     /// The largest ingest body, in bytes as they arrive.
     pub body_bytes_max: u64,
+    /// Which keys are let in.
+    pub mode: Mode,
+    /// The keys that somebody names.
+    pub directory: Directory,
+    /// The origins that each project allows.
+    pub origins: Origins,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate")
+            .field("mode", &self.mode)
+            .field("keys", &self.directory.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Gate {
-    /// Judges the head of an ingest request. The first check that refuses
-    /// names the reason.
+    /// Judges the head of an ingest request.
     ///
     /// # Errors
     /// The refusal, with the status that Sentry's own relay would give.
-    pub fn admit(&self, question: &Question<'_>) -> Result<Admitted, Refusal> {
+    pub fn admit(&self, question: &Question<'_>, live: &mut Live<'_>) -> Result<Admitted, Refusal> {
+        let credentials = self.read(question)?;
+        let sender = match credentials {
+            Some(credentials) => Some(self.admit_key(&question.claim(credentials.key), live)?),
+            None => None,
+        };
+        let peek = credentials.is_none() && question.ingest.endpoint == Endpoint::Envelope;
+        Ok(Admitted {
+            credentials,
+            sender,
+            peek,
+            proof: Proof,
+        })
+    }
+
+    /// Judges who sends, once the key is known: at the head, or from line one.
+    ///
+    /// # Errors
+    /// A refusal of the groups key and filter, always 403.
+    pub fn admit_key(&self, claim: &Claim<'_>, live: &mut Live<'_>) -> Result<Sender, Refusal> {
+        let known = self.identify(claim)?;
+        let sender = sender(claim, known, live.verdicts);
+        if self.mode == Mode::Learn {
+            match live.verdicts.admit(live.now, &sender, live.here) {
+                Verdict::Pass => {}
+                Verdict::Refused => return Err(Refusal::refused_upstream()),
+                Verdict::OverUnprovenRate => return Err(Refusal::unproven()),
+            }
+        }
+        self.check_origin(claim)?;
+        Ok(sender)
+    }
+
+    /// What stands in the head, checked in form; the key, if the head has one.
+    ///
+    /// # Errors
+    /// A refusal of the group request.
+    pub fn read(&self, question: &Question<'_>) -> Result<Option<Credentials>, Refusal> {
         let endpoint = question.ingest.endpoint;
         if !endpoint.allows(question.method) {
             return Err(Refusal::method(endpoint.allowed()));
         }
-        if question
-            .announced
-            .is_some_and(|bytes| bytes > self.body_bytes_max)
-        {
+        let over = |bytes: u64| bytes > self.body_bytes_max;
+        if question.announced.is_some_and(over) {
             return Err(Refusal::too_large(
                 "ingest",
                 "limits.bodies.ingest",
                 self.body_bytes_max,
             ));
         }
-        let credentials = known_key(question)?;
-        if question.ingest.project == Project::Unparsable {
-            return Err(Refusal::of(
-                Reason::BadProject,
-                400,
-                "the project id is not a number",
-            ));
+        let credentials = credentials::read(&question.sources).map_err(Refusal::credentials)?;
+        if credentials.is_none() && endpoint.needs_key() {
+            return Err(Refusal::no_key());
         }
-        if question.method == "POST" && !endpoint.accepts_content_type(question.content_type) {
-            return Err(Refusal::of(
-                Reason::ContentType,
-                415,
-                "this endpoint does not take that content type",
-            ));
+        if question.ingest.project == Project::Unparsable {
+            let detail = "the project id is not a number";
+            return Err(Refusal::of(Reason::BadProject, 400, detail));
+        }
+        let post = question.method == "POST";
+        if post && !endpoint.accepts_content_type(question.content_type) {
+            let detail = "this endpoint does not take that content type";
+            return Err(Refusal::of(Reason::ContentType, 415, detail));
         }
         let takes_payload = matches!(endpoint, Endpoint::Envelope | Endpoint::Store);
-        if takes_payload && question.method == "POST" && question.announced == Some(0) {
+        if takes_payload && post && question.announced == Some(0) {
             return Err(Refusal::empty());
         }
-        let peek = credentials.is_none() && endpoint == Endpoint::Envelope;
-        Ok(Admitted {
-            credentials,
-            peek,
-            proof: Proof,
-        })
+        Ok(credentials)
+    }
+
+    /// Whether somebody names the key, and for this project.
+    ///
+    /// # Errors
+    /// A key that is switched off, of another project, or in mode `strict` of nobody.
+    pub fn identify(&self, claim: &Claim<'_>) -> Result<Known, Refusal> {
+        let Some(named) = self.directory.find(&claim.key) else {
+            return match self.mode {
+                Mode::Strict => Err(Refusal::unknown_key()),
+                Mode::Open | Mode::Learn => Ok(Known::Unnamed),
+            };
+        };
+        if !named.enabled {
+            return Err(Refusal::disabled_key());
+        }
+        match (named.project, claim.project) {
+            (Some(own), Some(asked)) if own != asked => Err(Refusal::wrong_project()),
+            (Some(_) | None, Some(_) | None) => Ok(Known::Named),
+        }
+    }
+
+    /// Whether the project lets the page send.
+    ///
+    /// # Errors
+    /// 403 under `origin`.
+    pub fn check_origin(&self, claim: &Claim<'_>) -> Result<(), Refusal> {
+        let own = || self.directory.find(&claim.key).and_then(|key| key.project);
+        let allowed = self.origins.of(claim.project.or_else(own));
+        match allowed.is_any() || allowed.allows(claim.origin) {
+            true => Ok(()),
+            false => Err(Refusal::origin()),
+        }
     }
 }
 
-fn known_key(question: &Question<'_>) -> Result<Option<Credentials>, Refusal> {
-    let credentials = credentials::read(&question.sources).map_err(Refusal::credentials)?;
-    if credentials.is_none() && question.ingest.endpoint.needs_key() {
-        return Err(Refusal::no_key());
+impl<'a> Question<'a> {
+    /// The project that the path names.
+    #[must_use]
+    pub fn project(&self) -> Option<ProjectId> {
+        match self.ingest.project {
+            Project::Number(project) => Some(project),
+            Project::OfKey | Project::Unparsable => None,
+        }
     }
-    Ok(credentials)
+
+    /// What the request claims, with the key that was read.
+    #[must_use]
+    pub fn claim(&self, key: Key) -> Claim<'a> {
+        Claim {
+            key,
+            project: self.project(),
+            origin: self.origin,
+        }
+    }
+}
+
+/// Whom a verdict will be about.
+#[must_use]
+pub fn sender(claim: &Claim<'_>, known: Known, verdicts: &Verdicts) -> Sender {
+    let origin = claim.origin.map(|origin| {
+        let mut text = String::with_capacity(64);
+        // Writing into a string cannot fail.
+        write!(text, "{origin}").ok();
+        verdicts.origin_key(text.as_bytes())
+    });
+    Sender {
+        pair: Pair::new(&claim.key, claim.project),
+        origin,
+        known,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::endpoint::{Route, route};
-
-    const KEY: &str = "sentry_key=a94ae32be2584e0bbd7a4cbb95971fee";
-
-    #[track_caller]
-    fn check(
-        method: &str,
-        path: &str,
-        query: &str,
-        announced: Option<u64>,
-        want: Option<(u16, Reason)>,
-    ) {
-        let Route::Ingest(ingest) = route(path.as_bytes()) else {
-            panic!("{path} is not ingest");
-        };
-        let sources = Sources {
-            sentry_auth: None,
-            authorization: None,
-            query: Some(query),
-            path_key: ingest.path_key,
-        };
-        let question = Question {
-            ingest,
-            method,
-            sources,
-            content_type: None,
-            announced,
-        };
-        let gate = Gate {
-            body_bytes_max: 1000,
-        };
-        let refused = gate.admit(&question).err().map(|r| (r.status, r.reason));
-        assert_eq!(refused, want, "{method} {path}?{query} {announced:?}");
-    }
-
-    #[test]
-    fn a_good_key_passes() {
-        check("POST", "/api/42/envelope/", KEY, Some(10), None);
-        check("POST", "/api/42/store/", KEY, None, None);
-        check("GET", "/api/store/", KEY, None, None);
-    }
-
-    #[test]
-    fn a_key_is_asked_for_where_no_other_place_can_hold_it() {
-        check(
-            "POST",
-            "/api/42/store/",
-            "",
-            Some(10),
-            Some((401, Reason::NoKey)),
-        );
-        check("POST", "/api/42/envelope/", "", Some(10), None);
-        check("PATCH", "/api/42/upload/abc/", "", Some(10), None);
-        check("POST", "/api/42/something/new/", "", Some(10), None);
-    }
-
-    #[test]
-    fn the_limit_itself_still_passes() {
-        check("POST", "/api/42/envelope/", KEY, Some(1000), None);
-        check(
-            "POST",
-            "/api/42/envelope/",
-            KEY,
-            Some(1001),
-            Some((413, Reason::TooLarge)),
-        );
-    }
-
-    #[test]
-    fn method_goes_before_size_and_size_before_credentials() {
-        check(
-            "PUT",
-            "/api/42/envelope/",
-            "",
-            Some(9999),
-            Some((405, Reason::Method)),
-        );
-        check(
-            "POST",
-            "/api/42/envelope/",
-            "sentry_key=x",
-            Some(9999),
-            Some((413, Reason::TooLarge)),
-        );
-        check(
-            "POST",
-            "/api/42/envelope/",
-            "sentry_key=x",
-            Some(10),
-            Some((400, Reason::BadKey)),
-        );
-    }
-
-    #[test]
-    fn an_empty_event_is_refused_and_an_empty_unknown_request_is_not() {
-        check(
-            "POST",
-            "/api/42/envelope/",
-            KEY,
-            Some(0),
-            Some((400, Reason::Empty)),
-        );
-        check(
-            "POST",
-            "/api/42/store/",
-            KEY,
-            Some(0),
-            Some((400, Reason::Empty)),
-        );
-        check("POST", "/api/42/something/new/", KEY, Some(0), None);
-    }
-
-    #[test]
-    fn a_project_id_beyond_all_numbers_is_refused() {
-        let path = "/api/99999999999999999999999/envelope/";
-        check("POST", path, KEY, Some(10), Some((400, Reason::BadProject)));
-    }
-}
+mod tests;

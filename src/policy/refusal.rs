@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
+use crate::domain::coding::DecodeError;
 use crate::domain::credentials::CredentialsError;
+use crate::domain::envelope::header::HeaderError;
 use crate::domain::outcome::Reason;
 
 /// Why a request does not pass, and what its sender is told.
@@ -17,6 +19,8 @@ pub struct Refusal {
     pub detail: Cow<'static, str>,
     /// The `Allow` header of a 405.
     pub allow: Option<&'static str>,
+    /// The `Accept-Encoding` header of a 415.
+    pub accept_encoding: Option<&'static str>,
     /// Seconds after which trying again makes sense.
     pub retry_after_s: Option<u32>,
     /// The connection's framing is in doubt: close it after the answer.
@@ -32,6 +36,7 @@ impl Refusal {
             status,
             detail: detail.into(),
             allow: None,
+            accept_encoding: None,
             retry_after_s: None,
             close: false,
         }
@@ -71,10 +76,77 @@ impl Refusal {
         Self::of(Reason::Empty, 400, "the body is empty")
     }
 
+    /// 400 for an envelope whose first line is no header.
+    #[must_use]
+    pub fn malformed(error: HeaderError) -> Self {
+        Self::of(Reason::Malformed, 400, error.to_string())
+    }
+
+    /// 415 for a body packed in a way that cannot be looked into.
+    #[must_use]
+    pub fn unknown_coding() -> Self {
+        let detail = "the content-encoding is none that is accepted here";
+        let mut refusal = Self::of(Reason::BadCompression, 415, detail);
+        refusal.accept_encoding = Some("gzip, deflate, br, zstd");
+        refusal
+    }
+
+    /// A body that does not decode: 400, or 413 where it decodes to too much.
+    #[must_use]
+    pub fn coding(error: DecodeError) -> Self {
+        let (reason, status) = match error {
+            DecodeError::Broken | DecodeError::Truncated => (Reason::BadCompression, 400),
+            DecodeError::Bomb => (Reason::Bomb, 413),
+            DecodeError::TooLarge => (Reason::TooLarge, 413),
+        };
+        Self::of(reason, status, error.to_string())
+    }
+
     /// Credentials that cannot be read, with PROTOCOL's status.
     #[must_use]
     pub fn credentials(error: CredentialsError) -> Self {
         Self::of(error.reason(), error.status(), error.to_string())
+    }
+
+    /// 403 in mode `strict`: nobody names the key.
+    #[must_use]
+    pub fn unknown_key() -> Self {
+        let detail = "this key is in neither the configuration nor Sentry's list";
+        Self::of(Reason::UnknownKey, 403, detail)
+    }
+
+    /// 403 in mode `learn`: the upstream was seen to refuse this sender.
+    #[must_use]
+    pub fn refused_upstream() -> Self {
+        let detail = "Sentry has refused this key for this project; asked again within a minute";
+        Self::of(Reason::UnknownKey, 403, detail)
+    }
+
+    /// 403: the key is switched off here or in Sentry.
+    #[must_use]
+    pub fn disabled_key() -> Self {
+        Self::of(Reason::DisabledKey, 403, "this key is switched off")
+    }
+
+    /// 403: the key belongs to another project than the path names.
+    #[must_use]
+    pub fn wrong_project() -> Self {
+        let detail = "this key belongs to another project than the path's";
+        Self::of(Reason::WrongProject, 403, detail)
+    }
+
+    /// 403: too many keys that never worked ask at once.
+    #[must_use]
+    pub fn unproven() -> Self {
+        let detail = "this key has not been seen to work yet, and such keys are over their rate (keys.unproven_rate)";
+        Self::of(Reason::UnprovenKey, 403, detail)
+    }
+
+    /// 403: a page that the project does not let send.
+    #[must_use]
+    pub fn origin() -> Self {
+        let detail = "this project does not allow the page's origin (allowed_origins)";
+        Self::of(Reason::Origin, 403, detail)
     }
 
     /// 503: no upstream took it, and a later try may succeed.

@@ -12,6 +12,7 @@
 //! minutes, and then shares one rate with everybody who has nothing to show: new
 //! keys that were accepted once keep their way, named and proven ones never notice.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use super::millis::Millis;
@@ -105,6 +106,12 @@ pub struct Verdicts {
     /// The standard library's keyed hash: its outputs decide who is refused, so it must not be
     /// possible to search for two inputs that meet.
     origins: RandomState,
+}
+
+impl fmt::Debug for Verdicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.tables()).finish()
+    }
 }
 
 impl Verdicts {

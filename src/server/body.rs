@@ -13,6 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::domain::coding::DecodeError;
+
+use super::inflating::Inflating;
 use super::spill::Spilled;
 
 /// Why a body did not arrive whole.
@@ -27,6 +30,9 @@ pub(crate) enum BodyError {
     /// Over its route's limit.
     #[error("the body is over its limit")]
     TooLarge,
+    /// It does not decode within its limits.
+    #[error("the body does not decode")]
+    Coding(DecodeError),
     /// The file it was read ahead into failed.
     #[error("the body could not be kept on disk")]
     Disk,
@@ -76,6 +82,8 @@ enum Source {
     Whole(VecDeque<Bytes>),
     Stream(Box<Stream>),
     Disk(Box<Spilled>),
+    /// Unpacked on its way, since a part of it was changed.
+    Inflating(Box<Inflating>),
     /// The disk's share ran out: what lies there first, then the rest as it comes.
     Joined(Box<Spilled>, Box<Stream>),
 }
@@ -118,6 +126,19 @@ impl Outgoing {
         }
     }
 
+    /// A body that is unpacked as it goes out.
+    pub(crate) fn inflating(inflating: Inflating) -> Self {
+        Self {
+            source: Source::Inflating(Box::new(inflating)),
+            watch: Rc::new(BodyWatch::default()),
+        }
+    }
+
+    /// Whether it leaves without the coding that it came in.
+    pub(crate) fn is_inflated(&self) -> bool {
+        matches!(self.source, Source::Inflating(_))
+    }
+
     /// What can be seen of it once it is given away.
     pub(crate) fn watch(&self) -> Rc<BodyWatch> {
         Rc::clone(&self.watch)
@@ -127,7 +148,7 @@ impl Outgoing {
     pub(crate) fn again(&self) -> Option<Self> {
         match &self.source {
             Source::Whole(chunks) => Some(Self::whole(chunks.clone())),
-            Source::Stream(_) | Source::Disk(_) | Source::Joined(..) => None,
+            Source::Stream(_) | Source::Disk(_) | Source::Joined(..) | Source::Inflating(_) => None,
         }
     }
 
@@ -135,7 +156,8 @@ impl Outgoing {
     pub(crate) fn length(&self) -> Option<u64> {
         match &self.source {
             Source::Whole(chunks) => Some(total_bytes(chunks)),
-            Source::Stream(stream) | Source::Joined(_, stream) => stream.announced,
+            Source::Stream(stream) | Source::Joined(_, stream) => stream.leaving(),
+            Source::Inflating(_) => None,
             Source::Disk(spilled) => Some(spilled.remaining_bytes()),
         }
     }
@@ -181,6 +203,19 @@ impl Body for Outgoing {
                 chunk
             }
             Source::Disk(spilled) => ready!(spilled.poll_chunk(cx)),
+            Source::Inflating(inflating) => {
+                let polled = inflating.poll_chunk(cx);
+                watch
+                    .waits
+                    .set(polled.is_pending() && inflating.waits_for_client());
+                let chunk = ready!(polled);
+                match &chunk {
+                    None => watch.complete.set(true),
+                    Some(Err(error)) => watch.failed.set(Some(*error)),
+                    Some(Ok(_)) => {}
+                }
+                chunk
+            }
         };
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
@@ -188,7 +223,7 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Whole(chunks) => chunks.is_empty(),
-            Source::Stream(_) | Source::Joined(..) => false,
+            Source::Stream(_) | Source::Joined(..) | Source::Inflating(_) => false,
             Source::Disk(spilled) => spilled.remaining_bytes() == 0,
         }
     }
@@ -206,6 +241,8 @@ pub(crate) struct Stream {
     incoming: Incoming,
     /// `Content-Length`; `None` when chunked.
     announced: Option<u64>,
+    /// What leaves is not as long as what came.
+    changed: bool,
     received: u64,
     limit: u64,
     idle: Duration,
@@ -246,6 +283,7 @@ impl Stream {
             ahead: VecDeque::new(),
             incoming,
             announced,
+            changed: false,
             received: 0,
             limit,
             idle,
@@ -257,6 +295,16 @@ impl Stream {
     /// `Content-Length`, if the client sent one.
     pub(crate) fn announced(&self) -> Option<u64> {
         self.announced
+    }
+
+    /// Its head was cut or made longer: nobody upstream may count on its length.
+    pub(crate) fn changes_length(&mut self) {
+        self.changed = true;
+    }
+
+    /// The length that it leaves with, if that is known.
+    fn leaving(&self) -> Option<u64> {
+        self.announced.filter(|_| !self.changed)
     }
 
     /// All of an announced length has been handed on.
@@ -281,7 +329,11 @@ impl Stream {
         self.incoming
     }
 
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    /// As `chunk`, for one who is polled.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(chunk) = self.ahead.pop_front() {
             return Poll::Ready(Some(Ok(chunk)));
         }

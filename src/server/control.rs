@@ -11,9 +11,11 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::config::{self, Env, Errors, Loaded};
@@ -21,7 +23,12 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
 use super::admin::{self, Page};
+use super::knowledge::Knowledge;
+use super::memory::{self, Memory};
 use super::rules::Rules;
+use super::sentry::keep::{Standing, keep_listing};
+use super::sentry::list::KeyList;
+use super::sentry::{Bounds, Source};
 use super::upstream::resolve::keep_resolving;
 use super::worker::Shared;
 
@@ -39,6 +46,8 @@ pub(crate) struct Control {
     pub metrics: Arc<Metrics>,
     /// Further pages of the admin server.
     pub pages: Vec<Page>,
+    /// What outlives a restart.
+    pub memory: Memory,
     /// Turns true when the edge stops.
     pub stopped: watch::Receiver<bool>,
     /// Makes it turn true.
@@ -55,14 +64,19 @@ pub(crate) struct Reloaded {
 /// The configuration, and the one way to exchange it.
 pub(crate) struct Reloader {
     loaded: RefCell<Loaded>,
+    knowledge: RefCell<Knowledge>,
+    memory: Rc<Memory>,
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
+    /// How Sentry's list of keys stands, and the task that keeps it.
+    standing: Arc<ArcSwap<Standing>>,
+    listing: RefCell<Option<AbortHandle>>,
 }
 
 impl Reloader {
     /// Reads the file and the environment again. All or nothing: a file with an
     /// error changes nothing.
-    pub(crate) fn reload(&self) -> Result<Reloaded, Errors> {
+    pub(crate) fn reload(self: &Rc<Self>) -> Result<Reloaded, Errors> {
         let file = self.loaded.borrow().file.clone();
         let counters = &self.metrics.control;
         let loaded = match config::load(file.as_deref(), &Env::of_process()) {
@@ -74,10 +88,15 @@ impl Reloader {
             }
         };
         let needs_restart = config::needs_restart(&self.loaded.borrow().config, &loaded.config);
-        let before = self.shared.rules.load_full();
-        let rules = Rules::new(loaded.config.clone(), Some(&before));
-        self.shared.rules.store(Arc::new(rules));
-        self.loaded.replace(loaded);
+        let old = self.loaded.replace(loaded);
+        let config = &self.loaded.borrow().config;
+        self.memory.keep_secret(config);
+        let rate = memory::per_second(config.keys.unproven_rate);
+        self.shared.verdicts.retune(rate);
+        self.put_in_force();
+        if old.config.sentry != config.sentry {
+            self.list_keys();
+        }
         counters.reloads_applied.fetch_add(1, Ordering::Relaxed);
         counters
             .last_reload_success_s
@@ -91,6 +110,60 @@ impl Reloader {
             );
         }
         Ok(Reloaded { needs_restart })
+    }
+
+    /// Makes the rules anew from what is configured and what is known.
+    fn put_in_force(&self) {
+        let before = self.shared.rules.load_full();
+        let config = self.loaded.borrow().config.clone();
+        let rules = Rules::new(config, Some(&before), &self.knowledge.borrow());
+        self.shared.rules.store(Arc::new(rules));
+    }
+
+    /// Takes up Sentry's list of its keys.
+    fn knows(&self, list: Arc<KeyList>) {
+        self.memory.keep_list(&list);
+        let before = self
+            .knowledge
+            .borrow_mut()
+            .listed
+            .replace(Arc::clone(&list));
+        // A list that says the same changes nothing; most do.
+        if before.is_none_or(|before| before.keys != list.keys) {
+            self.put_in_force();
+        }
+    }
+
+    /// Reads Sentry's list from now on, as configured.
+    fn list_keys(self: &Rc<Self>) {
+        if let Some(before) = self.listing.borrow_mut().take() {
+            before.abort();
+        }
+        let Some(sentry) = self.loaded.borrow().config.sentry.clone() else {
+            return;
+        };
+        if let Some(list) = &self.knowledge.borrow().listed {
+            self.standing.store(Arc::new(Standing::of(list)));
+        }
+        let source = Source {
+            server: sentry.url,
+            prefix: String::new(),
+            token: sentry.token,
+            interval: sentry.interval,
+            bounds: Bounds::default(),
+        };
+        let own = Rc::clone(self);
+        let listing = keep_listing(source, Arc::clone(&self.standing), move |list| {
+            own.knows(list);
+        });
+        let task = tokio::task::spawn_local(listing);
+        *self.listing.borrow_mut() = Some(task.abort_handle());
+    }
+
+    /// How Sentry's list of keys stands; `None` where no Sentry is configured.
+    pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
+        let configured = self.loaded.borrow().config.sentry.is_some();
+        configured.then(|| self.standing.load_full())
     }
 
     /// The configuration in force.
@@ -115,11 +188,18 @@ impl Control {
     }
 
     async fn run(self, socket: StdListener, public: Vec<SocketAddr>) -> io::Result<()> {
+        let memory = Rc::new(self.memory);
         let reloader = Rc::new(Reloader {
+            knowledge: RefCell::new(memory.knowledge.clone()),
+            memory: Rc::clone(&memory),
             loaded: RefCell::new(self.loaded),
             shared: Arc::clone(&self.shared),
             metrics: Arc::clone(&self.metrics),
+            standing: Arc::default(),
+            listing: RefCell::default(),
         });
+        memory.keep_secret(&reloader.config());
+        reloader.list_keys();
         let desk = admin::Desk {
             reloader: Rc::clone(&reloader),
             shared: Arc::clone(&self.shared),
@@ -131,6 +211,8 @@ impl Control {
         tokio::task::spawn_local(admin::serve(Rc::new(desk), socket));
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(async move { keep_resolving(&shared, &metrics).await });
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
         tokio::task::spawn_local(reload_on_hangup(reloader));
         stop_asked(self.stopped.clone()).await?;
@@ -141,6 +223,7 @@ impl Control {
         while self.stop.receiver_count() > 0 {
             sleep(Duration::from_millis(20)).await;
         }
+        memory.close(&self.shared);
         Ok(())
     }
 }

@@ -2,17 +2,21 @@
 //! but one of the walk. Sees to it that a body which arrived whole is delivered
 //! even if its client has left. Never decides whether it may pass.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
+use crate::policy::verdicts::Answer as Lesson;
 use crate::telemetry::labels::{Ending, Route, Upstream};
 
 use super::body::{BodyError, BodyWatch};
@@ -176,7 +180,11 @@ fn pass_on(
     };
     let body = match Passing::new(body, held).take_at_once(cx, TAKEN_AT_ONCE_BYTES) {
         Taken::Whole(chunks, ticket) => {
-            drop(ticket);
+            if let Some(ticket) = ticket
+                && route.is_event()
+            {
+                ticket.teach(rules, lesson(head.status, &chunks));
+            }
             Reply::Whole(chunks)
         }
         Taken::Part(passing) if route.is_event() => Reply::Upstream(passing),
@@ -186,6 +194,24 @@ fn pass_on(
         }
     };
     Response::from_parts(head, body)
+}
+
+/// What an answer says about the key that asked. A refusal counts only in the
+/// form in which Sentry refuses keys: whatever stands between may answer 403 too.
+fn lesson(status: StatusCode, body: &VecDeque<Bytes>) -> Lesson {
+    #[derive(serde::Deserialize)]
+    struct Refused<'a> {
+        #[serde(borrow, rename = "detail")]
+        _detail: Cow<'a, str>,
+    }
+    match status {
+        status if status.is_success() => Lesson::Accepted,
+        StatusCode::FORBIDDEN => match body.iter().next() {
+            Some(chunk) if serde_json::from_slice::<Refused<'_>>(chunk).is_ok() => Lesson::Refused,
+            Some(_) | None => Lesson::Other,
+        },
+        _ => Lesson::Other,
+    }
 }
 
 /// Removes from an answer's head what belongs to the upstream's connection, and
@@ -284,6 +310,7 @@ fn body_refusal(error: BodyError, rules: &InForce, route: Route) -> Refusal {
         BodyError::Slow => {
             Refusal::of(Reason::ClientSlow, 408, "the body stood still for too long")
         }
+        BodyError::Coding(error) => Refusal::coding(error),
         BodyError::Disk => Refusal::of(
             Reason::Internal,
             500,

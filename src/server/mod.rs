@@ -10,8 +10,13 @@ mod client_io;
 mod connection;
 mod control;
 mod deliver;
+mod inflating;
 mod ingest;
+mod knowledge;
+mod line_one;
 mod listen;
+mod memory;
+mod opening;
 mod outbound;
 mod passage;
 mod pump;
@@ -19,16 +24,11 @@ mod reception;
 mod reply;
 mod respond;
 mod rules;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the control thread takes the listing up once the configuration names a source"
-    )
-)]
 mod sentry;
+mod sightings;
 mod socket;
 mod spill;
+mod state;
 mod statics;
 mod thread;
 mod ticket;
@@ -43,13 +43,16 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
+use crate::policy::millis::Millis;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
 use admin::Page;
 use control::Control;
+use memory::Memory;
 use rules::Rules;
 use worker::Shared;
 
@@ -104,14 +107,8 @@ impl Edge {
             .pop()
             .ok_or(StartError::Died)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
-        let rules = Arc::new(ArcSwap::from_pointee(Rules::new(config.clone(), None)));
-        let shared = Arc::new(Shared {
-            rules,
-            connections: AtomicU64::new(0),
-            descriptors: raise_open_files(config.limits.connections),
-            stopping: AtomicBool::new(false),
-            disk_bytes: Arc::default(),
-        });
+        let memory = Memory::recall(config);
+        let shared = Arc::new(share(config, &memory));
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
         for (place, counters) in metrics.workers.iter().enumerate() {
@@ -130,6 +127,7 @@ impl Edge {
             shared,
             metrics,
             pages,
+            memory,
             stopped,
             stop: stop.clone(),
         };
@@ -193,6 +191,22 @@ impl Edge {
                 .map_err(StartError::Thread),
             None => Ok(()),
         }
+    }
+}
+
+/// What all threads will share.
+fn share(config: &Config, memory: &Memory) -> Shared {
+    let epoch = Instant::now();
+    let rules = Rules::new(config.clone(), None, &memory.knowledge);
+    Shared {
+        rules: Arc::new(ArcSwap::from_pointee(rules)),
+        connections: AtomicU64::new(0),
+        descriptors: raise_open_files(config.limits.connections),
+        stopping: AtomicBool::new(false),
+        disk_bytes: Arc::default(),
+        verdicts: memory.verdicts(config, Millis(0)),
+        sightings: sightings::Board::default(),
+        epoch,
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn prepare(
     if let Some(host) = host {
         headers.insert(HOST, host);
     }
-    let client = address(sender.client);
+    let client = client(sender.client, route, rules);
     for name in &rules.send_as {
         headers.insert(name, client.clone());
     }
@@ -101,6 +101,18 @@ pub(crate) fn prepare(
         headers.remove(X_FORWARDED_HOST);
     }
     headers.insert(X_REQUEST_ID, request_id());
+}
+
+/// The client as the upstream learns of it. Events may carry less than the
+/// address; pages and the API always get it whole, since sessions and permissions
+/// hang on it. In the place of an address that is not sent stands `unknown`
+/// (RFC 7239, section 6.2): with nothing there, Relay would take our own.
+fn client(client: IpAddr, route: Route, rules: &Rules) -> HeaderValue {
+    let stored = match route.is_event() {
+        true => rules.store.stored(client),
+        false => Some(client),
+    };
+    stored.map_or(HeaderValue::from_static("unknown"), address)
 }
 
 /// The `Host` to send, if it differs from what stands in the headers.

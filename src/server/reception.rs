@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use super::arrival::{self, Arrived};
 use super::body::discard;
 use super::client_io::Pulse;
 use super::ingest::{self, Pass};
-use super::outbound::Sender;
 use super::passage;
 use super::reply::Reply;
 use super::respond;
+use super::sightings::Sighting;
 use super::ticket::Ticket;
 use super::worker::{InForce, Worker};
 
@@ -103,9 +103,14 @@ async fn serve(
     let rules = worker.rules();
     let (mut arrived, source) = Arrived::new(request, caller.peer.ip(), &rules);
     worker.metrics.client_ip.at(source.index()).add(1);
+    let due = worker.watch.passes(arrived.sender.client);
     // What is rare is boxed, so that the common way stays small: its future is
     // moved once a request and lives as long as a connection is busy.
-    match next(&rules, &mut arrived, &caller.pulse, &mut ticket) {
+    let next = next(&worker, &rules, &mut arrived, &caller.pulse, &mut ticket);
+    if due {
+        sight(&worker, &rules, caller, &arrived, ticket.route());
+    }
+    match next {
         Next::Event(pass) => ingest::serve(worker, rules, arrived, pass, ticket).await,
         Next::Preflight => respond::preflight(&mut ticket),
         Next::Refuse(refusal) => refuse_unread(refusal, arrived.body, ticket),
@@ -116,6 +121,16 @@ async fn serve(
         }
         Next::File(place, path) => Box::pin(file(&rules, place, arrived, &path, ticket)).await,
     }
+}
+
+/// Remembers the request for an operator who asks where requests come from.
+fn sight(worker: &Worker, rules: &InForce, caller: &Caller, arrived: &Arrived, route: Route) {
+    let lines = arrived.head.headers.get_all(&rules.forwarded).iter();
+    let lines = lines.map(HeaderValue::as_bytes);
+    let at = std::time::SystemTime::now();
+    worker
+        .watch
+        .sights(Sighting::new(at, route, caller.peer.ip(), lines));
 }
 
 async fn file(
@@ -132,7 +147,13 @@ async fn file(
 }
 
 /// Finds the route by the normalised path; what goes upstream stays raw.
-fn next(rules: &InForce, arrived: &mut Arrived, pulse: &Pulse, ticket: &mut Ticket) -> Next {
+fn next(
+    worker: &Worker,
+    rules: &InForce,
+    arrived: &mut Arrived,
+    pulse: &Pulse,
+    ticket: &mut Ticket,
+) -> Next {
     let announced = arrived.announced.unwrap_or(0);
     ticket.belongs(Route::Local, announced);
     ticket.asks_leave = arrived.head.headers.contains_key(EXPECT);
@@ -148,17 +169,28 @@ fn next(rules: &InForce, arrived: &mut Arrived, pulse: &Pulse, ticket: &mut Tick
         ticket.belongs(Route::Static, announced);
         return Next::File(place, path.into_owned());
     }
+    let now = ticket.started;
+    if rules.is_tunnel(&path) {
+        ticket.belongs(Route::Tunnel, announced);
+        if arrived.head.method == Method::OPTIONS {
+            return Next::Preflight;
+        }
+        let pass = ingest::admit_tunnel(worker, rules, arrived, now);
+        return pass.map_or_else(Next::Refuse, Next::Event);
+    }
     match endpoint::route(&path) {
         endpoint::Route::Ingest(ingest) => {
             ticket.belongs(Route::Ingest, announced);
             if arrived.head.method == Method::OPTIONS {
                 return Next::Preflight;
             }
-            ingest::admit(rules, arrived, ingest).map_or_else(Next::Refuse, Next::Event)
+            ingest::admit(worker, rules, arrived, ingest, now)
+                .map_or_else(Next::Refuse, Next::Event)
         }
         endpoint::Route::Relays => {
             ticket.belongs(Route::Relay, announced);
-            may_ask_relays(rules, &arrived.sender).map_or_else(Next::Refuse, |()| Next::Passage)
+            let asked = relays(rules.config.serve_relays, arrived.sender.client);
+            asked.map_or_else(Next::Refuse, |()| Next::Passage)
         }
         endpoint::Route::RelayInternal => Next::Refuse(not_public()),
         endpoint::Route::Assets { rest } => {
@@ -182,15 +214,15 @@ fn next(rules: &InForce, arrived: &mut Arrived, pulse: &Pulse, ticket: &mut Tick
     }
 }
 
-fn not_public() -> Refusal {
+pub(crate) fn not_public() -> Refusal {
     Refusal::of(Reason::NotPublic, 404, "this path is not public")
 }
 
 /// Relays register with a Sentry; strangers must not be able to.
-fn may_ask_relays(rules: &InForce, sender: &Sender) -> Result<(), Refusal> {
-    match rules.config.serve_relays {
+pub(crate) fn relays(served: ServeRelays, client: IpAddr) -> Result<(), Refusal> {
+    match served {
         ServeRelays::All => Ok(()),
-        ServeRelays::Internal if is_internal(sender.client) => Ok(()),
+        ServeRelays::Internal if is_internal(client) => Ok(()),
         ServeRelays::Internal => Err(Refusal::of(
             Reason::NotPublic,
             403,

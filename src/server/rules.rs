@@ -7,10 +7,12 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::config::checked::Config;
-use crate::domain::client_ip::TrustedHops;
+use crate::domain::client_ip::{Store, TrustedHops};
+use crate::domain::coding::DecodeLimits;
 use crate::policy::Gate;
 use crate::telemetry::labels::{Route, Upstream};
 
+use super::knowledge::Knowledge;
 use super::statics::Folder;
 use super::upstream::Target;
 
@@ -27,6 +29,10 @@ pub(crate) struct Rules {
     pub send_as: Vec<HeaderName>,
     /// The checks on ingest requests.
     pub gate: Gate,
+    /// What of a client's address goes upstream with an event.
+    pub store: Store,
+    /// What a body may unpack to.
+    pub decode: DecodeLimits,
     /// Where events go.
     pub ingest: Arc<Target>,
     /// Where everything else goes.
@@ -38,7 +44,7 @@ pub(crate) struct Rules {
 impl Rules {
     /// The rules that follow from `config`. Upstreams that stay the same keep
     /// what is known about them, so that a reload costs no look-up.
-    pub(crate) fn new(config: Config, before: Option<&Rules>) -> Self {
+    pub(crate) fn new(config: Config, before: Option<&Rules>, knowledge: &Knowledge) -> Self {
         let keep = |upstream: Upstream, urls: &[_]| {
             let old = before.map(|rules| rules.target(upstream));
             match old {
@@ -62,8 +68,11 @@ impl Rules {
                 .iter()
                 .map(|name| header(name))
                 .collect(),
-            gate: Gate {
-                body_bytes_max: config.limits.bodies.ingest,
+            gate: knowledge.gate(&config),
+            store: knowledge.store(&config),
+            decode: DecodeLimits {
+                decoded_bytes: config.limits.decoded_bytes,
+                ratio: config.limits.decode_ratio,
             },
             ingest,
             web,
@@ -109,6 +118,16 @@ impl Rules {
                 (bodies.web, "limits.bodies.web")
             }
         }
+    }
+
+    /// Whether a normalised path is a tunnel's.
+    pub(crate) fn is_tunnel(&self, path: &[u8]) -> bool {
+        let bare = |path: &'_ [u8]| path.strip_suffix(b"/").unwrap_or(path).len();
+        let paths = &self.config.tunnel.paths;
+        paths.iter().any(|tunnel| {
+            let tunnel = tunnel.as_bytes();
+            path.get(..bare(path)) == tunnel.get(..bare(tunnel))
+        })
     }
 
     /// The number of workers that share the limits.

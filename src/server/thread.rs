@@ -19,7 +19,8 @@ use crate::telemetry::metrics::WorkerMetrics;
 use super::listen::accept;
 use super::worker::{Shared, Worker};
 
-/// How often upstream connections are looked through, idle or silent.
+/// How often upstream connections are looked through, idle or silent, and the
+/// board is told where requests come from.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a stopping worker looks whether its connections are gone.
@@ -64,7 +65,7 @@ impl Plan {
                 let socket = TcpListener::from_std(socket)?;
                 accepting.spawn_local(accept(Rc::clone(&worker), listener, socket));
             }
-            let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+            let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker), self.place));
             // An error means that the sender is gone, and with it the edge.
             if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
                 tracing::debug!("the edge was dropped without a stop");
@@ -98,12 +99,13 @@ async fn drain(worker: &Rc<Worker>) {
     }
 }
 
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(worker: Rc<Worker>, place: usize) {
     loop {
         sleep(SWEEP_EVERY).await;
         let rules = worker.rules();
         let now = Instant::now();
         worker.ingest.sweep(now, SWEEP_EVERY, &rules);
         worker.web.sweep(now, SWEEP_EVERY, &rules);
+        worker.watch.report(place, &worker.shared.sightings);
     }
 }

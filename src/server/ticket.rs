@@ -6,11 +6,14 @@ use std::rc::Rc;
 use tokio::time::Instant;
 
 use crate::domain::outcome::Reason;
+use crate::policy::Mode;
+use crate::policy::pair::Sender;
+use crate::policy::verdicts::Answer;
 use crate::telemetry::labels::{Ending, Route};
 
 use super::body::Meter;
 use super::client_io::Pulse;
-use super::worker::Worker;
+use super::worker::{InForce, Worker};
 
 /// Opened with a request's head, closed with its end. Travels with whatever is
 /// still under way, and outlives the client's connection if that leaves first.
@@ -24,6 +27,8 @@ pub(crate) struct Ticket {
     announced: u64,
     /// The client asked for leave before it sends its body (`Expect`).
     pub asks_leave: bool,
+    /// Who sent it, where its answer can teach something about them.
+    sender: Option<Sender>,
     judged: Judged,
 }
 
@@ -53,6 +58,7 @@ impl Ticket {
             route: Route::Local,
             announced: 0,
             asks_leave: false,
+            sender: None,
             judged,
         }
     }
@@ -61,6 +67,23 @@ impl Ticket {
     pub(crate) fn belongs(&mut self, route: Route, announced: u64) {
         self.route = route;
         self.announced = announced;
+    }
+
+    /// Whom its answer will teach something about.
+    pub(crate) fn is_sent_by(&mut self, sender: Option<Sender>) {
+        self.sender = sender;
+    }
+
+    /// Lets the upstream's answer teach what it can about the sender.
+    pub(crate) fn teach(&self, rules: &InForce, answer: Answer) {
+        if let Some(sender) = &self.sender
+            && rules.gate.mode == Mode::Learn
+        {
+            let worker = &self.worker;
+            let now = worker.millis(self.started);
+            let mut here = worker.proven_here.borrow_mut();
+            worker.shared.verdicts.learn(now, sender, answer, &mut here);
+        }
     }
 
     /// Where the body's bytes are counted as they come.

@@ -9,11 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Cache};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use crate::policy::Live;
+use crate::policy::millis::Millis;
+use crate::policy::proven::ProvenHere;
+use crate::policy::verdicts::Verdicts;
 use crate::telemetry::labels::Upstream;
 use crate::telemetry::metrics::WorkerMetrics;
 
 use super::rules::Rules;
+use super::sightings::{Board, Watch};
 use super::upstream::pool::Pool;
 
 /// What all threads of one edge share.
@@ -29,6 +35,20 @@ pub(crate) struct Shared {
     pub stopping: AtomicBool,
     /// Bytes of request bodies that lie on disk, of all workers.
     pub disk_bytes: Arc<AtomicU64>,
+    /// What was learned of those who send; a reload leaves it standing.
+    pub verdicts: Verdicts,
+    /// Where requests come from, for whoever asks.
+    pub sightings: Board,
+    /// When the edge started: policy counts its time from here.
+    pub epoch: Instant,
+}
+
+impl Shared {
+    /// A moment as policy counts it.
+    pub(crate) fn millis(&self, at: Instant) -> Millis {
+        let since = at.saturating_duration_since(self.epoch).as_millis();
+        Millis(u64::try_from(since).unwrap_or(u64::MAX))
+    }
 }
 
 /// How many client connections are taken: the limit, or what the descriptors
@@ -63,6 +83,10 @@ pub(crate) struct Worker {
     pub web: Pool,
     /// Exchanges whose client has left.
     pub finishing: Cell<u64>,
+    /// The proven senders that this worker has met.
+    pub proven_here: RefCell<ProvenHere>,
+    /// Where its requests come from.
+    pub watch: Watch,
     fresh: RefCell<Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>>,
     current: RefCell<Rc<InForce>>,
     stop: Notify,
@@ -79,6 +103,8 @@ impl Worker {
             ingest: Pool::new(Upstream::Ingest),
             web: Pool::new(Upstream::Web),
             finishing: Cell::new(0),
+            proven_here: RefCell::default(),
+            watch: Watch::default(),
             fresh: RefCell::new(fresh),
             current,
             stop: Notify::new(),
@@ -94,6 +120,20 @@ impl Worker {
             *current = Rc::new(InForce(Arc::clone(latest)));
         }
         Rc::clone(&current)
+    }
+
+    /// A moment as policy counts it.
+    pub(crate) fn millis(&self, at: Instant) -> Millis {
+        self.shared.millis(at)
+    }
+
+    /// What a judgement reads and moves, for a request that came at `at`.
+    pub(crate) fn live<'a>(&'a self, at: Instant, here: &'a mut ProvenHere) -> Live<'a> {
+        Live {
+            now: self.millis(at),
+            verdicts: &self.shared.verdicts,
+            here,
+        }
     }
 
     /// The pool for an upstream.

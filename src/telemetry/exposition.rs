@@ -54,6 +54,7 @@ impl Collector for Exposition {
         families.extend(items(metrics));
         families.extend(upstreams(metrics));
         families.extend(clients(metrics));
+        families.extend(tables(metrics));
         families.extend(control(metrics));
         families
     }
@@ -254,6 +255,29 @@ fn clients(metrics: &Metrics) -> Vec<MetricFamily> {
     ]
 }
 
+fn tables(metrics: &Metrics) -> Vec<MetricFamily> {
+    let (mut entries, mut evictions) = (Vec::new(), Vec::new());
+    for (table, entries_now, evictions_so_far) in metrics.control.tables() {
+        let labels = [("table", table.as_str())];
+        entries.push(gauge(entries_now, &labels));
+        evictions.push(counter(evictions_so_far, &labels));
+    }
+    vec![
+        family(
+            "vidette_table_entries",
+            "Entries in the bounded tables of live state.",
+            MetricType::GAUGE,
+            entries,
+        ),
+        family(
+            "vidette_table_evictions_total",
+            "Entries that lost, or did not get, their place in a full table.",
+            MetricType::COUNTER,
+            evictions,
+        ),
+    ]
+}
+
 fn control(metrics: &Metrics) -> Vec<MetricFamily> {
     let control = &metrics.control;
     let reloads = |n: &std::sync::atomic::AtomicU64, outcome| {
@@ -402,6 +426,8 @@ mod tests {
             "vidette_connections",
             "vidette_connections_total",
             "vidette_client_ip_total",
+            "vidette_table_entries",
+            "vidette_table_evictions_total",
             "vidette_config_reloads_total",
             "vidette_build_info",
             "process_resident_memory_bytes",

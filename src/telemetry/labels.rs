@@ -50,6 +50,18 @@ labels! {
     }
 }
 
+labels! {
+    /// The bounded tables of live state.
+    Table {
+        /// Keys seen to work.
+        KeysProven = "keys_proven",
+        /// Keys on their way there.
+        KeysUnproven = "keys_unproven",
+        /// Keys that the upstream refused.
+        KeysRefused = "keys_refused",
+    }
+}
+
 impl Route {
     /// Whether its requests carry events, and its answers are read by scripts
     /// of other origins.

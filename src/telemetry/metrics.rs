@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::domain::client_ip::Source;
 use crate::domain::outcome::Reason;
 
-use super::labels::{Attempt, Ending, Handshake, Route, Upstream};
+use super::labels::{Attempt, Ending, Handshake, Route, Table, Upstream};
 
 /// A counter with a single writer.
 #[derive(Debug, Default)]
@@ -237,6 +237,38 @@ pub struct ControlMetrics {
     pub ingest_addresses: AtomicU64,
     /// Addresses the web upstream's names resolve to.
     pub web_addresses: AtomicU64,
+    tables: [TableCounts; Table::ALL.len()],
+}
+
+/// How full a table is.
+#[derive(Debug, Default)]
+struct TableCounts {
+    entries: AtomicU64,
+    evictions: AtomicU64,
+}
+
+impl ControlMetrics {
+    /// Notes a table's entries and all evictions so far; a name that is no
+    /// label's is passed over.
+    pub fn note_table(&self, name: &str, entries: usize, evictions: u64) {
+        let named = Table::ALL.iter().zip(&self.tables);
+        for (_, counts) in named.filter(|(table, _)| table.as_str() == name) {
+            let entries = u64::try_from(entries).unwrap_or(u64::MAX);
+            counts.entries.store(entries, Ordering::Relaxed);
+            counts.evictions.store(evictions, Ordering::Relaxed);
+        }
+    }
+
+    /// A table's entries and evictions as last noted.
+    pub fn tables(&self) -> impl Iterator<Item = (Table, u64, u64)> {
+        Table::ALL.iter().zip(&self.tables).map(|(table, counts)| {
+            (
+                *table,
+                counts.entries.load(Ordering::Relaxed),
+                counts.evictions.load(Ordering::Relaxed),
+            )
+        })
+    }
 }
 
 /// Everything there is to export.

@@ -3,6 +3,7 @@
 //! Owns names and labels; never decides anything, and never sees a payload,
 //! a key or an address.
 
+pub mod clock;
 pub mod exposition;
 pub mod labels;
 pub mod log;

@@ -5,7 +5,7 @@
 use libtest_mimic::Trial;
 
 use crate::client::request;
-use crate::edge::{Edge, envelope_target};
+use crate::edge::{Edge, dump_target};
 use crate::parts::promises;
 use crate::patterns;
 use crate::upstream::{Door, Ended, Fake, Silent};
@@ -39,7 +39,7 @@ fn a_client_that_leaves_after_its_body_loses_nothing() {
             let edge = Edge::before(&fake);
             let body = patterns::slice(5, 0, bytes);
             let mut client = edge.connect();
-            client.send(&request("POST", &envelope_target(), &[], &body));
+            client.send(&request("POST", &dump_target(), &[], &body));
             fake.wait_for("the head", |ledger| ledger.requests.first().map(|_| ()));
             if by_reset {
                 client.reset();
@@ -67,7 +67,7 @@ fn a_client_that_leaves_after_its_body_loses_nothing() {
 fn a_client_that_closes_one_half_gets_its_answer() {
     let fake = Fake::start();
     let edge = Edge::before(&fake);
-    for target in [envelope_target(), "/web".to_owned()] {
+    for target in [dump_target(), "/web".to_owned()] {
         let mut client = edge.connect();
         client.send(&request(
             "POST",
@@ -90,7 +90,7 @@ fn a_client_that_leaves_amid_its_body_aborts_the_upstream() {
     let fake = Fake::start();
     let edge = Edge::before(&fake);
     let mut left = 0.0;
-    for target in [envelope_target(), "/web".to_owned()] {
+    for target in [dump_target(), "/web".to_owned()] {
         // Below and beyond what is read before the upstream is dialled.
         for (sent, announced) in [(1000, "2000"), (3 << 20, "4000000")] {
             for by_reset in [false, true] {

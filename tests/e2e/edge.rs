@@ -301,6 +301,11 @@ pub(crate) fn envelope_target() -> String {
     format!("/api/42/envelope/?sentry_key={KEY}&sentry_version=7")
 }
 
+/// Where dumps of project 42 go: an event's path whose body nobody looks into.
+pub(crate) fn dump_target() -> String {
+    format!("/api/42/minidump/?sentry_key={KEY}&sentry_version=7")
+}
+
 /// Waits until a child has ended; kills it and panics with its log when it does not.
 #[track_caller]
 pub(crate) fn ended(child: &mut Child, log: &Log, limit: Duration) -> ExitStatus {

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::client::{Answer, request};
-use crate::edge::{Edge, envelope_target};
+use crate::edge::{Edge, dump_target, envelope_target};
 use crate::exchange::Next;
 use crate::parts::promises;
 use crate::patterns;
@@ -68,7 +68,7 @@ fn an_early_answer_reaches_the_client() {
     let edge = Edge::before(&fake);
     let mut client = edge.connect();
     let announced = [("Content-Length", "50000000")];
-    client.send(&request("POST", &envelope_target(), &announced, b""));
+    client.send(&request("POST", &dump_target(), &announced, b""));
     // Sends until it hears something, and never the end of its body.
     let mut sent = 0;
     let piece = vec![b'x'; 64 << 10];
@@ -116,7 +116,7 @@ fn an_early_success_is_not_passed_on_for_an_event() {
     let mut client = edge.connect();
     client.send(&request(
         "POST",
-        &envelope_target(),
+        &dump_target(),
         &[("Content-Length", "4000000")],
         b"",
     ));

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::client::{Client, request};
-use crate::edge::{Edge, KEY, envelope_target};
+use crate::edge::{Edge, KEY, dump_target};
 use crate::parts::promises;
 use crate::upstream::{Ended, Fake};
 
@@ -82,7 +82,7 @@ fn ambiguous_framing_is_refused_and_the_connection_closed() {
         ("two hosts", "Host: b\r\nContent-Length: 5\r\n"),
     ];
     for (what, lines) in cases {
-        for target in [envelope_target(), "/web".to_owned()] {
+        for target in [dump_target(), "/web".to_owned()] {
             let mut client = edge.connect();
             client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n").as_bytes());
             // Read as chunks or as five bytes, what follows would be a request of its own.
@@ -131,7 +131,7 @@ fn plain_framings_pass() {
     .enumerate()
     {
         let target = if number % 2 == 0 {
-            envelope_target()
+            dump_target()
         } else {
             "/web".to_owned()
         };
@@ -158,7 +158,7 @@ fn a_broken_chunk_never_ends_well_upstream() {
         b"fffffffffffffffff\r\nhello\r\n",
         b"5\nhello\n0\n\n",
     ] {
-        for target in [envelope_target(), "/web".to_owned()] {
+        for target in [dump_target(), "/web".to_owned()] {
             let mut client = edge.connect();
             client.send(
                 format!("POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -214,7 +214,7 @@ fn pipelined_requests_are_answered_in_order() {
             if n % 2 == 0 {
                 format!("/web/{n}")
             } else {
-                format!("{}&n={n}", envelope_target())
+                format!("{}&n={n}", dump_target())
             }
         })
         .collect();
@@ -322,7 +322,7 @@ fn a_connection_serves_many_requests() {
         let target = if number % 3 == 0 {
             "/web".to_owned()
         } else {
-            envelope_target()
+            dump_target()
         };
         client.send(&request(
             "POST",

@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::edge::{Edge, envelope_target};
+use crate::edge::{Edge, dump_target};
 use crate::exchange::Next;
 use crate::parts::promises;
 use crate::upstream::{Door, Ended, Fake, HANG, Silent};
@@ -86,7 +86,7 @@ fn streams_are_forwarded_whole() {
     let body = crate::patterns::slice(2, 0, 300_000);
     run(async {
         let mut send = connect(edge.public).await;
-        let event = head("POST", &envelope_target())
+        let event = head("POST", &dump_target())
             .header("x-forwarded-for", "203.0.113.9")
             .body(())
             .unwrap();
@@ -109,7 +109,7 @@ fn streams_are_forwarded_whole() {
         );
     });
     let seen = fake.requests();
-    assert_eq!(seen[0].target_text(), envelope_target());
+    assert_eq!(seen[0].target_text(), dump_target());
     assert!(
         seen[0].body == body && seen[2].body == body,
         "a body changed on its way"
@@ -174,7 +174,7 @@ fn refusals_reach_streams_that_are_still_sending() {
         let send = connect(edge.public).await;
         for (target, length, want) in [
             ("/api/42/store/".to_owned(), None, 401),
-            (envelope_target(), Some("104857600"), 413),
+            (dump_target(), Some("104857600"), 413),
             ("/web".to_owned(), Some("104857600"), 413),
         ] {
             let mut request = head("POST", &target);
@@ -197,7 +197,7 @@ fn refusals_reach_streams_that_are_still_sending() {
                 serde_json::from_slice::<serde_json::Value>(&body).unwrap()["detail"].is_string()
             );
         }
-        let event = head("POST", &envelope_target()).body(()).unwrap();
+        let event = head("POST", &dump_target()).body(()).unwrap();
         let status = exchange(&mut send.clone(), event, Some(Bytes::from_static(b"{}\n")))
             .await
             .0;
@@ -222,7 +222,7 @@ fn a_reset_after_the_body_loses_nothing() {
     let body = crate::patterns::slice(3, 0, 60_000);
     run(async {
         let send = connect(edge.public).await;
-        let event = head("POST", &envelope_target()).body(()).unwrap();
+        let event = head("POST", &dump_target()).body(()).unwrap();
         let (_response, mut stream) = send
             .clone()
             .ready()
@@ -258,7 +258,7 @@ fn a_reset_amid_the_body_aborts_the_upstream() {
     let edge = Edge::before(&fake);
     run(async {
         let send = connect(edge.public).await;
-        let event = head("POST", &envelope_target()).body(()).unwrap();
+        let event = head("POST", &dump_target()).body(()).unwrap();
         let (_response, mut stream) = send
             .clone()
             .ready()
@@ -274,7 +274,7 @@ fn a_reset_amid_the_body_aborts_the_upstream() {
         stream.send_reset(Reason::CANCEL);
         let local = head("OPTIONS", "/api/42/envelope/").body(()).unwrap();
         assert_eq!(exchange(&mut send.clone(), local, None).await.0, 200);
-        let event = head("POST", &envelope_target()).body(()).unwrap();
+        let event = head("POST", &dump_target()).body(()).unwrap();
         assert_eq!(
             exchange(&mut send.clone(), event, Some(Bytes::from_static(b"{}\n")))
                 .await
@@ -331,7 +331,7 @@ fn a_hundred_streams_at_once_are_served() {
         let mut streams = Vec::new();
         for _ in 0..90 {
             let mut send = send.clone().ready().await.unwrap();
-            let event = head("POST", &envelope_target()).body(()).unwrap();
+            let event = head("POST", &dump_target()).body(()).unwrap();
             streams.push(tokio::spawn(async move {
                 exchange(&mut send, event, Some(Bytes::from_static(b"{}\n")))
                     .await

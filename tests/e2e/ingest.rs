@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::client::{Answer, Lines, ask, request};
-use crate::edge::{Edge, KEY, envelope_target};
+use crate::edge::{Edge, KEY, dump_target, envelope_target};
 use crate::parts::promises;
 use crate::upstream::Fake;
 use crate::wire::chunked;
@@ -111,26 +111,31 @@ fn bodies_arrive_byte_by_byte() {
     let fake = Fake::start();
     let edge = Edge::before(&fake);
     let every_byte: Vec<u8> = (0..=255).cycle().take(70_000).collect();
-    // An envelope, compressed; and one that only claims to be, which is no business of a hop.
+    // Of an envelope line one is looked at, and of a dump nothing.
     let gzip = crate::patterns::gzip(ENVELOPE);
     let large = crate::patterns::slice(1, 0, 3 << 20);
-    let cases: [(&str, Lines<'_>, &[u8]); 5] = [
+    let large_envelope = [ENVELOPE, &large].concat();
+    let (envelope, dump) = (envelope_target(), dump_target());
+    let cases: [(&str, &str, Lines<'_>, &[u8]); 7] = [
         (
             "plain",
+            &envelope,
             &[("Content-Type", "application/x-sentry-envelope")],
             ENVELOPE,
         ),
-        ("every byte", &[], &every_byte),
-        ("gzip", &[("Content-Encoding", "gzip")], &gzip),
-        ("large", &[], &large),
-        ("one byte", &[], b"x"),
+        ("gzip", &envelope, &[("Content-Encoding", "gzip")], &gzip),
+        ("large envelope", &envelope, &[], &large_envelope),
+        ("every byte", &dump, &[], &every_byte),
+        ("no gzip", &dump, &[("Content-Encoding", "gzip")], b"x"),
+        ("large", &dump, &[], &large),
+        ("one byte", &dump, &[], b"x"),
     ];
-    for (number, (what, headers, body)) in cases.into_iter().enumerate() {
-        let answer = edge.post_envelope(headers, body);
+    for (number, (what, target, headers, body)) in cases.into_iter().enumerate() {
+        let answer = edge.ask("POST", target, headers, body);
         assert_eq!(answer.status, 200, "{what}: {}", answer.text());
         let mut client = edge.connect();
         let chunks = [headers, &[("Transfer-Encoding", "chunked")]].concat();
-        client.send(&request("POST", &envelope_target(), &chunks, b""));
+        client.send(&request("POST", target, &chunks, b""));
         client.send(&chunked(body, 5000));
         assert_eq!(client.answer_to("POST").status, 200, "{what} in chunks");
         for seen in &fake.requests()[2 * number..2 * number + 2] {
@@ -172,7 +177,7 @@ fn bodies_over_the_limit_get_413_naming_it() {
         json!({"limits": {"bodies": {"ingest": "1000", "web": "2000"}}}),
     );
     for (target, limit, named) in [
-        (envelope_target(), 1000, "limits.bodies.ingest"),
+        (dump_target(), 1000, "limits.bodies.ingest"),
         ("/x".to_owned(), 2000, "limits.bodies.web"),
     ] {
         let (fits, over) = (vec![b'x'; limit], vec![b'x'; limit + 1]);

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::client::request;
-use crate::edge::{Edge, KEY, envelope_target};
+use crate::edge::{Edge, KEY, dump_target, envelope_target};
 use crate::parts::promises;
 use crate::upstream::{Fake, HANG};
 
@@ -38,7 +38,7 @@ fn expectation_is_met_only_when_admitted() {
         ));
         client
     };
-    for target in [envelope_target(), "/web".to_owned()] {
+    for target in [dump_target(), "/web".to_owned()] {
         let mut client = expects(&target, 5);
         assert_eq!(client.head().unwrap().0, 100, "{target}");
         client.send(b"hello");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::admin::post;
 use crate::client::{Client, request};
-use crate::edge::{Edge, configuration, envelope_target};
+use crate::edge::{Edge, configuration, dump_target};
 use crate::parts::promises;
 use crate::upstream::{Door, Fake};
 
@@ -37,7 +37,7 @@ fn with_limit(fake: &Fake, limit: &str, changes: &Value) -> Value {
 /// Whether events of a thousand bytes pass.
 #[track_caller]
 fn passes(edge: &Edge) -> bool {
-    match edge.post_envelope(&[], &[b'x'; 1000]).status {
+    match edge.ask("POST", &dump_target(), &[], &[b'x'; 1000]).status {
         200 => true,
         413 => false,
         status => panic!("{status}"),
@@ -50,7 +50,7 @@ fn check_reload(reload: impl Fn(&Edge)) {
     let edge = Edge::run(&with_limit(&fake, "100", &json!({})).to_string(), &[]);
     // A connection from before lives on and follows the new file.
     let mut before = edge.connect();
-    let large = request("POST", &envelope_target(), &[], &[b'x'; 1000]);
+    let large = request("POST", &dump_target(), &[], &[b'x'; 1000]);
     before.send(&large);
     assert_eq!(before.answer_to("POST").status, 413);
     let reloads = edge.metric("vidette_config_reloads_total", &[]);
@@ -144,7 +144,7 @@ fn sigterm_finishes_what_was_begun() {
         })
     };
     let mut edge = Edge::before(&fake);
-    let mut clients: Vec<Client> = [envelope_target(), "/web".to_owned()]
+    let mut clients: Vec<Client> = [dump_target(), "/web".to_owned()]
         .iter()
         .map(|target| {
             let mut client = edge.connect();

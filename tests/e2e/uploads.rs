@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::client::{Client, request};
-use crate::edge::{Edge, envelope_target};
+use crate::edge::{Edge, dump_target};
 use crate::exchange::Exchange;
 use crate::parts::promises;
 use crate::patterns;
@@ -162,7 +162,7 @@ fn forty_uploads_of_fifty_megabytes_keep_memory_flat() {
 }
 
 fn forty_large_events_keep_memory_flat() {
-    check_forty(&envelope_target());
+    check_forty(&dump_target());
 }
 
 fn multipart_with_a_content_encoding_is_untouched() {
@@ -212,7 +212,7 @@ fn upload_routes_take_larger_bodies_than_web() {
         ("/api/0/organizations/acme/artifactbundle/assemble/", 200),
         ("/api/0/organizations/acme/members/", 413),
         ("/auth/login/", 413),
-        (&envelope_target(), 413),
+        (&dump_target(), 413),
     ] {
         let answer = edge.ask("POST", target, &[], &body);
         assert_eq!(answer.status, want, "{target}: {}", answer.text());

@@ -1,9 +1,10 @@
-//! Owns the patterns of the origins that pages may send from. Says whether one
-//! can be a pattern at all; what it matches is not its business.
+//! Owns the lists of the origins that pages may send from. What a pattern is and
+//! what it matches is the domain's business.
 
 use super::{Kind, Shown, Variable, at_most, each, refuse, scalar};
 use crate::config::errors::Faults;
 use crate::config::tree::Node;
+use crate::domain::origin::{AllowedOrigins, OriginPatternFault};
 
 /// A list of patterns.
 pub(in crate::config) struct Origins;
@@ -22,9 +23,9 @@ impl Kind for Origins {
         at_most(node, faults, PATTERNS_MAX, "patterns")?;
         each(node, faults, LIST, |node, faults| {
             let text = scalar(node, faults, ACCEPTED)?;
-            match check_pattern(text) {
-                Ok(()) => Some(text.to_owned()),
-                Err(wrong) => refuse(node, faults, wrong, ACCEPTED),
+            match AllowedOrigins::parse([text]) {
+                Ok(_) => Some(text.to_owned()),
+                Err(error) => refuse(node, faults, words(error.fault), ACCEPTED),
             }
         })
     }
@@ -34,17 +35,16 @@ impl Kind for Origins {
     }
 }
 
-/// Whether a text can be a pattern; the one place that knows what a pattern is.
-/// Hosts may be written in their own script: nothing here is compared.
-fn check_pattern(text: &str) -> Result<(), &'static str> {
-    /// A host of 253 characters, with a scheme and a port around it.
-    const BYTES_MAX: usize = 300;
-    match text {
-        "" => Err("an empty pattern"),
-        text if text.len() > BYTES_MAX => Err("a pattern of more than 300 bytes"),
-        text if text.contains(|c: char| c.is_whitespace() || c.is_control()) => {
-            Err("a pattern with a blank")
-        }
-        _ => Ok(()),
+/// What a text is that is no pattern, as the configuration names faults.
+const fn words(fault: OriginPatternFault) -> &'static str {
+    match fault {
+        OriginPatternFault::Empty => "an empty pattern",
+        OriginPatternFault::Blank => "a pattern with a blank",
+        OriginPatternFault::TooLong => "too long a pattern",
+        OriginPatternFault::SecondScheme => "a pattern with a second scheme",
+        OriginPatternFault::BadScheme => "a pattern for neither http nor https",
+        OriginPatternFault::BadHost => "a pattern without a sound host",
+        OriginPatternFault::BadPort => "a pattern with a port that is none",
+        OriginPatternFault::TooMany => "one pattern too many",
     }
 }

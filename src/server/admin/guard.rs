@@ -85,9 +85,6 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
 }
 
 fn is_known(admin: &Admin, host: &str) -> bool {
-    if let Ok(address) = host.parse::<SocketAddr>() {
-        return address.ip().is_loopback();
-    }
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,

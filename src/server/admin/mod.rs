@@ -7,12 +7,16 @@
 //! /metrics           Prometheus text
 //! /api/v1/status     the traffic light
 //! /api/v1/config     the configuration in force, secrets as ***
+//! /api/v1/clients    where requests come from, and why
+//! /api/v1/explain    POST: what would become of a request
 //! /api/v1/reload     POST: read the configuration again
 //! ```
 //!
 //! and whatever pages the edge was started with. Health and metrics are open;
 //! everything else is guarded. Never touches a request of the public side.
 
+mod clients;
+mod explain;
 mod guard;
 mod status;
 
@@ -27,7 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -46,6 +50,9 @@ const CONNECTIONS_MAX: usize = 256;
 
 /// How long a peer may take over a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request's body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A further page of the admin server, guarded like the API.
 pub struct Page {
@@ -112,7 +119,7 @@ pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
 async fn keep(desk: Rc<Desk>, stream: TcpStream, ends: guard::Ends) -> io::Result<()> {
     let service = service_fn(move |request| {
         let desk = Rc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(&request, ends)) }
+        async move { Ok::<_, Infallible>(desk.answer(request, ends).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -123,7 +130,7 @@ async fn keep(desk: Rc<Desk>, stream: TcpStream, ends: guard::Ends) -> io::Resul
 }
 
 impl Desk {
-    fn answer(&self, request: &Request<Incoming>, ends: guard::Ends) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, ends: guard::Ends) -> Answer {
         let (method, path) = (request.method(), request.uri().path());
         match path {
             "/health/live" => get(method, || {
@@ -133,8 +140,11 @@ impl Desk {
             "/metrics" => get(method, || self.exposition()),
             path => {
                 let config = self.reloader.config();
-                if let Err(refusal) = guard::check(&config.admin, request, ends) {
+                if let Err(refusal) = guard::check(&config.admin, &request, ends) {
                     return error_answer(refusal.status, refusal.detail);
+                }
+                if method == Method::POST && path == "/api/v1/explain" {
+                    return self.explain(request.into_body()).await;
                 }
                 self.guarded(method, path)
             }
@@ -144,9 +154,15 @@ impl Desk {
     fn guarded(&self, method: &Method, path: &str) -> Answer {
         match path {
             "/api/v1/status" => get(method, || {
-                let status = status::status(&self.shared, &self.public);
+                let standing = self.reloader.standing();
+                let status = status::status(&self.shared, &self.public, standing.as_deref());
                 json_answer(StatusCode::OK, &status)
             }),
+            "/api/v1/clients" => get(method, || {
+                let clients = clients::clients(&self.shared, &self.metrics);
+                json_answer(StatusCode::OK, &clients)
+            }),
+            "/api/v1/explain" => not_allowed("POST"),
             "/api/v1/config" => get(method, || {
                 json_answer(StatusCode::OK, &self.reloader.config().to_json())
             }),
@@ -156,6 +172,18 @@ impl Desk {
                 Some(page) => get(method, || typed((page.render)(), page.content_type)),
                 None => error_answer(StatusCode::NOT_FOUND, "there is no such path"),
             },
+        }
+    }
+
+    async fn explain(&self, body: Incoming) -> Answer {
+        let body = Limited::new(body, explain::BODY_BYTES_MAX).collect();
+        let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
+            let detail = "the description is over 24 MiB, or did not arrive";
+            return error_answer(StatusCode::PAYLOAD_TOO_LARGE, detail);
+        };
+        match explain::explain(&self.shared, &body.to_bytes()) {
+            Ok(told) => json_answer(StatusCode::OK, &told),
+            Err(detail) => error_answer(StatusCode::BAD_REQUEST, &detail),
         }
     }
 

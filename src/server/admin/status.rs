@@ -5,11 +5,15 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use crate::telemetry::clock::rfc3339;
+
+use super::super::rules::Rules;
+use super::super::sentry::keep::Standing;
 use super::super::upstream::Target;
 use super::super::worker::Shared;
 
 /// `/api/v1/status` as DESIGN's contract has it.
-pub(super) fn status(shared: &Shared, public: &[SocketAddr]) -> Value {
+pub(super) fn status(shared: &Shared, public: &[SocketAddr], standing: Option<&Standing>) -> Value {
     let rules = shared.rules.load();
     let accepting = !shared.stopping.load(Ordering::Relaxed);
     let mut reasons = Vec::new();
@@ -29,6 +33,9 @@ pub(super) fn status(shared: &Shared, public: &[SocketAddr]) -> Value {
             )),
             _ => {}
         }
+    }
+    if let Some(failing) = standing.and_then(|standing| standing.failing.as_deref()) {
+        reasons.push(format!("Sentry's list of keys: {failing}"));
     }
     let delivering = state(&rules.ingest) == "up";
     let light = match (accepting && delivering, reasons.is_empty()) {
@@ -57,7 +64,25 @@ pub(super) fn status(shared: &Shared, public: &[SocketAddr]) -> Value {
         "upstreams": upstreams,
         "spool": {"items": 0, "bytes": 0, "oldest_s": 0, "paused": false},
         "maintenance": null,
+        "keys": keys(&rules, standing),
         "public": public.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// Which keys are let in, and how fresh Sentry's list of them is.
+fn keys(rules: &Rules, standing: Option<&Standing>) -> Value {
+    let sentry = standing.map(|standing| {
+        json!({
+            "projects": standing.projects,
+            "keys": standing.keys,
+            "last_success": standing.last_success.map(rfc3339),
+            "failing": standing.failing,
+        })
+    });
+    json!({
+        "mode": rules.config.keys.mode.as_str(),
+        "named": rules.gate.directory.len(),
+        "sentry": sentry,
     })
 }
 

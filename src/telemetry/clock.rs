@@ -1,11 +1,12 @@
-//! Owns how the demo writes a moment: RFC 3339, in UTC, with milliseconds. Never reads a clock.
+//! How a moment is written: RFC 3339, in UTC, with milliseconds. Never reads a clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY_S: u64 = 86_400;
 
 /// The moment as `2026-01-02T03:04:05.678Z`. One before 1970 is written as 1970's first.
-pub(super) fn rfc3339(moment: SystemTime) -> String {
+#[must_use]
+pub fn rfc3339(moment: SystemTime) -> String {
     let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs();
     let (year, month, day) = date(seconds / DAY_S);

@@ -1,0 +1,119 @@
+//! A packed body on its way upstream in the clear, since something in it was
+//! changed. Holds one slice at a time, whatever it unpacks to, and lets others run
+//! between slices.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::domain::coding::Decoder;
+
+use super::body::{BodyError, Stream};
+
+/// What is unpacked in one go.
+const SLICE_BYTES: usize = 64 * 1024;
+
+/// The unpacked body.
+pub(crate) struct Inflating {
+    decoder: Decoder,
+    /// Unpacked already.
+    ahead: VecDeque<Bytes>,
+    /// Packed, and here.
+    packed: VecDeque<Bytes>,
+    /// Packed, and still to come.
+    rest: Option<Stream>,
+    /// The decoder holds more than its last slice.
+    more: bool,
+    /// A slice was handed out: others first.
+    yields: bool,
+}
+
+impl std::fmt::Debug for Inflating {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inflating").finish_non_exhaustive()
+    }
+}
+
+impl Inflating {
+    /// `ahead` leaves first; `packed` and then `rest` are what the decoder is
+    /// given next.
+    pub(crate) fn new(
+        decoder: Decoder,
+        ahead: VecDeque<Bytes>,
+        packed: VecDeque<Bytes>,
+        rest: Option<Stream>,
+    ) -> Self {
+        Self {
+            decoder,
+            ahead,
+            packed,
+            rest,
+            more: true,
+            yields: false,
+        }
+    }
+
+    /// Whether the next byte is the client's to send.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.rest.is_some() && self.ahead.is_empty() && self.packed.is_empty() && !self.more
+    }
+
+    /// The next slice; `None` at the clean end.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        while let Some(chunk) = self.ahead.pop_front() {
+            if !chunk.is_empty() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+        }
+        if std::mem::take(&mut self.yields) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            if !self.more && self.packed.is_empty() {
+                match self.rest.as_mut().map(|rest| rest.poll_chunk(cx)) {
+                    Some(polled) => match ready!(polled) {
+                        Some(Ok(chunk)) => self.packed.push_back(chunk),
+                        Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                        None => self.rest = None,
+                    },
+                    None => {
+                        let ended = self.decoder.finish().map_err(BodyError::Coding);
+                        return Poll::Ready(ended.err().map(Err));
+                    }
+                }
+                continue;
+            }
+            let slice = match self.unpack() {
+                Ok(slice) => slice,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            };
+            if !slice.is_empty() {
+                self.yields = true;
+                return Poll::Ready(Some(Ok(slice)));
+            }
+        }
+    }
+
+    fn unpack(&mut self) -> Result<Bytes, BodyError> {
+        let mut slice = BytesMut::zeroed(SLICE_BYTES);
+        let input = self.packed.front().map_or(&[][..], |chunk| chunk);
+        let progress = self
+            .decoder
+            .push(input, &mut slice)
+            .map_err(BodyError::Coding)?;
+        self.more = progress.more;
+        if let Some(chunk) = self.packed.front_mut() {
+            chunk.advance(progress.read);
+            if chunk.is_empty() {
+                self.packed.pop_front();
+            }
+        }
+        slice.truncate(progress.written);
+        Ok(slice.freeze())
+    }
+}

@@ -1,0 +1,115 @@
+//! What the edge knows beside its configuration, and what follows from both: the
+//! gate, and what becomes of client addresses. Values only; `memory` keeps them.
+
+use std::sync::Arc;
+
+use crate::config::checked::{Config, KeyMode, StorePolicy};
+use crate::domain::client_ip::{HashKey, Store};
+use crate::domain::credentials::Key;
+use crate::domain::origin::AllowedOrigins;
+use crate::policy::directory::{Directory, KeyRate, Named, Source};
+use crate::policy::origins::Origins;
+use crate::policy::{Gate, Mode};
+
+use super::sentry::list::{KeyList, ListedKey};
+
+/// What was learned outside of requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Knowledge {
+    /// Sentry's own list of its keys, once one was read.
+    pub listed: Option<Arc<KeyList>>,
+    /// What addresses are hashed with where the configuration names no secret.
+    pub secret: Arc<[u8]>,
+}
+
+impl Knowledge {
+    /// The gate for a configuration.
+    pub(crate) fn gate(&self, config: &Config) -> Gate {
+        let own = config.projects.iter().filter_map(|project| {
+            let patterns = project.allowed_origins.as_ref()?;
+            Some((project.id, allowed(patterns)))
+        });
+        Gate {
+            body_bytes_max: config.limits.bodies.ingest,
+            mode: self.mode(config),
+            directory: self.directory(config),
+            origins: Origins::new(allowed(&config.defaults.allowed_origins), own),
+        }
+    }
+
+    /// Until Sentry's list has been read once, nobody could pass: that long,
+    /// `strict` acts as `learn` does.
+    fn mode(&self, config: &Config) -> Mode {
+        match config.keys.mode {
+            KeyMode::Open => Mode::Open,
+            KeyMode::Learn => Mode::Learn,
+            KeyMode::Strict if config.sentry.is_some() && self.listed.is_none() => Mode::Learn,
+            KeyMode::Strict => Mode::Strict,
+        }
+    }
+
+    fn directory(&self, config: &Config) -> Directory {
+        // A list that was kept counts only while its Sentry is configured.
+        let listed = self.listed.iter().filter(|_| config.sentry.is_some());
+        let listed = listed.flat_map(|list| list.keys.iter().map(listed_key));
+        let built = Directory::build(configured(config).chain(listed)).or_else(|error| {
+            tracing::error!(%error, "Sentry's list of keys is left out");
+            Directory::build(configured(config))
+        });
+        built.unwrap_or_default()
+    }
+
+    /// What of a client's address goes upstream with an event.
+    pub(crate) fn store(&self, config: &Config) -> Store {
+        let rules = &config.client_ip;
+        match rules.store {
+            StorePolicy::Full => Store::Full,
+            StorePolicy::Truncate => Store::Truncate,
+            StorePolicy::Drop => Store::Drop,
+            StorePolicy::Hash => {
+                let named = rules.hash_key.as_ref().map(|key| key.expose().as_bytes());
+                Store::Hash(HashKey::from_secret(named.unwrap_or(&self.secret)))
+            }
+        }
+    }
+}
+
+fn configured(config: &Config) -> impl Iterator<Item = (Key, Named)> {
+    config.projects.iter().flat_map(|project| {
+        project.keys.iter().map(|key| {
+            let named = Named {
+                project: Some(project.id),
+                enabled: key.enabled,
+                name: key.name.as_deref().map(Box::from),
+                source: Source::Configured,
+                rate_limit: None,
+            };
+            (key.key, named)
+        })
+    })
+}
+
+fn listed_key(key: &ListedKey) -> (Key, Named) {
+    let rate = |count: u64, window_s: u64| {
+        Some(KeyRate {
+            count: u32::try_from(count).ok()?,
+            window_s: u32::try_from(window_s).ok()?,
+        })
+    };
+    let named = Named {
+        project: Some(key.project),
+        enabled: key.enabled,
+        name: (!key.name.is_empty()).then(|| Box::from(key.name.as_str())),
+        source: Source::Sentry,
+        rate_limit: key
+            .rate_limit
+            .as_ref()
+            .and_then(|limit| rate(limit.count, limit.window_s)),
+    };
+    (key.key, named)
+}
+
+fn allowed(patterns: &[String]) -> AllowedOrigins {
+    let patterns = patterns.iter().map(String::as_str);
+    AllowedOrigins::parse(patterns).expect("the configuration holds checked patterns only")
+}

@@ -1,0 +1,232 @@
+//! The first line of an envelope, looked at before anything is passed on: which
+//! DSN it names, and whether it holds fields that only a Relay may write. Never
+//! looks behind the line, and leaves every other byte as it came.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes};
+
+use crate::domain::coding::{Coding, DecodeError, DecodeLimits, Decoder, Peek, Sight};
+use crate::domain::envelope::cleaned;
+
+use super::body::{Outgoing, Stream};
+use super::inflating::Inflating;
+
+/// How long line one may be, decoded: several kilobytes are seen in practice, and
+/// no protocol limit exists.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Why there is no line to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoLine {
+    /// It does not end within what is read for it.
+    TooLong,
+    /// The body does not decode.
+    Coding(DecodeError),
+}
+
+/// How much of a body is waited for before line one is looked for; a packed one
+/// that has not shown it by then never will.
+pub(crate) const WAITED_FOR_BYTES: u64 = 64 * 1024;
+
+/// Line one of a body, found.
+pub(crate) enum LineOne {
+    /// In the chunks themselves.
+    Plain,
+    /// Behind a coding. No decoder lives longer than the look, but for a body
+    /// that has to be changed.
+    Packed {
+        /// The decoder, and what it has given.
+        peek: Box<Peek>,
+        /// How many chunks it was given.
+        given: usize,
+        /// What is left of the last of them.
+        left: Bytes,
+    },
+}
+
+impl LineOne {
+    /// Looks for the line in a body as far as it is here.
+    pub(crate) fn find(
+        begun: &Begun,
+        coding: Coding,
+        limits: DecodeLimits,
+    ) -> Result<Self, NoLine> {
+        if coding == Coding::Identity {
+            let line = line_of(&begun.chunks);
+            return match line.len() > LINE_BYTES_MAX {
+                true => Err(NoLine::TooLong),
+                false => Ok(Self::Plain),
+            };
+        }
+        let mut peek = Box::new(Peek::new(Decoder::new(coding, limits), LINE_BYTES_MAX));
+        for (given, chunk) in (1..).zip(&begun.chunks) {
+            let looked = peek.push(chunk).map_err(NoLine::Coding)?;
+            match looked.sight {
+                Sight::Line => {
+                    let left = chunk.slice(looked.read..);
+                    return Ok(Self::Packed { peek, given, left });
+                }
+                Sight::TooLong => return Err(NoLine::TooLong),
+                Sight::Unended => {}
+            }
+        }
+        match begun.rest {
+            Some(_) => Err(NoLine::TooLong),
+            // The body ends without a line feed: all of it is the line.
+            None => Ok(Self::Packed {
+                peek,
+                given: begun.chunks.len(),
+                left: Bytes::new(),
+            }),
+        }
+    }
+
+    /// The line without its end. Copied only where it lies across chunks.
+    pub(crate) fn text<'l>(&'l self, chunks: &'l VecDeque<Bytes>) -> Cow<'l, [u8]> {
+        match self {
+            Self::Packed { peek, .. } => Cow::Borrowed(peek.line()),
+            Self::Plain => line_of(chunks),
+        }
+    }
+
+    /// The body without the fields in `line` that only a Relay may write. What
+    /// follows the line stays as it is; a packed body leaves unpacked. `None`: the
+    /// line is no header.
+    pub(crate) fn cleaned(self, begun: Begun) -> Option<Outgoing> {
+        let line = self.text(&begun.chunks);
+        let clean = Bytes::from(cleaned::without_forged(&line)?);
+        let line_bytes = line.len();
+        drop(line);
+        let Begun { chunks, rest } = begun;
+        Some(match self {
+            Self::Plain => {
+                let mut chunks = without_first(chunks, line_bytes);
+                chunks.push_front(clean);
+                match rest {
+                    None => Outgoing::whole(chunks),
+                    Some(mut stream) => {
+                        stream.put_back(chunks);
+                        stream.changes_length();
+                        Outgoing::stream(stream)
+                    }
+                }
+            }
+            Self::Packed { peek, given, left } => {
+                let (decoder, decoded) = peek.into_parts();
+                let ahead = VecDeque::from([clean, Bytes::from(decoded).slice(line_bytes..)]);
+                let mut packed: VecDeque<Bytes> = chunks.into_iter().skip(given).collect();
+                packed.push_front(left);
+                Outgoing::inflating(Inflating::new(decoder, ahead, packed, rest))
+            }
+        })
+    }
+}
+
+/// A body as far as it was read.
+pub(crate) struct Begun {
+    /// What is here, in the chunks that came.
+    pub chunks: VecDeque<Bytes>,
+    /// What is still to come; `None` when all is here.
+    pub rest: Option<Stream>,
+}
+
+impl Begun {
+    /// The body as it came.
+    pub(crate) fn unchanged(self) -> Outgoing {
+        match self.rest {
+            None => Outgoing::whole(self.chunks),
+            Some(mut stream) => {
+                stream.put_back(self.chunks);
+                Outgoing::stream(stream)
+            }
+        }
+    }
+}
+
+fn line_of(chunks: &VecDeque<Bytes>) -> Cow<'_, [u8]> {
+    let mut line: Cow<'_, [u8]> = Cow::Borrowed(&[]);
+    for chunk in chunks {
+        let end = memchr::memchr(b'\n', chunk);
+        let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
+        match line.is_empty() {
+            true => line = Cow::Borrowed(part),
+            false => line.to_mut().extend_from_slice(part),
+        }
+        if end.is_some() {
+            break;
+        }
+    }
+    line
+}
+
+/// The chunks without their first bytes; what stays is shared, not copied.
+fn without_first(chunks: VecDeque<Bytes>, bytes: usize) -> VecDeque<Bytes> {
+    let mut left = bytes;
+    let mut kept = VecDeque::with_capacity(chunks.len() + 1);
+    for mut chunk in chunks {
+        let cut = left.min(chunk.len());
+        chunk.advance(cut);
+        left -= cut;
+        if !chunk.is_empty() {
+            kept.push_back(chunk);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(parts: &[&'static str]) -> VecDeque<Bytes> {
+        parts
+            .iter()
+            .map(|part| Bytes::from_static(part.as_bytes()))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check_line(parts: &[&'static str], want: &str, borrowed: bool) {
+        let chunks = chunks(parts);
+        let line = line_of(&chunks);
+        assert_eq!(&*line, want.as_bytes(), "{parts:?}");
+        assert_eq!(matches!(line, Cow::Borrowed(_)), borrowed, "{parts:?}");
+    }
+
+    #[test]
+    fn a_line_in_one_chunk_is_borrowed_and_one_across_chunks_joined() {
+        check_line(&["{}\nrest"], "{}", true);
+        check_line(&["{", "}", "\nrest\n"], "{}", false);
+        check_line(&["", "{}", "\n"], "{}", false);
+        check_line(&["{}"], "{}", true);
+        check_line(&["\n"], "", true);
+        check_line(&[], "", true);
+    }
+
+    #[test]
+    fn what_follows_the_line_is_shared_not_copied() {
+        let first = Bytes::from_static(b"{\"a\":1}\nitem");
+        let from = first.as_ptr().wrapping_add(7);
+        let kept = without_first(VecDeque::from([first, Bytes::from_static(b"more")]), 7);
+        assert_eq!(kept, chunks(&["\nitem", "more"]));
+        assert_eq!(kept.front().unwrap().as_ptr(), from);
+    }
+
+    #[test]
+    fn a_line_as_long_as_allowed_is_found_and_a_longer_one_is_not() {
+        let limits = DecodeLimits {
+            decoded_bytes: 1 << 20,
+            ratio: 200,
+        };
+        for (bytes, found) in [(LINE_BYTES_MAX, true), (LINE_BYTES_MAX + 1, false)] {
+            let begun = Begun {
+                chunks: VecDeque::from([Bytes::from(vec![b'x'; bytes])]),
+                rest: None,
+            };
+            let looked = LineOne::find(&begun, Coding::Identity, limits);
+            assert_eq!(looked.is_ok(), found, "{bytes} bytes");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What outlives a restart: the proven senders, Sentry's list of keys, the secret
+//! that addresses are hashed with. Read at start, written by the control thread.
+//! Without a usable folder the edge runs all the same, and says so once.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep};
+
+use crate::config::checked::{Config, Rate, StorePolicy};
+use crate::policy::millis::Millis;
+use crate::policy::proven_file;
+use crate::policy::verdicts::{VerdictLimits, Verdicts};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::process;
+
+use super::knowledge::Knowledge;
+use super::sentry::copy;
+use super::state::StateFolder;
+use super::worker::Shared;
+
+const PROVEN: &str = "proven-keys";
+const LISTED: &str = "sentry-keys";
+const SECRET: &str = "hash-key";
+
+/// Bytes of a secret that is made here: as many as a 256-bit key.
+const SECRET_BYTES: usize = 32;
+const SECRET_FILE_BYTES_MAX: u64 = 1024;
+
+/// How often tables are swept and counted, and how often the proven ones are
+/// written: what a crash may lose is proven again within minutes.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// What the edge remembers, and where.
+pub(crate) struct Memory {
+    /// What is known.
+    pub knowledge: Knowledge,
+    folder: Option<StateFolder>,
+}
+
+impl Memory {
+    /// What was kept by an earlier run.
+    pub(crate) fn recall(config: &Config) -> Self {
+        let folder = config.state.path.as_deref().and_then(|path| {
+            StateFolder::open(path)
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        %error,
+                        "state.path cannot be used: what is learned is lost at a restart"
+                    );
+                })
+                .ok()
+        });
+        let listed = folder
+            .as_ref()
+            .filter(|_| config.sentry.is_some())
+            .and_then(|folder| {
+                copy::load(&folder.file(LISTED))
+                    .inspect_err(|error| tracing::warn!(%error, "it is read from Sentry anew"))
+                    .ok()?
+            });
+        Self {
+            knowledge: Knowledge {
+                listed: listed.map(Arc::new),
+                secret: secret(folder.as_ref()).into(),
+            },
+            folder,
+        }
+    }
+
+    /// Keeps the secret that addresses are hashed with, where it is in use.
+    pub(crate) fn keep_secret(&self, config: &Config) {
+        let rules = &config.client_ip;
+        if rules.store != StorePolicy::Hash || rules.hash_key.is_some() {
+            return;
+        }
+        let folder = self.folder.as_ref();
+        let kept = folder.map(|folder| folder.write(SECRET, &self.knowledge.secret));
+        if !matches!(kept, Some(Ok(()))) {
+            tracing::warn!(
+                "client_ip.store is hash, and its key cannot be kept: a restart makes every client a new one; set client_ip.hash_key"
+            );
+        }
+    }
+
+    /// The verdicts to begin with: nothing but what was proven before.
+    pub(crate) fn verdicts(&self, config: &Config, now: Millis) -> Verdicts {
+        let keys = &config.keys;
+        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let verdicts = Verdicts::new(VerdictLimits {
+            proven_max: size(keys.proven_max),
+            candidates_max: size(keys.candidates_max),
+            refused_max: size(keys.refused_max),
+            unproven_per_second: per_second(keys.unproven_rate),
+        });
+        if let Some(folder) = &self.folder {
+            let pairs_max = size(keys.proven_max);
+            let bytes_max = u64::try_from(proven_file::bytes_max(pairs_max)).unwrap_or(u64::MAX);
+            match folder.read(PROVEN, bytes_max) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => {
+                    let now_s = process::now_s();
+                    match proven_file::decode(&bytes, pairs_max, now_s) {
+                        Ok(pairs) => verdicts.restore(&pairs, now, now_s),
+                        Err(error) => {
+                            tracing::warn!(%error, "keys have to prove themselves anew");
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "keys have to prove themselves anew"),
+            }
+        }
+        verdicts
+    }
+
+    /// Keeps Sentry's list for the next start.
+    pub(crate) fn keep_list(&self, list: &Arc<super::sentry::list::KeyList>) {
+        let Some(folder) = self.folder.clone() else {
+            return;
+        };
+        let list = Arc::clone(list);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = copy::save(&folder.file(LISTED), &list) {
+                tracing::warn!(%error, "a restart will have to wait for Sentry's list");
+            }
+        });
+    }
+
+    /// Sweeps the tables and writes down what is proven, for as long as it runs.
+    pub(crate) async fn keep(self: Rc<Self>, shared: Arc<Shared>, metrics: Arc<Metrics>) {
+        let mut saved_at = Instant::now();
+        loop {
+            sleep(SWEEP_EVERY).await;
+            let now = Instant::now();
+            shared.verdicts.sweep(shared.millis(now));
+            for table in shared.verdicts.tables() {
+                let control = &metrics.control;
+                control.note_table(table.name, table.entries, table.evictions);
+            }
+            if now.duration_since(saved_at) >= SAVE_EVERY {
+                saved_at = now;
+                let (memory, shared) = (self.folder.clone(), Arc::clone(&shared));
+                let saving = tokio::task::spawn_blocking(move || save(memory.as_ref(), &shared));
+                if saving.await.is_err() {
+                    tracing::error!("writing the proven keys panicked; this is a bug");
+                }
+            }
+        }
+    }
+
+    /// Writes down what is proven, at the end of a run.
+    pub(crate) fn close(&self, shared: &Shared) {
+        save(self.folder.as_ref(), shared);
+    }
+}
+
+fn save(folder: Option<&StateFolder>, shared: &Shared) {
+    let Some(folder) = folder else { return };
+    let now = shared.millis(Instant::now());
+    let pairs = shared.verdicts.proven(now, process::now_s());
+    if let Err(error) = folder.write(PROVEN, &proven_file::encode(&pairs)) {
+        tracing::warn!(%error, "the proven keys cannot be kept over a restart");
+    }
+}
+
+/// The unproven rate in whole requests a second, at least one.
+pub(crate) fn per_second(rate: Rate) -> u32 {
+    let per_s = rate.count / rate.per.as_secs().max(1);
+    u32::try_from(per_s).unwrap_or(u32::MAX).max(1)
+}
+
+/// The secret to hash addresses with: an earlier run's, else a fresh one.
+fn secret(folder: Option<&StateFolder>) -> Vec<u8> {
+    match folder.map(|folder| folder.read(SECRET, SECRET_FILE_BYTES_MAX)) {
+        Some(Ok(Some(kept))) if kept.len() >= SECRET_BYTES => kept,
+        Some(_) | None => random(),
+    }
+}
+
+fn random() -> Vec<u8> {
+    let mut bytes = vec![0; SECRET_BYTES];
+    let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    if !drawn.is_ok_and(|drawn| drawn == SECRET_BYTES) {
+        // Linux fills so few bytes whole, once it has booted. Without them, what is
+        // left is a key that cannot be guessed easily and lasts for this run.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now_ns = now.map_or(0, |now| now.as_nanos());
+        bytes.splice(..16, now_ns.to_le_bytes());
+    }
+    bytes
+}

@@ -1,0 +1,216 @@
+//! How an event's body is taken up: its beginning, or all of a short one; and an
+//! envelope's first line, judged and cleaned before the upstream is dialled.
+
+use std::collections::VecDeque;
+
+use http::HeaderValue;
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use hyper::body::Incoming;
+
+use crate::domain::coding::Coding;
+use crate::domain::credentials::Credentials;
+use crate::domain::dsn::{self, Dsn};
+use crate::domain::endpoint::{Endpoint, ProjectId};
+use crate::domain::envelope::agreement::{DsnDisagreement, agrees};
+use crate::domain::envelope::header::{self, EnvelopeHeader};
+use crate::domain::outcome::Reason;
+use crate::policy::{Claim, Refusal};
+
+use super::body::{BodyError, Outgoing, Stream};
+use super::ingest::{Pass, X_SENTRY_AUTH, origin};
+use super::line_one::{Begun, LineOne, NoLine, WAITED_FOR_BYTES};
+use super::ticket::Ticket;
+use super::worker::{InForce, Worker};
+
+/// Why a body was not taken.
+pub(crate) enum Turned {
+    /// Refused, with its rest unread if there is one.
+    Refused(Box<Refusal>, Option<Incoming>),
+    /// It did not arrive whole.
+    Failed(BodyError),
+}
+
+/// Takes a body: whole up to `inspect_bytes`, so that the upstream is dialled for
+/// complete events only; of a larger one the beginning, the rest as it comes. An
+/// envelope's first line is judged, and cleaned of what its sender may not say.
+pub(crate) async fn open(
+    worker: &Worker,
+    rules: &InForce,
+    stream: Stream,
+    pass: Pass,
+    head: &mut Parts,
+    ticket: &mut Ticket,
+) -> Result<Outgoing, Turned> {
+    let begun = begin(stream, rules.config.limits.inspect_bytes, pass.envelope)
+        .await
+        .map_err(Turned::Failed)?;
+    if is_empty_event(pass.endpoint, &head.method, &begun) {
+        return Err(Turned::Refused(Box::new(Refusal::empty()), None));
+    }
+    let Some(coding) = pass.envelope else {
+        return Ok(begun.unchanged());
+    };
+    let line = match read_line(worker, rules, pass, &begun, coding, head, ticket) {
+        Ok(line) => line,
+        Err(refusal) => {
+            let unread = begun.rest.map(Stream::into_incoming);
+            return Err(Turned::Refused(Box::new(refusal), unread));
+        }
+    };
+    match line {
+        None => Ok(begun.unchanged()),
+        Some(line) => clean(line, begun, head),
+    }
+}
+
+/// Judges line one, and yields it if it must be cleaned.
+fn read_line(
+    worker: &Worker,
+    rules: &InForce,
+    pass: Pass,
+    begun: &Begun,
+    coding: Coding,
+    head: &mut Parts,
+    ticket: &mut Ticket,
+) -> Result<Option<LineOne>, Refusal> {
+    let line = LineOne::find(begun, coding, rules.decode).map_err(refuse_line)?;
+    let forged = {
+        let text = line.text(&begun.chunks);
+        let header = header::parse(&text).map_err(Refusal::malformed)?;
+        judge(worker, rules, pass, &header, head, ticket)?;
+        header.forged
+    };
+    Ok(forged.then_some(line))
+}
+
+/// The body without the fields that only a Relay may write.
+fn clean(line: LineOne, begun: Begun, head: &mut Parts) -> Result<Outgoing, Turned> {
+    let Some(body) = line.cleaned(begun) else {
+        let detail = "line one of the envelope cannot be rewritten";
+        let refusal = Refusal::of(Reason::Malformed, 400, detail);
+        return Err(Turned::Refused(Box::new(refusal), None));
+    };
+    if body.is_inflated() {
+        head.headers.remove(CONTENT_ENCODING);
+    }
+    Ok(body)
+}
+
+/// Reads a body's beginning, or all of a short one.
+async fn begin(
+    mut stream: Stream,
+    whole_max: u64,
+    envelope: Option<Coding>,
+) -> Result<Begun, BodyError> {
+    let streams = stream.announced().is_some_and(|bytes| bytes > whole_max);
+    let mut chunks = VecDeque::with_capacity(1);
+    let mut taken_bytes = 0_u64;
+    let mut has_line = envelope.is_none();
+    while !(has_line && (streams || taken_bytes > whole_max)) {
+        let Some(chunk) = stream.chunk().await else {
+            return Ok(Begun { chunks, rest: None });
+        };
+        let chunk = chunk?;
+        taken_bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        has_line = has_line
+            || taken_bytes >= WAITED_FOR_BYTES
+            || envelope == Some(Coding::Identity) && memchr::memchr(b'\n', &chunk).is_some();
+        chunks.push_back(chunk);
+    }
+    let rest = Some(stream);
+    Ok(Begun { chunks, rest })
+}
+
+/// Judges what line one says: whose it is, if the head did not know; that it
+/// agrees with the head, if it did.
+fn judge(
+    worker: &Worker,
+    rules: &InForce,
+    pass: Pass,
+    header: &EnvelopeHeader<'_>,
+    head: &mut Parts,
+    ticket: &mut Ticket,
+) -> Result<(), Refusal> {
+    let credentials = pass.admitted.credentials.as_ref();
+    let Some(dsn) = whose(header, credentials, pass.project)? else {
+        return Ok(());
+    };
+    let origin = origin(&head.headers);
+    let claim = Claim {
+        key: dsn.key,
+        project: Some(dsn.project),
+        origin: origin.as_ref(),
+    };
+    let mut here = worker.proven_here.borrow_mut();
+    let sender = rules
+        .gate
+        .admit_key(&claim, &mut worker.live(ticket.started, &mut here))?;
+    ticket.is_sent_by(Some(sender));
+    if pass.tunnelled {
+        leave_tunnel(head, &dsn);
+    }
+    Ok(())
+}
+
+/// The DSN in line one, where it is the only word on whose the envelope is.
+/// `None`: the head has said so, and line one does not contradict it.
+pub(crate) fn whose<'l>(
+    header: &'l EnvelopeHeader<'_>,
+    credentials: Option<&Credentials>,
+    project: Option<ProjectId>,
+) -> Result<Option<Dsn<'l>>, Refusal> {
+    if let Some(credentials) = credentials {
+        let agrees = agrees(header, Some(&credentials.key), project);
+        return agrees.map(|()| None).map_err(disagreement);
+    }
+    let text = header.dsn.as_deref().ok_or_else(Refusal::no_key)?;
+    let dsn = dsn::parse(text).map_err(|_| disagreement(DsnDisagreement::Unreadable))?;
+    match project {
+        // A path and a DSN that differ could be counted under one project and stored
+        // under the other.
+        Some(project) if project != dsn.project => Err(disagreement(DsnDisagreement::Project)),
+        Some(_) | None => Ok(Some(dsn)),
+    }
+}
+
+/// Makes a tunnelled request the one that its SDK would have sent without a
+/// tunnel. The host that the DSN names is nobody's business here.
+fn leave_tunnel(head: &mut Parts, dsn: &Dsn<'_>) {
+    let path = format!("/api/{}/envelope/", dsn.project);
+    if let Ok(path) = PathAndQuery::try_from(path) {
+        head.uri = path.into();
+    }
+    head.headers.remove(AUTHORIZATION);
+    let auth = format!("Sentry sentry_version=7, sentry_key={}", dsn.key.as_str());
+    if let Ok(auth) = HeaderValue::try_from(auth) {
+        head.headers.insert(X_SENTRY_AUTH, auth);
+    }
+}
+
+fn disagreement(disagreement: DsnDisagreement) -> Refusal {
+    let (reason, status) = match disagreement {
+        DsnDisagreement::Key | DsnDisagreement::Project => (Reason::DsnMismatch, 400),
+        DsnDisagreement::Unreadable => (Reason::BadKey, 401),
+    };
+    Refusal::of(reason, status, disagreement.to_string())
+}
+
+pub(crate) fn refuse_line(why: NoLine) -> Refusal {
+    match why {
+        NoLine::TooLong => {
+            let detail = "line one of the envelope is over 64 KiB";
+            Refusal::of(Reason::Malformed, 400, detail)
+        }
+        NoLine::Coding(error) => Refusal::coding(error),
+    }
+}
+
+fn is_empty_event(endpoint: Endpoint, method: &Method, begun: &Begun) -> bool {
+    matches!(endpoint, Endpoint::Envelope | Endpoint::Store)
+        && method == Method::POST
+        && begun.rest.is_none()
+        && begun.chunks.iter().all(bytes::Bytes::is_empty)
+}

@@ -1,0 +1,105 @@
+//! The folder in which the edge keeps what it has learned over a restart. Each
+//! file is written whole or not at all and is its owner's alone to read; without a
+//! folder the edge runs all the same and forgets.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A folder that takes files.
+#[derive(Debug, Clone)]
+pub(crate) struct StateFolder(PathBuf);
+
+impl StateFolder {
+    /// The folder, made if it is not there and tried by writing to it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let folder = Self(path.to_path_buf());
+        folder.write("trial", b"")?;
+        std::fs::remove_file(folder.file("trial"))?;
+        Ok(folder)
+    }
+
+    /// Where a file of that name lies.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A file's content; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the system says; a file over `bytes_max` is one.
+    pub(crate) fn read(&self, name: &str, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(self.file(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut content = Vec::new();
+        let read = file.take(bytes_max + 1).read_to_end(&mut content)?;
+        match u64::try_from(read).is_ok_and(|read| read <= bytes_max) {
+            true => Ok(Some(content)),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "larger than any file of its kind",
+            )),
+        }
+    }
+
+    /// Writes a file whole: under another name first, on disk before it takes the
+    /// old one's place. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// What the system says; the old content stands.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let draft = self.file(&format!("{name}.new"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, self.file(name))?;
+        File::open(&self.0)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_was_written_is_read_back_and_is_nobody_elses() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(&place.path().join("deep/state")).unwrap();
+        assert_eq!(folder.read("a", 10).unwrap(), None);
+        folder.write("a", b"first, and longer").unwrap();
+        folder.write("a", b"second").unwrap();
+        assert_eq!(
+            folder.read("a", 6).unwrap().as_deref(),
+            Some(&b"second"[..])
+        );
+        assert!(folder.read("a", 5).is_err(), "over its limit");
+        let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.file("a")), 0o600);
+        assert_eq!(mode(folder.0.clone()), 0o700);
+        assert_eq!(
+            std::fs::read_dir(&folder.0).unwrap().count(),
+            1,
+            "no draft is left"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_an_error() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        assert!(StateFolder::open(place.path()).is_err());
+        assert!(StateFolder::open(&place.path().join("below")).is_err());
+    }
+}

@@ -1,23 +1,18 @@
 //! How commands reach a running edge: one request to its admin address. Never
 //! goes anywhere else, and gives up after a few seconds.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use http_body_util::Full;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-/// How long a running edge may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The largest answer that is read.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+use super::exchange::exchange;
+use super::plain;
 
 /// Where the running edge is.
 #[derive(Debug, clap::Args)]
@@ -41,6 +36,7 @@ pub(super) struct Address {
 }
 
 /// A status and the body that came with it.
+#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: String,
@@ -49,43 +45,122 @@ pub(super) struct Answer {
 impl Address {
     /// Asks the edge for `path`; a POST carries an empty JSON object.
     pub(super) fn ask(&self, method: &Method, path: &str) -> anyhow::Result<Answer> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .context("no runtime")?;
-        let asked = async { tokio::time::timeout(PATIENCE, self.exchange(method, path)).await };
-        match runtime.block_on(asked) {
-            Ok(answer) => answer.with_context(|| format!("no answer from {}", self.admin)),
-            Err(_) => bail!("no answer from {} for {} s", self.admin, PATIENCE.as_secs()),
-        }
+        let body = if *method == Method::POST {
+            Bytes::from_static(b"{}")
+        } else {
+            Bytes::new()
+        };
+        self.send(method, path, body)
     }
 
-    async fn exchange(&self, method: &Method, path: &str) -> anyhow::Result<Answer> {
-        let stream = TcpStream::connect(self.admin).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::task::spawn_local(connection);
+    /// Posts a JSON value to `path`.
+    pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(&Method::POST, path, body.to_string().into())
+    }
+
+    /// The machine the edge is on, as far as it is known here.
+    pub(super) const fn ip(&self) -> IpAddr {
+        self.admin.ip()
+    }
+
+    fn send(&self, method: &Method, path: &str, body: Bytes) -> anyhow::Result<Answer> {
+        let to = self.admin.to_string();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, self.admin.to_string());
+            .header(HOST, &to);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let body = if *method == Method::POST {
+        if *method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/json");
-            Full::new(Bytes::from_static(b"{}"))
-        } else {
-            Full::default()
-        };
-        let response = sender.send_request(request.body(body)?).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
-            .collect()
-            .await;
-        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        Ok(Answer {
-            status,
+        }
+        let (head, body) = exchange(&to, request.body(Full::new(body))?)?.into_parts();
+        let answer = Answer {
+            status: head.status,
             body: String::from_utf8_lossy(&body).into_owned(),
-        })
+        };
+        // No command can go on without being let in, so each says the same.
+        if matches!(
+            answer.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) {
+            bail!(
+                "the edge at {to} lets nobody in like this ({}: {}); unless both ends are on one \
+                 machine it wants its admin token, with --token or VIDETTE_ADMIN_TOKEN, and a \
+                 Host that admin.hosts lists",
+                answer.status,
+                answer.fault()
+            );
+        }
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    /// What a 200 says; any other status is an error in the edge's own words.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        if self.status != StatusCode::OK {
+            bail!("the edge answered {}: {}", self.status, self.fault());
+        }
+        serde_json::from_str(&self.body).context("the edge's answer is not what was asked for")
+    }
+
+    /// The `error` of a refusal, or the body where it has none.
+    pub(super) fn fault(&self) -> String {
+        let parsed: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let named = parsed.get("error").and_then(Value::as_str);
+        plain(named.unwrap_or(&self.body))
+    }
+}
+
+#[cfg(test)]
+impl Address {
+    /// A local edge that asks for no token.
+    pub(super) const fn of(admin: SocketAddr) -> Self {
+        Self { admin, token: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, json};
+    use super::*;
+
+    #[test]
+    fn a_closed_door_names_the_key_to_it() {
+        for status in ["401 Unauthorized", "403 Forbidden"] {
+            let fake = Fake::start(move |_| json(status, r#"{"error":"set admin.token_file"}"#));
+            let address = Address::of(fake.address);
+            let error = address.ask(&Method::GET, "/api/v1/status").unwrap_err();
+            let said = format!("{error:#}");
+            for part in [
+                "set admin.token_file",
+                "--token",
+                "VIDETTE_ADMIN_TOKEN",
+                status,
+            ] {
+                assert!(said.contains(part), "no {part} in: {said}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_posted_value_arrives_with_the_token() {
+        let fake = Fake::start(|_| json("200 OK", "{}"));
+        let address = Address {
+            admin: fake.address,
+            token: Some("s3cret".to_owned()),
+        };
+        let value = serde_json::json!({"a": [1, 2]});
+        assert_eq!(
+            address.post("/api/v1/x", &value).unwrap().status,
+            StatusCode::OK
+        );
+        let asked = fake.asked();
+        assert_eq!((&*asked[0].method, &*asked[0].path), ("POST", "/api/v1/x"));
+        assert_eq!(asked[0].header("authorization"), ["Bearer s3cret"]);
+        assert_eq!(asked[0].header("content-type"), ["application/json"]);
+        assert_eq!(asked[0].body, value.to_string());
     }
 }

@@ -4,7 +4,11 @@
 mod admin;
 mod check;
 mod demo;
-
+mod doctor;
+mod exchange;
+mod explain;
+#[cfg(test)]
+mod fake;
 mod healthcheck;
 mod reload;
 mod run;
@@ -29,7 +33,11 @@ enum Command {
     Run(WithConfig),
     /// Check a configuration and say where it is wrong.
     Check(check::Arguments),
-
+    /// Say what a running edge would do with a request, step by step, without doing it.
+    Explain(explain::Arguments),
+    /// Find what is wrong in front of, in and behind a running edge, and how to mend it.
+    #[command(subcommand)]
+    Doctor(doctor::Subject),
     /// Run a stand-in Sentry, an edge in front of it, and a little traffic.
     Demo(demo::Arguments),
     /// Show the traffic light; exit 1 on red.
@@ -62,7 +70,8 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
-
+        Command::Explain(arguments) => explain::main(&arguments),
+        Command::Doctor(subject) => doctor::main(&subject),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
         Command::Reload(address) => reload::main(&address),
@@ -76,8 +85,64 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Says on stderr what of the command line cannot be; the exit code is 2.
+fn misused(error: &anyhow::Error) -> ExitCode {
+    eprintln!("vidette: {error:#}");
+    ExitCode::from(2)
+}
+
+/// The most characters of a foreign text that are shown: a long header line still fits.
+const PLAIN_CHARS_MAX: usize = 1000;
+
+/// A text from elsewhere as one line that cannot move a terminal's cursor.
+fn plain(text: &str) -> String {
+    let mut shown = String::new();
+    for (place, ch) in text.chars().enumerate() {
+        if place >= PLAIN_CHARS_MAX {
+            shown.push_str("...");
+            break;
+        }
+        match ch {
+            // Format characters turn the reading direction or have no width.
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.extend(ch.escape_unicode());
+            }
+            ch if ch.is_control() => shown.extend(ch.escape_default()),
+            ch => shown.push(ch),
+        }
+    }
+    shown
+}
+
 /// Writes one line to stdout; a reader that has gone away is no error.
 fn say(line: &str) {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{line}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: &str) {
+        assert_eq!(plain(text), want, "{text:?}");
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_a_terminal() {
+        check("203.0.113.9, 10.0.0.1", "203.0.113.9, 10.0.0.1");
+        check("\u{1b}[2J\r\n", "\\u{1b}[2J\\r\\n");
+        check("a\u{202e}b", "a\\u{202e}b");
+        check("b\u{fc}cher", "b\u{fc}cher");
+        let long = "x".repeat(PLAIN_CHARS_MAX);
+        check(&long, &long);
+        check(&format!("{long}y"), &format!("{long}..."));
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
 }

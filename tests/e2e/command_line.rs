@@ -171,6 +171,10 @@ fn usage_errors_exit_with_2() {
         &["run", "--absent-flag"],
         &["check", "-c"],
         &["demo", "--public", "nowhere"],
+        &["explain"],
+        &["explain", "api/1/envelope/"],
+        &["doctor"],
+        &["doctor", "cors", "--url", "https://sentry.example.com"],
     ] {
         let wrong = ran(program().args(arguments));
         assert_eq!(wrong.code, Some(2), "{arguments:?}: {}", wrong.stderr);
@@ -267,7 +271,7 @@ fn version_and_help_are_printed() {
     );
     let help = ran(program().arg("--help"));
     assert_eq!(help.code, Some(0));
-    for command in ["run", "demo", "check"] {
+    for command in ["run", "demo", "check", "explain", "doctor"] {
         assert!(help.stdout.contains(command), "{}", help.stdout);
     }
 }

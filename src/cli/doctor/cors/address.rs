@@ -1,0 +1,146 @@
+//! Where the browser's part is played: a front by its URL, or the edge's own listener.
+//!
+//! Owns the reading of both. Never dials.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use anyhow::{Context as _, bail};
+use http::{Method, Uri};
+use serde::Deserialize;
+
+use super::super::super::admin;
+
+/// Something that speaks HTTP, and the path that Sentry's own begins below.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// What `Host` says: `host[:port]`.
+    pub(super) authority: String,
+    /// What is dialled: the same with its port.
+    pub(super) dialled: String,
+    /// Empty, or a path without a slash at its end.
+    pub(super) prefix: String,
+}
+
+impl Place {
+    /// Reads an `http` URL; a path before Sentry's own is kept, a query is cut.
+    pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
+        let uri: Uri = url
+            .trim()
+            .parse()
+            .context("no URL such as http://sentry.example.com")?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => bail!(
+                "this version cannot speak TLS to what stands in front of it; name an http address \
+                 instead: that of the proxy's plain port, such as http://HOST:80, where it serves \
+                 the same, or of the hop right behind TLS. Without --url the edge's own listener \
+                 is asked"
+            ),
+            Some(_) | None => bail!("it begins with http://"),
+        }
+        let authority = uri.authority().context("it names no host")?;
+        let host = authority.host();
+        if host.is_empty() || authority.as_str().contains('@') {
+            bail!("it names no host, or a user before it");
+        }
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Self {
+            authority: authority.as_str().to_owned(),
+            dialled: format!("{host}:{port}"),
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    fn of(address: SocketAddr) -> Self {
+        Self {
+            authority: address.to_string(),
+            dialled: address.to_string(),
+            prefix: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.prefix)
+    }
+}
+
+/// The part of the edge's status that says where it listens.
+#[derive(Deserialize)]
+struct Status {
+    public: Vec<String>,
+}
+
+/// The edge's own first listener, as it is reached from here.
+pub(super) fn of_edge(edge: &admin::Address) -> anyhow::Result<Place> {
+    let status: Status = edge.ask(&Method::GET, "/api/v1/status")?.json()?;
+    let listener = status
+        .public
+        .iter()
+        .find_map(|listener| listener.parse::<SocketAddr>().ok())
+        .context("the edge names no address that it listens on; name one with --url")?;
+    Ok(Place::of(reachable(listener, edge.ip())))
+}
+
+/// One that listens everywhere is asked on loopback, or where its admin side is.
+fn reachable(listener: SocketAddr, admin: IpAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        ip if !ip.is_unspecified() => ip,
+        _ if !admin.is_loopback() && !admin.is_unspecified() => admin,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, listener.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, want: Result<(&str, &str, &str), &str>) {
+        match (Place::parse(url), want) {
+            (Ok(place), Ok((authority, dialled, prefix))) => {
+                let got = (&*place.authority, &*place.dialled, &*place.prefix);
+                assert_eq!(got, (authority, dialled, prefix), "{url}");
+            }
+            (Err(error), Err(want)) => {
+                assert!(format!("{error:#}").contains(want), "{url}: {error:#}");
+            }
+            (got, want) => panic!("{url}: wants {want:?}, got {got:?}"),
+        }
+    }
+
+    #[test]
+    fn an_http_url_is_a_place() {
+        check("http://a.b", Ok(("a.b", "a.b:80", "")));
+        check("http://a.b:9000/", Ok(("a.b:9000", "a.b:9000", "")));
+        check("http://a.b/sentry/?x=1", Ok(("a.b", "a.b:80", "/sentry")));
+        check("http://[::1]:81/", Ok(("[::1]:81", "[::1]:81", "")));
+        check("a.b/x", Err("no URL"));
+        check("a.b", Err("begins with http://"));
+        check("ftp://a.b", Err("begins with http://"));
+        check("http://me@a.b/", Err("a user before it"));
+    }
+
+    #[test]
+    fn tls_is_refused_with_a_way_out() {
+        check("https://a.b", Err("cannot speak TLS"));
+        check("https://a.b", Err("http address"));
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_asked_where_it_can_be_reached() {
+        for (listener, admin, want) in [
+            ("0.0.0.0:9000", "127.0.0.1", "127.0.0.1:9000"),
+            ("[::]:9000", "127.0.0.1", "[::1]:9000"),
+            ("0.0.0.0:9000", "192.0.2.7", "192.0.2.7:9000"),
+            ("192.0.2.1:80", "127.0.0.1", "192.0.2.1:80"),
+        ] {
+            let got = reachable(listener.parse().unwrap(), admin.parse().unwrap());
+            assert_eq!(got.to_string(), want, "{listener} beside {admin}");
+        }
+    }
+}

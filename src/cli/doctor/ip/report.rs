@@ -1,0 +1,111 @@
+//! What the edge tells of its clients, as `/api/v1/clients` has it.
+//!
+//! Owns the reading of it, masked addresses included. Never judges.
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::super::super::plain;
+
+/// Whom the edge took for clients since it started.
+#[derive(Debug, Deserialize)]
+pub(super) struct Clients {
+    pub(super) requests: Requests,
+    pub(super) most_common: Option<MostCommon>,
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) header: String,
+    pub(super) store: String,
+    /// Samples, the newest first.
+    pub(super) sightings: Vec<Sighting>,
+}
+
+/// How many requests were resolved in which way.
+#[derive(Debug, Deserialize)]
+pub(super) struct Requests {
+    pub(super) peer: u64,
+    pub(super) header: u64,
+    pub(super) private: u64,
+    pub(super) unknown: u64,
+}
+
+impl Requests {
+    pub(super) const fn total(&self) -> u64 {
+        self.peer
+            .saturating_add(self.header)
+            .saturating_add(self.private)
+            .saturating_add(self.unknown)
+    }
+}
+
+/// The client that came most often.
+#[derive(Debug, Deserialize)]
+pub(super) struct MostCommon {
+    pub(super) address: Option<String>,
+    /// The least share of all requests that it has, from 0 to 1.
+    pub(super) share_at_least: f64,
+    pub(super) private: bool,
+}
+
+impl MostCommon {
+    pub(super) fn network(&self) -> Option<IpNet> {
+        self.address.as_deref().and_then(network)
+    }
+}
+
+/// One request that was looked at closely.
+#[derive(Debug, Deserialize)]
+pub(super) struct Sighting {
+    pub(super) at: String,
+    pub(super) route: String,
+    pub(super) peer: String,
+    /// The believed header's lines.
+    pub(super) forwarded: Vec<String>,
+    pub(super) client: String,
+    pub(super) source: String,
+    pub(super) steps: Vec<Step>,
+    /// The forwarding headers that went upstream.
+    pub(super) sent: Vec<(String, String)>,
+    pub(super) relay: Option<String>,
+    pub(super) web: Option<String>,
+}
+
+impl Sighting {
+    /// A header came, and nobody read it, since the peer is not trusted.
+    pub(super) fn is_ignored(&self) -> bool {
+        self.source == "peer"
+            && self.steps.len() <= 1
+            && self.forwarded.iter().any(|line| !line.trim().is_empty())
+    }
+}
+
+/// One hop of a chain.
+#[derive(Debug, Deserialize)]
+pub(super) struct Step {
+    pub(super) text: String,
+    pub(super) address: Option<String>,
+    pub(super) verdict: String,
+}
+
+impl Step {
+    /// The hop as it was written, and the address in it where that is not the same.
+    pub(super) fn hop(&self) -> String {
+        match self.address.as_deref() {
+            Some(address) if address != self.text => {
+                format!("{} ({})", plain(&self.text), plain(address))
+            }
+            Some(_) | None => plain(&self.text),
+        }
+    }
+}
+
+/// The network behind an address as the edge shows it: in full, as a network, or
+/// with its last part masked by an `x`.
+pub(super) fn network(shown: &str) -> Option<IpNet> {
+    if let Ok(address) = shown.parse::<std::net::IpAddr>() {
+        return Some(IpNet::from(address));
+    }
+    if let Some(kept) = shown.strip_suffix(".x") {
+        return format!("{kept}.0/24").parse().ok();
+    }
+    shown.parse().ok()
+}

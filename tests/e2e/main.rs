@@ -25,6 +25,7 @@ mod departures;
 mod edge;
 mod encoded_chunks;
 mod exchange;
+mod explained;
 mod faults;
 mod files;
 mod framing;
@@ -33,13 +34,18 @@ mod h2c;
 mod haproxy;
 mod ingest;
 mod journey;
+mod line_one;
 mod parts;
 mod patterns;
 mod refusals;
 mod reload;
 mod routes;
+mod senders;
 mod sentry_cli;
+mod sentry_keys;
+mod stored_addresses;
 mod tap;
+mod tunnel_clients;
 mod uploads;
 mod upstream;
 mod way;
@@ -76,6 +82,12 @@ fn main() -> ExitCode {
         encoded_chunks::trials(),
         bugsink::trials(),
         bugsink_addresses::trials(),
+        tunnel_clients::trials(),
+        senders::trials(),
+        sentry_keys::trials(),
+        line_one::trials(),
+        stored_addresses::trials(),
+        explained::trials(),
     ];
     let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
     let left_out: Vec<String> = trials

@@ -42,6 +42,8 @@ pub struct Loaded {
     pub digest: u64,
     /// What an operator should look at, one sentence each.
     pub warnings: Vec<String>,
+    /// It was made by the program itself: there is nothing to read again.
+    pub built_in: bool,
 }
 
 /// Larger files are refused unread: a hundred thousand projects with a million
@@ -93,6 +95,7 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
         file: file.map(Path::to_path_buf),
         digest: digest(&bytes),
         warnings,
+        built_in: false,
     })
 }
 

@@ -85,6 +85,7 @@ pub fn run(options: Options, out: &mut dyn Write) -> Result<(), DemoError> {
         file: None,
         digest: 0,
         warnings,
+        built_in: true,
     };
     let dsn = Arc::new(OnceLock::new());
     let edge = Edge::start(loaded, pages(&events, &dsn))?;

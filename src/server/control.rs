@@ -77,6 +77,11 @@ impl Reloader {
     /// Reads the file and the environment again. All or nothing: a file with an
     /// error changes nothing.
     pub(crate) fn reload(self: &Rc<Self>) -> Result<Reloaded, Errors> {
+        if self.loaded.borrow().built_in {
+            tracing::warn!("the configuration is built in; there is nothing to reload");
+            let needs_restart = Vec::new();
+            return Ok(Reloaded { needs_restart });
+        }
         let file = self.loaded.borrow().file.clone();
         let counters = &self.metrics.control;
         let loaded = match config::load(file.as_deref(), &Env::of_process()) {

@@ -11,16 +11,20 @@ use serde_json::Value;
 use crate::client::ask;
 use crate::command_line::Running;
 use crate::edge::{Log, address_after, program};
-use crate::parts::promises;
+use crate::parts::{Part, promises, python};
 use crate::upstream::HANG;
+use crate::way::run;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    promises![&[]; an_event_shows, traffic_shows_by_itself]
+    let mut trials = promises![&[]; an_event_shows, traffic_shows_by_itself];
+    trials.extend(promises![&[Part::Python]; what_sentry_sdk_sends_shows]);
+    trials
 }
 
 /// A running demo, found by what it printed.
 struct Demo {
     running: Running,
+    dsn: String,
     public: SocketAddr,
     key: String,
     project: String,
@@ -33,6 +37,8 @@ impl Demo {
         let mut child = program()
             .args(["demo", "--public", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(arguments)
+            // It has a configuration of its own, whatever is set for another edge.
+            .env("VIDETTE_UPSTREAM_INGEST", "http://127.0.0.1:9")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -54,6 +60,7 @@ impl Demo {
         let (public, project) = rest.split_once('/').unwrap();
         Self {
             running,
+            dsn: dsn.trim_start_matches("dsn: ").to_owned(),
             public: public.parse().unwrap(),
             key: key.to_owned(),
             project: project.to_owned(),
@@ -79,6 +86,9 @@ impl Demo {
 
 fn an_event_shows() {
     let demo = Demo::start(&["--no-traffic"]);
+    let json = [("Host", "localhost"), ("Content-Type", "application/json")];
+    let reloaded = ask(demo.admin, "POST", "/api/v1/reload", &json, b"{}");
+    assert_eq!(reloaded.status, 200, "{}", reloaded.text());
     let id = "9ec79c33ec9942ab8353589fcb2e04dc";
     let body =
         format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{{\"message\":\"x\"}}\n");
@@ -108,6 +118,31 @@ fn an_event_shows() {
             && line.ends_with(" 1")
     });
     assert!(counted, "{metrics}");
+    assert_eq!(demo.running.stop(), Some(0));
+}
+
+/// As the README has it: point an SDK at the DSN and watch.
+fn what_sentry_sdk_sends_shows() {
+    let demo = Demo::start(&["--no-traffic"]);
+    let told = run(&python().unwrap(), "python_sdk.py", &[&demo.dsn]);
+    let errors = told.iter().filter(|line| line["kind"] == "error");
+    let mut shown = 0;
+    for line in errors {
+        let id = line["event_id"].as_str().unwrap().replace('-', "");
+        let event = demo.wait_event(|event| event["event_id"] == id.as_str());
+        assert_eq!(event["client_ip"], "127.0.0.1", "{event}");
+        assert_eq!(event["key"], demo.key.as_str(), "{event}");
+        shown += 1;
+    }
+    assert!(shown > 0, "the SDK sent no error: {told:?}");
+    let metrics = ask(demo.admin, "GET", "/metrics", &[("Host", "localhost")], b"").text();
+    let forwarded =
+        "vidette_requests_total{route=\"ingest\",outcome=\"forwarded\",status=\"200\"} ";
+    let counted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(forwarded));
+    let counted: usize = counted.unwrap().parse().unwrap();
+    assert!(counted >= shown, "{counted} of {shown}\n{metrics}");
     assert_eq!(demo.running.stop(), Some(0));
 }
 

@@ -32,6 +32,7 @@ mod framing;
 mod front;
 mod h2c;
 mod haproxy;
+mod idle;
 mod ingest;
 mod journey;
 mod line_one;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         departures::trials(),
         faults::trials(),
         uploads::trials(),
+        idle::trials(),
         web::trials(),
         files::trials(),
         admin::trials(),

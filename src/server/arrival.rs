@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderName, Method, Request, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -75,32 +75,55 @@ impl Scheme {
     }
 }
 
+/// What of a head's framing has to be looked at, found in one walk over its
+/// headers.
+#[derive(Debug, Default, Clone, Copy)]
+struct Framing<'h> {
+    hosts: u32,
+    lengths: u32,
+    codings: u32,
+    coding: Option<&'h HeaderValue>,
+}
+
+impl<'h> Framing<'h> {
+    fn of(headers: &'h HeaderMap) -> Self {
+        let mut framing = Self::default();
+        for (name, value) in headers {
+            if *name == HOST {
+                framing.hosts += 1;
+            } else if *name == CONTENT_LENGTH {
+                framing.lengths += 1;
+            } else if *name == TRANSFER_ENCODING {
+                framing.codings += 1;
+                framing.coding = Some(value);
+            }
+        }
+        framing
+    }
+}
+
 /// Refuses heads whose framing two hops could read differently (RFC 9112,
 /// section 6.3), and methods that are not for an origin.
 pub(crate) fn check_framing(head: &Parts, pulse: &Pulse) -> Result<(), Refusal> {
-    let headers = &head.headers;
-    if head.version == Version::HTTP_2 {
-        pulse.head.borrow_mut().clear();
-    } else if let Some(coding) = headers.get(TRANSFER_ENCODING) {
-        if pulse.head_names_length() || headers.contains_key(CONTENT_LENGTH) {
-            return Err(Refusal::framing(
-                "both Content-Length and Transfer-Encoding",
-            ));
+    let http1 = head.version != Version::HTTP_2;
+    let framing = Framing::of(&head.headers);
+    match framing.coding.filter(|_| http1) {
+        None => pulse.head.borrow_mut().clear(),
+        Some(coding) => {
+            if pulse.head_names_length() || framing.lengths > 0 {
+                let detail = "both Content-Length and Transfer-Encoding";
+                return Err(Refusal::framing(detail));
+            }
+            if framing.codings > 1 || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                let detail = "a Transfer-Encoding other than chunked";
+                return Err(Refusal::framing(detail));
+            }
         }
-        let several = headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some();
-        if several || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Refusal::framing("a Transfer-Encoding other than chunked"));
-        }
-    } else {
-        pulse.head.borrow_mut().clear();
     }
-    if head.version != Version::HTTP_2 {
-        let mut hosts = headers.get_all(HOST).iter();
-        let (first, second) = (hosts.next(), hosts.next());
-        // HTTP/1.0 may leave it out (RFC 9112, section 3.2).
-        if second.is_some() || first.is_none() && head.version == Version::HTTP_11 {
-            return Err(Refusal::framing("there must be exactly one Host header"));
-        }
+    // HTTP/1.0 may leave it out (RFC 9112, section 3.2).
+    let hostless = framing.hosts == 0 && head.version == Version::HTTP_11;
+    if http1 && (framing.hosts > 1 || hostless) {
+        return Err(Refusal::framing("there must be exactly one Host header"));
     }
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         let mut refusal = Refusal::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

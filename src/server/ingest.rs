@@ -3,22 +3,20 @@
 
 use std::rc::Rc;
 
-use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, REFERER,
-};
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderValue, Response};
 use tokio::time::Instant;
 
 use crate::domain::coding::Coding;
-use crate::domain::credentials::{CredentialsError, Sources};
+use crate::domain::credentials::Sources;
 use crate::domain::endpoint::{Endpoint, Ingest, Project, ProjectId};
-use crate::domain::origin::Origin;
 use crate::policy::{Admitted, Question, Refusal};
 use crate::telemetry::labels::Upstream;
 
 use super::arrival::Arrived;
 use super::body::{Outgoing, Stream};
+use super::claims::Claims;
 use super::deliver::{deliver, turn_away};
 use super::opening::{Turned, open};
 use super::outbound;
@@ -28,8 +26,6 @@ use super::respond;
 use super::ticket::Ticket;
 use super::upstream::send::{Outbound, Repeat};
 use super::worker::{InForce, Worker};
-
-pub(crate) const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
 
 /// An event request that passed the gate by its head.
 #[derive(Debug, Clone, Copy)]
@@ -54,14 +50,9 @@ pub(crate) fn admit(
     ingest: Ingest<'_>,
     now: Instant,
 ) -> Result<Pass, Refusal> {
-    let headers = &arrived.head.headers;
-    let sources = Sources {
-        sentry_auth: only(headers, &X_SENTRY_AUTH)?,
-        authorization: only(headers, &AUTHORIZATION)?,
-        query: arrived.head.uri.query(),
-        path_key: ingest.path_key,
-    };
-    ask(worker, rules, arrived, ingest, sources, now)
+    let claims = Claims::of(&arrived.head.headers);
+    let sources = claims.sources(&arrived.head, ingest)?;
+    ask(worker, rules, arrived, ingest, &claims, sources, now)
 }
 
 /// Judges a request to a tunnel by its head, in which nothing says whose it is.
@@ -76,7 +67,9 @@ pub(crate) fn admit_tunnel(
         project: Project::OfKey,
         path_key: None,
     };
-    let mut pass = ask(worker, rules, arrived, ingest, Sources::default(), now)?;
+    let claims = Claims::of(&arrived.head.headers);
+    let sources = Sources::default();
+    let mut pass = ask(worker, rules, arrived, ingest, &claims, sources, now)?;
     pass.tunnelled = true;
     Ok(pass)
 }
@@ -86,16 +79,16 @@ fn ask(
     rules: &InForce,
     arrived: &Arrived,
     ingest: Ingest<'_>,
+    claims: &Claims<'_>,
     sources: Sources<'_>,
     now: Instant,
 ) -> Result<Pass, Refusal> {
-    let headers = &arrived.head.headers;
-    let origin = origin(headers);
+    let origin = claims.origin();
     let question = Question {
         ingest,
         method: arrived.head.method.as_str(),
         sources,
-        content_type: headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
+        content_type: claims.content_type,
         announced: arrived.announced,
         origin: origin.as_ref(),
     };
@@ -108,7 +101,7 @@ fn ask(
         endpoint: ingest.endpoint,
         project: question.project(),
         envelope: match holds_envelope(ingest.endpoint, &question) {
-            true => Some(coding(headers)?),
+            true => Some(claims.coding()?),
             false => None,
         },
         tunnelled: false,
@@ -161,25 +154,6 @@ pub(crate) async fn serve(
     deliver(worker, rules, outbound, ticket).await
 }
 
-/// The one value of a header. Two of them are two sets of credentials.
-pub(crate) fn only<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<&'a [u8]>, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next().map(HeaderValue::as_bytes);
-    match values.next() {
-        Some(_) => Err(Refusal::credentials(CredentialsError::Many)),
-        None => Ok(first),
-    }
-}
-
-/// The page that the request speaks for, if a browser says so.
-pub(crate) fn origin(headers: &HeaderMap) -> Option<Origin<'_>> {
-    let value = |name| headers.get(name).map(HeaderValue::as_bytes);
-    Origin::of_request(value(ORIGIN), value(REFERER))
-}
-
 /// Whether the body is an envelope; old clients post those to the store endpoint too.
 pub(crate) fn holds_envelope(endpoint: Endpoint, question: &Question<'_>) -> bool {
     const ENVELOPE: &[u8] = b"application/x-sentry-envelope";
@@ -190,16 +164,6 @@ pub(crate) fn holds_envelope(endpoint: Endpoint, question: &Question<'_>) -> boo
     };
     question.method == "POST"
         && (endpoint == Endpoint::Envelope || endpoint == Endpoint::Store && named())
-}
-
-/// How the body is packed. One that cannot be looked into could hide anything.
-pub(crate) fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
-    let mut values = headers.get_all(CONTENT_ENCODING).iter();
-    let first = values.next().map(HeaderValue::as_bytes);
-    match (Coding::of_header(first), values.next()) {
-        (Ok(coding), None) => Ok(coding),
-        (Ok(_) | Err(_), Some(_)) | (Err(_), None) => Err(Refusal::unknown_coding()),
-    }
 }
 
 /// The length upstream: exact where it is known, chunked where it is not.

@@ -6,6 +6,7 @@ pub mod admin;
 mod arrival;
 mod bad_head;
 mod body;
+mod claims;
 mod client_io;
 mod connection;
 mod control;

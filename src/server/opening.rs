@@ -20,7 +20,8 @@ use crate::domain::outcome::Reason;
 use crate::policy::{Claim, Refusal};
 
 use super::body::{BodyError, Outgoing, Stream};
-use super::ingest::{Pass, X_SENTRY_AUTH, origin};
+use super::claims::{Claims, X_SENTRY_AUTH};
+use super::ingest::Pass;
 use super::line_one::{Begun, LineOne, NoLine, WAITED_FOR_BYTES};
 use super::ticket::Ticket;
 use super::worker::{InForce, Worker};
@@ -138,7 +139,7 @@ fn judge(
     let Some(dsn) = whose(header, credentials, pass.project)? else {
         return Ok(());
     };
-    let origin = origin(&head.headers);
+    let origin = Claims::of(&head.headers).origin();
     let claim = Claim {
         key: dsn.key,
         project: Some(dsn.project),

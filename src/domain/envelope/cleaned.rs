@@ -9,18 +9,18 @@ use super::header;
 ///
 /// Each of them outweighs what the request itself says: who sent it, with what, and how it is to
 /// be treated. From a client they are forgeries. SDKs send none of them.
-pub(super) fn is_relays_own(key: &str) -> bool {
+pub(super) fn is_relays_own(key: &[u8]) -> bool {
     matches!(
         key,
-        "forwarded_for"
-            | "remote_addr"
-            | "user_agent"
-            | "client"
-            | "version"
-            | "origin"
-            | "client_hints"
-            | "no_cache"
-            | "retention"
+        b"forwarded_for"
+            | b"remote_addr"
+            | b"user_agent"
+            | b"client"
+            | b"version"
+            | b"origin"
+            | b"client_hints"
+            | b"no_cache"
+            | b"retention"
     )
 }
 
@@ -96,7 +96,7 @@ fn is_forged(member: &[u8]) -> Option<bool> {
     }
     let spelling = member.get(..string_length(member)?)?;
     let key: String = serde_json::from_slice(spelling).ok()?;
-    Some(is_relays_own(&key))
+    Some(is_relays_own(key.as_bytes()))
 }
 
 #[cfg(test)]

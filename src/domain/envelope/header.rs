@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::cleaned::is_relays_own;
+use super::skim::skim;
 
 /// What line one says. Borrowed from the line unless it was written with escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,9 +67,17 @@ pub fn parse(line: &[u8]) -> Result<EnvelopeHeader<'_>, HeaderError> {
         (Some(b'{'), Some(_)) => return Err(HeaderError::TrailingBytes),
         (Some(_), Some(_)) => return Err(HeaderError::NotAnObject),
     }
-    if let Some(at) = memchr::memchr(b'\n', line) {
-        return Err(HeaderError::LineFeed { at });
+    if let Some(header) = skim(line) {
+        return Ok(header);
     }
+    match memchr::memchr(b'\n', line) {
+        Some(at) => Err(HeaderError::LineFeed { at }),
+        None => read(line),
+    }
+}
+
+/// Reads a line that begins and ends as a header does, whatever it is made of.
+pub(super) fn read(line: &[u8]) -> Result<EnvelopeHeader<'_>, HeaderError> {
     let fields: Fields<'_> =
         serde_json::from_slice(line).map_err(|error| HeaderError::Malformed {
             column: error.column(),
@@ -120,7 +129,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                     &mut fields.seen.event_id,
                 ),
                 other => {
-                    fields.header.forged |= is_relays_own(other);
+                    fields.header.forged |= is_relays_own(other.as_bytes());
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }

@@ -3,3 +3,4 @@
 pub mod agreement;
 pub mod cleaned;
 pub mod header;
+mod skim;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::domain::client_ip;
+use crate::domain::coding::Coding;
 use crate::domain::credentials::{Credentials, Sources};
 use crate::domain::endpoint::{self, Endpoint, Ingest, Project};
 use crate::domain::envelope::header;
@@ -24,7 +25,8 @@ use crate::policy::pair::Known;
 use crate::policy::verdicts::Standing;
 use crate::policy::{Claim, Mode, Question, Refusal, sender};
 
-use super::super::ingest::{X_SENTRY_AUTH, coding, holds_envelope, only, origin};
+use super::super::claims::Claims;
+use super::super::ingest::holds_envelope;
 use super::super::line_one::{Begun, LineOne};
 use super::super::opening::{refuse_line, whose};
 use super::super::reception::relays;
@@ -143,6 +145,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     fn way(&self, told: &mut Told) -> End {
         let client = self.client(told);
+        let claims = Claims::of(&self.head.headers);
         let path = match path::normalise(self.head.uri.path()) {
             Ok(path) => path,
             Err(error) => {
@@ -162,13 +165,13 @@ impl Asking<'_> {
                 project: Project::OfKey,
                 path_key: None,
             };
-            return self.event(told, ingest, Sources::default());
+            return self.event(told, ingest, &claims, Sources::default());
         }
         match endpoint::route(&path) {
             endpoint::Route::Ingest(ingest) => {
                 told.step("route", "ingest", route_words(ingest));
-                match self.sources(ingest) {
-                    Ok(sources) => self.event(told, ingest, sources),
+                match claims.sources(self.head, ingest) {
+                    Ok(sources) => self.event(told, ingest, &claims, sources),
                     Err(refusal) => End::Refused(refusal),
                 }
             }
@@ -207,22 +210,18 @@ impl Asking<'_> {
         address
     }
 
-    fn sources<'a>(&'a self, ingest: Ingest<'a>) -> Result<Sources<'a>, Refusal> {
-        let headers = &self.head.headers;
-        Ok(Sources {
-            sentry_auth: only(headers, &X_SENTRY_AUTH)?,
-            authorization: only(headers, &http::header::AUTHORIZATION)?,
-            query: self.head.uri.query(),
-            path_key: ingest.path_key,
-        })
-    }
-
-    fn event(&self, told: &mut Told, ingest: Ingest<'_>, sources: Sources<'_>) -> End {
+    fn event(
+        &self,
+        told: &mut Told,
+        ingest: Ingest<'_>,
+        claims: &Claims<'_>,
+        sources: Sources<'_>,
+    ) -> End {
         if self.head.method == Method::OPTIONS {
             told.step("preflight", "200", "preflights are answered here");
             return End::Local(200);
         }
-        match self.judged(told, ingest, sources) {
+        match self.judged(told, ingest, claims, sources) {
             Ok(()) => self.passes(told, "ingest"),
             Err(refusal) => End::Refused(refusal),
         }
@@ -233,10 +232,10 @@ impl Asking<'_> {
         &self,
         told: &mut Told,
         ingest: Ingest<'_>,
+        claims: &Claims<'_>,
         sources: Sources<'_>,
     ) -> Result<(), Refusal> {
-        let headers = &self.head.headers;
-        let origin = origin(headers);
+        let origin = claims.origin();
         let announced = u64::try_from(self.body.len())
             .ok()
             .filter(|bytes| *bytes > 0);
@@ -244,9 +243,7 @@ impl Asking<'_> {
             ingest,
             method: self.head.method.as_str(),
             sources,
-            content_type: headers
-                .get(http::header::CONTENT_TYPE)
-                .map(HeaderValue::as_bytes),
+            content_type: claims.content_type,
             announced,
             origin: origin.as_ref(),
         };
@@ -266,7 +263,8 @@ impl Asking<'_> {
             );
         }
         if holds_envelope(ingest.endpoint, &question) {
-            self.line_one(told, &question, credentials.as_ref())?;
+            let coding = claims.coding()?;
+            self.line_one(told, &question, coding, credentials.as_ref())?;
         }
         Ok(())
     }
@@ -305,6 +303,7 @@ impl Asking<'_> {
         &self,
         told: &mut Told,
         question: &Question<'_>,
+        coding: Coding,
         credentials: Option<&Credentials>,
     ) -> Result<(), Refusal> {
         if self.body.is_empty() {
@@ -322,7 +321,6 @@ impl Asking<'_> {
             chunks: VecDeque::from([self.body.clone()]),
             rest: None,
         };
-        let coding = coding(&self.head.headers)?;
         let line = LineOne::find(&begun, coding, self.rules.decode).map_err(refuse_line)?;
         let text = line.text(&begun.chunks);
         let header = header::parse(&text).map_err(Refusal::malformed)?;

@@ -1,0 +1,103 @@
+//! What an event request's head claims, found in one walk over its headers: a
+//! look-up for each name would cost more than the gate's own checks. Judges
+//! nothing.
+
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, REFERER};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::domain::coding::Coding;
+use crate::domain::credentials::{CredentialsError, Sources};
+use crate::domain::endpoint::Ingest;
+use crate::domain::origin::Origin;
+use crate::policy::Refusal;
+
+/// The header in which most SDKs send their credentials.
+pub(crate) const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
+
+/// A header that may stand in a head once.
+#[derive(Debug, Default, Clone, Copy)]
+enum Once<'h> {
+    #[default]
+    Absent,
+    Single(&'h [u8]),
+    Several,
+}
+
+impl<'h> Once<'h> {
+    fn meets(&mut self, value: &'h HeaderValue) {
+        *self = match self {
+            Self::Absent => Self::Single(value.as_bytes()),
+            Self::Single(_) | Self::Several => Self::Several,
+        };
+    }
+}
+
+/// The claims of one head.
+#[derive(Debug, Default)]
+pub(crate) struct Claims<'h> {
+    sentry_auth: Once<'h>,
+    authorization: Once<'h>,
+    codings: Once<'h>,
+    /// The first content type.
+    pub content_type: Option<&'h [u8]>,
+    origin: Option<&'h [u8]>,
+    referer: Option<&'h [u8]>,
+}
+
+impl<'h> Claims<'h> {
+    /// Walks over the headers once.
+    pub(crate) fn of(headers: &'h HeaderMap) -> Self {
+        let mut claims = Self::default();
+        for (name, value) in headers {
+            if *name == CONTENT_TYPE {
+                claims.content_type.get_or_insert(value.as_bytes());
+            } else if *name == CONTENT_ENCODING {
+                claims.codings.meets(value);
+            } else if *name == ORIGIN {
+                claims.origin.get_or_insert(value.as_bytes());
+            } else if *name == REFERER {
+                claims.referer.get_or_insert(value.as_bytes());
+            } else if *name == AUTHORIZATION {
+                claims.authorization.meets(value);
+            } else if *name == X_SENTRY_AUTH {
+                claims.sentry_auth.meets(value);
+            }
+        }
+        claims
+    }
+
+    /// Where credentials may stand. Two of one header are two sets of them.
+    pub(crate) fn sources<'a>(
+        &'a self,
+        head: &'a Parts,
+        ingest: Ingest<'a>,
+    ) -> Result<Sources<'a>, Refusal> {
+        let only = |header| match header {
+            Once::Absent => Ok(None),
+            Once::Single(value) => Ok(Some(value)),
+            Once::Several => Err(Refusal::credentials(CredentialsError::Many)),
+        };
+        Ok(Sources {
+            sentry_auth: only(self.sentry_auth)?,
+            authorization: only(self.authorization)?,
+            query: head.uri.query(),
+            path_key: ingest.path_key,
+        })
+    }
+
+    /// The page that the request speaks for, if a browser says so.
+    pub(crate) fn origin(&self) -> Option<Origin<'h>> {
+        Origin::of_request(self.origin, self.referer)
+    }
+
+    /// How the body is packed. One that cannot be looked into could hide anything.
+    pub(crate) fn coding(&self) -> Result<Coding, Refusal> {
+        let named = match self.codings {
+            Once::Absent => Ok(Coding::Identity),
+            Once::Single(value) => Coding::of_header(Some(value)),
+            Once::Several => return Err(Refusal::unknown_coding()),
+        };
+        named.map_err(|_unknown| Refusal::unknown_coding())
+    }
+}

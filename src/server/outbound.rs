@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    HOST, ORIGIN, REFERER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -16,6 +16,7 @@ use crate::config::checked::HostPolicy;
 use crate::telemetry::labels::{Route, Upstream};
 
 use super::arrival::Scheme;
+use super::claims::X_SENTRY_AUTH;
 use super::rules::Rules;
 
 /// Whether a header is one by which a hop tells the next who the client is.
@@ -152,9 +153,15 @@ fn without_port(host: &str) -> &str {
 fn drop_strangers(headers: &mut HeaderMap, route: Route) {
     let ingest = route.is_event();
     let mut doomed: Vec<HeaderName> = Vec::new();
+    let mut repeated: Vec<HeaderName> = Vec::new();
+    let mut last = None;
     for (name, value) in headers.iter() {
         if name == CONNECTION {
             doomed.extend(named_by(value));
+        }
+        // The values of one name follow one another.
+        if ingest && last.replace(name) == Some(name) && is_judged(name) {
+            repeated.push(name.clone());
         }
         // An event needs neither the session of whoever is logged in at the
         // same host nor credentials that are not Sentry's.
@@ -171,6 +178,23 @@ fn drop_strangers(headers: &mut HeaderMap, route: Route) {
     for name in doomed {
         headers.remove(name);
     }
+    for name in repeated {
+        // The first was judged: of two, the upstream could read the other.
+        if let Some(first) = headers.get(&name).cloned() {
+            headers.insert(name, first);
+        }
+    }
+}
+
+/// Whether an event was judged by this header, which must then leave as it was
+/// judged: an upstream that did not see it would refuse under another's name, or
+/// read another body.
+fn is_judged(name: &HeaderName) -> bool {
+    name == ORIGIN
+        || name == REFERER
+        || name == CONTENT_TYPE
+        || name == CONTENT_ENCODING
+        || name == X_SENTRY_AUTH
 }
 
 /// Whether web would take the header for another: WSGI spells `X_Real_IP` and
@@ -199,6 +223,7 @@ pub(crate) fn named_by(connection: &HeaderValue) -> impl Iterator<Item = HeaderN
     names
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .filter(|name| *name != HOST && *name != AUTHORIZATION && *name != CONTENT_LENGTH)
+        .filter(|name| !is_judged(name))
 }
 
 fn is_sentry_scheme(value: &HeaderValue) -> bool {
@@ -326,6 +351,38 @@ mod tests {
         drop_strangers(&mut headers, Route::Web);
         assert!(!headers.contains_key("x-hop"));
         assert!(headers.contains_key(HOST), "the host cannot be cut out");
+    }
+
+    /// A client that names the `Origin` it was judged by, so that only its `Referer`
+    /// reached the upstream, had another page's senders refused.
+    #[test]
+    fn what_an_event_was_judged_by_cannot_be_cut_out() {
+        for name in [
+            "origin",
+            "referer",
+            "content-type",
+            "content-encoding",
+            "x-sentry-auth",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONNECTION, HeaderValue::from_static(name));
+            headers.insert(name, HeaderValue::from_static("judged"));
+            drop_strangers(&mut headers, Route::Ingest);
+            assert!(headers.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_two_values_the_one_that_was_judged_leaves() {
+        let mut headers = HeaderMap::new();
+        for value in ["https://shop.example", "https://evil.example"] {
+            headers.append(ORIGIN, HeaderValue::from_static(value));
+            headers.append("x-other", HeaderValue::from_static(value));
+        }
+        drop_strangers(&mut headers, Route::Ingest);
+        let origins: Vec<_> = headers.get_all(ORIGIN).iter().collect();
+        assert_eq!(origins, ["https://shop.example"]);
+        assert_eq!(headers.get_all("x-other").iter().count(), 2);
     }
 
     #[test]

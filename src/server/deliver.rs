@@ -59,6 +59,7 @@ pub(crate) fn deliver(
     let mut custody = Custody {
         watch,
         worker,
+        rules: Rc::clone(&rules),
         exchange: Some(exchange),
     };
     poll_fn(move |cx| {
@@ -85,6 +86,7 @@ async fn exchange(
 struct Custody {
     watch: Rc<BodyWatch>,
     worker: Rc<Worker>,
+    rules: Rc<InForce>,
     exchange: Option<Pin<Box<dyn Future<Output = Delivered>>>>,
 }
 
@@ -106,7 +108,7 @@ impl Drop for Custody {
         let Some(exchange) = self.exchange.take() else {
             return;
         };
-        let worker = Rc::clone(&self.worker);
+        let (worker, rules) = (Rc::clone(&self.worker), Rc::clone(&self.rules));
         if !self.watch.is_complete()
             || worker.finishing.get() >= worker.rules().config.limits.finishing
         {
@@ -114,7 +116,7 @@ impl Drop for Custody {
         }
         worker.finishing.set(worker.finishing.get() + 1);
         tokio::task::spawn_local(async move {
-            finish_alone(exchange.await).await;
+            finish_alone(exchange.await, &rules).await;
             worker
                 .finishing
                 .set(worker.finishing.get().saturating_sub(1));
@@ -122,11 +124,13 @@ impl Drop for Custody {
     }
 }
 
-/// The end of an exchange that nobody waits for: only the books want to know.
-async fn finish_alone((mut ticket, sent): Delivered) {
+/// The end of an exchange that nobody waits for: only the books want to know, and
+/// whoever judges its key.
+async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
     match sent {
         Ok(answer) => {
             judge(&mut ticket, answer.response.status());
+            teach_accepted(&ticket, rules, answer.response.status());
             ticket.unanswered();
             let held = Held {
                 lease: answer.lease,
@@ -168,6 +172,7 @@ fn pass_on(
     }
     let (mut head, body) = answer.response.into_parts();
     judge(&mut ticket, head.status);
+    teach_accepted(&ticket, rules, head.status);
     clean(&mut head, route);
     if early {
         head.headers
@@ -182,8 +187,9 @@ fn pass_on(
         Taken::Whole(chunks, ticket) => {
             if let Some(ticket) = ticket
                 && route.is_event()
+                && is_of_the_key(head.status, &chunks)
             {
-                ticket.teach(rules, lesson(head.status, &chunks));
+                ticket.teach(rules, Lesson::Refused);
             }
             Reply::Whole(chunks)
         }
@@ -196,22 +202,24 @@ fn pass_on(
     Response::from_parts(head, body)
 }
 
-/// What an answer says about the key that asked. A refusal counts only in the
-/// form in which Sentry refuses keys: whatever stands between may answer 403 too.
-fn lesson(status: StatusCode, body: &VecDeque<Bytes>) -> Lesson {
+/// A success counts once its head is here: its body says no more about the key,
+/// and may come later than what can be taken at once.
+fn teach_accepted(ticket: &Ticket, rules: &InForce, status: StatusCode) {
+    if ticket.route().is_event() && status.is_success() {
+        ticket.teach(rules, Lesson::Accepted);
+    }
+}
+
+/// Whether an answer refuses the key that asked. It counts only in the form in
+/// which Sentry refuses keys: whatever stands between may answer 403 too.
+fn is_of_the_key(status: StatusCode, body: &VecDeque<Bytes>) -> bool {
     #[derive(serde::Deserialize)]
     struct Refused<'a> {
         #[serde(borrow, rename = "detail")]
         _detail: Cow<'a, str>,
     }
-    match status {
-        status if status.is_success() => Lesson::Accepted,
-        StatusCode::FORBIDDEN => match body.iter().next() {
-            Some(chunk) if serde_json::from_slice::<Refused<'_>>(chunk).is_ok() => Lesson::Refused,
-            Some(_) | None => Lesson::Other,
-        },
-        _ => Lesson::Other,
-    }
+    let refused = |chunk: &Bytes| serde_json::from_slice::<Refused<'_>>(chunk).is_ok();
+    status == StatusCode::FORBIDDEN && body.front().is_some_and(refused)
 }
 
 /// Removes from an answer's head what belongs to the upstream's connection, and

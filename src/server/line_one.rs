@@ -27,8 +27,9 @@ pub(crate) enum NoLine {
 }
 
 /// How much of a body is waited for before line one is looked for; a packed one
-/// that has not shown it by then never will.
-pub(crate) const WAITED_FOR_BYTES: u64 = 64 * 1024;
+/// that has not shown it by then never will. One byte more than the longest line,
+/// for its end.
+pub(crate) const WAITED_FOR_BYTES: u64 = 64 * 1024 + 1;
 
 /// Line one of a body, found.
 pub(crate) enum LineOne {
@@ -55,9 +56,10 @@ impl LineOne {
     ) -> Result<Self, NoLine> {
         if coding == Coding::Identity {
             let line = line_of(&begun.chunks);
-            return match line.len() > LINE_BYTES_MAX {
-                true => Err(NoLine::TooLong),
-                false => Ok(Self::Plain),
+            let ends = begun.rest.is_none() || has_line_feed(&begun.chunks);
+            return match ends && line.len() <= LINE_BYTES_MAX {
+                true => Ok(Self::Plain),
+                false => Err(NoLine::TooLong),
             };
         }
         let mut peek = Box::new(Peek::new(Decoder::new(coding, limits), LINE_BYTES_MAX));
@@ -143,6 +145,11 @@ impl Begun {
             }
         }
     }
+}
+
+fn has_line_feed(chunks: &VecDeque<Bytes>) -> bool {
+    let in_one = |chunk: &Bytes| memchr::memchr(b'\n', chunk).is_some();
+    chunks.iter().any(in_one)
 }
 
 fn line_of(chunks: &VecDeque<Bytes>) -> Cow<'_, [u8]> {

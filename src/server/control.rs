@@ -98,6 +98,7 @@ impl Reloader {
         self.memory.keep_secret(config);
         let rate = memory::per_second(config.keys.unproven_rate);
         self.shared.verdicts.retune(rate);
+        self.knowledge.borrow_mut().follow(&old.config, config);
         self.put_in_force();
         if old.config.sentry != config.sentry {
             self.list_keys();
@@ -147,9 +148,9 @@ impl Reloader {
         let Some(sentry) = self.loaded.borrow().config.sentry.clone() else {
             return;
         };
-        if let Some(list) = &self.knowledge.borrow().listed {
-            self.standing.store(Arc::new(Standing::of(list)));
-        }
+        let known = self.knowledge.borrow().listed.clone();
+        let standing = known.map_or_else(Standing::default, |list| Standing::of(&list));
+        self.standing.store(Arc::new(standing));
         let source = Source {
             server: sentry.url,
             prefix: String::new(),

@@ -23,6 +23,15 @@ pub(crate) struct Knowledge {
 }
 
 impl Knowledge {
+    /// Forgets the list of a Sentry that is no longer the one configured: it says
+    /// nothing about another's keys, and in mode `strict` would refuse all of them.
+    pub(crate) fn follow(&mut self, before: &Config, now: &Config) {
+        let url = |config: &Config| config.sentry.as_ref().map(|sentry| sentry.url.clone());
+        if url(before) != url(now) {
+            self.listed = None;
+        }
+    }
+
     /// The gate for a configuration.
     pub(crate) fn gate(&self, config: &Config) -> Gate {
         let own = config.projects.iter().filter_map(|project| {
@@ -112,4 +121,40 @@ fn listed_key(key: &ListedKey) -> (Key, Named) {
 fn allowed(patterns: &[String]) -> AllowedOrigins {
     let patterns = patterns.iter().map(String::as_str);
     AllowedOrigins::parse(patterns).expect("the configuration holds checked patterns only")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::config::{self, Env};
+
+    #[track_caller]
+    fn check(before: &str, now: &str, kept: bool) {
+        let config = |sentry: &str| {
+            let text = format!("upstream: {{ingest: ['http://relay:3000']}}\n{sentry}\n");
+            config::parse("v.yml", &text, &Env::empty()).unwrap().0
+        };
+        let mut knowledge = Knowledge {
+            listed: Some(Arc::new(KeyList {
+                projects: Vec::new(),
+                keys: Vec::new(),
+                skipped: 0,
+                at: SystemTime::UNIX_EPOCH,
+            })),
+            secret: Arc::from([0; 32]),
+        };
+        knowledge.follow(&config(before), &config(now));
+        assert_eq!(knowledge.listed.is_some(), kept, "{before} to {now}");
+    }
+
+    #[test]
+    fn a_list_lasts_as_long_as_its_sentry_and_survives_a_new_token() {
+        let own = "sentry: {url: 'http://web:9000', token: a}";
+        check(own, own, true);
+        check(own, "sentry: {url: 'http://web:9000', token: b}", true);
+        check(own, "sentry: {url: 'http://other:9000', token: a}", false);
+        check(own, "", false);
+    }
 }

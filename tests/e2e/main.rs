@@ -35,6 +35,7 @@ mod haproxy;
 mod idle;
 mod ingest;
 mod journey;
+mod lessons;
 mod line_one;
 mod parts;
 mod patterns;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         bugsink_addresses::trials(),
         tunnel_clients::trials(),
         senders::trials(),
+        lessons::trials(),
         sentry_keys::trials(),
         line_one::trials(),
         stored_addresses::trials(),

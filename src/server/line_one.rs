@@ -76,12 +76,15 @@ impl LineOne {
         }
         match begun.rest {
             Some(_) => Err(NoLine::TooLong),
-            // The body ends without a line feed: all of it is the line.
-            None => Ok(Self::Packed {
-                peek,
-                given: begun.chunks.len(),
-                left: Bytes::new(),
-            }),
+            // The body ends without a line feed: all of it is the line, if all is there.
+            None => {
+                peek.finish().map_err(NoLine::Coding)?;
+                Ok(Self::Packed {
+                    peek,
+                    given: begun.chunks.len(),
+                    left: Bytes::new(),
+                })
+            }
         }
     }
 

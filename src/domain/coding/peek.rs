@@ -77,6 +77,11 @@ impl Peek {
         }
     }
 
+    /// Whether the body may end where the search stands, all of it being here.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        self.decoder.finish()
+    }
+
     /// Line one without its line feed; without one in sight, all that was decoded.
     pub fn line(&self) -> &[u8] {
         let end = self.line_feed.unwrap_or(self.seen.len());

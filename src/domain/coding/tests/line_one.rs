@@ -42,6 +42,21 @@ fn line_one_is_found_in_every_coding() {
 }
 
 #[test]
+fn a_body_that_stops_inside_its_coding_may_not_end_there() {
+    for coding in PACKED {
+        let packed = pack(coding, b"{}");
+        for (bytes, want) in [
+            (packed.len(), Ok(())),
+            (packed.len() - 1, Err(DecodeError::Truncated)),
+        ] {
+            let mut peek = Peek::new(Decoder::new(coding, ROOMY), 100);
+            peek.push(&packed[..bytes]).expect("a sound stream");
+            assert_eq!(peek.finish(), want, "{coding:?}");
+        }
+    }
+}
+
+#[test]
 fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
     check_line(b"abc\n", 3, (Sight::Line, b"abc"));
     check_line(b"abc", 3, (Sight::Unended, b"abc"));

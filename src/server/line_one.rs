@@ -27,9 +27,10 @@ pub(crate) enum NoLine {
 }
 
 /// How much of a body is waited for before line one is looked for; a packed one
-/// that has not shown it by then never will. One byte more than the longest line,
-/// for its end.
-pub(crate) const WAITED_FOR_BYTES: u64 = 64 * 1024 + 1;
+/// that has not shown it by then never will. zstd shows nothing of a block before
+/// all of it is there, 128 KiB at most (RFC 8878, section 3.1.1.2.4), and a line as
+/// long as is allowed may not pack at all.
+pub(crate) const WAITED_FOR_BYTES: u64 = 160 * 1024;
 
 /// Line one of a body, found.
 pub(crate) enum LineOne {

@@ -133,6 +133,7 @@ fn limits() -> Limits {
         body_idle: Duration::from_secs(60),
         keep_alive: Duration::from_secs(75),
         finishing: 1024,
+        unpacking: 16,
         drain: Duration::from_secs(30),
     }
 }

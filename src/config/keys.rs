@@ -88,6 +88,10 @@ const FINISHING: Count = Count {
     min: 1,
     max: 1 << 20,
 };
+const UNPACKING: Count = Count {
+    min: 1,
+    max: 1 << 20,
+};
 const BODY: Size = Size { min: 1, max: TIB };
 const READ_AHEAD: Size = Size {
     min: 4 * KIB,
@@ -330,6 +334,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("limits.body_idle", limits.body_idle, WAIT),
     here!("limits.keep_alive", limits.keep_alive, WAIT),
     here!("limits.finishing", limits.finishing, FINISHING),
+    here!("limits.unpacking", limits.unpacking, UNPACKING),
     here!("limits.drain", limits.drain, WAIT),
     later("metrics"),
     later("metrics.projects_max"),

@@ -1,8 +1,9 @@
 //! A packed body on its way upstream in the clear, since something in it was
 //! changed. Holds one slice at a time, whatever it unpacks to, and lets others run
-//! between slices.
+//! between slices. Its decoder alone may take 16 MiB, so places for it are counted.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -13,6 +14,27 @@ use super::body::{BodyError, Stream};
 
 /// What is unpacked in one go.
 const SLICE_BYTES: usize = 64 * 1024;
+
+/// The places of one worker for bodies that are being unpacked.
+#[derive(Debug, Default)]
+pub(crate) struct Places(Rc<()>);
+
+/// One of them; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _held: Rc<()>,
+}
+
+impl Places {
+    /// A place, while fewer than `most` are taken.
+    pub(crate) fn take(&self, most: u64) -> Option<Place> {
+        // One of those who hold it is the worker itself.
+        let taken = u64::try_from(Rc::strong_count(&self.0) - 1).unwrap_or(u64::MAX);
+        (taken < most).then(|| Place {
+            _held: Rc::clone(&self.0),
+        })
+    }
+}
 
 /// The unpacked body.
 pub(crate) struct Inflating {
@@ -27,6 +49,7 @@ pub(crate) struct Inflating {
     more: bool,
     /// A slice was handed out: others first.
     yields: bool,
+    _place: Option<Place>,
 }
 
 impl std::fmt::Debug for Inflating {
@@ -36,9 +59,10 @@ impl std::fmt::Debug for Inflating {
 }
 
 impl Inflating {
-    /// `ahead` leaves first; `packed` and then `rest` are what the decoder is
+    /// `place` is given back with the body. `ahead` leaves first; `packed` and then `rest` are what the decoder is
     /// given next.
     pub(crate) fn new(
+        place: Option<Place>,
         decoder: Decoder,
         ahead: VecDeque<Bytes>,
         packed: VecDeque<Bytes>,
@@ -51,6 +75,7 @@ impl Inflating {
             rest,
             more: true,
             yields: false,
+            _place: place,
         }
     }
 
@@ -115,5 +140,21 @@ impl Inflating {
         }
         slice.truncate(progress.written);
         Ok(slice.freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_once_its_body_is_gone() {
+        let places = Places::default();
+        let (first, second) = (places.take(2), places.take(2));
+        assert!(first.is_some() && second.is_some());
+        assert!(places.take(2).is_none(), "a third");
+        assert!(places.take(3).is_some(), "a reload may allow more");
+        drop(first);
+        assert!(places.take(2).is_some());
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::coding::{Coding, DecodeError, DecodeLimits, Decoder, Peek, Si
 use crate::domain::envelope::cleaned;
 
 use super::body::{Outgoing, Stream};
-use super::inflating::Inflating;
+use super::inflating::{Inflating, Place};
 
 /// How long line one may be, decoded: several kilobytes are seen in practice, and
 /// no protocol limit exists.
@@ -97,10 +97,15 @@ impl LineOne {
         }
     }
 
+    /// Whether the body has to be unpacked for a change in it.
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(self, Self::Packed { .. })
+    }
+
     /// The body without the fields in `line` that only a Relay may write. What
-    /// follows the line stays as it is; a packed body leaves unpacked. `None`: the
-    /// line is no header.
-    pub(crate) fn cleaned(self, begun: Begun) -> Option<Outgoing> {
+    /// follows the line stays as it is; a packed body leaves unpacked, and holds
+    /// `place` that long. `None`: the line is no header.
+    pub(crate) fn cleaned(self, begun: Begun, place: Option<Place>) -> Option<Outgoing> {
         let line = self.text(&begun.chunks);
         let clean = Bytes::from(cleaned::without_forged(&line)?);
         let line_bytes = line.len();
@@ -124,7 +129,7 @@ impl LineOne {
                 let ahead = VecDeque::from([clean, Bytes::from(decoded).slice(line_bytes..)]);
                 let mut packed: VecDeque<Bytes> = chunks.into_iter().skip(given).collect();
                 packed.push_front(left);
-                Outgoing::inflating(Inflating::new(decoder, ahead, packed, rest))
+                Outgoing::inflating(Inflating::new(place, decoder, ahead, packed, rest))
             }
         })
     }

@@ -27,6 +27,9 @@ use super::line_one::{Begun, LineOne, NoLine, WAITED_FOR_BYTES};
 use super::ticket::Ticket;
 use super::worker::{InForce, Worker};
 
+/// Seconds after which a body that could not be unpacked may come again.
+const RETRY_AFTER_S: u32 = 30;
+
 /// Why a body was not taken.
 pub(crate) enum Turned {
     /// Refused, with its rest unread if there is one.
@@ -64,7 +67,7 @@ pub(crate) async fn open(
     };
     match line {
         None => Ok(begun.unchanged()),
-        Some(line) => clean(line, begun, head),
+        Some(line) => clean(worker, rules, line, begun, head),
     }
 }
 
@@ -89,8 +92,21 @@ fn read_line(
 }
 
 /// The body without the fields that only a Relay may write.
-fn clean(line: LineOne, begun: Begun, head: &mut Parts) -> Result<Outgoing, Turned> {
-    let Some(body) = line.cleaned(begun) else {
+fn clean(
+    worker: &Worker,
+    rules: &InForce,
+    line: LineOne,
+    begun: Begun,
+    head: &mut Parts,
+) -> Result<Outgoing, Turned> {
+    let place = worker.unpacking.take(rules.config.limits.unpacking);
+    if line.is_packed() && place.is_none() {
+        let detail = "too many bodies are being unpacked (limits.unpacking)";
+        let refusal = Refusal::later(Reason::Overloaded, detail, RETRY_AFTER_S);
+        let unread = begun.rest.map(Stream::into_incoming);
+        return Err(Turned::Refused(Box::new(refusal), unread));
+    }
+    let Some(body) = line.cleaned(begun, place) else {
         let detail = "line one of the envelope cannot be rewritten";
         let refusal = Refusal::of(Reason::Malformed, 400, detail);
         return Err(Turned::Refused(Box::new(refusal), None));

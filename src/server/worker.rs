@@ -18,6 +18,7 @@ use crate::policy::verdicts::Verdicts;
 use crate::telemetry::labels::Upstream;
 use crate::telemetry::metrics::WorkerMetrics;
 
+use super::inflating::Places;
 use super::rules::Rules;
 use super::sightings::{Board, Watch};
 use super::upstream::pool::Pool;
@@ -83,6 +84,8 @@ pub(crate) struct Worker {
     pub web: Pool,
     /// Exchanges whose client has left.
     pub finishing: Cell<u64>,
+    /// Bodies that are unpacked on their way.
+    pub unpacking: Places,
     /// The proven senders that this worker has met.
     pub proven_here: RefCell<ProvenHere>,
     /// Where its requests come from.
@@ -103,6 +106,7 @@ impl Worker {
             ingest: Pool::new(Upstream::Ingest),
             web: Pool::new(Upstream::Web),
             finishing: Cell::new(0),
+            unpacking: Places::default(),
             proven_here: RefCell::default(),
             watch: Watch::default(),
             fresh: RefCell::new(fresh),

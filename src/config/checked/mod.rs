@@ -147,6 +147,8 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// Exchanges one worker finishes after their client left; default 1024.
     pub finishing: u64,
+    /// Bodies one worker unpacks at a time on their way upstream; default 16.
+    pub unpacking: u64,
     /// How long a stop waits for requests under way; default 30 s.
     pub drain: Duration,
 }

@@ -100,7 +100,7 @@ fn another_configuration_reads_back() {
          - {id: 2, keys: [{key: 0123456789abcdef0123456789abcdef, name: old, enabled: false}, \
          {key: 22222222222222222222222222222222, enabled: false}, {key: 33333333333333333333333333333333, name: ~}]}\n\
          static: [{path: /a/, root: '- x: [y] #z'}, {path: /b/, root: 'null', cors: true}]\n\
-         limits: {inspect_bytes: 10MB, decoded_bytes: 1, decode_ratio: 2, drain: 1500ms, finishing: 7}\nlog: {format: json, level: trace}\n",
+         limits: {inspect_bytes: 10MB, decoded_bytes: 1, decode_ratio: 2, drain: 1500ms, finishing: 7, unpacking: 8}\nlog: {format: json, level: trace}\n",
         &Env::empty(),
     ));
 }

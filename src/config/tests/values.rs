@@ -110,6 +110,7 @@ fn sizes_and_counts_keep_their_bounds() {
         ),
         ("limits", "connections", "1", "0", "1048576", "1048577"),
         ("limits", "finishing", "1", "0", "1048576", "1048577"),
+        ("limits", "unpacking", "1", "0", "1048576", "1048577"),
         ("limits", "drain", "1ms", "0s", "1d", "25h"),
         ("limits", "head_timeout", "1ms", "0ms", "24h", "2d"),
         ("limits", "body_idle", "1ms", "0s", "24h", "2d"),

@@ -125,7 +125,12 @@ pub(crate) fn check_framing(head: &Parts, pulse: &Pulse) -> Result<(), Refusal> 
     if http1 && (framing.hosts > 1 || hostless) {
         return Err(Refusal::framing("there must be exactly one Host header"));
     }
-    if head.method == Method::CONNECT || head.method == Method::TRACE {
+    check_method(&head.method)
+}
+
+/// Refuses methods that are not for an origin.
+pub(crate) fn check_method(method: &Method) -> Result<(), Refusal> {
+    if method == Method::CONNECT || method == Method::TRACE {
         let mut refusal = Refusal::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         refusal.close = true;
         return Err(refusal);

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use http::Response;
 
 use crate::policy::Refusal;
+use crate::telemetry::labels::Route;
 
 use super::arrival::Arrived;
 use super::body::{BodyError, Outgoing, Stream, total_bytes};
@@ -16,6 +17,7 @@ use super::ingest::announce;
 use super::outbound;
 use super::reception::refuse_unread;
 use super::reply::Reply;
+use super::rules::Rules;
 use super::spill::{Added, DiskBudget, Spill};
 use super::ticket::Ticket;
 use super::upstream::send::{Outbound, Repeat};
@@ -33,11 +35,10 @@ pub(crate) async fn serve(
     ticket: Ticket,
 ) -> Response<Reply> {
     let route = ticket.route();
-    let (bytes_max, limit) = rules.body_limit(route);
-    if arrived.announced.is_some_and(|bytes| bytes > bytes_max) {
-        let refusal = Refusal::too_large(route.as_str(), limit, bytes_max);
+    if let Err(refusal) = check_size(&rules, route, arrived.announced) {
         return refuse_unread(refusal, arrived.body, ticket);
     }
+    let (bytes_max, _) = rules.body_limit(route);
     let Arrived {
         mut head,
         body,
@@ -71,6 +72,19 @@ pub(crate) async fn serve(
         ticket,
     )
     .await
+}
+
+/// Refuses a body that is announced to be over its route's limit.
+pub(crate) fn check_size(
+    rules: &Rules,
+    route: Route,
+    announced: Option<u64>,
+) -> Result<(), Refusal> {
+    let (bytes_max, limit) = rules.body_limit(route);
+    match announced.is_some_and(|bytes| bytes > bytes_max) {
+        true => Err(Refusal::too_large(route.as_str(), limit, bytes_max)),
+        false => Ok(()),
+    }
 }
 
 /// Reads a body to its end before the upstream is dialled: in memory up to

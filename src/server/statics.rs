@@ -52,21 +52,11 @@ impl Folder {
         normalised: &[u8],
         mut ticket: Ticket,
     ) -> Response<Reply> {
-        if head.method != Method::GET && head.method != Method::HEAD {
-            return respond::refuse(Refusal::method("GET, HEAD"), &mut ticket);
-        }
         let head_only = head.method == Method::HEAD;
-        let Some(request) = self.request(head, normalised) else {
-            return respond::refuse(not_found(), &mut ticket);
+        let response = match self.find(head, normalised).await {
+            Ok(response) => response,
+            Err(refusal) => return respond::refuse(refusal, &mut ticket),
         };
-        let mut files = self.files.clone();
-        let Ok(response) = files.call(request).await;
-        if !response.status().is_success() && !response.status().is_redirection() {
-            // A range that cannot be served keeps its own status; all else is "not here".
-            if response.status() != http::StatusCode::RANGE_NOT_SATISFIABLE {
-                return respond::refuse(not_found(), &mut ticket);
-            }
-        }
         ticket.judge(Ending::Local, response.status().as_u16(), None);
         let (mut parts, body) = response.into_parts();
         if self.cors {
@@ -84,6 +74,28 @@ impl Folder {
             ticket,
         };
         Response::from_parts(parts, Reply::File(Box::new(body)))
+    }
+
+    /// The file that a request asks for, opened and not read yet.
+    ///
+    /// # Errors
+    /// Another method than those that read, or nothing that can be served.
+    pub(crate) async fn find(
+        &self,
+        head: Parts,
+        normalised: &[u8],
+    ) -> Result<Response<ServeFileSystemResponseBody>, Refusal> {
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return Err(Refusal::method("GET, HEAD"));
+        }
+        let request = self.request(head, normalised).ok_or_else(not_found)?;
+        let Ok(response) = self.files.clone().call(request).await;
+        let status = response.status();
+        // A range that cannot be served keeps its own status; all else is "not here".
+        let is_here = status.is_success()
+            || status.is_redirection()
+            || status == http::StatusCode::RANGE_NOT_SATISFIABLE;
+        is_here.then_some(response).ok_or_else(not_found)
     }
 
     /// The request as the folder sees it: its own path, and the head's conditions.

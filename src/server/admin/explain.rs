@@ -24,11 +24,15 @@ use crate::domain::path;
 use crate::policy::pair::Known;
 use crate::policy::verdicts::Standing;
 use crate::policy::{Claim, Mode, Question, Refusal, sender};
+use crate::telemetry::labels::{Route, Upstream};
 
+use super::super::arrival::check_method;
 use super::super::claims::Claims;
+use super::super::deliver::upstream_of;
 use super::super::ingest::holds_envelope;
 use super::super::line_one::{Begun, LineOne};
 use super::super::opening::{refuse_line, whose};
+use super::super::passage::check_size;
 use super::super::reception::relays;
 use super::super::rules::Rules;
 use super::super::worker::Shared;
@@ -78,10 +82,10 @@ impl Told {
 ///
 /// # Errors
 /// What is wrong with the description.
-pub(super) fn explain(shared: &Shared, body: &[u8]) -> Result<Value, String> {
+pub(super) async fn explain(shared: &Shared, body: &[u8]) -> Result<Value, String> {
     let asked: Asked<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let (head, body) = request(&asked)?;
-    let rules = shared.rules.load();
+    let rules = shared.rules.load_full();
     let mut told = Told { steps: Vec::new() };
     let asking = Asking {
         shared,
@@ -90,7 +94,7 @@ pub(super) fn explain(shared: &Shared, body: &[u8]) -> Result<Value, String> {
         body,
         peer: asked.peer,
     };
-    let end = asking.way(&mut told);
+    let end = asking.way(&mut told).await;
     let (verdict, status, reason) = match end {
         End::Forwarded => ("forwarded", None, None),
         End::Local(status) => ("local", Some(status), None),
@@ -143,9 +147,12 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    fn way(&self, told: &mut Told) -> End {
+    async fn way(&self, told: &mut Told) -> End {
         let client = self.client(told);
         let claims = Claims::of(&self.head.headers);
+        if let Err(refusal) = check_method(&self.head.method) {
+            return End::Refused(refusal);
+        }
         let path = match path::normalise(self.head.uri.path()) {
             Ok(path) => path,
             Err(error) => {
@@ -156,7 +163,8 @@ impl Asking<'_> {
         let mut statics = self.rules.statics.iter();
         if let Some(folder) = statics.find(|folder| path.starts_with(folder.path.as_bytes())) {
             told.step("route", "static", format!("static has {}", folder.path));
-            return End::Local(200);
+            let found = folder.find(self.head.clone(), &path).await;
+            return found.map_or_else(End::Refused, |file| End::Local(file.status().as_u16()));
         }
         if self.rules.is_tunnel(&path) {
             told.step("route", "tunnel", "tunnel.paths has this path");
@@ -178,16 +186,16 @@ impl Asking<'_> {
             endpoint::Route::Relays => {
                 told.step("route", "relay", "serve_relays decides who may ask");
                 let asked = relays(self.rules.config.serve_relays, client);
-                asked.map_or_else(End::Refused, |()| self.passes(told, "ingest"))
+                asked.map_or_else(End::Refused, |()| self.passage(told, Route::Relay))
             }
             endpoint::Route::RelayInternal => End::Refused(super::super::reception::not_public()),
             endpoint::Route::Upload => {
                 told.step("route", "upload", "carries source maps or debug files");
-                self.passes(told, "web")
+                self.passage(told, Route::Upload)
             }
             endpoint::Route::Assets { .. } | endpoint::Route::Static | endpoint::Route::Web => {
                 told.step("route", "web", "no event's path");
-                self.passes(told, "web")
+                self.passage(told, Route::Web)
             }
         }
     }
@@ -222,7 +230,7 @@ impl Asking<'_> {
             return End::Local(200);
         }
         match self.judged(told, ingest, claims, sources) {
-            Ok(()) => self.passes(told, "ingest"),
+            Ok(()) => self.passes(told, Upstream::Ingest),
             Err(refusal) => End::Refused(refusal),
         }
     }
@@ -236,15 +244,12 @@ impl Asking<'_> {
         sources: Sources<'_>,
     ) -> Result<(), Refusal> {
         let origin = claims.origin();
-        let announced = u64::try_from(self.body.len())
-            .ok()
-            .filter(|bytes| *bytes > 0);
         let question = Question {
             ingest,
             method: self.head.method.as_str(),
             sources,
             content_type: claims.content_type,
-            announced,
+            announced: self.announced(),
             origin: origin.as_ref(),
         };
         let credentials = self.rules.gate.read(&question)?;
@@ -348,12 +353,28 @@ impl Asking<'_> {
         Ok(())
     }
 
-    fn passes(&self, told: &mut Told, upstream: &str) -> End {
-        let target = match upstream {
-            "ingest" => &self.rules.ingest,
-            _ => &self.rules.web,
+    /// The body's length, or what its length would be if it were given.
+    fn announced(&self) -> Option<u64> {
+        let given = u64::try_from(self.body.len()).ok();
+        let said = || {
+            let length = self.head.headers.get(http::header::CONTENT_LENGTH)?;
+            length.to_str().ok()?.parse().ok()
         };
-        told.step("upstream", upstream, target.authority());
+        // A body that is not given is not an empty one.
+        let is_some = |bytes: &u64| *bytes > 0;
+        given.filter(is_some).or_else(said).filter(is_some)
+    }
+
+    fn passage(&self, told: &mut Told, route: Route) -> End {
+        match check_size(self.rules, route, self.announced()) {
+            Ok(()) => self.passes(told, upstream_of(route)),
+            Err(refusal) => End::Refused(refusal),
+        }
+    }
+
+    fn passes(&self, told: &mut Told, upstream: Upstream) -> End {
+        let target = self.rules.target(upstream);
+        told.step("upstream", upstream.as_str(), target.authority());
         End::Forwarded
     }
 }

@@ -181,7 +181,7 @@ impl Desk {
             let detail = "the description is over 24 MiB, or did not arrive";
             return error_answer(StatusCode::PAYLOAD_TOO_LARGE, detail);
         };
-        match explain::explain(&self.shared, &body.to_bytes()) {
+        match explain::explain(&self.shared, &body.to_bytes()).await {
             Ok(told) => json_answer(StatusCode::OK, &told),
             Err(detail) => error_answer(StatusCode::BAD_REQUEST, &detail),
         }

@@ -3,7 +3,7 @@
 //! Owns the reading of it, masked addresses included. Never judges.
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::super::super::plain;
 
@@ -57,9 +57,11 @@ impl MostCommon {
 pub(super) struct Sighting {
     pub(super) at: String,
     pub(super) route: String,
+    #[serde(deserialize_with = "shown")]
     pub(super) peer: String,
     /// The believed header's lines.
     pub(super) forwarded: Vec<String>,
+    #[serde(deserialize_with = "shown")]
     pub(super) client: String,
     pub(super) source: String,
     pub(super) steps: Vec<Step>,
@@ -67,6 +69,12 @@ pub(super) struct Sighting {
     pub(super) sent: Vec<(String, String)>,
     pub(super) relay: Option<String>,
     pub(super) web: Option<String>,
+}
+
+/// An address that is told; none is, where `client_ip.store` keeps none.
+fn shown<'de, D: Deserializer<'de>>(told: D) -> Result<String, D::Error> {
+    let told = Option::deserialize(told)?;
+    Ok(told.unwrap_or_else(super::nobody))
 }
 
 impl Sighting {

@@ -270,6 +270,25 @@ fn addresses_changed_on_purpose_are_said_to_be() {
 }
 
 #[test]
+fn a_report_without_addresses_is_read() {
+    let mut seen = sighting("172.18.0.5", &[], "203.0.113.9", "header");
+    for place in ["peer", "client", "relay", "web"] {
+        seen[place] = Value::Null;
+    }
+    let report = with(
+        report(9),
+        &[("/store", json!("drop")), ("/sightings", json!([seen]))],
+    );
+    check(
+        &report,
+        &[(Mark::Ok, "9", ""), (Mark::Warn, "drop", "store: full")],
+    );
+    let clients: Clients = serde_json::from_value(report).unwrap();
+    let told = chain(&clients.sightings[0], "x-forwarded-for").join("\n");
+    assert!(told.contains("so the client is no address"), "{told}");
+}
+
+#[test]
 fn relay_and_web_that_disagree_are_found() {
     let mut seen = sighting("172.18.0.5", &["203.0.113.9"], "203.0.113.9", "header");
     seen["web"] = Value::Null;

@@ -25,13 +25,15 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+/// How a command ended, and what it said.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn ran(command: &mut Command) -> Ran {
+/// Runs a command to its end.
+pub(crate) fn ran(command: &mut Command) -> Ran {
     let output = command.stdin(Stdio::null()).output().unwrap();
     Ran {
         code: output.status.code(),

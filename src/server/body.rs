@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -38,11 +38,10 @@ pub(crate) enum BodyError {
     Disk,
 }
 
-/// What is known of a body from outside while hyper owns it.
+/// What is known of a body from outside while it is on its way.
 #[derive(Debug, Default)]
 pub(crate) struct BodyWatch {
     complete: Cell<bool>,
-    failed: Cell<Option<BodyError>>,
     waits: Cell<bool>,
     paused: Cell<bool>,
 }
@@ -51,11 +50,6 @@ impl BodyWatch {
     /// Every byte of the body has been taken from the client.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete.get()
-    }
-
-    /// Why the body ended early, if it did.
-    pub(crate) fn failed(&self) -> Option<BodyError> {
-        self.failed.get()
     }
 
     /// The next chunk is the client's to send.
@@ -70,7 +64,7 @@ impl BodyWatch {
     }
 }
 
-/// A body as hyper's client takes it. Dropping it drops the client's unread rest.
+/// A body for an upstream. Dropping it drops the client's unread rest.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     source: Source,
@@ -144,10 +138,10 @@ impl Outgoing {
         Rc::clone(&self.watch)
     }
 
-    /// The same body once more, if it is here in full; chunks are shared.
-    pub(crate) fn again(&self) -> Option<Self> {
+    /// Its chunks, if it is here in full.
+    pub(crate) fn chunks(&self) -> Option<&VecDeque<Bytes>> {
         match &self.source {
-            Source::Whole(chunks) => Some(Self::whole(chunks.clone())),
+            Source::Whole(chunks) => Some(chunks),
             Source::Stream(_) | Source::Disk(_) | Source::Joined(..) | Source::Inflating(_) => None,
         }
     }
@@ -171,66 +165,43 @@ pub(crate) fn total_bytes(chunks: &VecDeque<Bytes>) -> u64 {
         .sum()
 }
 
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
+impl Outgoing {
+    /// The next chunk; `None` at the clean end.
+    pub(crate) fn poll_chunk(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let watch = &this.watch;
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let watch = &self.watch;
         if watch.paused.get() {
             return Poll::Pending;
         }
-        let chunk = match &mut this.source {
-            Source::Whole(chunks) => chunks.pop_front().map(Ok),
-            Source::Joined(spilled, _) if spilled.remaining_bytes() > 0 => {
-                ready!(spilled.poll_chunk(cx))
-            }
+        match &mut self.source {
+            Source::Whole(chunks) => Poll::Ready(chunks.pop_front().map(Ok)),
+            Source::Joined(spilled, _) if spilled.remaining_bytes() > 0 => spilled.poll_chunk(cx),
             Source::Stream(stream) | Source::Joined(_, stream) => {
                 let polled = stream.poll_chunk(cx);
                 watch.waits.set(polled.is_pending());
                 let chunk = ready!(polled);
                 match &chunk {
                     None => watch.complete.set(true),
-                    Some(Err(error)) => watch.failed.set(Some(*error)),
-                    // hyper asks no further once the announced length has left.
+                    // Nobody asks further once the announced length has left.
                     Some(Ok(_)) if stream.is_exhausted() => watch.complete.set(true),
-                    Some(Ok(_)) => {}
+                    Some(_) => {}
                 }
-                chunk
+                Poll::Ready(chunk)
             }
-            Source::Disk(spilled) => ready!(spilled.poll_chunk(cx)),
+            Source::Disk(spilled) => spilled.poll_chunk(cx),
             Source::Inflating(inflating) => {
                 let polled = inflating.poll_chunk(cx);
                 watch
                     .waits
                     .set(polled.is_pending() && inflating.waits_for_client());
-                let chunk = ready!(polled);
-                match &chunk {
-                    None => watch.complete.set(true),
-                    Some(Err(error)) => watch.failed.set(Some(*error)),
-                    Some(Ok(_)) => {}
+                if let Poll::Ready(None) = &polled {
+                    watch.complete.set(true);
                 }
-                chunk
+                polled
             }
-        };
-        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Whole(chunks) => chunks.is_empty(),
-            Source::Stream(_) | Source::Joined(..) | Source::Inflating(_) => false,
-            Source::Disk(spilled) => spilled.remaining_bytes() == 0,
         }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length()
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -20,7 +20,6 @@ use crate::policy::verdicts::Answer as Lesson;
 use crate::telemetry::labels::{Ending, Route, Upstream};
 
 use super::body::{BodyError, BodyWatch};
-use super::outbound;
 use super::pump::Ahead;
 use super::reply::{Held, Passing, Reply, Taken};
 use super::respond;
@@ -129,15 +128,15 @@ impl Drop for Custody {
 async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
     match sent {
         Ok(answer) => {
-            judge(&mut ticket, answer.response.status());
-            teach_accepted(&ticket, rules, answer.response.status());
+            judge(&mut ticket, answer.head.status);
+            teach_accepted(&ticket, rules, answer.head.status);
             ticket.unanswered();
             let held = Held {
                 lease: answer.lease,
                 sent: answer.sent,
                 ticket,
             };
-            let mut passing = Passing::new(answer.response.into_body(), held);
+            let mut passing = Passing::new(held);
             while let Some(Ok(_)) = poll_fn(|cx| passing.poll_chunk(cx)).await {}
         }
         Err(error) => {
@@ -166,11 +165,11 @@ fn pass_on(
 ) -> Response<Reply> {
     let route = ticket.route();
     let early = answer.sent == Sent::Part;
-    if early && route.is_event() && answer.response.status().is_success() {
+    if early && route.is_event() && answer.head.status.is_success() {
         // It cannot have taken what it has not seen: its 200 would be a lie.
         return give_up(SendError::Broken, rules, ticket);
     }
-    let (mut head, body) = answer.response.into_parts();
+    let mut head = answer.head;
     judge(&mut ticket, head.status);
     teach_accepted(&ticket, rules, head.status);
     clean(&mut head, route);
@@ -183,7 +182,7 @@ fn pass_on(
         sent: answer.sent,
         ticket,
     };
-    let body = match Passing::new(body, held).take_at_once(cx, TAKEN_AT_ONCE_BYTES) {
+    let body = match Passing::new(held).take_at_once(answer.at, cx, TAKEN_AT_ONCE_BYTES) {
         Taken::Whole(chunks, ticket) => {
             if let Some(ticket) = ticket
                 && route.is_event()
@@ -222,27 +221,20 @@ fn is_of_the_key(status: StatusCode, body: &VecDeque<Bytes>) -> bool {
     status == StatusCode::FORBIDDEN && body.front().is_some_and(refused)
 }
 
-/// Removes from an answer's head what belongs to the upstream's connection, and
-/// from an event's what it says of CORS.
+/// Replaces what an event's answer says of CORS. What belongs to the upstream's
+/// connection was never in the head.
 fn clean(head: &mut Parts, route: Route) {
-    let headers = &mut head.headers;
-    let mut doomed: Vec<HeaderName> = Vec::new();
-    for (name, value) in headers.iter() {
-        if name == CONNECTION {
-            doomed.extend(outbound::named_by(value));
-        }
-        if outbound::is_of_one_hop(name) || route.is_event() && respond::is_cors(name) {
-            doomed.push(name.clone());
-        }
+    if !route.is_event() {
+        return;
     }
-    for name in doomed {
+    let headers = &mut head.headers;
+    let theirs = headers.keys().filter(|name| respond::is_cors(name));
+    // Most answers have none, and a list that stays empty costs nothing.
+    let theirs: Vec<HeaderName> = theirs.cloned().collect();
+    for name in theirs {
         headers.remove(name);
     }
-    head.extensions.clear();
-    head.version = http::Version::HTTP_11;
-    if route.is_event() {
-        respond::share(headers);
-    }
+    respond::share(headers);
 }
 
 fn give_up(error: SendError, rules: &InForce, mut ticket: Ticket) -> Response<Reply> {

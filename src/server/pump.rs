@@ -13,6 +13,7 @@ use http_body::SizeHint;
 use super::body::total_bytes;
 use super::reply::{Passing, ReplyError};
 use super::ticket::Ticket;
+use super::upstream::framing::Fault;
 
 /// The client's end of a body that is read ahead. Dropping it stops the reading.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Ahead {
 struct Queue {
     chunks: RefCell<VecDeque<Bytes>>,
     bytes_max: u64,
-    ending: RefCell<Option<Result<Option<Ticket>, hyper::Error>>>,
+    ending: RefCell<Option<Result<Option<Ticket>, Fault>>>,
     client: RefCell<Option<Waker>>,
     reader: RefCell<Option<Waker>>,
     left: Cell<bool>,

@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::total_bytes;
 use super::pump::Ahead;
 use super::statics::FileBody;
 use super::ticket::Ticket;
+use super::upstream::framing::Fault;
 use super::upstream::pool::Lease;
 use super::upstream::send::Sent;
 
@@ -51,17 +51,16 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) struct Passing {
     ahead: VecDeque<Bytes>,
-    incoming: Incoming,
     held: Option<Held>,
     ended: Option<Ticket>,
     /// It broke off behind what was read ahead.
-    broken: Option<hyper::Error>,
+    broken: Option<Fault>,
 }
 
 /// What an answer's body holds until its end.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// The connection, to be driven until then.
+    /// The connection that it comes on.
     pub lease: Lease,
     /// Whether it can serve again.
     pub sent: Sent,
@@ -72,9 +71,9 @@ pub(crate) struct Held {
 impl Held {
     /// The last byte is here: the connection may serve again, unless part of its
     /// request never left; then it closes.
-    fn finish(self) -> Ticket {
+    fn finish(self, now: Instant) -> Ticket {
         match self.sent {
-            Sent::Whole => self.lease.give_back(Instant::now()),
+            Sent::Whole => self.lease.give_back(now),
             Sent::Part => drop(self.lease),
         }
         self.ticket
@@ -97,10 +96,9 @@ pub(crate) enum Taken {
 
 impl Passing {
     /// A body, and what it holds until its end.
-    pub(crate) fn new(incoming: Incoming, held: Held) -> Self {
+    pub(crate) fn new(held: Held) -> Self {
         Self {
             ahead: VecDeque::new(),
-            incoming,
             held: Some(held),
             ended: None,
             broken: None,
@@ -108,25 +106,25 @@ impl Passing {
     }
 
     /// Takes what is here already, up to `bytes_max`. One small answer then
-    /// leaves in one write, and its connection is free at once.
-    pub(crate) fn take_at_once(mut self, cx: &mut Context<'_>, bytes_max: u64) -> Taken {
+    /// leaves in one write, and its connection is free at once: `now`.
+    pub(crate) fn take_at_once(
+        mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        bytes_max: u64,
+    ) -> Taken {
         let mut chunks = VecDeque::new();
         loop {
             let full = total_bytes(&chunks) >= bytes_max;
             match if full {
                 Poll::Pending
             } else {
-                self.poll_chunk(cx)
+                self.poll_next(cx, Some(now))
             } {
                 Poll::Ready(Some(Ok(chunk))) => chunks.push_back(chunk),
                 Poll::Ready(None) => return Taken::Whole(chunks, self.ended.take()),
-                Poll::Ready(Some(Err(error))) => {
-                    // Told behind the chunks, or what came of it would look whole.
-                    self.broken = Some(error);
-                    self.ahead = chunks;
-                    return Taken::Part(Box::new(self));
-                }
-                Poll::Pending => {
+                // A failure is told behind the chunks, or they would look whole.
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {
                     self.ahead = chunks;
                     return Taken::Part(Box::new(self));
                 }
@@ -134,39 +132,44 @@ impl Passing {
         }
     }
 
-    /// The next data chunk; trailers end here.
+    /// The next chunk.
     pub(crate) fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-        if let Some(chunk) = self.ahead.pop_front() {
-            return Poll::Ready(Some(Ok(chunk)));
+    ) -> Poll<Option<Result<Bytes, Fault>>> {
+        match self.ahead.pop_front() {
+            Some(chunk) => Poll::Ready(Some(Ok(chunk))),
+            None => self.poll_next(cx, None),
         }
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error)));
+    }
+
+    /// The next chunk behind what was read ahead. `now` spares a look at the clock.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Option<Instant>,
+    ) -> Poll<Option<Result<Bytes, Fault>>> {
+        if let Some(fault) = self.broken {
+            return Poll::Ready(Some(Err(fault)));
         }
-        loop {
-            let frame = match &mut self.held {
-                Some(held) => ready!(held.lease.line.poll_body(cx, &mut self.incoming)),
-                None => ready!(Pin::new(&mut self.incoming).poll_frame(cx)),
-            };
-            return Poll::Ready(match frame {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(chunk) => Some(Ok(chunk)),
-                    Err(_) => continue,
-                },
-                Some(Err(error)) => {
-                    if let Some(held) = self.held.take() {
-                        held.abort();
-                    }
-                    Some(Err(error))
+        let Some(held) = &mut self.held else {
+            return Poll::Ready(None);
+        };
+        let brought = ready!(held.lease.line.poll_body(cx));
+        match &brought {
+            Some(Ok(_)) => {}
+            Some(Err(fault)) => {
+                self.broken = Some(*fault);
+                if let Some(held) = self.held.take() {
+                    held.abort();
                 }
-                None => {
-                    self.ended = self.held.take().map(Held::finish);
-                    None
-                }
-            });
+            }
+            None => {
+                let now = now.unwrap_or_else(Instant::now);
+                self.ended = self.held.take().map(|held| held.finish(now));
+            }
         }
+        Poll::Ready(brought)
     }
 
     /// The ticket of a body whose end was reached, for one who outlives it.
@@ -175,16 +178,25 @@ impl Passing {
     }
 
     fn is_over(&self) -> bool {
-        self.ahead.is_empty() && self.broken.is_none() && self.incoming.is_end_stream()
+        self.ahead.is_empty() && self.broken.is_none() && self.to_come() == Some(0)
     }
 
     /// The exact length of what is left, if the upstream told it.
     pub(crate) fn size_hint(&self) -> SizeHint {
-        let rest = self.incoming.size_hint();
-        let Some(exact) = rest.exact() else {
-            return SizeHint::default();
-        };
-        SizeHint::with_exact(exact + total_bytes(&self.ahead))
+        match self.to_come() {
+            Some(bytes) if self.broken.is_none() => {
+                SizeHint::with_exact(bytes + total_bytes(&self.ahead))
+            }
+            Some(_) | None => SizeHint::default(),
+        }
+    }
+
+    /// What the connection has still to bring.
+    fn to_come(&self) -> Option<u64> {
+        match &self.held {
+            Some(held) => held.lease.line.length(),
+            None => Some(0),
+        }
     }
 }
 
@@ -193,7 +205,7 @@ impl Drop for Passing {
         if let Some(held) = self.held.take() {
             // hyper drops a body that says it is over without asking again.
             match self.is_over() {
-                true => drop(held.finish()),
+                true => drop(held.finish(Instant::now())),
                 false => held.abort(),
             }
         }

@@ -11,6 +11,7 @@
 )]
 
 mod admin;
+mod answers;
 mod bugsink;
 mod bugsink_addresses;
 mod client;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         h2c::trials(),
         departures::trials(),
         faults::trials(),
+        answers::trials(),
         uploads::trials(),
         idle::trials(),
         web::trials(),

@@ -1,33 +1,63 @@
 //! One open upstream connection, moved on by whoever uses it: a request's own
 //! task writes it, reads it and takes its answer's body, so that no exchange waits
 //! for a second task to be scheduled. Nobody moves it while it lies idle; whether
-//! it still stands is seen by the next look.
+//! it still stands is seen by the next look. Never reads more than it is asked for.
 
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Connection, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::Method;
+use http::request::Parts as Asked;
+use http::response::Parts as Answered;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
-use super::super::body::Outgoing;
-use super::connect::UpstreamIo;
+use super::super::body::{BodyError, BodyWatch, Outgoing};
+use super::super::socket::poll_send;
+use super::framing::{Fault, Framing, Step};
+use super::head::HeadReader;
 use super::pool::Slot;
-use super::signal::Signal;
+use super::sending::Sending;
 use super::talk::Talk;
 
-/// hyper's half of a connection that does the work.
-type Driver = Connection<TokioIo<UpstreamIo>, Outgoing>;
+/// Bytes of one read: few at first, since most answers are small; more as long as
+/// reads are filled; never so many that a slow reader of an answer pins much.
+const READ_BYTES_MIN: usize = 4 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// What comes back for a request.
-type Answered = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+/// Less room than this at a buffer's end is not worth a read.
+const ROOM_BYTES_MIN: usize = 1024;
+
+/// Slices that leave in one call. A small body is one, a large one is many of which
+/// the socket takes a few.
+const SLICES_MAX: usize = 16;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The connection was gone before anything left: the request can go elsewhere.
+    Unsent,
+    /// It ended, and no byte came back.
+    Unheard,
+    /// The request's own body failed.
+    Body(BodyError),
+    /// The upstream was silent for too long.
+    Silent,
+    /// It broke amid the answer's head, or that cannot be read.
+    Broken(Fault),
+}
+
+/// A request that goes from a connection that failed to another.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    sending: Sending,
+    head: HeadReader,
+}
 
 /// One open connection. Dropping it closes the socket, whatever is under way.
 #[derive(Debug)]
@@ -36,130 +66,255 @@ pub(crate) struct Line {
     pub talk: Rc<Talk>,
     /// The server's address.
     pub address: SocketAddr,
-    sender: SendRequest<Outgoing>,
-    /// `None` once it is over: what it still held has been handed back.
-    driver: Option<Pin<Box<Driver>>>,
-    signal: Arc<Signal>,
-    /// The signal as hyper takes it.
-    waker: Waker,
-    /// Whom the signal wakes.
-    mover: Option<Waker>,
+    stream: TcpStream,
+    sending: Sending,
+    /// Writing failed. Reading tells of what, and may bring an answer all the same.
+    stuck: bool,
+    head: HeadReader,
+    head_bytes_max: usize,
+    /// Bytes that were read and not taken yet.
+    read: BytesMut,
+    read_bytes: usize,
+    /// What of the answer's body is still to come.
+    framing: Framing,
+    /// The upstream keeps the connection open behind this answer.
+    stays: bool,
     _slot: Slot,
 }
 
 impl Line {
-    /// A connection on which nothing has been said.
+    /// A connection on which nothing has been said. Answers whose head is over
+    /// `head_bytes_max` are refused.
     pub(crate) fn new(
-        sender: SendRequest<Outgoing>,
-        driver: Driver,
-        talk: Rc<Talk>,
+        stream: TcpStream,
         address: SocketAddr,
+        head_bytes_max: usize,
         slot: Slot,
     ) -> Self {
-        let signal = Arc::new(Signal::default());
-        let waker = Waker::from(Arc::clone(&signal));
-        talk.is_signalled_by(waker.clone());
         Self {
-            talk,
+            talk: Rc::default(),
             address,
-            sender,
-            driver: Some(Box::pin(driver)),
-            signal,
-            waker,
-            mover: None,
+            stream,
+            sending: Sending::default(),
+            stuck: false,
+            head: HeadReader::default(),
+            head_bytes_max,
+            read: BytesMut::new(),
+            read_bytes: READ_BYTES_MIN,
+            framing: Framing::Over,
+            stays: true,
             _slot: slot,
         }
     }
 
-    /// Sends a request and drives the connection until its answer's head is here.
-    /// Dropped before that, the future leaves the line fit for nothing but to be
-    /// dropped too.
-    pub(crate) async fn ask(&mut self, request: Request<Outgoing>) -> Answered {
-        let answer = {
-            // hyper wakes its driver for the request, and the signal still goes
-            // to whoever used the connection last.
-            let _deaf = self.signal.deafen();
-            self.sender.try_send_request(request)
-        };
-        let mut answer = std::pin::pin!(answer);
-        std::future::poll_fn(|cx| {
-            self.drive(cx.waker());
-            // Only `drive` can bring it, and it has just been called: a waker of
-            // its own would schedule this task once more for nothing.
-            answer
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
+    /// Takes a request up, to be sent by `ask`.
+    pub(crate) fn load(&mut self, mut head: Box<Asked>, body: Outgoing) {
+        self.sending.load(&head, body);
+        let headers = std::mem::take(&mut head.headers);
+        self.head.expect(head.method == Method::HEAD, headers);
+    }
+
+    /// Whether the request stays at hand until its answer, to be sent again.
+    pub(crate) fn keep(&mut self, kept: bool) {
+        self.sending.keep(kept);
+    }
+
+    /// Makes the request ready to leave once more. False where it cannot.
+    pub(crate) fn rewind(&mut self) -> bool {
+        self.sending.rewind()
+    }
+
+    /// The request, for another connection.
+    pub(crate) fn hand_over(&mut self) -> Box<Errand> {
+        Box::new(Errand {
+            sending: std::mem::take(&mut self.sending),
+            head: std::mem::take(&mut self.head),
         })
-        .await
     }
 
-    /// What hyper has of the answer's body, else what the connection brings now.
-    pub(crate) fn poll_body(
-        &mut self,
-        cx: &mut Context<'_>,
-        body: &mut Incoming,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let here = self.look_at(body);
-        if here.is_ready() {
-            return here;
+    /// Takes over what another connection could not bring to its end.
+    pub(crate) fn take_over(&mut self, errand: Box<Errand>) {
+        let Errand { sending, head } = *errand;
+        self.sending = sending;
+        self.head = head;
+        self.head.restart();
+    }
+
+    /// Sends the request and waits for its answer's head. Dropped before that, the
+    /// future leaves the line fit for nothing but to be dropped too.
+    pub(crate) async fn ask(&mut self, watch: &Rc<BodyWatch>) -> Result<Answered, Failure> {
+        if !self.looks_open() {
+            return Err(Failure::Unsent);
         }
-        self.drive(cx.waker());
-        let brought = self.look_at(body);
-        self.talk.wants_more(brought.is_pending());
-        brought
-    }
-
-    /// What hyper has of the body. Asking tells its driver to read on, which is
-    /// done by calling it, not by a wake; and only calling it brings more, so that
-    /// the body needs no waker.
-    fn look_at(&self, body: &mut Incoming) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let _deaf = self.signal.deafen();
-        Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
-    }
-
-    /// Whether it can take a request, as far as is known. One that the upstream
-    /// has closed meanwhile is found out by the request's first step, before a
-    /// byte is written: it hands the request back.
-    pub(crate) fn is_ready(&mut self) -> bool {
-        self.is_open() && self.sender.is_ready() || self.looks_ready()
-    }
-
-    /// The same, after a look at what happened on it while nobody used it.
-    pub(crate) fn looks_ready(&mut self) -> bool {
-        self.drive(Waker::noop());
-        self.is_open() && self.sender.is_ready()
-    }
-
-    /// Whether it stood when it was last looked at.
-    pub(crate) fn is_open(&self) -> bool {
-        self.driver.is_some() && !self.sender.is_closed()
-    }
-
-    /// Writes what can be written and reads what is here. `mover` is woken when
-    /// there is more to do, or when the upstream was silent too long.
-    fn drive(&mut self, mover: &Waker) {
-        let Some(driver) = &mut self.driver else {
-            return;
-        };
-        if !self
-            .mover
-            .as_ref()
-            .is_some_and(|known| known.will_wake(mover))
-        {
-            self.signal.goes_to(mover);
-            self.mover = Some(mover.clone());
+        self.stays = false;
+        self.talk.ask(watch);
+        let answered = poll_fn(|cx| self.poll_head(cx)).await;
+        self.talk.answered();
+        if answered.is_ok() {
+            self.sending.answered();
         }
+        answered
+    }
+
+    /// Both ways are driven: an upstream may answer before it has read everything.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Failure>> {
         if self.talk.is_silent() {
-            self.driver = None;
-            return;
+            return Poll::Ready(Err(Failure::Silent));
         }
-        // Not deaf here: the driver wakes itself when it yields before its work is done.
-        let polled = driver.as_mut().poll(&mut Context::from_waker(&self.waker));
-        if let Poll::Ready(ended) = polled {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "upstream connection broke");
+        self.talk.is_signalled_by(cx.waker());
+        if let Poll::Ready(Err(error)) = self.poll_write(cx) {
+            return Poll::Ready(Err(Failure::Body(error)));
+        }
+        if self.stuck && !self.sending.has_begun() {
+            return Poll::Ready(Err(Failure::Unsent));
+        }
+        loop {
+            let room = self.head_bytes_max.saturating_sub(self.read.len());
+            if room == 0 {
+                return Poll::Ready(Err(Failure::Broken(Fault::TooLong)));
             }
-            self.driver = None;
+            match ready!(self.poll_read(cx, room)) {
+                Ok(0) | Err(_) if !self.talk.is_heard() => {
+                    return Poll::Ready(Err(Failure::Unheard));
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Broken(Fault::Cut))),
+                Ok(_) => {}
+            }
+            if let Some(head) = self.head.take(&mut self.read).map_err(Failure::Broken)? {
+                self.framing = head.framing;
+                self.stays = head.stays;
+                return Poll::Ready(Ok(head.parts));
+            }
         }
+    }
+
+    /// The next of the answer's body: what was read already, else what the
+    /// connection brings now.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        let brought = self.poll_brought(cx);
+        self.talk.wants_more(brought.is_pending());
+        brought.map(Result::transpose)
+    }
+
+    fn poll_brought(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {
+        loop {
+            match self.framing.take(&mut self.read)? {
+                Step::Chunk(chunk) => return Poll::Ready(Ok(Some(chunk))),
+                Step::End => return Poll::Ready(Ok(None)),
+                Step::More => {}
+            }
+            if self.talk.is_silent() {
+                return Poll::Ready(Err(Fault::Silent));
+            }
+            self.talk.is_signalled_by(cx.waker());
+            // What is left of the request still leaves. If it cannot, the line is not
+            // used again; the answer is no worse for it.
+            if let Poll::Ready(Err(_)) = self.poll_write(cx) {
+                self.stuck = true;
+            }
+            match ready!(self.poll_read(cx, READ_BYTES_MAX)) {
+                Ok(0) => self.framing.close()?,
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(Err(Fault::Cut)),
+            }
+        }
+    }
+
+    /// The bytes of the answer's body to come, where that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.framing.length()
+    }
+
+    /// Whether it can serve a next request: this one has left and its answer is
+    /// here, both to their last byte and no further.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.stays
+            && self.framing == Framing::Over
+            && self.read.is_empty()
+            && self.sending.is_over()
+            && !self.stuck
+    }
+
+    /// Whether part of the request is still to leave, to an upstream that will read
+    /// it: it answered early, and did not say that it closes.
+    pub(crate) fn owes(&self) -> bool {
+        self.stays && !self.stuck && !self.sending.is_over()
+    }
+
+    /// Sends what is left of a request whose answer came early, then closes. Its
+    /// sender has been told that it was taken.
+    pub(crate) async fn settle(mut self: Box<Self>) {
+        self.talk.wants_more(true);
+        let sent = poll_fn(|cx| match self.talk.is_silent() {
+            true => Poll::Ready(Ok(())),
+            false => {
+                self.talk.is_signalled_by(cx.waker());
+                self.poll_write(cx)
+            }
+        });
+        if let Err(error) = sent.await {
+            tracing::debug!(%error, "the rest of an answered request is lost");
+        }
+    }
+
+    /// Lies down until its next request; what a large answer needed goes.
+    pub(crate) fn rest(&mut self) {
+        if self.read_bytes > READ_BYTES_MIN || self.read.capacity() > READ_BYTES_MIN {
+            self.read = BytesMut::new();
+        }
+        self.read_bytes = READ_BYTES_MIN;
+    }
+
+    /// Whether it stands, after a look at what happened on it while nobody used it.
+    /// Bytes that nobody asked for are as bad as its end: the next answer would be
+    /// taken for another's.
+    pub(crate) fn looks_open(&self) -> bool {
+        let looked = self.stream.try_read(&mut [0]);
+        looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Writes what can be written; ready once there is nothing more to write.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        while !self.stuck && !self.sending.is_over() {
+            ready!(self.sending.poll_fill(cx))?;
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let taken = self.sending.slices(&mut slices);
+            let slices = slices.get(..taken).unwrap_or_default();
+            if slices.is_empty() {
+                break;
+            }
+            match ready!(poll_send(&self.stream, cx, slices)) {
+                Ok(bytes) => {
+                    self.talk.wrote();
+                    self.sending.advance(bytes);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "an upstream takes no more of its request");
+                    self.stuck = true;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads up to `bytes_max` bytes; 0 is the connection's end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<io::Result<usize>> {
+        if self.read.capacity() - self.read.len() < ROOM_BYTES_MIN {
+            self.read.reserve(self.read_bytes);
+        }
+        let room = self.read.capacity() - self.read.len();
+        let mut part = (&mut self.read).limit(bytes_max.min(READ_BYTES_MAX));
+        let read = ready!(pin!(self.stream.read_buf(&mut part)).poll(cx));
+        match &read {
+            Ok(0) => {}
+            Ok(bytes) => {
+                self.talk.read();
+                if *bytes >= room {
+                    self.read_bytes = (self.read_bytes * 4).min(READ_BYTES_MAX);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "an upstream's connection broke"),
+        }
+        Poll::Ready(read)
     }
 }

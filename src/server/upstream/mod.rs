@@ -2,12 +2,14 @@
 //! and the connections to them. Never knows what a request means.
 
 pub(crate) mod connect;
-pub(crate) mod line;
+pub(crate) mod framing;
+mod head;
+mod line;
 pub(crate) mod pool;
 pub(crate) mod resolve;
 pub(crate) mod send;
-mod signal;
-pub(crate) mod talk;
+mod sending;
+mod talk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -17,13 +17,9 @@ use super::Target;
 use super::line::Line;
 use super::talk::Talk;
 
-/// How many idle connections are tried before a new one is dialled: one that is
-/// not ready yet is a hair's breadth from it, more than a few are a symptom.
-const LOOKED_AT_MAX: usize = 8;
-
 #[derive(Debug)]
 struct Idle {
-    line: Line,
+    line: Box<Line>,
     since: Instant,
 }
 
@@ -49,24 +45,18 @@ impl Pool {
         }
     }
 
-    /// The freshest connection that can take a request now.
-    pub(crate) fn checkout(&self, now: Instant, rules: &Rules) -> Option<Line> {
+    /// The freshest connection, if it has not lain too long. One that the upstream
+    /// has closed meanwhile is found out by the request's first step, before a byte
+    /// is written.
+    pub(crate) fn checkout(&self, now: Instant, rules: &Rules) -> Option<Box<Line>> {
         let mut idle = self.idle.borrow_mut();
-        for _ in 0..LOOKED_AT_MAX {
-            let Idle { mut line, since } = idle.pop()?;
-            if now.saturating_duration_since(since) > self.life(rules) {
-                continue;
-            }
-            if line.is_ready() {
-                return Some(line);
-            }
-            if !line.is_open() {
-                continue;
-            }
-            // Its last answer is not quite over: whoever comes next finds it ready.
-            idle.insert(0, Idle { line, since });
+        let Idle { line, since } = idle.pop()?;
+        if now.saturating_duration_since(since) > self.life(rules) {
+            // The others have lain even longer.
+            idle.clear();
+            return None;
         }
-        None
+        Some(line)
     }
 
     /// Keeps an eye on a new connection's silence.
@@ -91,7 +81,7 @@ impl Pool {
         let addresses = rules.target(self.upstream).addresses();
         let life = self.life(rules);
         self.idle.borrow_mut().retain_mut(|idle| {
-            idle.line.looks_ready()
+            idle.line.looks_open()
                 && now.saturating_duration_since(idle.since) <= life
                 && addresses.contains(&idle.line.address)
         });
@@ -159,14 +149,14 @@ pub(crate) struct Lease {
     worker: Rc<Worker>,
     upstream: Upstream,
     /// The connection itself.
-    pub line: Line,
+    pub line: Box<Line>,
     /// It had served a request before this one.
     pub reused: bool,
 }
 
 impl Lease {
     /// A connection that was just opened.
-    pub(crate) fn new(worker: Rc<Worker>, line: Line, target: &Target) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, line: Box<Line>, target: &Target) -> Self {
         Self {
             worker,
             upstream: target.upstream,
@@ -176,7 +166,7 @@ impl Lease {
     }
 
     /// A connection from the pool.
-    pub(crate) fn reused(worker: Rc<Worker>, line: Line, upstream: Upstream) -> Self {
+    pub(crate) fn reused(worker: Rc<Worker>, line: Box<Line>, upstream: Upstream) -> Self {
         Self {
             worker,
             upstream,
@@ -185,15 +175,24 @@ impl Lease {
         }
     }
 
-    /// Puts the connection where the next request finds it. Only after its
-    /// answer was read to the end.
+    /// Puts the connection where the next request finds it, if it can serve again.
+    /// Only after its answer was read to the end.
     pub(crate) fn give_back(self, now: Instant) {
-        if self.line.is_open() && !self.worker.is_stopping() {
-            let idle = Idle {
-                line: self.line,
-                since: now,
-            };
-            self.worker.pool(self.upstream).idle.borrow_mut().push(idle);
+        let Self {
+            worker,
+            upstream,
+            mut line,
+            ..
+        } = self;
+        if worker.is_stopping() {
+            return;
+        }
+        if line.is_fit() {
+            line.rest();
+            let idle = Idle { line, since: now };
+            worker.pool(upstream).idle.borrow_mut().push(idle);
+        } else if line.owes() {
+            tokio::task::spawn_local(line.settle());
         }
     }
 }

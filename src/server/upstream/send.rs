@@ -4,10 +4,9 @@
 
 use std::rc::Rc;
 
+use http::StatusCode;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use http::response::Parts as Answered;
 use tokio::time::Instant;
 
 use crate::telemetry::labels::{Attempt, Upstream};
@@ -15,6 +14,7 @@ use crate::telemetry::labels::{Attempt, Upstream};
 use super::super::body::{BodyError, BodyWatch, Outgoing};
 use super::super::worker::{InForce, Worker};
 use super::connect::{ConnectError, connect};
+use super::line::Failure;
 use super::pool::Lease;
 
 /// A request ready to leave.
@@ -44,12 +44,14 @@ pub(crate) enum Repeat {
 /// An answer's head, and the connection its body comes on.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// Head, and the body still to come.
-    pub response: Response<Incoming>,
+    /// Its head, with nothing in it that belongs to the connection.
+    pub head: Answered,
     /// The connection, to be driven until the body is over.
     pub lease: Lease,
     /// Whether the request had left in full when the answer came.
     pub sent: Sent,
+    /// When it came.
+    pub at: Instant,
 }
 
 /// How much of a request had left when its answer came.
@@ -89,76 +91,66 @@ pub(crate) async fn send(
 ) -> Result<Answer, SendError> {
     let Outbound {
         upstream,
-        mut head,
-        mut body,
+        head,
+        body,
         repeat,
     } = outbound;
     let count = |attempt| worker.metrics.attempts(upstream, attempt).add(1);
     let began = Instant::now();
+    let watch = body.watch();
+    let mut lease = lease(worker, rules, upstream, began).await?;
+    lease.line.load(head, body);
     loop {
-        let mut lease = match lease(worker, rules, upstream, began).await {
-            Ok(lease) => lease,
-            Err(error) => {
-                count(Attempt::Error);
-                return Err(error.into());
-            }
-        };
         // A kept-alive connection may be closing while the request is on its way:
         // then nobody has seen it, and it goes out once more.
-        let again = match repeat {
-            Repeat::Safe if lease.reused => once_more(&head, &body),
-            Repeat::Safe | Repeat::Unsafe => None,
+        lease.line.keep(repeat == Repeat::Safe && lease.reused);
+        let failure = match lease.line.ask(&watch).await {
+            Ok(head) => {
+                let at = Instant::now();
+                let took = at.saturating_duration_since(began);
+                let durations = worker.metrics.upstream_durations.at(upstream.index());
+                durations.observe(took);
+                count(of_status(head.status));
+                return Ok(answer(head, lease, at, &watch));
+            }
+            Err(failure) => failure,
         };
-        let fresh = !lease.reused;
-        let watch = body.watch();
-        lease.line.talk.ask(&watch);
-        let answered = lease.line.ask(Request::from_parts(*head, body)).await;
-        lease.line.talk.answered();
-        let trouble = match answered {
-            Ok(response) => {
-                worker
-                    .metrics
-                    .upstream_durations
-                    .at(upstream.index())
-                    .observe(began.elapsed());
-                count(of_status(response.status()));
-                return Ok(answer(response, lease, &watch));
-            }
-            Err(error) => trouble(error, &lease, &watch),
-        };
-        (head, body) = match (trouble, again) {
-            // A fresh connection that hands it back is no better the next time.
-            (Trouble::Unsent(_), _) if fresh => {
+        tracing::debug!(?failure, "upstream exchange broke");
+        match failure {
+            Failure::Unsent => {
                 count(Attempt::Unsent);
-                return Err(SendError::Broken);
+                // A fresh connection that does not take it is no better the next time.
+                if !lease.reused {
+                    return Err(SendError::Broken);
+                }
             }
-            (Trouble::Unsent(unsent), _) => {
-                count(Attempt::Unsent);
-                let (head, body) = unsent.into_parts();
-                (Box::new(head), body)
-            }
-            (Trouble::Unheard, Some(again)) => {
+            Failure::Unheard if lease.line.rewind() => {
                 count(Attempt::ReusedClosed);
                 // The others lay idle just as long: they are likely gone too.
                 worker.pool(upstream).clear();
-                again
             }
-            (Trouble::Unheard, None) => {
+            Failure::Unheard | Failure::Broken(_) => {
                 count(Attempt::Error);
                 return Err(SendError::Broken);
             }
-            (Trouble::Final(error), _) => {
-                count(if error == SendError::Silent {
-                    Attempt::Timeout
-                } else {
-                    Attempt::Error
-                });
-                return Err(error);
+            Failure::Silent => {
+                count(Attempt::Timeout);
+                return Err(SendError::Silent);
             }
-        };
+            Failure::Body(error) => {
+                count(Attempt::Error);
+                return Err(SendError::Body(error));
+            }
+        }
+        let errand = lease.line.hand_over();
+        // Closed before the next is dialled: it may be the one too many.
+        drop(lease);
+        lease = self::lease(worker, rules, upstream, began).await?;
+        lease.line.take_over(errand);
     }
 }
 
+/// A connection: the freshest that lies idle, else a new one.
 async fn lease(
     worker: &Rc<Worker>,
     rules: &InForce,
@@ -167,23 +159,15 @@ async fn lease(
 ) -> Result<Lease, ConnectError> {
     match worker.pool(upstream).checkout(now, rules) {
         Some(line) => Ok(Lease::reused(Rc::clone(worker), line, upstream)),
-        None => connect(worker, rules, rules.target(upstream)).await,
+        None => connect(worker, rules, rules.target(upstream))
+            .await
+            .inspect_err(|_| worker.metrics.attempts(upstream, Attempt::Error).add(1)),
     }
-}
-
-/// The same request once more, if its body is here in full.
-fn once_more(head: &Parts, body: &Outgoing) -> Option<(Box<Parts>, Outgoing)> {
-    let body = body.again()?;
-    let (mut again, ()) = Request::new(()).into_parts();
-    again.method.clone_from(&head.method);
-    again.uri.clone_from(&head.uri);
-    again.headers.clone_from(&head.headers);
-    Some((Box::new(again), body))
 }
 
 /// An answer's head is here; whether the request had left in full decides what
 /// becomes of its connection.
-fn answer(response: Response<Incoming>, lease: Lease, watch: &BodyWatch) -> Answer {
+fn answer(head: Answered, lease: Lease, at: Instant, watch: &BodyWatch) -> Answer {
     let sent = match watch.is_complete() {
         true => Sent::Whole,
         false => Sent::Part,
@@ -192,9 +176,10 @@ fn answer(response: Response<Incoming>, lease: Lease, watch: &BodyWatch) -> Answ
         watch.pause();
     }
     Answer {
-        response,
+        head,
         lease,
         sent,
+        at,
     }
 }
 
@@ -203,37 +188,5 @@ fn of_status(status: StatusCode) -> Attempt {
         ..400 => Attempt::Ok,
         400..500 => Attempt::Refused,
         500.. => Attempt::Error,
-    }
-}
-
-/// How an attempt failed, as far as a next one is concerned.
-enum Trouble {
-    /// The connection was gone before anything left: the request comes back.
-    Unsent(Box<Request<Outgoing>>),
-    /// It closed, and no byte came back.
-    Unheard,
-    /// There is no next attempt.
-    Final(SendError),
-}
-
-fn trouble(
-    mut error: TrySendError<Request<Outgoing>>,
-    lease: &Lease,
-    watch: &BodyWatch,
-) -> Trouble {
-    if let Some(request) = error.take_message() {
-        return Trouble::Unsent(Box::new(request));
-    }
-    if lease.line.talk.is_silent() {
-        return Trouble::Final(SendError::Silent);
-    }
-    if let Some(error) = watch.failed() {
-        return Trouble::Final(SendError::Body(error));
-    }
-    let error = error.into_error();
-    tracing::debug!(%error, "upstream exchange broke");
-    match lease.reused && !lease.line.talk.is_heard() {
-        true => Trouble::Unheard,
-        false => Trouble::Final(SendError::Broken),
     }
 }

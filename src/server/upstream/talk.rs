@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::super::body::BodyWatch;
 
-/// Shared by a connection's socket, its request, and the pool that looks at it.
+/// Shared by a connection and the pool that looks at it.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
     /// A byte came back since the request was handed over.
@@ -24,14 +24,19 @@ pub(crate) struct Talk {
     moves_before: Cell<u64>,
     /// The request's body, while it is still to come from the client.
     body: RefCell<Option<Rc<BodyWatch>>>,
-    /// Wakes the task that moves the connection on, to be told of its silence.
+    /// Wakes the task that moves the connection on, to be told of its silence. Stays
+    /// when an exchange is over, until the next one's task takes its place.
     signal: RefCell<Option<Waker>>,
 }
 
 impl Talk {
     /// What wakes the task that moves the connection on.
-    pub(crate) fn is_signalled_by(&self, signal: Waker) {
-        *self.signal.borrow_mut() = Some(signal);
+    pub(crate) fn is_signalled_by(&self, signal: &Waker) {
+        let mut known = self.signal.borrow_mut();
+        match &mut *known {
+            Some(known) => known.clone_from(signal),
+            None => *known = Some(signal.clone()),
+        }
     }
 
     /// A request is handed over.

@@ -184,11 +184,11 @@ fn pass_on(
     };
     let body = match Passing::new(held).take_at_once(answer.at, cx, TAKEN_AT_ONCE_BYTES) {
         Taken::Whole(chunks, ticket) => {
-            if let Some(ticket) = ticket
-                && route.is_event()
-                && is_of_the_key(head.status, &chunks)
-            {
-                ticket.teach(rules, Lesson::Refused);
+            if let Some(mut ticket) = ticket {
+                ticket.ends(answer.at);
+                if route.is_event() && is_of_the_key(head.status, &chunks) {
+                    ticket.teach(rules, Lesson::Refused);
+                }
             }
             Reply::Whole(chunks)
         }

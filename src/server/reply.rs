@@ -113,7 +113,7 @@ impl Passing {
         cx: &mut Context<'_>,
         bytes_max: u64,
     ) -> Taken {
-        let mut chunks = VecDeque::new();
+        let mut chunks = VecDeque::with_capacity(1);
         loop {
             let full = total_bytes(&chunks) >= bytes_max;
             match if full {

@@ -27,6 +27,8 @@ pub(crate) struct Ticket {
     announced: u64,
     /// The client asked for leave before it sends its body (`Expect`).
     pub asks_leave: bool,
+    /// When it was over, where somebody has just looked at the clock.
+    ended: Option<Instant>,
     /// Who sent it, where its answer can teach something about them.
     sender: Option<Sender>,
     judged: Judged,
@@ -58,6 +60,7 @@ impl Ticket {
             route: Route::Local,
             announced: 0,
             asks_leave: false,
+            ended: None,
             sender: None,
             judged,
         }
@@ -113,6 +116,11 @@ impl Ticket {
         };
     }
 
+    /// It is over now: spares a look at the clock when it is dropped.
+    pub(crate) fn ends(&mut self, now: Instant) {
+        self.ended = Some(now);
+    }
+
     /// The client did not stay for its answer; what was done for it stands.
     pub(crate) fn unanswered(&mut self) {
         self.judged.status = 0;
@@ -133,10 +141,11 @@ impl Drop for Ticket {
         } = self.judged;
         let metrics = &self.worker.metrics;
         metrics.requests(self.route, ending, status).add(1);
+        let ended = self.ended.unwrap_or_else(Instant::now);
         metrics
             .durations
             .at(self.route.index())
-            .observe(self.started.elapsed());
+            .observe(ended.saturating_duration_since(self.started));
         // What was refused before its route was known counts with the events.
         if self.route.is_event() || self.route == Route::Local {
             if let Some(reason) = reason {

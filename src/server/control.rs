@@ -8,12 +8,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -179,21 +180,37 @@ impl Reloader {
 }
 
 impl Control {
-    /// Starts the thread; it ends when the workers have drained.
+    /// Starts the thread, and returns once it hears signals: before, one would end the
+    /// process without a drain. It ends when the workers have drained.
     pub(crate) fn start(
         self,
         admin: StdListener,
         public: Vec<SocketAddr>,
     ) -> io::Result<JoinHandle<io::Result<()>>> {
-        Builder::new().name("control".to_owned()).spawn(move || {
+        let (hears, heard) = sync_channel(1);
+        let thread = Builder::new().name("control".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build_local(tokio::runtime::LocalOptions::default())?;
-            runtime.block_on(self.run(admin, public))
-        })
+            runtime.block_on(self.run(admin, public, &hears))
+        })?;
+        // A thread that fails before says why when it is joined.
+        heard.recv().ok();
+        Ok(thread)
     }
 
-    async fn run(self, socket: StdListener, public: Vec<SocketAddr>) -> io::Result<()> {
+    async fn run(
+        self,
+        socket: StdListener,
+        public: Vec<SocketAddr>,
+        hears: &SyncSender<()>,
+    ) -> io::Result<()> {
+        let stops = [
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        ];
+        let hangup = signal(SignalKind::hangup());
+        hears.send(()).ok();
         let memory = Rc::new(self.memory);
         let reloader = Rc::new(Reloader {
             knowledge: RefCell::new(memory.knowledge.clone()),
@@ -220,8 +237,8 @@ impl Control {
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
-        tokio::task::spawn_local(reload_on_hangup(reloader));
-        stop_asked(self.stopped.clone()).await?;
+        tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
+        stop_asked(self.stopped.clone(), stops).await;
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         // Each worker holds a receiver, the edge itself two: alone again, all have drained.
@@ -235,19 +252,17 @@ impl Control {
 }
 
 /// Completes on SIGTERM, SIGINT, or when the edge is dropped.
-async fn stop_asked(mut stopped: watch::Receiver<bool>) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn stop_asked(mut stopped: watch::Receiver<bool>, signals: [Signal; 2]) {
+    let [mut terminate, mut interrupt] = signals;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
-    Ok(())
 }
 
-async fn reload_on_hangup(reloader: Rc<Reloader>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+async fn reload_on_hangup(hangup: io::Result<Signal>, reloader: Rc<Reloader>) {
+    let Ok(mut hangup) = hangup else {
         tracing::warn!("SIGHUP cannot be caught; reload through the admin API instead");
         return;
     };

@@ -108,7 +108,8 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// A configuration for tests: loopback, free ports, one worker; `changes` lie above it.
+/// A configuration for tests: loopback, free ports, one worker, nothing kept over a
+/// restart, or edges would learn from one another; `changes` lie above it.
 pub(crate) fn configuration(ingest: &str, web: &str, changes: &Value) -> Value {
     let mut all = json!({
         "workers": 1,
@@ -116,6 +117,7 @@ pub(crate) fn configuration(ingest: &str, web: &str, changes: &Value) -> Value {
         "upstream": {"ingest": [ingest], "web": [web]},
         "client_ip": {"trusted_proxies": ["loopback"]},
         "keys": {"mode": "open"},
+        "state": {"path": "off"},
         "log": {"format": "text", "level": "debug"},
     });
     lay_over(&mut all, changes);

@@ -42,9 +42,7 @@ impl<'a> Origin<'a> {
     /// passed over; `None`, nothing usable in either, is allowed everywhere. User name, path, query
     /// and fragment are cut. A host outside ASCII is taken as written: browsers send punycode.
     pub fn of_request(origin: Option<&'a [u8]>, referer: Option<&'a [u8]>) -> Option<Self> {
-        origin
-            .and_then(Self::of_url)
-            .or_else(|| referer.and_then(Self::of_url))
+        Page::of_request(origin, referer).origin
     }
 
     fn of_url(url: &'a [u8]) -> Option<Self> {
@@ -100,6 +98,45 @@ impl<'a> Origin<'a> {
             host: Cow::Owned(self.host.into_owned()),
             port: self.port,
         }
+    }
+}
+
+/// The page that a request speaks for.
+///
+/// Other readers, Relay's URL parser among them, take spellings for an origin that are none here.
+/// Whoever remembers how a page was answered has to keep such requests apart from all others:
+/// whom they speak for is not known, and they may be made to look like anybody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page<'a> {
+    /// The effective origin, as [`Origin::of_request`] has it.
+    pub origin: Option<Origin<'a>>,
+    /// An `Origin` that was passed over.
+    pub odd_origin: Option<&'a [u8]>,
+    /// A `Referer` that was asked and passed over.
+    pub odd_referer: Option<&'a [u8]>,
+}
+
+impl<'a> Page<'a> {
+    /// The page of a request with these two headers.
+    pub fn of_request(origin: Option<&'a [u8]>, referer: Option<&'a [u8]>) -> Self {
+        let read = origin.and_then(Origin::of_url);
+        if read.is_some() {
+            return Self {
+                origin: read,
+                ..Self::default()
+            };
+        }
+        let read = referer.and_then(Origin::of_url);
+        Self {
+            odd_origin: origin,
+            odd_referer: referer.filter(|_| read.is_none()),
+            origin: read,
+        }
+    }
+
+    /// Whether everybody reads the same: one origin, or none.
+    pub const fn is_plain(&self) -> bool {
+        self.odd_origin.is_none() && self.odd_referer.is_none()
     }
 }
 

@@ -18,17 +18,17 @@ mod table;
 mod unproven;
 pub mod verdicts;
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use crate::domain::credentials::{self, Credentials, Key, Sources};
 use crate::domain::endpoint::{Endpoint, Ingest, Project, ProjectId};
-use crate::domain::origin::Origin;
+use crate::domain::origin::Page;
 use crate::domain::outcome::Reason;
 
 use directory::Directory;
 use millis::Millis;
 use origins::Origins;
-use pair::{Known, Pair, Sender};
+use pair::{Known, OriginKey, Pair, Sender};
 use proven::ProvenHere;
 use verdicts::{Verdict, Verdicts};
 
@@ -49,7 +49,7 @@ pub struct Question<'a> {
     /// The body's announced length; `None` when it is chunked.
     pub announced: Option<u64>,
     /// The page it speaks for, if a browser says so.
-    pub origin: Option<&'a Origin<'a>>,
+    pub page: &'a Page<'a>,
 }
 
 /// Whom a request says it is from, once its key is known, wherever that stood.
@@ -60,7 +60,7 @@ pub struct Claim<'a> {
     /// The project it is sent to; `None` where the key alone tells.
     pub project: Option<ProjectId>,
     /// The page it speaks for, if a browser says so.
-    pub origin: Option<&'a Origin<'a>>,
+    pub page: &'a Page<'a>,
 }
 
 /// The live state that a judgement reads and moves. One for each request.
@@ -224,7 +224,7 @@ impl Gate {
     pub fn check_origin(&self, claim: &Claim<'_>) -> Result<(), Refusal> {
         let own = || self.directory.find(&claim.key).and_then(|key| key.project);
         let allowed = self.origins.of(claim.project.or_else(own));
-        match allowed.is_any() || allowed.allows(claim.origin) {
+        match allowed.is_any() || allowed.allows(claim.page.origin.as_ref()) {
             true => Ok(()),
             false => Err(Refusal::origin()),
         }
@@ -247,7 +247,7 @@ impl<'a> Question<'a> {
         Claim {
             key,
             project: self.project(),
-            origin: self.origin,
+            page: self.page,
         }
     }
 }
@@ -255,17 +255,33 @@ impl<'a> Question<'a> {
 /// Whom a verdict will be about.
 #[must_use]
 pub fn sender(claim: &Claim<'_>, known: Known, verdicts: &Verdicts) -> Sender {
-    let origin = claim.origin.map(|origin| {
-        let mut text = String::with_capacity(64);
-        // Writing into a string cannot fail.
-        write!(text, "{origin}").ok();
-        verdicts.origin_key(text.as_bytes())
-    });
     Sender {
         pair: Pair::new(&claim.key, claim.project),
-        origin,
+        origin: origin_key(claim.page, verdicts),
         known,
     }
+}
+
+/// What stands for the page in verdicts. One that others may read differently stands
+/// for itself: what it is refused for falls neither on those who name no page nor on
+/// those whose page it names beside.
+fn origin_key(page: &Page<'_>, verdicts: &Verdicts) -> Option<OriginKey> {
+    if page.origin.is_none() && page.is_plain() {
+        return None;
+    }
+    let mut text = Vec::with_capacity(64);
+    if let Some(origin) = &page.origin {
+        // Writing into memory cannot fail.
+        write!(text, "{origin}").ok();
+    }
+    if !page.is_plain() {
+        for odd in [page.odd_origin, page.odd_referer] {
+            // No header's value holds a line feed.
+            text.push(b'\n');
+            text.extend_from_slice(odd.unwrap_or_default());
+        }
+    }
+    Some(verdicts.origin_key(&text))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn check(
         sources,
         content_type: None,
         announced,
-        origin: None,
+        page: &Page::default(),
     };
     let gate = Gate {
         body_bytes_max: 1000,
@@ -193,11 +193,11 @@ fn ask(
     project: &str,
     origin: Option<&str>,
 ) -> Result<Sender, Refusal> {
-    let origin = Origin::of_request(origin.map(str::as_bytes), None);
+    let page = Page::of_request(origin.map(str::as_bytes), None);
     let claim = Claim {
         key: Key::parse(key).unwrap(),
         project: ProjectId::parse(project.as_bytes()),
-        origin: origin.as_ref(),
+        page: &page,
     };
     let now = Millis(now_s * 1000);
     let mut live = Live {
@@ -282,5 +282,33 @@ fn an_attackers_refusals_never_touch_the_good_senders() {
     for origin in [None, Some("https://shop.example")] {
         let owner = ask(&gate, &verdicts, &mut here, 10, STRANGE, "7", origin);
         assert!(owner.is_ok(), "{origin:?}: {owner:?}");
+    }
+}
+
+/// Relay read what the edge passes over, and a verdict fell on all who name no page.
+#[test]
+fn pages_that_others_read_differently_stand_for_themselves() {
+    let verdicts = verdicts();
+    let of = |origin: Option<&str>, referer: Option<&str>| {
+        let page = Page::of_request(origin.map(str::as_bytes), referer.map(str::as_bytes));
+        origin_key(&page, &verdicts)
+    };
+    let (shop, odd) = (Some("https://shop.example"), Some("https://%65vil.example"));
+    assert_eq!(of(None, None), None);
+    assert_eq!(of(None, shop), of(shop, odd), "the same page");
+    let all = [
+        of(None, None),
+        of(shop, None),
+        of(odd, None),
+        of(odd, shop),
+        of(None, odd),
+        of(odd, odd),
+        of(Some("null"), None),
+        of(Some("null"), odd),
+        of(Some("null"), shop),
+        of(Some("https://shop.example\u{e9}%"), None),
+    ];
+    for (place, one) in all.iter().enumerate() {
+        assert!(!all[..place].contains(one), "{place} passes for another");
     }
 }

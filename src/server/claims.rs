@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::domain::coding::Coding;
 use crate::domain::credentials::{CredentialsError, Sources};
 use crate::domain::endpoint::Ingest;
-use crate::domain::origin::Origin;
+use crate::domain::origin::Page;
 use crate::policy::Refusal;
 
 /// The header in which most SDKs send their credentials.
@@ -33,6 +33,22 @@ impl<'h> Once<'h> {
     }
 }
 
+/// The first two values of a header, of which only the first is read.
+#[derive(Debug, Default, Clone, Copy)]
+struct Twice<'h> {
+    first: Option<&'h [u8]>,
+    second: Option<&'h [u8]>,
+}
+
+impl<'h> Twice<'h> {
+    fn meets(&mut self, value: &'h HeaderValue) {
+        match self.first {
+            None => self.first = Some(value.as_bytes()),
+            Some(_) => self.second = self.second.or(Some(value.as_bytes())),
+        }
+    }
+}
+
 /// The claims of one head.
 #[derive(Debug, Default)]
 pub(crate) struct Claims<'h> {
@@ -41,8 +57,8 @@ pub(crate) struct Claims<'h> {
     codings: Once<'h>,
     /// The first content type.
     pub content_type: Option<&'h [u8]>,
-    origin: Option<&'h [u8]>,
-    referer: Option<&'h [u8]>,
+    origin: Twice<'h>,
+    referer: Twice<'h>,
 }
 
 impl<'h> Claims<'h> {
@@ -55,9 +71,9 @@ impl<'h> Claims<'h> {
             } else if *name == CONTENT_ENCODING {
                 claims.codings.meets(value);
             } else if *name == ORIGIN {
-                claims.origin.get_or_insert(value.as_bytes());
+                claims.origin.meets(value);
             } else if *name == REFERER {
-                claims.referer.get_or_insert(value.as_bytes());
+                claims.referer.meets(value);
             } else if *name == AUTHORIZATION {
                 claims.authorization.meets(value);
             } else if *name == X_SENTRY_AUTH {
@@ -86,9 +102,13 @@ impl<'h> Claims<'h> {
         })
     }
 
-    /// The page that the request speaks for, if a browser says so.
-    pub(crate) fn origin(&self) -> Option<Origin<'h>> {
-        Origin::of_request(self.origin, self.referer)
+    /// The page that the request speaks for, if a browser says so. A second header
+    /// of the same name is not read here, and may be elsewhere.
+    pub(crate) fn page(&self) -> Page<'h> {
+        let mut page = Page::of_request(self.origin.first, self.referer.first);
+        page.odd_origin = page.odd_origin.or(self.origin.second);
+        page.odd_referer = page.odd_referer.or(self.referer.second);
+        page
     }
 
     /// How the body is packed. One that cannot be looked into could hide anything.

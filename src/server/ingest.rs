@@ -83,14 +83,14 @@ fn ask(
     sources: Sources<'_>,
     now: Instant,
 ) -> Result<Pass, Refusal> {
-    let origin = claims.origin();
+    let page = claims.page();
     let question = Question {
         ingest,
         method: arrived.head.method.as_str(),
         sources,
         content_type: claims.content_type,
         announced: arrived.announced,
-        origin: origin.as_ref(),
+        page: &page,
     };
     let mut here = worker.proven_here.borrow_mut();
     let admitted = rules

@@ -176,11 +176,11 @@ fn judge(
     let Some(dsn) = whose(header, credentials, pass.project)? else {
         return Ok(());
     };
-    let origin = Claims::of(&head.headers).origin();
+    let page = Claims::of(&head.headers).page();
     let claim = Claim {
         key: dsn.key,
         project: Some(dsn.project),
-        origin: origin.as_ref(),
+        page: &page,
     };
     let mut here = worker.proven_here.borrow_mut();
     let sender = rules

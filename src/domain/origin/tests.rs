@@ -187,6 +187,31 @@ fn a_table_of_owned_origins_is_asked_with_borrowed_ones() {
     assert_eq!(ask(2, Some(&header)), None, "another project");
 }
 
+#[test]
+fn a_page_tells_what_was_passed_over() {
+    let shop = "https://shop.example";
+    let odd = "https://%65vil.example";
+    for (origin, referer, want, odd_origin, odd_referer) in [
+        (None, None, None, None, None),
+        (Some(shop), None, Some(shop), None, None),
+        (Some(shop), Some(odd), Some(shop), None, None),
+        (None, Some(shop), Some(shop), None, None),
+        (None, Some(odd), None, None, Some(odd)),
+        (Some(odd), Some(shop), Some(shop), Some(odd), None),
+        (Some("null"), Some(odd), None, Some("null"), Some(odd)),
+        (Some(""), None, None, Some(""), None),
+    ] {
+        let page = Page::of_request(origin.map(str::as_bytes), referer.map(str::as_bytes));
+        let read = page.origin.as_ref().map(ToString::to_string);
+        let case = format!("{origin:?} {referer:?}");
+        assert_eq!(read.as_deref(), want, "{case}");
+        assert_eq!(page.odd_origin, odd_origin.map(str::as_bytes), "{case}");
+        assert_eq!(page.odd_referer, odd_referer.map(str::as_bytes), "{case}");
+        let plain = odd_origin.is_none() && odd_referer.is_none();
+        assert_eq!(page.is_plain(), plain, "{case}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_reading_panic(

@@ -243,14 +243,14 @@ impl Asking<'_> {
         claims: &Claims<'_>,
         sources: Sources<'_>,
     ) -> Result<(), Refusal> {
-        let origin = claims.origin();
+        let page = claims.page();
         let question = Question {
             ingest,
             method: self.head.method.as_str(),
             sources,
             content_type: claims.content_type,
             announced: self.announced(),
-            origin: origin.as_ref(),
+            page: &page,
         };
         let credentials = self.rules.gate.read(&question)?;
         if let Some(found) = &credentials {
@@ -297,9 +297,8 @@ impl Asking<'_> {
         };
         told.step("key", result, why);
         gate.check_origin(claim)?;
-        let origin = claim
-            .origin
-            .map_or_else(|| "none".to_owned(), ToString::to_string);
+        let origin = claim.page.origin.as_ref();
+        let origin = origin.map_or_else(|| "none".to_owned(), ToString::to_string);
         told.step("origin", origin, "allowed_origins lets it send");
         Ok(())
     }
@@ -337,7 +336,7 @@ impl Asking<'_> {
                 &Claim {
                     key: dsn.key,
                     project: Some(dsn.project),
-                    origin: question.origin,
+                    page: question.page,
                 },
             )?;
         } else {

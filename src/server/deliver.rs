@@ -2,24 +2,21 @@
 //! but one of the walk. Sees to it that a body which arrived whole is delivered
 //! even if its client has left. Never decides whether it may pass.
 
-use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::header::CONNECTION;
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
-use crate::policy::verdicts::Answer as Lesson;
 use crate::telemetry::labels::{Ending, Route, Upstream};
 
 use super::body::{BodyError, BodyWatch};
+use super::hearing::{First, Hearing};
 use super::pump::Ahead;
 use super::reply::{Held, Passing, Reply, Taken};
 use super::respond;
@@ -128,12 +125,17 @@ impl Drop for Custody {
 async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
     match sent {
         Ok(answer) => {
-            judge(&mut ticket, answer.head.status);
-            teach_accepted(&ticket, rules, answer.head.status);
+            let status = answer.head.status;
+            judge(&mut ticket, status);
             ticket.unanswered();
+            let hearing = match answer.sent {
+                Sent::Whole => learn(&ticket, status, rules),
+                Sent::Part => None,
+            };
             let held = Held {
                 lease: answer.lease,
                 sent: answer.sent,
+                hearing,
                 ticket,
             };
             let mut passing = Passing::new(held);
@@ -171,7 +173,7 @@ fn pass_on(
     }
     let mut head = answer.head;
     judge(&mut ticket, head.status);
-    teach_accepted(&ticket, rules, head.status);
+    let hearing = learn(&ticket, head.status, rules);
     clean(&mut head, route);
     if early {
         head.headers
@@ -180,15 +182,13 @@ fn pass_on(
     let held = Held {
         lease: answer.lease,
         sent: answer.sent,
+        hearing,
         ticket,
     };
     let body = match Passing::new(held).take_at_once(answer.at, cx, TAKEN_AT_ONCE_BYTES) {
         Taken::Whole(chunks, ticket) => {
             if let Some(mut ticket) = ticket {
                 ticket.ends(answer.at);
-                if route.is_event() && is_of_the_key(head.status, &chunks) {
-                    ticket.teach(rules, Lesson::Refused);
-                }
             }
             Reply::Whole(chunks)
         }
@@ -201,24 +201,19 @@ fn pass_on(
     Response::from_parts(head, body)
 }
 
-/// A success counts once its head is here: its body says no more about the key,
-/// and may come later than what can be taken at once.
-fn teach_accepted(ticket: &Ticket, rules: &InForce, status: StatusCode) {
-    if ticket.route().is_event() && status.is_success() {
-        ticket.teach(rules, Lesson::Accepted);
+/// Lets an answer's head teach what it can about who asked, and yields the ear for
+/// its body where that must be heard first.
+fn learn(ticket: &Ticket, status: StatusCode, rules: &InForce) -> Option<Hearing> {
+    if !ticket.route().is_event() || !ticket.teaches(rules) {
+        return None;
     }
-}
-
-/// Whether an answer refuses the key that asked. It counts only in the form in
-/// which Sentry refuses keys: whatever stands between may answer 403 too.
-fn is_of_the_key(status: StatusCode, body: &VecDeque<Bytes>) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Refused<'a> {
-        #[serde(borrow, rename = "detail")]
-        _detail: Cow<'a, str>,
+    match First::of(status) {
+        First::Word(answer) => {
+            ticket.teach(answer);
+            None
+        }
+        First::Listen => Some(Hearing::default()),
     }
-    let refused = |chunk: &Bytes| serde_json::from_slice::<Refused<'_>>(chunk).is_ok();
-    status == StatusCode::FORBIDDEN && body.front().is_some_and(refused)
 }
 
 /// Replaces what an event's answer says of CORS. What belongs to the upstream's

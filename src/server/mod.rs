@@ -11,6 +11,7 @@ mod client_io;
 mod connection;
 mod control;
 mod deliver;
+mod hearing;
 mod inflating;
 mod ingest;
 mod knowledge;

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::body::total_bytes;
+use super::hearing::Hearing;
 use super::pump::Ahead;
 use super::statics::FileBody;
 use super::ticket::Ticket;
@@ -64,6 +65,8 @@ pub(crate) struct Held {
     pub lease: Lease,
     /// Whether it can serve again.
     pub sent: Sent,
+    /// Where its words say something about who asked.
+    pub hearing: Option<Hearing>,
     /// The request's place in the books.
     pub ticket: Ticket,
 }
@@ -72,6 +75,9 @@ impl Held {
     /// The last byte is here: the connection may serve again, unless part of its
     /// request never left; then it closes.
     fn finish(self, now: Instant) -> Ticket {
+        if let Some(hearing) = self.hearing {
+            self.ticket.teach(hearing.end());
+        }
         match self.sent {
             Sent::Whole => self.lease.give_back(now),
             Sent::Part => drop(self.lease),
@@ -157,7 +163,11 @@ impl Passing {
         };
         let brought = ready!(held.lease.line.poll_body(cx));
         match &brought {
-            Some(Ok(_)) => {}
+            Some(Ok(chunk)) => {
+                if let Some(hearing) = &mut held.hearing {
+                    hearing.hear(chunk);
+                }
+            }
             Some(Err(fault)) => {
                 self.broken = Some(*fault);
                 if let Some(held) = self.held.take() {

@@ -77,11 +77,14 @@ impl Ticket {
         self.sender = sender;
     }
 
+    /// Whether its answer has anybody to teach about, and anybody to teach.
+    pub(crate) fn teaches(&self, rules: &InForce) -> bool {
+        self.sender.is_some() && rules.gate.mode == Mode::Learn
+    }
+
     /// Lets the upstream's answer teach what it can about the sender.
-    pub(crate) fn teach(&self, rules: &InForce, answer: Answer) {
-        if let Some(sender) = &self.sender
-            && rules.gate.mode == Mode::Learn
-        {
+    pub(crate) fn teach(&self, answer: Answer) {
+        if let Some(sender) = &self.sender {
             let worker = &self.worker;
             let now = worker.millis(self.started);
             let mut here = worker.proven_here.borrow_mut();

@@ -250,6 +250,7 @@ fn environment_alone_is_enough() {
         .env("VIDETTE_UPSTREAM_INGEST", "http://127.0.0.1:9")
         .env("VIDETTE_LISTEN_PUBLIC", "127.0.0.1:0")
         .env("VIDETTE_LISTEN_ADMIN", "127.0.0.1:0")
+        .env("VIDETTE_STATE_PATH", "off")
         .env("VIDETTE_SERVICE_HOST", "10.0.0.1")
         .stdin(Stdio::null())
         .stderr(Stdio::piped())

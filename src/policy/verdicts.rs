@@ -9,8 +9,8 @@
 //! wrong project or origin, which is then refused to himself: a verdict is about
 //! key, project and origin together. Whoever makes keys up gets
 //! [`candidates_max`](VerdictLimits::candidates_max) of them through in ten
-//! minutes, and then shares one rate with everybody who has nothing to show: new
-//! keys that were accepted once keep their way, named and proven ones never notice.
+//! minutes, and then shares one rate with everybody who has nothing to show; while
+//! refusals dominate, all unproven keys share it. Named and proven ones never notice.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};

@@ -154,13 +154,16 @@ pub(crate) async fn serve(
     deliver(worker, rules, outbound, ticket).await
 }
 
-/// Whether the body is an envelope; old clients post those to the store endpoint too.
+/// Whether the body is an envelope; old clients post those to the store endpoint
+/// too. The type's beginning is enough: an upstream that looks no further must not
+/// read an envelope that was not looked into here.
 pub(crate) fn holds_envelope(endpoint: Endpoint, question: &Question<'_>) -> bool {
     const ENVELOPE: &[u8] = b"application/x-sentry-envelope";
     let named = || {
-        let media = question.content_type.unwrap_or_default();
-        let media = media.split(|byte| *byte == b';').next().unwrap_or_default();
-        media.trim_ascii().eq_ignore_ascii_case(ENVELOPE)
+        let media = question.content_type.unwrap_or_default().trim_ascii_start();
+        media
+            .get(..ENVELOPE.len())
+            .is_some_and(|media| media.eq_ignore_ascii_case(ENVELOPE))
     };
     question.method == "POST"
         && (endpoint == Endpoint::Envelope || endpoint == Endpoint::Store && named())

@@ -131,6 +131,7 @@ impl Memory {
     /// Sweeps the tables and writes down what is proven, for as long as it runs.
     pub(crate) async fn keep(self: Rc<Self>, shared: Arc<Shared>, metrics: Arc<Metrics>) {
         let mut saved_at = Instant::now();
+        let mut saved = None;
         loop {
             sleep(SWEEP_EVERY).await;
             let now = Instant::now();
@@ -142,9 +143,11 @@ impl Memory {
             if now.duration_since(saved_at) >= SAVE_EVERY {
                 saved_at = now;
                 let (memory, shared) = (self.folder.clone(), Arc::clone(&shared));
-                let saving = tokio::task::spawn_blocking(move || save(memory.as_ref(), &shared));
-                if saving.await.is_err() {
-                    tracing::error!("writing the proven keys panicked; this is a bug");
+                let saving =
+                    tokio::task::spawn_blocking(move || save(memory.as_ref(), &shared, saved));
+                match saving.await {
+                    Ok(digest) => saved = digest,
+                    Err(_) => tracing::error!("writing the proven keys panicked; this is a bug"),
                 }
             }
         }
@@ -152,16 +155,29 @@ impl Memory {
 
     /// Writes down what is proven, at the end of a run.
     pub(crate) fn close(&self, shared: &Shared) {
-        save(self.folder.as_ref(), shared);
+        save(self.folder.as_ref(), shared, None);
     }
 }
 
-fn save(folder: Option<&StateFolder>, shared: &Shared) {
-    let Some(folder) = folder else { return };
+/// Writes down what is proven, unless that is what was `saved` last; yields what is
+/// on disk now, as a digest.
+fn save(folder: Option<&StateFolder>, shared: &Shared, saved: Option<u64>) -> Option<u64> {
+    let folder = folder?;
     let now = shared.millis(Instant::now());
-    let pairs = shared.verdicts.proven(now, process::now_s());
-    if let Err(error) = folder.write(PROVEN, &proven_file::encode(&pairs)) {
-        tracing::warn!(%error, "the proven keys cannot be kept over a restart");
+    let mut pairs = shared.verdicts.proven(now, process::now_s());
+    // In one order, so that the same pairs are the same bytes.
+    pairs.sort_unstable_by_key(|pair| (pair.key, pair.project));
+    let bytes = proven_file::encode(&pairs);
+    let digest = crate::config::digest(&bytes);
+    if saved == Some(digest) {
+        return saved;
+    }
+    match folder.write(PROVEN, &bytes) {
+        Ok(()) => Some(digest),
+        Err(error) => {
+            tracing::warn!(%error, "the proven keys cannot be kept over a restart");
+            None
+        }
     }
 }
 
@@ -171,12 +187,23 @@ pub(crate) fn per_second(rate: Rate) -> u32 {
     u32::try_from(per_s).unwrap_or(u32::MAX).max(1)
 }
 
-/// The secret to hash addresses with: an earlier run's, else a fresh one.
+/// The secret to hash addresses with: an earlier run's, else a fresh one. One that
+/// is there and cannot be read is put aside, not written over: with it the
+/// pseudonyms of all earlier events would be lost.
 fn secret(folder: Option<&StateFolder>) -> Vec<u8> {
-    match folder.map(|folder| folder.read(SECRET, SECRET_FILE_BYTES_MAX)) {
-        Some(Ok(Some(kept))) if kept.len() >= SECRET_BYTES => kept,
-        Some(_) | None => random(),
+    let Some(folder) = folder else {
+        return random();
+    };
+    match folder.read(SECRET, SECRET_FILE_BYTES_MAX) {
+        Ok(Some(kept)) if kept.len() >= SECRET_BYTES => return kept,
+        Ok(None) => return random(),
+        Ok(Some(_)) => tracing::warn!("the key of hashed addresses is too short"),
+        Err(error) => tracing::warn!(%error, "the key of hashed addresses cannot be read"),
     }
+    if let Err(error) = folder.put_aside(SECRET) {
+        tracing::warn!(%error, "it cannot be put aside");
+    }
+    random()
 }
 
 fn random() -> Vec<u8> {
@@ -190,4 +217,25 @@ fn random() -> Vec<u8> {
         bytes.splice(..16, now_ns.to_le_bytes());
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_kept_and_one_that_cannot_be_one_is_put_aside() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(place.path()).unwrap();
+        let first = secret(Some(&folder));
+        assert_eq!(first.len(), SECRET_BYTES);
+        assert_ne!(first, secret(Some(&folder)), "nothing was kept yet");
+        folder.write(SECRET, &first).unwrap();
+        assert_eq!(secret(Some(&folder)), first);
+        folder.write(SECRET, b"short").unwrap();
+        assert_ne!(secret(Some(&folder)), b"short");
+        assert_eq!(folder.read(SECRET, 64).unwrap(), None, "free for a new one");
+        let aside = folder.read("hash-key.unread", 64).unwrap();
+        assert_eq!(aside.as_deref(), Some(&b"short"[..]));
+    }
 }

@@ -49,6 +49,15 @@ impl StateFolder {
         }
     }
 
+    /// Gives a file another name, for an operator to look at; an earlier one of that
+    /// name is lost.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn put_aside(&self, name: &str) -> io::Result<()> {
+        std::fs::rename(self.file(name), self.file(&format!("{name}.unread")))
+    }
+
     /// Writes a file whole: under another name first, on disk before it takes the
     /// old one's place. Blocks for as long as the disk takes.
     ///

@@ -3,9 +3,7 @@
 
 use std::rc::Rc;
 
-use http::header::CONTENT_LENGTH;
-use http::request::Parts;
-use http::{HeaderValue, Response};
+use http::Response;
 use tokio::time::Instant;
 
 use crate::domain::coding::Coding;
@@ -15,7 +13,7 @@ use crate::policy::{Admitted, Question, Refusal};
 use crate::telemetry::labels::Upstream;
 
 use super::arrival::Arrived;
-use super::body::{Outgoing, Stream};
+use super::body::Stream;
 use super::claims::Claims;
 use super::deliver::{deliver, turn_away};
 use super::opening::{Turned, open};
@@ -144,7 +142,6 @@ pub(crate) async fn serve(
         &rules,
         path.flatten(),
     );
-    announce(&mut head, &body);
     let outbound = Outbound {
         upstream: Upstream::Ingest,
         head,
@@ -167,18 +164,4 @@ pub(crate) fn holds_envelope(endpoint: Endpoint, question: &Question<'_>) -> boo
     };
     question.method == "POST"
         && (endpoint == Endpoint::Envelope || endpoint == Endpoint::Store && named())
-}
-
-/// The length upstream: exact where it is known, chunked where it is not.
-pub(crate) fn announce(head: &mut Parts, body: &Outgoing) {
-    match body.length() {
-        Some(0) if !head.headers.contains_key(CONTENT_LENGTH) => {}
-        Some(bytes) => {
-            head.headers
-                .insert(CONTENT_LENGTH, HeaderValue::from(bytes));
-        }
-        None => {
-            head.headers.remove(CONTENT_LENGTH);
-        }
-    }
 }

@@ -13,7 +13,6 @@ use crate::telemetry::labels::Route;
 use super::arrival::Arrived;
 use super::body::{BodyError, Outgoing, Stream, total_bytes};
 use super::deliver::{deliver, turn_away, upstream_of};
-use super::ingest::announce;
 use super::outbound;
 use super::reception::refuse_unread;
 use super::reply::Reply;
@@ -59,7 +58,6 @@ pub(crate) async fn serve(
     let upstream = upstream_of(route);
     let path = path.map(|path| *path);
     outbound::prepare(&mut head, sender, route, upstream, &rules, path);
-    announce(&mut head, &body);
     deliver(
         worker,
         rules,

@@ -9,7 +9,7 @@
 //! listen     socket                  -> connection    server::listen, server::connection
 //! head       request head, peer      -> arrival       server::reception, server::arrival
 //! admit      question                -> admitted      policy::Gate
-//! body       admitted + body         -> outgoing      server::ingest, server::passage
+//! open       admitted + body         -> outgoing      server::opening, server::passage
 //! outbound   head                    -> outbound      server::outbound
 //! deliver    outbound                -> answer        server::deliver, server::upstream
 //! respond    answer or refusal       -> response      server::deliver, server::respond
@@ -35,7 +35,16 @@
 //!
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
-//! reloads, look-ups and the admin server.
+//! reloads, look-ups, Sentry's list of keys and the admin server.
+//!
+//! # State
+//!
+//! Rules are a value: configuration and [what is known beside it] form one
+//! `server::rules::Rules`, which a reload swaps whole. What is learned of senders
+//! (`policy::verdicts`) lives on across reloads, and in `server::memory`'s folder
+//! across restarts.
+//!
+//! [what is known beside it]: crate::policy::directory
 
 pub mod domain;
 

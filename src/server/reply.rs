@@ -212,9 +212,11 @@ impl Passing {
 
 impl Drop for Passing {
     fn drop(&mut self) {
+        // Asked before the connection is taken out: without one nothing is to come.
+        let is_over = self.is_over();
         if let Some(held) = self.held.take() {
             // hyper drops a body that says it is over without asking again.
-            match self.is_over() {
+            match is_over {
                 true => drop(held.finish(Instant::now())),
                 false => held.abort(),
             }

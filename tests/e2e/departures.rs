@@ -4,7 +4,7 @@
 
 use libtest_mimic::Trial;
 
-use crate::client::request;
+use crate::client::{Client, request};
 use crate::edge::{Edge, dump_target};
 use crate::parts::promises;
 use crate::patterns;
@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_client_that_leaves_after_its_body_loses_nothing,
         a_client_that_closes_one_half_gets_its_answer,
         a_client_that_leaves_amid_its_body_aborts_the_upstream,
+        a_client_that_leaves_amid_its_answer_counts_as_gone,
     ]
 }
 
@@ -136,4 +137,33 @@ fn a_client_that_leaves_amid_its_body_aborts_the_upstream() {
         "half a body arrived as if whole: {:?}",
         whole.iter().map(|seen| seen.body_bytes).collect::<Vec<_>>()
     );
+}
+
+/// Counted as delivered, a download that half of all clients break off looks well.
+fn a_client_that_leaves_amid_its_answer_counts_as_gone() {
+    let page = patterns::slice(8, 0, 8 << 20);
+    let fake = Fake::with(move |exchange| {
+        exchange.read_body()?;
+        match exchange.request.target_text().contains("chunks") {
+            true => exchange.answer_chunked(200, &[], &page),
+            false => exchange.answer(200, &[], &page),
+        }
+    });
+    let edge = Edge::before(&fake);
+    let mut left = 0.0;
+    for word in ["length", "chunks"] {
+        for target in [format!("{}&{word}", dump_target()), format!("/web?{word}")] {
+            let mut client = Client::connect_narrow(edge.public);
+            client.send(&request("POST", &target, &[], b"{}\n"));
+            assert_eq!(client.head().unwrap().0, 200, "{target}");
+            client.reset();
+            left += 1.0;
+            edge.wait_metric("vidette_requests_total", &[], left);
+            let gone = edge.metric("vidette_requests_total", &["outcome=\"aborted\""]);
+            assert!((gone - left).abs() < 0.5, "{target}: {gone} of {left}");
+        }
+    }
+    fake.wait_for("every connection to be closed", |ledger| {
+        (ledger.open == 0).then_some(())
+    });
 }

@@ -11,7 +11,7 @@ use crate::policy::Refusal;
 use crate::telemetry::labels::Route;
 
 use super::arrival::Arrived;
-use super::body::{BodyError, Outgoing, Stream, total_bytes};
+use super::body::{BodyError, Outgoing, Stream, gather, total_bytes};
 use super::deliver::{deliver, turn_away, upstream_of};
 use super::outbound;
 use super::reception::refuse_unread;
@@ -102,7 +102,7 @@ async fn read_ahead(
     while total_bytes(&chunks) <= memory {
         match stream.chunk().await.transpose()? {
             None => return Ok(Outgoing::whole(chunks)),
-            Some(chunk) => chunks.push_back(chunk),
+            Some(chunk) => gather(&mut chunks, chunk),
         }
     }
     let budget = DiskBudget {
@@ -131,7 +131,7 @@ async fn read_ahead(
         }
         while total_bytes(&chunks) < LOT_BYTES {
             match stream.chunk().await.transpose()? {
-                Some(chunk) => chunks.push_back(chunk),
+                Some(chunk) => gather(&mut chunks, chunk),
                 None => {
                     return match spill.add(chunks).await {
                         Ok(Added::Kept) => Ok(Outgoing::disk(spill.finish())),

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::SizeHint;
 
-use super::body::total_bytes;
+use super::body::{gather, total_bytes};
 use super::reply::{Passing, ReplyError};
 use super::ticket::Ticket;
 use super::upstream::framing::Fault;
@@ -115,7 +115,7 @@ async fn pump(queue: Rc<Queue>, mut passing: Passing) {
             passing.poll_chunk(cx).map(Some)
         });
         match chunk.await {
-            Some(Some(Ok(chunk))) => queue.chunks.borrow_mut().push_back(chunk),
+            Some(Some(Ok(chunk))) => gather(&mut queue.chunks.borrow_mut(), chunk),
             Some(Some(Err(error))) => {
                 *queue.ending.borrow_mut() = Some(Err(error));
                 return wake(&queue.client);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::body::total_bytes;
+use super::body::{gather, total_bytes};
 use super::hearing::Hearing;
 use super::pump::Ahead;
 use super::statics::FileBody;
@@ -127,7 +127,7 @@ impl Passing {
             } else {
                 self.poll_next(cx, Some(now))
             } {
-                Poll::Ready(Some(Ok(chunk))) => chunks.push_back(chunk),
+                Poll::Ready(Some(Ok(chunk))) => gather(&mut chunks, chunk),
                 Poll::Ready(None) => return Taken::Whole(chunks, self.ended.take()),
                 // A failure is told behind the chunks, or they would look whole.
                 Poll::Ready(Some(Err(_))) | Poll::Pending => {

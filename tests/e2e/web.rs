@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         scripts_are_no_downloads,
         answers_without_a_length_cross_whole,
         a_slow_reader_frees_the_upstream,
+        bodies_in_the_smallest_chunks_cost_what_they_weigh,
         a_slow_reader_of_much_costs_little_memory,
         web_learns_host_proto_and_id,
     ]
@@ -341,4 +342,34 @@ fn web_learns_host_proto_and_id() {
             "{policy}"
         );
     }
+}
+
+/// Each chunk was added up with all before it: some hundred thousand of a byte each
+/// kept a worker busy for minutes.
+fn bodies_in_the_smallest_chunks_cost_what_they_weigh() {
+    let body = patterns::slice(23, 0, 300_000);
+    let mut chunks = Vec::new();
+    for byte in &body {
+        chunks.extend_from_slice(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n']);
+    }
+    chunks.extend_from_slice(b"0\r\n\r\n");
+    let fake = {
+        let chunks = chunks.clone();
+        Fake::with(move |exchange| {
+            exchange.read_body()?;
+            exchange.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+            exchange.write(&chunks)?;
+            Ok(Next::KeepAlive)
+        })
+    };
+    let edge = Edge::before(&fake);
+    let began = Instant::now();
+    let mut client = edge.connect();
+    let framing = [("Transfer-Encoding", "chunked")];
+    client.send(&request("POST", "/web", &framing, b""));
+    client.send(&chunks);
+    assert!(client.answer_to("POST").body == body);
+    assert!(fake.only_request().body == body);
+    let took = began.elapsed();
+    assert!(took.as_secs() < 20, "{took:?}");
 }

@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         answers_framed_in_two_ways_are_refused,
         a_second_answer_is_nobodys,
         bytes_on_an_idle_connection_are_nobodys,
+        a_body_behind_an_answer_that_has_none_is_nobodys,
         a_slow_reader_of_an_events_answer_gets_all_of_it,
         a_body_that_was_answered_early_still_arrives,
     ]
@@ -285,6 +286,36 @@ fn bytes_on_an_idle_connection_are_nobodys() {
         let seen = fake.look(|ledger| (ledger.accepted, ledger.requests.len()));
         assert_eq!(seen, (2, 2), "{}", more.escape_ascii());
     }
+}
+
+/// Its body may come late, when the next request has left already.
+fn a_body_behind_an_answer_that_has_none_is_nobodys() {
+    let evil = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+    let fake = Fake::with(move |exchange| {
+        exchange.read_body()?;
+        let target = exchange.request.target_text();
+        if target.contains("length") {
+            let length = evil.len();
+            let head = format!("HTTP/1.1 204 No Content\r\ncontent-length: {length}\r\n\r\n");
+            exchange.write(head.as_bytes())?;
+        } else if target.contains("chunks") {
+            exchange.write(b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        } else {
+            exchange.write(evil)?;
+        }
+        Ok(Next::KeepAlive)
+    });
+    let edge = Edge::before(&fake);
+    let mut client = edge.connect();
+    for word in ["length", "chunks"] {
+        client.send(&request("POST", &format!("/web?{word}"), &[], b"x"));
+        let answer = client.answer_to("POST");
+        assert_eq!(answer.status, 204);
+        assert_eq!(answer.header("content-length"), None, "{word}");
+        client.send(&request("POST", "/web?next", &[], b"x"));
+        assert_eq!(client.answer_to("POST").text(), "evil", "its own");
+    }
+    assert_eq!(fake.look(|ledger| ledger.accepted), 3, "it was used again");
 }
 
 fn a_slow_reader_of_an_events_answer_gets_all_of_it() {

@@ -163,11 +163,14 @@ impl HeadReader {
                 headers.remove(name);
             }
         }
-        if let Some(bytes) = hop.length {
+        let empty = status == StatusCode::NO_CONTENT;
+        if let Some(bytes) = hop.length.filter(|_| !empty) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
         }
-        let bodiless =
-            self.bodiless || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        // The body that it must not announce may come all the same (RFC 9110, section
+        // 8.6), and late: the next answer would begin with it.
+        let out_of_step = empty && (hop.chunked || hop.length.is_some_and(|bytes| bytes > 0));
+        let bodiless = self.bodiless || empty || status == StatusCode::NOT_MODIFIED;
         let framing = match (hop.chunked, hop.length) {
             (true, Some(_)) => return Err(Fault::Ambiguous),
             // HTTP/1.0 knows no chunks: whoever sends them so means something else.
@@ -183,7 +186,10 @@ impl HeadReader {
         Ok(Head {
             parts,
             framing,
-            stays: !hop.close && (!old || hop.keep_alive) && framing != Framing::UntilClose,
+            stays: !hop.close
+                && (!old || hop.keep_alive)
+                && framing != Framing::UntilClose
+                && !out_of_step,
         })
     }
 }

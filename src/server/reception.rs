@@ -112,7 +112,7 @@ async fn serve(
     }
     match next {
         Next::Event(pass) => ingest::serve(worker, rules, arrived, pass, ticket).await,
-        Next::Preflight => respond::preflight(&mut ticket),
+        Next::Preflight => unread(respond::preflight(&mut ticket), &arrived.body),
         Next::Refuse(refusal) => refuse_unread(refusal, arrived.body, ticket),
         Next::Passage => Box::pin(passage::serve(worker, rules, arrived, ticket)).await,
         Next::Asset => {
@@ -141,9 +141,22 @@ async fn file(
     ticket: Ticket,
 ) -> Response<Reply> {
     match rules.statics.get(place) {
-        Some(folder) => folder.serve(*arrived.head, path, ticket).await,
+        Some(folder) => {
+            let served = folder.serve(*arrived.head, path, ticket).await;
+            unread(served, &arrived.body)
+        }
         None => refuse_unread(not_public(), arrived.body, ticket),
     }
+}
+
+/// An answer to a request whose body nobody reads. Where there is one, the
+/// connection closes behind the answer, and its keeper sees to it that this arrives.
+fn unread(mut response: Response<Reply>, body: &Incoming) -> Response<Reply> {
+    if !body.is_end_stream() {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Finds the route by the normalised path; what goes upstream stays raw.

@@ -5,7 +5,8 @@ use std::fs;
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use crate::edge::Edge;
+use crate::client::request;
+use crate::edge::{Edge, envelope_target};
 use crate::parts::promises;
 use crate::upstream::Fake;
 
@@ -13,6 +14,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     promises![&[];
         files_are_served_with_cors,
         files_outside_are_never_served,
+        an_answer_beside_an_unread_body_says_that_it_is_the_last,
     ]
 }
 
@@ -118,5 +120,31 @@ fn files_outside_are_never_served() {
             answer.text()
         );
         assert!(!answer.text().contains("root:"), "{target}");
+    }
+}
+
+/// To close without a word, bytes unread, is a reset, and that can destroy the answer.
+fn an_answer_beside_an_unread_body_says_that_it_is_the_last() {
+    let fake = Fake::start();
+    let (edge, _folder) = edge_with_files(&fake);
+    let file = "/js-sdk/8.0.0/bundle.min.js";
+    let event = envelope_target();
+    for (method, target, want) in [
+        ("POST", file, 405),
+        ("GET", file, 200),
+        ("GET", "/js-sdk/none", 404),
+        ("OPTIONS", event.as_str(), 200),
+    ] {
+        for (length, last) in [("1048576", Some("close")), ("0", None)] {
+            let mut client = edge.connect();
+            client.send(&request(method, target, &[("Content-Length", length)], b""));
+            let answer = client.answer_to(method);
+            assert_eq!(answer.status, want, "{method} {target}");
+            assert_eq!(
+                answer.header("connection").as_deref(),
+                last,
+                "{method} {target}"
+            );
+        }
     }
 }

@@ -120,9 +120,10 @@ pub(crate) fn check_framing(head: &Parts, pulse: &Pulse) -> Result<(), Refusal> 
             }
         }
     }
-    // HTTP/1.0 may leave it out (RFC 9112, section 3.2).
+    // HTTP/1.0 may leave it out (RFC 9112, section 3.2), HTTP/2 has `:authority`. Of
+    // two, each hop could take another.
     let hostless = framing.hosts == 0 && head.version == Version::HTTP_11;
-    if http1 && (framing.hosts > 1 || hostless) {
+    if framing.hosts > 1 || hostless {
         return Err(Refusal::framing("there must be exactly one Host header"));
     }
     check_method(&head.method)

@@ -139,7 +139,15 @@ async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
                 ticket,
             };
             let mut passing = Passing::new(held);
-            while let Some(Ok(_)) = poll_fn(|cx| passing.poll_chunk(cx)).await {}
+            let mut left = TAKEN_AT_ONCE_BYTES;
+            while let Some(Ok(chunk)) = poll_fn(|cx| passing.poll_chunk(cx)).await {
+                let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                left = left.saturating_sub(bytes);
+                if left == 0 {
+                    // A connection is not worth a download, or one without an end.
+                    return passing.forsake();
+                }
+            }
         }
         Err(error) => {
             let refusal = explain(error, ticket.route());

@@ -182,6 +182,11 @@ impl Passing {
         Poll::Ready(brought)
     }
 
+    /// Nobody waits for the rest: the connection closes, and what was judged stands.
+    pub(crate) fn forsake(mut self) {
+        self.held = None;
+    }
+
     /// The ticket of a body whose end was reached, for one who outlives it.
     pub(crate) fn ended(&mut self) -> Option<Ticket> {
         self.ended.take()

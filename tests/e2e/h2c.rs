@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         bodyless_streams_gain_no_framing,
         refusals_reach_streams_that_are_still_sending,
         a_reset_after_the_body_loses_nothing,
+        an_answer_that_nobody_waits_for_is_not_fetched_whole,
         a_reset_amid_the_body_aborts_the_upstream,
         forbidden_headers_do_not_cross,
         a_hundred_streams_at_once_are_served,
@@ -253,6 +254,50 @@ fn a_reset_after_the_body_loses_nothing() {
     assert!(seen.body == body);
 }
 
+fn an_answer_that_nobody_waits_for_is_not_fetched_whole() {
+    let gone = Door::default();
+    let fake = {
+        let gone = gone.clone();
+        let piece = crate::patterns::slice(9, 0, 1 << 20);
+        Fake::with(move |exchange| {
+            exchange.read_body()?;
+            gone.pass();
+            exchange.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n")?;
+            for _ in 0..64 {
+                exchange.write(&piece)?;
+            }
+            exchange.hold()
+        })
+    };
+    let edge = Edge::before(&fake);
+    run(async {
+        let send = connect(edge.public).await;
+        let page = head("POST", "/web").body(()).unwrap();
+        let (_response, mut stream) = send
+            .clone()
+            .ready()
+            .await
+            .unwrap()
+            .send_request(page, false)
+            .unwrap();
+        stream.send_data(Bytes::from_static(b"{}"), true).unwrap();
+        while fake.requests().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        stream.send_reset(Reason::CANCEL);
+        // An answer on another stream proves that the reset was read.
+        let local = head("OPTIONS", "/api/42/envelope/").body(()).unwrap();
+        assert_eq!(exchange(&mut send.clone(), local, None).await.0, 200);
+        gone.open();
+    });
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while fake.look(|ledger| ledger.open) > 0 {
+        assert!(std::time::Instant::now() < deadline, "fetched for nobody");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    edge.wait_metric("vidette_requests_total", &["outcome=\"forwarded\""], 1.0);
+}
+
 fn a_reset_amid_the_body_aborts_the_upstream() {
     let fake = Fake::start();
     let edge = Edge::before(&fake);
@@ -305,6 +350,10 @@ fn forbidden_headers_do_not_cross() {
             exchange(&mut send, page.body(()).unwrap(), None).await.0,
             200
         );
+        // Of two hosts, each hop could take another.
+        let hosts = head("GET", "/").header("host", "a").header("host", "b");
+        let answer = exchange(&mut send, hosts.body(()).unwrap(), None).await;
+        assert_eq!(answer.0, 400);
     });
     let seen = fake.only_request();
     assert_eq!(seen.headers.all("x-kept"), ["1"]);

@@ -45,6 +45,8 @@ pub(crate) struct Inflating {
     packed: VecDeque<Bytes>,
     /// Packed, and still to come.
     rest: Option<Stream>,
+    /// A slice that is still unwritten.
+    slice: BytesMut,
     /// The decoder holds more than its last slice.
     more: bool,
     /// A slice was handed out: others first.
@@ -73,6 +75,7 @@ impl Inflating {
             ahead,
             packed,
             rest,
+            slice: BytesMut::new(),
             more: true,
             yields: false,
             _place: place,
@@ -125,7 +128,12 @@ impl Inflating {
     }
 
     fn unpack(&mut self) -> Result<Bytes, BodyError> {
-        let mut slice = BytesMut::zeroed(SLICE_BYTES);
+        // One into which nothing was written is as good for the next chunk: bodies may
+        // come in the smallest.
+        let mut slice = match std::mem::take(&mut self.slice) {
+            unused if !unused.is_empty() => unused,
+            _ => BytesMut::zeroed(SLICE_BYTES),
+        };
         let input = self.packed.front().map_or(&[][..], |chunk| chunk);
         let progress = self
             .decoder
@@ -137,6 +145,10 @@ impl Inflating {
             if chunk.is_empty() {
                 self.packed.pop_front();
             }
+        }
+        if progress.written == 0 {
+            self.slice = slice;
+            return Ok(Bytes::new());
         }
         slice.truncate(progress.written);
         Ok(slice.freeze())

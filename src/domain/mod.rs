@@ -4,6 +4,7 @@
 //! again. Nothing here does IO, reads a clock, draws a random number, logs or awaits; the tests
 //! of the tree hold that. `policy` decides on these values, `server` moves them.
 
+pub mod category;
 pub mod client_ip;
 pub mod coding;
 pub mod credentials;
@@ -13,3 +14,4 @@ pub mod envelope;
 pub mod origin;
 pub mod outcome;
 pub mod path;
+pub mod quota;

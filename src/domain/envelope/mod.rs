@@ -3,4 +3,5 @@
 pub mod agreement;
 pub mod cleaned;
 pub mod header;
+pub mod item;
 mod skim;

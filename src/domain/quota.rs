@@ -86,6 +86,71 @@ impl Per {
     }
 }
 
+/// One turn of a quota's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How many there were since 1970, before this one.
+    pub number: u64,
+    /// The first second that is not of it any more.
+    pub ends_unix_s: u64,
+}
+
+const DAY_S: u64 = 86_400;
+
+/// The calendar is reckoned in years that begin in March, so that a leap day is the last of its
+/// year. This many days before 1970, the year 0 began so.
+const DAYS_BEFORE_1970: u64 = 719_468;
+
+/// As many months from there to January 1970.
+const MONTHS_BEFORE_1970: u64 = 1969 * 12 + 10;
+
+/// Days in four hundred years, after which the calendar repeats.
+const ERA_DAYS: u64 = 146_097;
+
+impl Per {
+    /// The window that a second lies in. `None`: a rate has none.
+    #[must_use]
+    pub const fn window(self, unix_s: u64) -> Option<Window> {
+        match self {
+            Self::Rate(_) => None,
+            // Nobody can write it: `of` makes rates of what is short.
+            Self::Window { seconds: 0 } => None,
+            Self::Window { seconds } => {
+                let number = unix_s / seconds;
+                Some(Window {
+                    number,
+                    ends_unix_s: (number * seconds).saturating_add(seconds),
+                })
+            }
+            Self::Month => Some(month(unix_s)),
+        }
+    }
+}
+
+const fn month(unix_s: u64) -> Window {
+    let days = unix_s / DAY_S + DAYS_BEFORE_1970;
+    let (era, day) = (days / ERA_DAYS, days % ERA_DAYS);
+    // 1460, 36524 and 146096 are the last days of four, a hundred and four hundred years: what
+    // the leap days before this one add up to is taken out, and all years have 365 days.
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    // From March on, five months have 153 days, over and over.
+    let month = (5 * day_of_year + 2) / 153;
+    let number = (era * 400 + year) * 12 + month - MONTHS_BEFORE_1970;
+    Window {
+        number,
+        ends_unix_s: first_day(number + 1).saturating_mul(DAY_S),
+    }
+}
+
+/// The first day of a month, both counted from 1970.
+const fn first_day(number: u64) -> u64 {
+    let months = number + MONTHS_BEFORE_1970;
+    let (year, month) = (months / 12, months % 12);
+    let leap_days = year / 4 - year / 100 + year / 400;
+    365 * year + leap_days + (153 * month + 2) / 5 - DAYS_BEFORE_1970
+}
+
 /// As it is written: `500ms`, `90s`, `1h`, `1d`, `1mo`.
 impl fmt::Display for Per {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,6 +228,61 @@ mod tests {
         assert_eq!(Per::Month.to_string(), "1mo");
         check_per(0, None);
         check_per(60_500, None);
+    }
+
+    /// The month of a second, as its number and its last second.
+    #[track_caller]
+    fn check_month(unix_s: u64, year: u64, month: u64, ends_unix_s: u64) {
+        let number = (year - 1970) * 12 + month - 1;
+        let want = Window {
+            number,
+            ends_unix_s,
+        };
+        assert_eq!(Per::Month.window(unix_s), Some(want), "at {unix_s}");
+    }
+
+    #[test]
+    fn windows_lie_on_multiples_of_their_length() {
+        let hour = Per::Window { seconds: 3600 };
+        let at = |unix_s| hour.window(unix_s).map(|w| (w.number, w.ends_unix_s));
+        assert_eq!(at(0), Some((0, 3600)));
+        assert_eq!(at(3599), Some((0, 3600)));
+        assert_eq!(at(3600), Some((1, 7200)));
+        assert_eq!(at(u64::MAX).map(|(_, ends)| ends), Some(u64::MAX));
+        assert_eq!(Per::Rate(Duration::from_secs(1)).window(7), None);
+    }
+
+    #[test]
+    fn months_are_the_calendars() {
+        check_month(0, 1970, 1, 2_678_400);
+        check_month(2_678_399, 1970, 1, 2_678_400);
+        check_month(2_678_400, 1970, 2, 5_097_600);
+        // A leap year: February ends a day later.
+        check_month(951_782_399, 2000, 2, 951_868_800);
+        check_month(951_868_799, 2000, 2, 951_868_800);
+        check_month(951_868_800, 2000, 3, 954_547_200);
+        // The last second of a year, and the first of the next.
+        check_month(1_735_689_599, 2024, 12, 1_735_689_600);
+        check_month(1_735_689_600, 2025, 1, 1_738_368_000);
+        check_month(1_709_164_800, 2024, 2, 1_709_251_200);
+        // 2100 is no leap year: March begins after the 28th.
+        check_month(4_107_542_399, 2100, 2, 4_107_542_400);
+        check_month(4_107_542_400, 2100, 3, 4_110_220_800);
+    }
+
+    #[test]
+    fn no_second_is_without_a_month_or_in_two() {
+        let mut ends_unix_s = 0;
+        for number in 0..6000 {
+            let first = Per::Month.window(ends_unix_s).unwrap();
+            assert_eq!(first.number, number);
+            let days = (first.ends_unix_s - ends_unix_s) / DAY_S;
+            assert!((28..=31).contains(&days), "month {number} has {days} days");
+            let last = Per::Month.window(first.ends_unix_s - 1).unwrap();
+            assert_eq!(last, first);
+            ends_unix_s = first.ends_unix_s;
+        }
+        assert!(Per::Month.window(u64::MAX).is_some());
     }
 
     #[test]

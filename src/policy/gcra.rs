@@ -1,192 +1,147 @@
-//! A rate that all threads share: the generic cell rate algorithm on one atomic.
+//! A rate that all threads share: the generic cell rate algorithm on one number.
 //! Owns its arithmetic; never reads a clock, never waits.
 //!
 //! One number is the whole state: the time at which the bucket would be full
 //! again. A share per worker would be wrong, since the kernel spreads connections
 //! unevenly; so all workers compare and swap one word. A refusal only reads it.
+//! Because it is a time, it means the same under another limit: a reload changes
+//! the [`Pace`] and keeps the word.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Stands for a rate that lets nothing through.
-const CLOSED: u64 = u64::MAX;
+/// From here on a unit's time is rounded up to whole nanoseconds and counted exactly: that makes a
+/// rate at most a thousandth slower. Faster ones, which are bytes, have the time of what is taken
+/// at once rounded up instead, so it is their small pieces that cost a part in a thousand more.
+const UNIT_NS_MIN: u64 = 1000;
 
-/// In any interval t, over all threads together, at most `burst + rate * t` are let through.
-///
-/// The pace is whole nanoseconds, rounded up: never faster than asked, and slower by one part in
-/// `1e9 / rate`, which shows above a million a second only.
+/// So many units in so long, and as many at once: in any interval t, over all threads together, at
+/// most `limit + limit * t / per` are let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    limit: u64,
+    per_ns: u64,
+    /// What one unit costs, rounded up.
+    unit_ns: u64,
+    /// How far ahead the bucket may owe.
+    room_ns: u64,
+}
+
+impl Pace {
+    /// A limit of 0 lets nothing through.
+    #[must_use]
+    pub const fn new(limit: u64, per_ns: u64) -> Self {
+        // No rate is for no time at all: `Per::of` refuses that.
+        let per_ns = if per_ns == 0 { 1 } else { per_ns };
+        let unit_ns = match limit {
+            0 => per_ns,
+            limit => per_ns.div_ceil(limit),
+        };
+        // Rounding must take nothing from the burst. Where units are counted exactly, the room is
+        // that of `limit` units, which is not more than they are worth; where they are not, it is
+        // `per`, which is exact.
+        let room_ns = match unit_ns >= UNIT_NS_MIN {
+            true => limit.saturating_mul(unit_ns),
+            false => per_ns,
+        };
+        Self {
+            limit,
+            per_ns,
+            unit_ns,
+            room_ns,
+        }
+    }
+
+    /// How long the rate needs for so much. `None`: more than ever fits.
+    #[must_use]
+    pub fn cost_ns(&self, units: u64) -> Option<u64> {
+        if units > self.limit || self.limit == 0 {
+            return None;
+        }
+        if self.unit_ns >= UNIT_NS_MIN {
+            return units.checked_mul(self.unit_ns);
+        }
+        let exact = match units.checked_mul(self.per_ns) {
+            Some(product) => return Some(product.div_ceil(self.limit)),
+            None => u128::from(units) * u128::from(self.per_ns),
+        };
+        u64::try_from(exact.div_ceil(u128::from(self.limit))).ok()
+    }
+
+    /// The state once so much is taken from it.
+    ///
+    /// # Errors
+    /// There is no room: how long until there is, with nobody else asking. For what never fits, the
+    /// time that the limit is for.
+    pub fn taken(&self, full_at_ns: u64, now_ns: u64, units: u64) -> Result<u64, u64> {
+        let Some(cost_ns) = self.cost_ns(units) else {
+            return Err(self.per_ns);
+        };
+        let owed_ns = full_at_ns.saturating_sub(now_ns);
+        let room_ns = self.room_ns.saturating_sub(owed_ns);
+        if cost_ns > room_ns {
+            return Err(cost_ns - room_ns);
+        }
+        // At the end of time nothing can be written down, so nothing is given.
+        full_at_ns
+            .max(now_ns)
+            .checked_add(cost_ns)
+            .ok_or(self.per_ns)
+    }
+
+    /// The state once what was taken at `taken_ns` is given back at `now_ns`.
+    ///
+    /// What has leaked meanwhile cannot be given back, or the bucket would hold more than its
+    /// limit. Until as long as the take itself lasts all of it still stands; from then on the
+    /// bucket may have been full for as long as has gone by, and so much less is given back.
+    #[must_use]
+    pub fn given_back(&self, full_at_ns: u64, now_ns: u64, taken_ns: u64, units: u64) -> u64 {
+        let cost_ns = self.cost_ns(units).unwrap_or_default();
+        let idle_ns = now_ns.saturating_sub(taken_ns.saturating_add(cost_ns));
+        full_at_ns.saturating_sub(cost_ns.saturating_sub(idle_ns))
+    }
+
+    /// How much of the room is used, in nanoseconds of how many.
+    #[must_use]
+    pub fn used(&self, full_at_ns: u64, now_ns: u64) -> (u64, u64) {
+        (full_at_ns.saturating_sub(now_ns), self.room_ns)
+    }
+}
+
+/// A rate a second, with one second's worth at once: honest senders come in bursts.
 #[derive(Debug)]
 pub struct Gcra {
     full_at_ns: AtomicU64,
-    interval_ns: AtomicU64,
-    ahead_ns_max: AtomicU64,
+    per_second: AtomicU32,
 }
 
 impl Gcra {
-    /// A full bucket. A rate or a burst of 0 lets nothing through.
+    /// A full bucket. A rate of 0 lets nothing through.
     #[must_use]
-    pub fn new(per_second: u32, burst: u32) -> Self {
-        let gcra = Self {
+    pub const fn new(per_second: u32) -> Self {
+        Self {
             full_at_ns: AtomicU64::new(0),
-            interval_ns: AtomicU64::new(CLOSED),
-            ahead_ns_max: AtomicU64::new(0),
-        };
-        gcra.retune(per_second, burst);
-        gcra
+            per_second: AtomicU32::new(per_second),
+        }
     }
 
-    /// Changes the rate and keeps what was used: a reload hands nobody a fresh bucket. What other
-    /// threads decide meanwhile follows the old numbers or a mix of both.
-    pub fn retune(&self, per_second: u32, burst: u32) {
-        let interval_ns = match (per_second, burst) {
-            (0, _) | (_, 0) => CLOSED,
-            (rate, _) => SECOND_NS.div_ceil(u64::from(rate)),
-        };
-        let ahead_ns = u64::from(burst.saturating_sub(1)).saturating_mul(interval_ns);
-        self.interval_ns.store(interval_ns, Relaxed);
-        self.ahead_ns_max.store(ahead_ns, Relaxed);
+    /// Changes the rate and keeps what was used: a reload hands nobody a fresh bucket.
+    pub fn retune(&self, per_second: u32) {
+        self.per_second.store(per_second, Relaxed);
     }
 
     /// Takes one, if the rate has room for it at this time.
     pub fn take(&self, now_ns: u64) -> bool {
-        let interval_ns = self.interval_ns.load(Relaxed);
-        if interval_ns == CLOSED {
-            return false;
-        }
-        let latest_ns = now_ns.saturating_add(self.ahead_ns_max.load(Relaxed));
-        let mut full_at_ns = self.full_at_ns.load(Relaxed);
+        let pace = Pace::new(self.per_second.load(Relaxed).into(), SECOND_NS);
         // Each failed turn is another thread's take, so the burst bounds the turns.
-        while full_at_ns <= latest_ns {
-            let next_ns = full_at_ns.max(now_ns).saturating_add(interval_ns);
-            let swapped = self
-                .full_at_ns
-                .compare_exchange_weak(full_at_ns, next_ns, Relaxed, Relaxed);
-            match swapped {
-                Ok(_) => return true,
-                Err(seen_ns) => full_at_ns = seen_ns,
-            }
-        }
-        false
+        self.full_at_ns
+            .fetch_update(Relaxed, Relaxed, |full_at_ns| {
+                pace.taken(full_at_ns, now_ns, 1).ok()
+            })
+            .is_ok()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::thread;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Takes at each of these milliseconds, and compares with what must come out.
-    #[track_caller]
-    fn check(per_second: u32, burst: u32, asked_ms: &[u64], want: &[bool]) {
-        let gcra = Gcra::new(per_second, burst);
-        let got: Vec<bool> = asked_ms
-            .iter()
-            .map(|ms| gcra.take(ms * 1_000_000))
-            .collect();
-        assert_eq!(got, want, "{per_second}/s, burst {burst}, at {asked_ms:?}");
-    }
-
-    #[test]
-    fn a_full_bucket_gives_its_burst_and_no_more() {
-        check(10, 3, &[0, 0, 0, 0], &[true, true, true, false]);
-        check(10, 1, &[5, 5], &[true, false]);
-    }
-
-    #[test]
-    fn a_bucket_refills_only_with_time() {
-        check(
-            10,
-            2,
-            &[0, 0, 99, 100, 199, 200],
-            &[true, true, false, true, false, true],
-        );
-        check(
-            10,
-            2,
-            &[0, 0, 900, 900, 900],
-            &[true, true, true, true, false],
-        );
-    }
-
-    #[test]
-    fn a_rate_or_a_burst_of_zero_lets_nothing_through() {
-        check(0, 5, &[0, 1_000_000], &[false, false]);
-        check(5, 0, &[0, 1_000_000], &[false, false]);
-    }
-
-    #[test]
-    fn the_end_of_time_is_no_way_around_it() {
-        let gcra = Gcra::new(1, 1);
-        assert!(gcra.take(u64::MAX - 1));
-        let again = (0..3).filter(|_| gcra.take(u64::MAX - 1)).count();
-        assert_eq!(again, 0, "a saturated clock gave more than the burst");
-    }
-
-    #[test]
-    fn a_new_rate_keeps_what_was_used() {
-        let gcra = Gcra::new(1, 2);
-        assert!(gcra.take(0) && gcra.take(0));
-        gcra.retune(1, 1);
-        assert!(!gcra.take(SECOND_NS), "the debt was forgotten");
-        assert!(gcra.take(2 * SECOND_NS), "the debt was never paid off");
-    }
-
-    #[test]
-    fn threads_together_get_no_more_than_one_would() {
-        const SPAN_MS: u64 = 200;
-        let gcra = Gcra::new(1000, 50);
-        let passed = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            for thread in 0..4 {
-                let (gcra, passed) = (&gcra, &passed);
-                scope.spawn(move || {
-                    // Each thread walks the same time in steps of its own.
-                    for step in 0..SPAN_MS * 100 {
-                        let now_ns = step * 10_000 + thread;
-                        passed.fetch_add(usize::from(gcra.take(now_ns)), Relaxed);
-                    }
-                });
-            }
-        });
-        let passed = passed.load(Relaxed);
-        assert!(passed <= 50 + 200, "{passed} passed, 250 are allowed");
-        assert!(passed >= 200, "{passed} passed, the rate alone gives 200");
-    }
-
-    proptest! {
-        #[test]
-        fn no_interval_ever_sees_more_than_burst_and_rate(
-            per_second in 1..2000_u32,
-            burst in 1..20_u32,
-            steps_us in prop::collection::vec(0..20_000_u64, 1..300),
-        ) {
-            let gcra = Gcra::new(per_second, burst);
-            let mut now_ns = 0;
-            let mut passed_ns: Vec<u64> = Vec::new();
-            for step_us in steps_us {
-                now_ns += step_us * 1000;
-                let idle = passed_ns.last().is_none_or(|last| {
-                    now_ns - last >= SECOND_NS.div_ceil(u64::from(per_second))
-                });
-                let took = gcra.take(now_ns);
-                prop_assert!(took || !idle, "refused although a whole interval went by unused");
-                if took {
-                    passed_ns.push(now_ns);
-                }
-            }
-            for (first, begin_ns) in passed_ns.iter().enumerate() {
-                for (last, end_ns) in passed_ns.iter().enumerate().skip(first) {
-                    let rate = u128::from(end_ns - begin_ns) * u128::from(per_second);
-                    let most = u128::from(burst) + rate / u128::from(SECOND_NS);
-                    let passed = u128::try_from(last - first + 1).expect("a few hundred");
-                    prop_assert!(passed <= most, "{} passed, {} are allowed", passed, most);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -102,13 +102,12 @@ impl Unproven {
         Self {
             candidates: Table::new(entries_max),
             balance: Balance::default(),
-            // One second's worth at once: honest senders come in bursts.
-            shared: Gcra::new(per_second, per_second),
+            shared: Gcra::new(per_second),
         }
     }
 
     pub(super) fn retune(&self, per_second: u32) {
-        self.shared.retune(per_second, per_second);
+        self.shared.retune(per_second);
     }
 
     /// Whether a pair may pass. Who passes has a place in the table, if there is one.

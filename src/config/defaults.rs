@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Admin, Bodies, ClientIpRules, Config, Defaults, ForwardedHeader, HostPolicy, Idle, KeyMode,
-    Keys, Level, Limits, Listen, Listener, Log, LogFormat, Rate, ReadAhead, ServeRelays, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts,
+    Admin, Bodies, ClientIpRules, Config, Defaults, ForwardedHeader, Global, HostPolicy, Idle,
+    Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate,
+    ReadAhead, ServeRelays, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream,
+    UpstreamTimeouts,
 };
 use crate::domain::client_ip::{self, HeaderForm};
 
@@ -37,6 +38,7 @@ pub(super) fn config() -> Config {
         },
         upstream: upstream(),
         serve_relays: ServeRelays::Internal,
+        inspect: Inspect::Always,
         client_ip: client_ip(),
         keys: Keys {
             mode: KeyMode::Learn,
@@ -47,8 +49,11 @@ pub(super) fn config() -> Config {
             proven_max: 100_000,
             candidates_max: 20_000,
             refused_max: 50_000,
+            limited_max: 20_000,
         },
+        global: Global { quotas: Vec::new() },
         defaults: Defaults {
+            quotas: Vec::new(),
             allowed_origins: vec!["*".to_owned()],
         },
         projects: Vec::new(),
@@ -63,6 +68,9 @@ pub(super) fn config() -> Config {
         },
         sentry: None,
         limits: limits(),
+        metrics: Metrics {
+            projects_max: 1_000,
+        },
         log: Log {
             format: LogFormat::Auto,
             level: Level::Info,
@@ -128,6 +136,10 @@ fn limits() -> Limits {
         inspect_bytes: 256 * KIB,
         header_bytes: 64 * KIB,
         response_header_bytes: 512 * KIB,
+        retry_after_max: Duration::from_secs(300),
+        items: 1_000,
+        quota_ips: 100_000,
+        quota_counters: 20_000,
         connections: 100_000,
         head_timeout: Duration::from_secs(15),
         body_idle: Duration::from_secs(60),

@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use super::checked::{Config, HostPolicy, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
+use super::checked::{
+    Config, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy,
+};
 use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
     Address, Count, HeaderNames, Hosts, Kind, Listeners, OneHeader, OneUrl, OptionalPath, Origins,
-    PathOrOff, PerTime, Projects, Proxies, Shown, Size, Span, Statics, Token, TunnelPaths, Urls,
-    Variable, Word, Workers,
+    PathOrOff, PerTime, Projects, Proxies, Quotas, Shown, Size, Span, Statics, Token, TunnelPaths,
+    Urls, Variable, Word, Workers,
 };
 use super::tree::Node;
 
@@ -129,6 +131,26 @@ const TABLE: Count = Count {
     min: 100,
     max: 1_000_000,
 };
+/// A header has whole seconds; longer than a day is a slip of the unit.
+const RETRY_AFTER: Span = Span {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(86_400),
+};
+/// Each item is judged by itself, whatever it weighs.
+const ITEMS: Count = Count {
+    min: 1,
+    max: 100_000,
+};
+/// Some twenty bytes each, all of them taken at start.
+const QUOTA_IPS: Count = Count {
+    min: 1_000,
+    max: 10_000_000,
+};
+/// As many lines in each family that has projects.
+const PROJECTS_SHOWN: Count = Count {
+    min: 1,
+    max: 100_000,
+};
 /// Ten times what the largest installations have; all of it is read at once.
 const PROJECTS: Projects = Projects {
     max: 100_000,
@@ -157,6 +179,10 @@ const HOST_POLICY: Word<HostPolicy> = Word {
 };
 const SERVE_RELAYS: Word<ServeRelays> = Word {
     words: ServeRelays::WORDS,
+    later: &[],
+};
+const LOOKED_AT: Word<Inspect> = Word {
+    words: Inspect::WORDS,
     later: &[],
 };
 const KEY_MODE: Word<KeyMode> = Word {
@@ -268,7 +294,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("upstream.timeouts.web", upstream.timeouts.web, WAIT),
     here!("upstream.connections", upstream.connections, CONNECTIONS),
     here!("serve_relays", serve_relays, SERVE_RELAYS),
-    later("inspect"),
+    here!("inspect", inspect, LOOKED_AT),
     here!(
         "client_ip.trusted_proxies",
         client_ip.trusted_proxies,
@@ -288,8 +314,9 @@ pub(super) static KEYS: &[Key] = &[
     here!("keys.proven_max", keys.proven_max, TABLE),
     here!("keys.candidates_max", keys.candidates_max, TABLE),
     here!("keys.refused_max", keys.refused_max, TABLE),
-    later("global"),
-    later("defaults.quotas"),
+    here!("keys.limited_max", keys.limited_max, TABLE),
+    here!("global.quotas", global.quotas, Quotas::OfProject),
+    here!("defaults.quotas", defaults.quotas, Quotas::OfProject),
     later("defaults.sample"),
     later("defaults.filters"),
     here!(
@@ -328,7 +355,14 @@ pub(super) static KEYS: &[Key] = &[
         limits.response_header_bytes,
         RESPONSE_HEAD
     ),
-    later("limits.retry_after_max"),
+    here!(
+        "limits.retry_after_max",
+        limits.retry_after_max,
+        RETRY_AFTER
+    ),
+    here!("limits.items", limits.items, ITEMS),
+    here!("limits.quota_ips", limits.quota_ips, QUOTA_IPS),
+    here!("limits.quota_counters", limits.quota_counters, TABLE),
     here!("limits.connections", limits.connections, CONNECTIONS),
     here!("limits.head_timeout", limits.head_timeout, WAIT),
     here!("limits.body_idle", limits.body_idle, WAIT),
@@ -336,8 +370,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("limits.finishing", limits.finishing, FINISHING),
     here!("limits.unpacking", limits.unpacking, UNPACKING),
     here!("limits.drain", limits.drain, WAIT),
-    later("metrics"),
-    later("metrics.projects_max"),
+    here!("metrics.projects_max", metrics.projects_max, PROJECTS_SHOWN),
     here!("log.format", log.format, LOG_FORMAT),
     here!("log.level", log.level, LEVEL),
 ];

@@ -131,7 +131,19 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "keys.refused_max",
             old.keys.refused_max != new.keys.refused_max,
         ),
+        (
+            "keys.limited_max",
+            old.keys.limited_max != new.keys.limited_max,
+        ),
         ("state.path", old.state.path != new.state.path),
+        (
+            "limits.quota_ips",
+            old.limits.quota_ips != new.limits.quota_ips,
+        ),
+        (
+            "limits.quota_counters",
+            old.limits.quota_counters != new.limits.quota_counters,
+        ),
     ];
     differs
         .into_iter()

@@ -70,6 +70,15 @@ pub(super) fn show_size(bytes: u64) -> String {
     show(bytes, &SIZES).unwrap_or_else(|| bytes.to_string())
 }
 
+/// The same, with a unit always: where a number alone counts something else.
+pub(super) fn show_size_with_unit(bytes: u64) -> String {
+    let shown = show_size(bytes);
+    match shown.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("{shown}B"),
+        false => shown,
+    }
+}
+
 /// Shows a duration so that [`duration`] reads the same, to the millisecond.
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -220,6 +229,9 @@ mod tests {
         #[test]
         fn whatever_is_shown_reads_back(bytes: u64, millis: u64) {
             prop_assert_eq!(size(&show_size(bytes)), Some(bytes));
+            let shown = show_size_with_unit(bytes);
+            prop_assert_eq!(size(&shown), Some(bytes));
+            prop_assert!(shown.ends_with('B'));
             let span = Duration::from_millis(millis);
             prop_assert_eq!(duration(&show_duration(span)), Some(span));
         }

@@ -46,6 +46,16 @@ words! {
 }
 
 words! {
+    /// When an envelope's items are looked at.
+    Inspect {
+        /// Always: the books say what came.
+        Always = "always",
+        /// Where somebody's rules need it; else its items count as unread.
+        WhenNeeded = "when_needed",
+    }
+}
+
+words! {
     /// What is kept of a client's address, and sent on.
     StorePolicy {
         /// All of it.

@@ -14,9 +14,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use super::words::{HostPolicy, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
+pub use super::words::{HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
-pub use projects::{Defaults, Keys, Project, ProjectKey, Rate, Sentry};
+pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
 pub use upstream::{Idle, ReadAhead, Upstream, UpstreamTimeouts, UpstreamUrl};
 
@@ -34,10 +34,14 @@ pub struct Config {
     pub upstream: Upstream,
     /// Who may reach `/api/0/relays/*`; default `internal`.
     pub serve_relays: ServeRelays,
+    /// When an envelope's items are looked at; default `always`.
+    pub inspect: Inspect,
     /// How the client's address is found and handed on.
     pub client_ip: ClientIpRules,
     /// Which keys are let in, and how many are remembered.
     pub keys: Keys,
+    /// What holds for all projects together.
+    pub global: Global,
     /// What a project that says nothing of its own follows.
     pub defaults: Defaults,
     /// The projects that the operator lists; default none. Ids are unique, and so
@@ -54,6 +58,8 @@ pub struct Config {
     pub sentry: Option<Sentry>,
     /// Every bound on what clients and upstreams may take.
     pub limits: Limits,
+    /// How large the metrics may become.
+    pub metrics: Metrics,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -137,6 +143,16 @@ pub struct Limits {
     pub header_bytes: u64,
     /// Bytes of a web response's head; default 512 KiB, from 8 KiB to 4 MiB.
     pub response_header_bytes: u64,
+    /// How long a client may be told to wait; default 300 s, from 1 s to a day.
+    pub retry_after_max: Duration,
+    /// Items in one envelope; default 1000, from 1 to 100000.
+    pub items: u64,
+    /// Client addresses that quotas by ip count at a time; default 100000, from
+    /// 1000 to 10 million. Taken up at start only.
+    pub quota_ips: u64,
+    /// Counters of quotas by key, and of default quotas for projects that are not
+    /// listed; default 20000, from 100 to 1000000. Taken up at start only.
+    pub quota_counters: u64,
     /// Open client connections, all workers together; default 100000.
     pub connections: u64,
     /// How long a client may take over a request's head; default 15 s.
@@ -162,6 +178,14 @@ pub struct Bodies {
     pub web: u64,
     /// Source maps, debug files, mappings; default 2 GiB.
     pub upload: u64,
+}
+
+/// How large the metrics may become.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Projects with a label of their own, the rest being `other`; default 1000,
+    /// from 1 to 100000.
+    pub projects_max: u64,
 }
 
 /// What is logged, and how.

@@ -1,5 +1,5 @@
-//! Owns who may send: the key policy, the projects that the operator lists, and
-//! the Sentry that knows the rest.
+//! Owns who may send, and how much: the key policy, the quotas, the projects that
+//! the operator lists, and the Sentry that knows the rest.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{KeyMode, Secret, UpstreamUrl};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
+use crate::domain::quota::Quota;
 
 /// Which keys are let in, and how many are remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,12 +17,15 @@ pub struct Keys {
     /// What all keys without a verdict share; default 50 a second.
     pub unproven_rate: Rate,
     /// Keys remembered as proven; default 100000, from 100 to 1000000. This and
-    /// the two below are taken up at start only.
+    /// the three below are taken up at start only.
     pub proven_max: u64,
     /// Keys remembered on their way to be proven; default 20000, from 100 to 1000000.
     pub candidates_max: u64,
     /// Keys remembered as refused; default 50000, from 100 to 1000000.
     pub refused_max: u64,
+    /// Keys whose limits the upstream told and that are remembered; default 20000,
+    /// from 100 to 1000000.
+    pub limited_max: u64,
 }
 
 /// So many in so long, as it was written: `60/m` and `1/s` differ.
@@ -33,9 +37,19 @@ pub struct Rate {
     pub per: Duration,
 }
 
+/// What holds for all projects together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Global {
+    /// At most 50, names unique; default none. By project, everybody shares one
+    /// count.
+    pub quotas: Vec<Quota>,
+}
+
 /// What a project that says nothing of its own follows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Defaults {
+    /// At most 50, names unique; default none.
+    pub quotas: Vec<Quota>,
     /// The origins that pages may send from, as patterns; default `*`. Empty
     /// refuses every page that names its origin.
     pub allowed_origins: Vec<String>,
@@ -53,6 +67,9 @@ pub struct Project {
     /// The origins that pages may send from, as patterns; `None` follows the
     /// default, else this replaces it whole.
     pub allowed_origins: Option<Vec<String>>,
+    /// At most 50, names unique; `None` follows the default, else this replaces it
+    /// whole, with none where it is empty.
+    pub quotas: Option<Vec<Quota>>,
 }
 
 /// A key of a listed project.
@@ -64,6 +81,9 @@ pub struct ProjectKey {
     pub name: Option<String>,
     /// Default true; false refuses what carries the key.
     pub enabled: bool,
+    /// Beside those of its project; at most 50, names unique among them, none by
+    /// project; default none.
+    pub quotas: Vec<Quota>,
 }
 
 /// The Sentry that is asked for its keys. All of it is there, or none.

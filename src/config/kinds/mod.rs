@@ -8,6 +8,7 @@ mod number;
 mod origins;
 mod projects;
 mod proxies;
+mod quotas;
 mod statics;
 mod text;
 mod tunnel;
@@ -21,6 +22,7 @@ pub(super) use number::{Count, PerTime, Size, Span, Workers};
 pub(super) use origins::Origins;
 pub(super) use projects::Projects;
 pub(super) use proxies::Proxies;
+pub(super) use quotas::Quotas;
 pub(super) use statics::Statics;
 pub(super) use text::{Hosts, OptionalPath, PathOrOff, Token, Word, token};
 pub(super) use tunnel::TunnelPaths;
@@ -64,6 +66,14 @@ pub(super) enum Shown {
     Flag(bool),
     List(Vec<Shown>),
     Map(Vec<(&'static str, Shown)>),
+}
+
+/// What is set, in this order.
+fn map<const N: usize>(fields: [(&'static str, Option<Shown>); N]) -> Shown {
+    let set = fields
+        .into_iter()
+        .filter_map(|(key, shown)| Some((key, shown?)));
+    Shown::Map(set.collect())
 }
 
 /// A boolean, wherever one stands.

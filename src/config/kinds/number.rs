@@ -147,7 +147,7 @@ impl Kind for Workers {
 }
 
 /// Digits alone: no sign, no blank, no underscore.
-fn whole(text: &str) -> Option<u64> {
+pub(super) fn whole(text: &str) -> Option<u64> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| text.parse().ok())

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    FEWER, Fields, Kind, Origins, Shown, Variable, at_most, each, flag, refuse, refuse_repeats,
-    repeat, scalar,
+    FEWER, Fields, Kind, Origins, Quotas, Shown, Variable, at_most, each, flag, map, refuse,
+    refuse_repeats, repeat, scalar,
 };
 use crate::config::checked::{Project, ProjectKey};
 use crate::config::errors::Faults;
@@ -12,7 +12,7 @@ use crate::config::tree::{Content, Node};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 
-/// A list of `{id, name, keys, allowed_origins}`.
+/// A list of `{id, name, keys, allowed_origins, quotas}`.
 pub(in crate::config) struct Projects {
     pub(in crate::config) max: usize,
     /// Of all projects together.
@@ -60,8 +60,8 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
     let fields = Fields::of(
         node,
         faults,
-        &["id", "name", "keys", "allowed_origins"],
-        &["quotas", "sample", "filters"],
+        &["id", "name", "keys", "allowed_origins", "quotas"],
+        &["sample", "filters"],
     )?;
     let id = fields
         .required("id", faults)
@@ -78,11 +78,16 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
         Some(node) => Origins.read(node, faults).map(Some),
         None => Some(None),
     };
+    let quotas = match fields.optional("quotas") {
+        Some(node) => Quotas::OfProject.read(node, faults).map(Some),
+        None => Some(None),
+    };
     Some(Project {
         id: id?,
         name: name?,
         keys: keys?,
         allowed_origins: allowed_origins?,
+        quotas: quotas?,
     })
 }
 
@@ -99,7 +104,7 @@ fn number(node: &Node, faults: &mut Faults) -> Option<ProjectId> {
 fn key<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Option<ProjectKey> {
     let found = match &node.content {
         Content::Map(_) => {
-            let fields = Fields::of(node, faults, &["key", "name", "enabled"], &["quotas"])?;
+            let fields = Fields::of(node, faults, &["key", "name", "enabled", "quotas"], &[])?;
             let key = fields
                 .required("key", faults)
                 .and_then(|node| digits(node, faults));
@@ -111,16 +116,22 @@ fn key<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Option<P
                 Some(node) => flag(node, faults),
                 None => Some(true),
             };
+            let quotas = match fields.optional("quotas") {
+                Some(node) => Quotas::OfKey.read(node, faults),
+                None => Some(Vec::new()),
+            };
             ProjectKey {
                 key: key?,
                 name: name?,
                 enabled: enabled?,
+                quotas: quotas?,
             }
         }
         Content::Empty | Content::Reported | Content::Scalar(_) | Content::List(_) => ProjectKey {
             key: digits(node, faults)?,
             name: None,
             enabled: true,
+            quotas: Vec::new(),
         },
     };
     match seen.insert(found.key, &node.path) {
@@ -162,38 +173,39 @@ fn show_project(project: &Project) -> Shown {
         name,
         keys,
         allowed_origins,
+        quotas,
     } = project;
     let name = name.as_ref().map(|name| Shown::Text(name.clone()));
     let keys = (!keys.is_empty()).then(|| Shown::List(keys.iter().map(show_key).collect()));
     let origins = allowed_origins.as_ref().map(|own| Origins.show(own));
-    let fields = [
+    let quotas = quotas.as_ref().map(|own| Quotas::OfProject.show(own));
+    map([
         ("id", Some(Shown::Number(id.get()))),
         ("name", name),
         ("keys", keys),
         ("allowed_origins", origins),
-    ];
-    map(fields)
+        ("quotas", quotas),
+    ])
 }
 
 fn show_key(key: &ProjectKey) -> Shown {
-    let ProjectKey { key, name, enabled } = key;
+    let ProjectKey {
+        key,
+        name,
+        enabled,
+        quotas,
+    } = key;
     let key = Shown::Text(key.as_str().to_owned());
-    if name.is_none() && *enabled {
+    if name.is_none() && *enabled && quotas.is_empty() {
         return key;
     }
+    let own = (!quotas.is_empty()).then(|| Quotas::OfKey.show(quotas));
     map([
         ("key", Some(key)),
         ("name", name.clone().map(Shown::Text)),
         ("enabled", (!enabled).then_some(Shown::Flag(false))),
+        ("quotas", own),
     ])
-}
-
-/// What is set, in this order.
-fn map<const N: usize>(fields: [(&'static str, Option<Shown>); N]) -> Shown {
-    let set = fields
-        .into_iter()
-        .filter_map(|(key, shown)| Some((key, shown?)));
-    Shown::Map(set.collect())
 }
 
 #[cfg(test)]

@@ -83,6 +83,14 @@ fn a_bad_value_is_named_by_its_variable() {
         "environment: error: VIDETTE_PROJECTS: projects cannot be set here; write it in a file",
     );
     check_error(
+        &[("VIDETTE_GLOBAL_QUOTAS", "a")],
+        "environment: error: VIDETTE_GLOBAL_QUOTAS: global.quotas cannot be set here; write it in a file",
+    );
+    check_error(
+        &[("VIDETTE_DEFAULTS_QUOTAS", "a")],
+        "environment: error: VIDETTE_DEFAULTS_QUOTAS: defaults.quotas cannot be set here; write it in a file",
+    );
+    check_error(
         &[("VIDETTE_TUNNEL_PATHS", "/t,/api/t")],
         "environment: error: VIDETTE_TUNNEL_PATHS: Sentry's own path in tunnel.paths[1]; \
          write it as /t or /t/, as it reads decoded",
@@ -128,6 +136,8 @@ fn scalars_and_lists_of_who_and_where_can_be_set() {
         ("VIDETTE_KEYS_PROVEN_MAX", "101"),
         ("VIDETTE_KEYS_CANDIDATES_MAX", "102"),
         ("VIDETTE_KEYS_REFUSED_MAX", "103"),
+        ("VIDETTE_KEYS_LIMITED_MAX", "104"),
+        ("VIDETTE_INSPECT", "when_needed"),
         ("VIDETTE_DEFAULTS_ALLOWED_ORIGINS", "a.example, *.b.example"),
         ("VIDETTE_TUNNEL_PATHS", "/t,/u/"),
         ("VIDETTE_STATE_PATH", "off"),
@@ -136,13 +146,19 @@ fn scalars_and_lists_of_who_and_where_can_be_set() {
         ("VIDETTE_SENTRY_INTERVAL", "10s"),
         ("VIDETTE_LIMITS_DECODED_BYTES", "1MiB"),
         ("VIDETTE_LIMITS_DECODE_RATIO", "9"),
+        ("VIDETTE_LIMITS_RETRY_AFTER_MAX", "2m"),
+        ("VIDETTE_LIMITS_ITEMS", "10"),
+        ("VIDETTE_LIMITS_QUOTA_IPS", "1001"),
+        ("VIDETTE_LIMITS_QUOTA_COUNTERS", "105"),
+        ("VIDETTE_METRICS_PROJECTS_MAX", "11"),
     ]);
     let in_file = accepted(
         "client_ip: {store: hash, hash_key: s3cret}\n\
-         keys: {mode: strict, unproven_rate: 10/m, proven_max: 101, candidates_max: 102, refused_max: 103}\n\
+         keys: {mode: strict, unproven_rate: 10/m, proven_max: 101, candidates_max: 102, refused_max: 103, limited_max: 104}\n\
+         inspect: when_needed\nmetrics: {projects_max: 11}\n\
          defaults: {allowed_origins: [a.example, '*.b.example']}\ntunnel: {paths: [/t, /u/]}\nstate: {path: off}\n\
          sentry: {url: 'http://web:9000', token: t0ken, interval: 10s}\n\
-         limits: {decoded_bytes: 1MiB, decode_ratio: 9}",
+         limits: {decoded_bytes: 1MiB, decode_ratio: 9, retry_after_max: 2m, items: 10, quota_ips: 1001, quota_counters: 105}",
         &Env::empty(),
     );
     assert_eq!(accepted("", &env), in_file);

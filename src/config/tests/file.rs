@@ -76,18 +76,11 @@ fn a_key_of_a_later_version_is_never_ignored() {
     let later = |key: &str, column: usize| {
         format!("v.yml:2:{column}: error: \"{key}\" is not in this version yet; remove it")
     };
-    for key in [
-        "global",
-        "spool",
-        "shared_quota",
-        "client_reports",
-        "inspect",
-        "metrics",
-    ] {
+    for key in ["spool", "shared_quota", "client_reports"] {
         check_below(&format!("{key}: {{a: 1}}\n"), &[&later(key, 1)]);
         check_below(&format!("{key}:\n"), &[&later(key, 1)]);
     }
-    for key in ["quotas", "sample", "filters"] {
+    for key in ["sample", "filters"] {
         check_below(
             &format!("defaults: {{{key}: []}}\n"),
             &[&later(&format!("defaults.{key}"), 12)],
@@ -98,16 +91,8 @@ fn a_key_of_a_later_version_is_never_ignored() {
         );
     }
     check_below(
-        "projects: [{id: 42, keys: [{quotas: []}]}]\n",
-        &[&later("quotas", 29)],
-    );
-    check_below(
         "sentry: {credentials: c.json}\n",
         &[&later("sentry.credentials", 10)],
-    );
-    check_below(
-        "limits: {retry_after_max: 1}\n",
-        &[&later("limits.retry_after_max", 10)],
     );
     for key in ["tls", "proxy_protocol", "serve"] {
         check_below(

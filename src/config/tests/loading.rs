@@ -130,6 +130,11 @@ fn what_a_reload_cannot_take_up_needs_a_restart() {
     new.keys.mode = KeyMode::Open;
     new.keys.unproven_rate.count = 1;
     new.tunnel.paths = vec!["/t".to_owned()];
+    new.inspect = Inspect::WhenNeeded;
+    new.limits.retry_after_max *= 2;
+    new.limits.items = 1;
+    new.metrics.projects_max = 1;
+    new.global = accepted("global: {quotas: [{limit: 1, per: 1s}]}", &Env::empty()).global;
     assert_eq!(needs_restart(&old, &new), Vec::<&str>::new());
     new.listen.admin.set_port(0);
     new.workers = std::num::NonZeroUsize::new(3);
@@ -137,6 +142,9 @@ fn what_a_reload_cannot_take_up_needs_a_restart() {
     new.keys.proven_max = 100;
     new.keys.candidates_max = 100;
     new.keys.refused_max = 100;
+    new.keys.limited_max = 100;
+    new.limits.quota_ips = 1_000;
+    new.limits.quota_counters = 100;
     assert_eq!(
         needs_restart(&old, &new),
         [
@@ -145,7 +153,10 @@ fn what_a_reload_cannot_take_up_needs_a_restart() {
             "keys.proven_max",
             "keys.candidates_max",
             "keys.refused_max",
-            "state.path"
+            "keys.limited_max",
+            "state.path",
+            "limits.quota_ips",
+            "limits.quota_counters"
         ]
     );
 }

@@ -6,6 +6,7 @@ mod file;
 mod loading;
 mod network;
 mod projects;
+mod quotas;
 mod sentry;
 mod shown;
 mod values;

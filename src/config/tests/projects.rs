@@ -33,20 +33,24 @@ fn a_project_says_who_it_is_and_who_may_send() {
                     key: key(A),
                     name: None,
                     enabled: true,
+                    quotas: Vec::new(),
                 },
                 ProjectKey {
                     key: key(B),
                     name: Some("old".to_owned()),
                     enabled: false,
+                    quotas: Vec::new(),
                 },
             ],
             allowed_origins: Some(vec!["*.shop.example".to_owned()]),
+            quotas: None,
         },
         Project {
             id: id("7"),
             name: None,
             keys: Vec::new(),
             allowed_origins: None,
+            quotas: None,
         },
     ];
     assert_eq!(accepted(&text, &Env::empty()).projects, want);

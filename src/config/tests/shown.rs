@@ -1,13 +1,18 @@
 //! Promises about showing: what is printed reads back, and the file we ship
 //! says the truth.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::super::keys::{KEYS, State};
 use super::super::tree::{self, Content, Node};
 use super::*;
 use crate::config::errors::Faults;
+use crate::domain::category::{Categories, Category};
+use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
+use crate::domain::quota::{By, Limit, Per, Quota};
 
 const SHIPPED: &str = include_str!("../../../config/vidette.yml");
 
@@ -91,16 +96,21 @@ fn another_configuration_reads_back() {
         "workers: 3\nlisten: {public: [{name: a, address: '[::1]:0'}, '127.0.0.1:1'], admin: '[::1]:2'}\n\
          admin: {token_file: 'C:\\x $${A} \"q\" null', hosts: []}\nserve_relays: off\n\
          client_ip: {trusted_proxies: [], header: forwarded, send_as: [], store: hash, hash_key_file: '/k'}\n\
-         keys: {mode: strict, unproven_rate: 600/m, proven_max: 100, candidates_max: 101, refused_max: 102}\n\
-         defaults: {allowed_origins: []}\ntunnel: {paths: [/t, /x/y/]}\nstate: {path: off}\n\
+         keys: {mode: strict, unproven_rate: 600/m, proven_max: 100, candidates_max: 101, refused_max: 102, limited_max: 103}\n\
+         inspect: when_needed\nmetrics: {projects_max: 12}\n\
+         global: {quotas: [{limit: 0, per: 100ms}, {limit: 0B, per: 1mo, by: ip}, {name: '-', limit: 1025B, per: 366d, by: key}]}\n\
+         defaults: {allowed_origins: [], quotas: [{name: 'null', categories: [error, log_byte], limit: 1GiB, per: 90s}]}\ntunnel: {paths: [/t, /x/y/]}\nstate: {path: off}\n\
          sentry: {url: 'http://web', token_file: /t, interval: 10s}\n\
          projects:\n\
          - {id: 18446744073709551615, name: '- x: [y] #z', keys: [11111111111111111111111111111111], allowed_origins: []}\n\
-         - {id: 1, allowed_origins: ['*.a.example', 'https://b.example:8443', 'b\u{fc}cher.example']}\n\
+         - {id: 1, allowed_origins: ['*.a.example', 'https://b.example:8443', 'b\u{fc}cher.example'], quotas: []}\n\
          - {id: 2, keys: [{key: 0123456789abcdef0123456789abcdef, name: old, enabled: false}, \
-         {key: 22222222222222222222222222222222, enabled: false}, {key: 33333333333333333333333333333333, name: ~}]}\n\
+         {key: 22222222222222222222222222222222, enabled: false}, {key: 33333333333333333333333333333333, name: ~}, \
+         {key: 44444444444444444444444444444444, quotas: [{limit: 1, per: 60s}, {limit: 2MB, per: 2d, by: ip}]}], \
+         quotas: [{categories: [span, user_report_v2], limit: 281474976710655, per: 1500ms}]}\n\
          static: [{path: /a/, root: '- x: [y] #z'}, {path: /b/, root: 'null', cors: true}]\n\
-         limits: {inspect_bytes: 10MB, decoded_bytes: 1, decode_ratio: 2, drain: 1500ms, finishing: 7, unpacking: 8}\nlog: {format: json, level: trace}\n",
+         limits: {inspect_bytes: 10MB, decoded_bytes: 1, decode_ratio: 2, drain: 1500ms, finishing: 7, unpacking: 8, \
+         retry_after_max: 1d, items: 9, quota_ips: 1000, quota_counters: 100}\nlog: {format: json, level: trace}\n",
         &Env::empty(),
     ));
 }
@@ -132,6 +142,7 @@ fn json_is_nested_as_the_file_is() {
     assert_eq!(json["upstream"]["web_read_ahead"]["request"], "1MiB");
     assert_eq!(json["upstream"]["connections"], 1024);
     assert_eq!(json["static"][0]["cors"], true);
+    assert_eq!(json["global"]["quotas"], serde_json::json!([]));
     assert_eq!(json["admin"]["token"], serde_json::Value::Null);
 }
 
@@ -154,6 +165,48 @@ proptest! {
             name: Some(name),
             keys: Vec::new(),
             allowed_origins: None,
+            quotas: None,
+        }];
+        let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
+        prop_assert_eq!(back, config);
+    }
+
+    /// Whatever a quota says, in every place that takes one.
+    #[test]
+    fn any_quota_reads_back(
+        name in "([A-Za-z0-9_.+-]{1,64})?",
+        bits: u64,
+        bytes: bool,
+        number in prop_oneof![0..2000u64, 0..1u64 << 48],
+        millis in prop_oneof![100..60_000u64, (60..366 * 86_400u64).prop_map(|seconds| seconds * 1000)],
+        month: bool,
+        by in prop_oneof![Just(By::Key), Just(By::Ip)],
+    ) {
+        let categories: Vec<Category> = Category::ALL.iter().copied()
+            .filter(|category| category.is_sentrys() && bits >> category.index() & 1 == 1)
+            .collect();
+        let categories = Categories::of(&categories);
+        let limit = match bytes || categories.has(Category::LogByte) {
+            true => Limit::Bytes(number),
+            false => Limit::Items(number),
+        };
+        let per = if month { Per::Month } else { Per::of(Duration::from_millis(millis)).unwrap() };
+        let name = if name.is_empty() { "unnamed".to_owned() } else { name };
+        let quota = Quota { name: name.into(), categories, limit, per, by };
+        let mut config = Config::in_front_of(relay());
+        config.global.quotas = vec![Quota { by: By::Project, ..quota.clone() }];
+        config.defaults.quotas = vec![quota.clone()];
+        config.projects = vec![Project {
+            id: ProjectId::parse(b"42").unwrap(),
+            name: None,
+            keys: vec![ProjectKey {
+                key: Key::parse(b"0123456789abcdef0123456789abcdef").unwrap(),
+                name: None,
+                enabled: true,
+                quotas: vec![quota.clone()],
+            }],
+            allowed_origins: None,
+            quotas: Some(vec![quota]),
         }];
         let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
         prop_assert_eq!(back, config);

@@ -45,6 +45,10 @@ fn words_come_from_their_lists() {
         "client_ip: {store: none}",
         "an unknown word in client_ip.store",
     );
+    for inspect in ["always", "when_needed"] {
+        check_value(&format!("inspect: {inspect}"), "");
+    }
+    check_value("inspect: never", "an unknown word in inspect");
     check_value("keys: {mode: Open}", "an unknown word in keys.mode");
     check_value("log: {format: ''}", "an unknown word in log.format");
 }
@@ -72,6 +76,24 @@ fn tokens_are_masked_and_checked() {
         "both admin.token and admin.token_file are set",
     );
     check_value("admin: {token_file: b}", "");
+}
+
+/// A key's section, its name, its least value and one below, its most and one above.
+type Bounds<'t> = (&'t str, &'t str, &'t str, &'t str, &'t str, &'t str);
+
+#[track_caller]
+fn check_bounds(cases: &[Bounds<'_>]) {
+    for (section, key, least, below, most, above) in cases {
+        let text = |value: &str| match section.split_once('.') {
+            Some((outer, inner)) => format!("{outer}: {{{inner}: {{{key}: {value}}}}}"),
+            None => format!("{section}: {{{key}: {value}}}"),
+        };
+        let wrong = format!("out of bounds in {section}.{key}");
+        check_value(&text(least), "");
+        check_value(&text(most), "");
+        check_value(&text(below), &wrong);
+        check_value(&text(above), &wrong);
+    }
 }
 
 #[test]
@@ -119,17 +141,7 @@ fn sizes_and_counts_keep_their_bounds() {
         ("limits.bodies", "web", "1", "0", "1TiB", "2TiB"),
         ("limits.bodies", "upload", "1", "0", "1TiB", "2TiB"),
     ];
-    for (section, key, least, below, most, above) in cases {
-        let text = |value: &str| match section.split_once('.') {
-            Some((outer, inner)) => format!("{outer}: {{{inner}: {{{key}: {value}}}}}"),
-            None => format!("{section}: {{{key}: {value}}}"),
-        };
-        let wrong = format!("out of bounds in {section}.{key}");
-        check_value(&text(least), "");
-        check_value(&text(most), "");
-        check_value(&text(below), &wrong);
-        check_value(&text(above), &wrong);
-    }
+    check_bounds(&cases);
     check_value(
         "limits: {connections: 1e3}",
         "not a whole number in limits.connections",
@@ -140,11 +152,34 @@ fn sizes_and_counts_keep_their_bounds() {
     );
     check_value("limits: {drain: 30 secs}", "not a duration in limits.drain");
     check_value("limits: {drain: 30}", "no unit in limits.drain");
+    check_value(
+        "limits: {retry_after_max: 1}",
+        "no unit in limits.retry_after_max",
+    );
     check_value("keys: {unproven_rate: 50}", "no unit in keys.unproven_rate");
     check_value(
         "keys: {unproven_rate: 50s}",
         "not a rate in keys.unproven_rate",
     );
+}
+
+#[test]
+fn what_is_remembered_and_shown_keeps_its_bounds() {
+    check_bounds(&[
+        ("keys", "limited_max", "100", "99", "1000000", "1000001"),
+        ("limits", "retry_after_max", "1s", "999ms", "1d", "25h"),
+        ("limits", "items", "1", "0", "100000", "100001"),
+        ("limits", "quota_ips", "1000", "999", "10000000", "10000001"),
+        (
+            "limits",
+            "quota_counters",
+            "100",
+            "99",
+            "1000000",
+            "1000001",
+        ),
+        ("metrics", "projects_max", "1", "0", "100000", "100001"),
+    ]);
 }
 
 #[test]

@@ -15,3 +15,4 @@ pub mod origin;
 pub mod outcome;
 pub mod path;
 pub mod quota;
+pub mod rate_limits;

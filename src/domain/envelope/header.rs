@@ -145,7 +145,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 /// A JSON string, borrowed where it has no escapes. serde's own `Cow` copies inside an `Option`.
-struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

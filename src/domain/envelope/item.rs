@@ -105,10 +105,10 @@ impl ItemKind {
     #[must_use]
     pub const fn category(self) -> Category {
         match self {
-            Self::Event | Self::UnrealReport => Category::Error,
+            Self::Event | Self::UnrealReport | Self::CrashAttachment => Category::Error,
             Self::Transaction => Category::Transaction,
             Self::Security => Category::Security,
-            Self::Attachment | Self::CrashAttachment => Category::Attachment,
+            Self::Attachment => Category::Attachment,
             Self::Feedback => Category::Feedback,
             Self::Session => Category::Session,
             Self::ClientReport => Category::ClientReport,
@@ -161,12 +161,12 @@ impl ItemKind {
     /// transaction whose kept part is limited the upstream still takes metrics, so it must arrive.
     #[must_use]
     pub const fn learned(self) -> Categories {
-        match self {
-            Self::Transaction => Categories::of(&[Category::Transaction]),
-            Self::Profile => Categories::of(&[Category::Profile]),
-            Self::Span => Categories::of(&[Category::Span]),
-            other => other.categories(),
-        }
+        const KEPT: Categories = Categories::of(&[
+            Category::TransactionIndexed,
+            Category::ProfileIndexed,
+            Category::SpanIndexed,
+        ]);
+        self.categories().without(KEPT)
     }
 
     /// Whether no limit ever applies: what clients report on must be heard whatever is full.
@@ -285,7 +285,7 @@ mod tests {
     fn a_header_may_say_more_than_the_type() {
         let attachment = &["attachment", "attachment_item"];
         for crash in CRASHES {
-            check("attachment", Some(crash), None, "attachment", attachment);
+            check("attachment", Some(crash), None, "error", attachment);
             let kind = ItemKind::of("attachment", Some(crash), None);
             assert_eq!(kind, Some(ItemKind::CrashAttachment), "{crash}");
         }

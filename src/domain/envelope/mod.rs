@@ -4,4 +4,6 @@ pub mod agreement;
 pub mod cleaned;
 pub mod header;
 pub mod item;
+mod item_header;
+pub mod scan;
 mod skim;

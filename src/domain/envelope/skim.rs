@@ -14,12 +14,8 @@ const DEPTH_MAX: u8 = 8;
 
 /// Reads a header in the plain form. `None`: read it properly.
 pub(super) fn skim(line: &[u8]) -> Option<EnvelopeHeader<'_>> {
-    if !is_plain(line) {
-        return None;
-    }
-    let mut cursor = Cursor { left: line };
     let mut header = EnvelopeHeader::default();
-    cursor.object(|cursor, key| {
+    object(line, |cursor, key| {
         let known = match key {
             b"dsn" => &mut header.dsn,
             b"event_id" => &mut header.event_id,
@@ -32,7 +28,21 @@ pub(super) fn skim(line: &[u8]) -> Option<EnvelopeHeader<'_>> {
         // A second one is an error, and those are told elsewhere.
         known.replace(Cow::Borrowed(text)).is_none().then_some(())
     })?;
-    cursor.left.is_empty().then_some(header)
+    Some(header)
+}
+
+/// Reads a line that is one plain object, each of whose values `take` takes, given its
+/// key. `None`: it is something else, or `take` would not.
+pub(super) fn object<'l>(
+    line: &'l [u8],
+    take: impl FnMut(&mut Cursor<'l>, &'l [u8]) -> Option<()>,
+) -> Option<()> {
+    if !is_plain(line) {
+        return None;
+    }
+    let mut cursor = Cursor { left: line };
+    cursor.object(take)?;
+    cursor.left.is_empty().then_some(())
 }
 
 /// Printable ASCII without a backslash, tested without a branch for each byte.
@@ -43,7 +53,7 @@ fn is_plain(line: &[u8]) -> bool {
 
 /// What is left of the line. Each method takes what it names off its front;
 /// `None`: something else stands there.
-struct Cursor<'l> {
+pub(super) struct Cursor<'l> {
     left: &'l [u8],
 }
 
@@ -61,7 +71,7 @@ impl<'l> Cursor<'l> {
     }
 
     /// A string's text: in a plain line the next quote ends it.
-    fn string(&mut self) -> Option<&'l [u8]> {
+    pub(super) fn string(&mut self) -> Option<&'l [u8]> {
         self.byte(b'"')?;
         let (text, quoted) = self
             .left
@@ -106,7 +116,7 @@ impl<'l> Cursor<'l> {
     }
 
     /// Any value, passed over.
-    fn value(&mut self, depth: u8) -> Option<()> {
+    pub(super) fn value(&mut self, depth: u8) -> Option<()> {
         if depth == DEPTH_MAX {
             return None;
         }
@@ -144,7 +154,7 @@ impl<'l> Cursor<'l> {
     }
 
     /// One digit or more.
-    fn digits(&mut self) -> Option<&'l [u8]> {
+    pub(super) fn digits(&mut self) -> Option<&'l [u8]> {
         let count = self.left.iter().take_while(|byte| byte.is_ascii_digit());
         let (digits, rest) = self.left.split_at_checked(count.count())?;
         self.left = rest;

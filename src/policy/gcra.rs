@@ -93,13 +93,13 @@ impl Pace {
     /// The state once what was taken at `taken_ns` is given back at `now_ns`.
     ///
     /// What has leaked meanwhile cannot be given back, or the bucket would hold more than its
-    /// limit. Until as long as the take itself lasts all of it still stands; from then on the
-    /// bucket may have been full for as long as has gone by, and so much less is given back.
+    /// limit. Whether it was this take that leaked or another's cannot be told from one number, so
+    /// it is this one's: without it the bucket might have been full all the time.
     #[must_use]
     pub fn given_back(&self, full_at_ns: u64, now_ns: u64, taken_ns: u64, units: u64) -> u64 {
         let cost_ns = self.cost_ns(units).unwrap_or_default();
-        let idle_ns = now_ns.saturating_sub(taken_ns.saturating_add(cost_ns));
-        full_at_ns.saturating_sub(cost_ns.saturating_sub(idle_ns))
+        let leaked_ns = now_ns.saturating_sub(taken_ns);
+        full_at_ns.saturating_sub(cost_ns.saturating_sub(leaked_ns))
     }
 
     /// How much of the room is used, in nanoseconds of how many.

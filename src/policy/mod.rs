@@ -7,11 +7,13 @@
 
 pub mod directory;
 pub mod gcra;
+pub mod learned;
 pub mod millis;
 pub mod origins;
 pub mod pair;
 pub mod proven;
 pub mod proven_file;
+pub mod quotas;
 pub mod refusal;
 mod refused;
 mod table;

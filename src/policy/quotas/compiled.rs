@@ -1,0 +1,272 @@
+//! One quota as requests meet it: with its arithmetic and with its counter, or the
+//! way to it. Owns where a sender's count is; never which quotas a sender has.
+
+use std::sync::Arc;
+
+use crate::domain::category::Categories;
+use crate::domain::endpoint::ProjectId;
+use crate::domain::outcome::Reason;
+use crate::domain::quota::{By, Limit, Quota};
+
+use super::counter::{Counter, Due};
+use super::counters::Counters;
+use super::identity::{Identity, Named, Owner, Whom, number};
+use super::ips::Spot;
+use super::journal::Unreserved;
+use super::measure::Measure;
+use super::{Full, Granted, Load, Moment, Scope, Who};
+
+/// [`Who`], prepared for look-ups.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) who: Who,
+    pub(super) key: [u8; 16],
+}
+
+/// Where a quota's count for a sender is.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// One for all.
+    Here(Arc<Counter>),
+    /// In the table, by project.
+    PerProject,
+    /// In the table, by key.
+    PerKey,
+    /// By address.
+    PerIp,
+}
+
+/// One quota.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) named: Arc<Named>,
+    pub(super) name: Arc<str>,
+    categories: Categories,
+    limit: Limit,
+    pub(super) measure: Measure,
+    pub(super) kept: Kept,
+    /// Answers for all who find no place.
+    rest: Option<Arc<Counter>>,
+    scope: Scope,
+}
+
+impl Compiled {
+    pub(super) fn new(
+        owner: Owner,
+        quota: &Quota,
+        follower: Option<ProjectId>,
+        counters: &Counters,
+    ) -> Self {
+        let named = counters.named(Identity {
+            owner,
+            name: quota.name.clone(),
+            per: quota.per,
+            by: quota.by,
+        });
+        let here = |whom| Kept::Here(counters.pinned(&named, whom));
+        let kept = match (owner, quota.by) {
+            (_, By::Ip) => Kept::PerIp,
+            (Owner::Key(_), By::Project | By::Key)
+            | (Owner::Global | Owner::Project(_), By::Project) => here(Whom::All),
+            (Owner::Defaults, By::Project) => match follower {
+                Some(_) => here(Whom::Project(follower)),
+                None => Kept::PerProject,
+            },
+            (Owner::Global | Owner::Defaults | Owner::Project(_), By::Key) => Kept::PerKey,
+        };
+        let rest = match kept {
+            Kept::Here(_) => None,
+            Kept::PerProject | Kept::PerKey | Kept::PerIp => {
+                Some(counters.pinned(&named, Whom::Rest(None)))
+            }
+        };
+        let scope = match (owner, quota.by) {
+            (_, By::Ip) => Scope::Ip,
+            (Owner::Key(_), _) | (_, By::Key) => Scope::Key,
+            (Owner::Global, By::Project) => Scope::Global,
+            (Owner::Defaults | Owner::Project(_), By::Project) => Scope::Project,
+        };
+        Self {
+            name: Arc::from(&*quota.name),
+            categories: quota.categories,
+            limit: quota.limit,
+            measure: Measure::new(quota),
+            named,
+            kept,
+            rest,
+            scope,
+        }
+    }
+
+    /// How much of a load counts here; `None`: it is of other categories.
+    pub(super) fn amount(&self, load: &Load) -> Option<u64> {
+        let applies = self.is_on_all() || self.categories.meets(load.categories);
+        applies.then_some(match self.limit {
+            Limit::Items(_) => load.items,
+            Limit::Bytes(_) => load.bytes,
+        })
+    }
+
+    pub(super) const fn is_on_all(&self) -> bool {
+        self.categories.is_empty()
+    }
+
+    /// Whom a counter in the table is for.
+    fn whom(&self, sender: &Sender) -> Whom {
+        match self.kept {
+            Kept::Here(_) => Whom::All,
+            Kept::PerProject => Whom::Project(sender.who.project),
+            Kept::PerKey => Whom::Key(sender.key),
+            // Addresses that find no place spill over within their project.
+            Kept::PerIp => Whom::Rest(self.follower(sender)),
+        }
+    }
+
+    /// The project, where one quota counts for each.
+    fn follower(&self, sender: &Sender) -> Option<ProjectId> {
+        let shared = matches!(self.named.identity.owner, Owner::Defaults);
+        sender.who.project.filter(|_| shared)
+    }
+
+    fn spot(&self, sender: &Sender, counters: &Counters) -> Spot {
+        let project = number(self.follower(sender));
+        counters.ips.spot(self.named.number, project, sender.who.ip)
+    }
+
+    /// Whether there is room. Changes nothing.
+    pub(super) fn look(
+        &self,
+        at: Moment,
+        sender: &Sender,
+        amount: u64,
+        counters: &Counters,
+    ) -> Result<(), Full> {
+        let tabled = || match (self.whom(sender), &self.rest) {
+            (Whom::Rest(None), Some(rest)) => rest.word(),
+            (whom, rest) => {
+                let word = counters.look(&self.named, whom);
+                word.unwrap_or_else(|| rest.as_ref().map_or(0, |rest| rest.word()))
+            }
+        };
+        let word = match &self.kept {
+            Kept::Here(counter) => counter.word(),
+            Kept::PerProject | Kept::PerKey => tabled(),
+            Kept::PerIp => {
+                let word = counters.ips.look(self.spot(sender, counters), at);
+                word.unwrap_or_else(tabled)
+            }
+        };
+        let charged = self.measure.charged(word, at, amount);
+        charged.map(drop).map_err(|after_s| self.full(after_s))
+    }
+
+    /// Charges, and yields the word that this made, for [`undo`](Self::undo).
+    pub(super) fn charge(
+        &self,
+        at: Moment,
+        sender: &Sender,
+        amount: u64,
+        counters: &Counters,
+        granted: &mut Granted,
+    ) -> Result<u64, Full> {
+        let charge = |counter: &Arc<Counter>| {
+            let after = counter.charge(&self.measure, at, amount)?;
+            Ok((after, self.due(at, counter, after, counters)))
+        };
+        let tabled = || match (self.whom(sender), &self.rest) {
+            (Whom::Rest(None), Some(rest)) => charge(rest),
+            (whom, rest) => {
+                let none = || rest.as_ref().map_or(Err(1), charge);
+                counters.with(at, (&self.named, whom), none, charge)
+            }
+        };
+        let charged = match &self.kept {
+            Kept::Here(counter) => charge(counter),
+            Kept::PerProject | Kept::PerKey => tabled(),
+            Kept::PerIp => {
+                let spot = self.spot(sender, counters);
+                match counters.ips.charge(spot, &self.measure, at, amount) {
+                    Some(charged) => charged.map(|after| (after, None)),
+                    None => tabled(),
+                }
+            }
+        };
+        let (after, due) = charged.map_err(|after_s| self.full(after_s))?;
+        match due {
+            None => {}
+            Some((Due::Soon, window)) => granted.ahead.push(window),
+            Some((_, window)) => granted.unreserved.push(window),
+        }
+        Ok(after)
+    }
+
+    /// What the journal has to be told, if anything.
+    fn due(
+        &self,
+        at: Moment,
+        counter: &Arc<Counter>,
+        after: u64,
+        counters: &Counters,
+    ) -> Option<(Due, Unreserved)> {
+        let (Measure::Window { per, limit }, true) = (self.measure, counters.has_journal()) else {
+            return None;
+        };
+        if self.named.identity.by == By::Ip {
+            return None;
+        }
+        let due = counter.due(after, limit / 100);
+        let window = per.window(at.unix_s).filter(|_| due != Due::Not)?;
+        let unreserved = Unreserved::new(counter, after, limit, window.number);
+        Some((due, unreserved))
+    }
+
+    /// Takes back what was charged a moment ago.
+    pub(super) fn undo(&self, sender: &Sender, amount: u64, counters: &Counters, after: u64) {
+        self.change(sender, counters, &|word| {
+            self.measure.undone(word, after, amount)
+        });
+    }
+
+    /// Gives back what was charged earlier.
+    pub(super) fn give_back(
+        &self,
+        now: Moment,
+        charged: Moment,
+        sender: &Sender,
+        amount: u64,
+        counters: &Counters,
+    ) {
+        self.change(sender, counters, &|word| {
+            self.measure.given_back(word, now, charged, amount)
+        });
+    }
+
+    fn change(&self, sender: &Sender, counters: &Counters, change: &dyn Fn(u64) -> Option<u64>) {
+        let changed = match &self.kept {
+            Kept::Here(counter) => return counter.change(change),
+            Kept::PerIp => counters.ips.change(self.spot(sender, counters), change),
+            Kept::PerProject | Kept::PerKey => false,
+        };
+        let whom = self.whom(sender);
+        // Who has no place was charged with the rest.
+        if !changed
+            && !counters.change(&self.named, whom, |counter| counter.change(change))
+            && let Some(rest) = &self.rest
+        {
+            rest.change(change);
+        }
+    }
+
+    fn full(&self, retry_after_s: u64) -> Full {
+        Full {
+            reason: match self.measure {
+                Measure::Rate(_) => Reason::Rate,
+                Measure::Window { .. } => Reason::Quota,
+            },
+            name: Arc::clone(&self.name),
+            categories: self.categories,
+            scope: self.scope,
+            retry_after_s,
+        }
+    }
+}

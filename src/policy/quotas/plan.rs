@@ -1,0 +1,215 @@
+//! Which quotas apply to whom. Owns the plans of a configuration and the order of
+//! their quotas; immutable, a reload builds another on the same counters.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+
+use crate::domain::credentials::Key;
+use crate::domain::endpoint::ProjectId;
+use crate::domain::quota::{By, Quota};
+
+use super::compiled::{Compiled, Kept, Sender};
+use super::counters::Counters;
+use super::identity::{Owner, Whom};
+use super::{Applying, Moment, Who};
+
+/// All quotas of a configuration. Names are unique among those of one owner.
+#[derive(Debug, Clone, Default)]
+pub struct QuotaSpec {
+    /// For everybody, beside all others.
+    pub global: Vec<Quota>,
+    /// For projects that have none of their own.
+    pub defaults: Vec<Quota>,
+    /// The listed projects. Their own quotas replace the defaults whole; `None` follows them.
+    pub projects: Vec<(ProjectId, Option<Vec<Quota>>)>,
+    /// Keys with quotas of their own, beside those of their project.
+    pub keys: Vec<(Key, Vec<Quota>)>,
+}
+
+/// Quotas, ready to be charged.
+#[derive(Default)]
+pub struct Quotas {
+    global: Plan,
+    defaults: Plan,
+    projects: HashMap<ProjectId, Plan, RandomState>,
+    keys: HashMap<[u8; 16], Plan, RandomState>,
+    /// Whether there is any at all.
+    limits: bool,
+}
+
+impl fmt::Debug for Quotas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quotas")
+            .field("global", &self.global)
+            .field("defaults", &self.defaults)
+            .field("projects", &self.projects.len())
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The quotas of one owner, in the order of asking.
+#[derive(Debug, Default)]
+struct Plan {
+    whole: Box<[Compiled]>,
+    by_key: Box<[Compiled]>,
+    by_ip: Box<[Compiled]>,
+}
+
+/// Three kinds of quotas of three owners.
+pub(super) const LISTS: usize = 9;
+
+/// How much of a quota is used, for metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// Whose it is. The defaults' are given for each project that follows them.
+    pub owner: Owner,
+    /// The quota's name.
+    pub name: Arc<str>,
+    /// From 0 to 1; by key, the highest.
+    pub ratio: f64,
+}
+
+impl Quotas {
+    /// Builds what requests meet. Counts of quotas whose owner, name, time and sharing stay equal go
+    /// on, whatever their limit is now. Takes its time: for the control thread.
+    #[must_use]
+    pub fn compile(spec: &QuotaSpec, counters: &Counters) -> Self {
+        let plan = |owner, quotas: &[Quota]| Plan::new(owner, quotas, None, counters);
+        let projects = spec.projects.iter().map(|(project, own)| {
+            let plan = match own {
+                Some(quotas) => plan(Owner::Project(*project), quotas),
+                None => Plan::new(Owner::Defaults, &spec.defaults, Some(*project), counters),
+            };
+            (*project, plan)
+        });
+        let keys = spec.keys.iter().map(|(key, quotas)| {
+            let key = key.packed();
+            (key, plan(Owner::Key(key), quotas))
+        });
+        let mut quotas = Self {
+            global: plan(Owner::Global, &spec.global),
+            defaults: plan(Owner::Defaults, &spec.defaults),
+            projects: projects.collect(),
+            keys: keys.collect(),
+            limits: false,
+        };
+        let limits = !quotas.plans().all(Plan::is_empty);
+        quotas.limits = limits;
+        quotas
+    }
+
+    fn plans(&self) -> impl Iterator<Item = &Plan> {
+        let listed = self.projects.values().chain(self.keys.values());
+        [&self.global, &self.defaults].into_iter().chain(listed)
+    }
+
+    /// Whether nobody is limited in anything.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        !self.limits
+    }
+
+    /// The quotas that can apply to a sender: look them up once a request.
+    #[must_use]
+    pub fn of<'q>(&'q self, who: &Who) -> Applying<'q> {
+        let key = who.key.packed();
+        let listed = who.project.and_then(|project| self.projects.get(&project));
+        let project = listed.unwrap_or(&self.defaults);
+        let own = self.keys.get(&key);
+        let own = |list: fn(&Plan) -> &[Compiled]| own.map_or_else(Default::default, list);
+        Applying {
+            lists: [
+                &self.global.whole,
+                &project.whole,
+                &self.global.by_key,
+                &project.by_key,
+                own(|plan| &plan.whole),
+                own(|plan| &plan.by_key),
+                &self.global.by_ip,
+                &project.by_ip,
+                own(|plan| &plan.by_ip),
+            ],
+            sender: Sender { who: *who, key },
+        }
+    }
+
+    /// How much is used of each quota that is not by address nor of a single key. Walks all
+    /// counters: for the control thread.
+    #[must_use]
+    pub fn usage(&self, now: Moment, counters: &Counters) -> Vec<Usage> {
+        let mut tabled: HashMap<u64, &Compiled> = HashMap::new();
+        let mut used: HashMap<(u64, Owner), (f64, &Compiled)> = HashMap::new();
+        let shared = [&self.global, &self.defaults].into_iter();
+        for plan in shared.chain(self.projects.values()) {
+            for quota in plan.whole.iter().chain(&plan.by_key) {
+                let key = (quota.named.number, quota.named.identity.owner);
+                match &quota.kept {
+                    Kept::Here(counter) => {
+                        let owner = owner_of(quota, counter.whom());
+                        let ratio = quota.measure.used_ratio(counter.word(), now);
+                        used.insert((key.0, owner), (ratio, quota));
+                    }
+                    Kept::PerProject => drop(tabled.insert(key.0, quota)),
+                    Kept::PerKey | Kept::PerIp => {
+                        tabled.insert(key.0, quota);
+                        used.entry(key).or_insert((0.0, quota));
+                    }
+                }
+            }
+        }
+        counters.each(|counter| {
+            let found = tabled.get(&counter.named().number);
+            let (Some(quota), false) = (found, matches!(counter.whom(), Whom::Rest(_))) else {
+                return;
+            };
+            let ratio = quota.measure.used_ratio(counter.word(), now);
+            let key = (quota.named.number, owner_of(quota, counter.whom()));
+            let (highest, _) = used.entry(key).or_insert((0.0, quota));
+            *highest = highest.max(ratio);
+        });
+        let usage = used.into_iter().map(|((_, owner), (ratio, quota))| Usage {
+            owner,
+            name: Arc::clone(&quota.name),
+            ratio,
+        });
+        usage.collect()
+    }
+}
+
+/// A default quota's count for one project is that project's.
+fn owner_of(quota: &Compiled, whom: Whom) -> Owner {
+    match whom {
+        Whom::Project(Some(project)) => Owner::Project(project),
+        Whom::All | Whom::Project(None) | Whom::Key(_) | Whom::Rest(_) => {
+            quota.named.identity.owner
+        }
+    }
+}
+
+impl Plan {
+    fn new(
+        owner: Owner,
+        quotas: &[Quota],
+        follower: Option<ProjectId>,
+        counters: &Counters,
+    ) -> Self {
+        let of = |by: &[By]| {
+            let mine = quotas.iter().filter(|quota| by.contains(&quota.by));
+            mine.map(|quota| Compiled::new(owner, quota, follower, counters))
+                .collect()
+        };
+        Self {
+            whole: of(&[By::Project]),
+            by_key: of(&[By::Key]),
+            by_ip: of(&[By::Ip]),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.by_key.is_empty() && self.by_ip.is_empty()
+    }
+}

@@ -49,7 +49,7 @@ pub(super) fn success(accepted: &Accepted) -> Response<Full<Bytes>> {
         ),
         Endpoint::Attachments => empty(StatusCode::CREATED),
         Endpoint::Cron => empty(StatusCode::ACCEPTED),
-        Endpoint::Otlp => answer(StatusCode::ACCEPTED, JSON, "{}"),
+        Endpoint::OtlpTraces | Endpoint::OtlpLogs => answer(StatusCode::ACCEPTED, JSON, "{}"),
         Endpoint::Security
         | Endpoint::Nel
         | Endpoint::UploadCreate

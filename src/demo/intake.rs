@@ -51,7 +51,7 @@ impl Intake {
             Endpoint::Unreal => counted("unreal_report"),
             Endpoint::Attachments => counted("attachment"),
             Endpoint::Cron => counted("check_in"),
-            Endpoint::Otlp => counted("otlp"),
+            Endpoint::OtlpTraces | Endpoint::OtlpLogs => counted("otlp"),
             Endpoint::UploadCreate
             | Endpoint::UploadChunk
             | Endpoint::Integration

@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod gcra;
+pub mod inspection;
 pub mod learned;
 pub mod millis;
 pub mod origins;
@@ -32,6 +33,7 @@ use millis::Millis;
 use origins::Origins;
 use pair::{Known, OriginKey, Pair, Sender};
 use proven::ProvenHere;
+use quotas::Quotas;
 use verdicts::{Verdict, Verdicts};
 
 pub use refusal::Refusal;
@@ -113,6 +115,8 @@ pub struct Gate {
     pub directory: Directory,
     /// The origins that each project allows.
     pub origins: Origins,
+    /// How much of what each may send.
+    pub quotas: Quotas,
 }
 
 impl std::fmt::Debug for Gate {
@@ -217,6 +221,19 @@ impl Gate {
             (Some(own), Some(asked)) if own != asked => Err(Refusal::wrong_project()),
             (Some(_) | None, Some(_) | None) => Ok(Known::Named),
         }
+    }
+
+    /// Whether a sender that was admitted is known to be real. In mode `open` nobody asks.
+    #[must_use]
+    pub fn vouches(&self, sender: &Sender, verdicts: &Verdicts, here: &mut ProvenHere) -> bool {
+        self.mode == Mode::Open || verdicts.vouches(sender, here)
+    }
+
+    /// The project that a sender's items count for: the path's, else the key's own.
+    #[must_use]
+    pub fn project_of(&self, sender: &Sender) -> Option<ProjectId> {
+        let own = || self.directory.find(&sender.pair.key())?.project;
+        sender.pair.project().or_else(own)
     }
 
     /// Whether the project lets the page send.

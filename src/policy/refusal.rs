@@ -5,8 +5,11 @@ use std::borrow::Cow;
 
 use crate::domain::coding::DecodeError;
 use crate::domain::credentials::CredentialsError;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::envelope::header::HeaderError;
+use crate::domain::envelope::scan::ScanError;
 use crate::domain::outcome::Reason;
+use crate::domain::rate_limits::RateLimit;
 
 /// Why a request does not pass, and what its sender is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub struct Refusal {
     pub accept_encoding: Option<&'static str>,
     /// Seconds after which trying again makes sense.
     pub retry_after_s: Option<u32>,
+    /// What its sender is told to hold back (`X-Sentry-Rate-Limits`).
+    pub limits: Vec<RateLimit>,
+    /// The endpoint whose clients must not see a 429: they are answered with its success.
+    pub instead: Option<Endpoint>,
     /// The connection's framing is in doubt: close it after the answer.
     pub close: bool,
 }
@@ -38,6 +45,8 @@ impl Refusal {
             allow: None,
             accept_encoding: None,
             retry_after_s: None,
+            limits: Vec::new(),
+            instead: None,
             close: false,
         }
     }
@@ -79,6 +88,17 @@ impl Refusal {
     /// 400 for an envelope whose first line is no header.
     #[must_use]
     pub fn malformed(error: HeaderError) -> Self {
+        Self::of(Reason::Malformed, 400, error.to_string())
+    }
+
+    /// For an envelope whose items cannot be told apart: 400, or 413 for more of them than one
+    /// envelope may have.
+    #[must_use]
+    pub fn scan(error: ScanError) -> Self {
+        if error == ScanError::TooManyItems {
+            let detail = "the envelope has more items than one may have (limits.items)";
+            return Self::of(Reason::TooLarge, 413, detail);
+        }
         Self::of(Reason::Malformed, 400, error.to_string())
     }
 

@@ -38,6 +38,7 @@ fn check(
         mode: Mode::Open,
         directory: Directory::default(),
         origins: Origins::default(),
+        quotas: Quotas::default(),
     };
     let verdicts = verdicts();
     let mut live = Live {
@@ -163,6 +164,7 @@ fn gate(mode: Mode) -> Gate {
         body_bytes_max: 1000,
         mode,
         directory: Directory::build(keys).unwrap(),
+        quotas: Quotas::default(),
         origins: Origins::new(
             AllowedOrigins::any(),
             [(ProjectId::parse(b"42").unwrap(), shop)],

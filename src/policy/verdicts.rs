@@ -147,8 +147,7 @@ impl Verdicts {
         if !self.is_quiet() && self.refusals.refuses(now, sender) {
             return Verdict::Refused;
         }
-        let vouched = sender.known == Known::Named || self.is_proven(&sender.pair, here);
-        match vouched || self.unproven.admit(now, sender.pair) {
+        match self.vouches(sender, here) || self.unproven.admit(now, sender.pair) {
             true => Verdict::Pass,
             false => Verdict::OverUnprovenRate,
         }
@@ -198,6 +197,13 @@ impl Verdicts {
             self.unproven.leave(&pair);
         }
         placed
+    }
+
+    /// Whether a sender is known to be real: somebody names it, or the upstream has accepted it
+    /// for long enough.
+    #[must_use]
+    pub fn vouches(&self, sender: &Sender, here: &mut ProvenHere) -> bool {
+        sender.known == Known::Named || self.is_proven(&sender.pair, here)
     }
 
     fn is_proven(&self, pair: &Pair, here: &mut ProvenHere) -> bool {

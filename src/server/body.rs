@@ -14,9 +14,11 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::domain::coding::DecodeError;
+use crate::domain::envelope::scan::ScanError;
 
-use super::inflating::Inflating;
+use super::sieve::Sieve;
 use super::spill::Spilled;
+use super::tally::Tally;
 
 /// Why a body did not arrive whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,12 @@ pub(crate) enum BodyError {
     /// It does not decode within its limits.
     #[error("the body does not decode")]
     Coding(DecodeError),
+    /// Its items cannot be told apart.
+    #[error(transparent)]
+    Envelope(ScanError),
+    /// A limit has no room for the rest of an item that is under way.
+    #[error("a limit has no room for the rest of the body")]
+    Full,
     /// The file it was read ahead into failed.
     #[error("the body could not be kept on disk")]
     Disk,
@@ -76,61 +84,63 @@ enum Source {
     Whole(VecDeque<Bytes>),
     Stream(Box<Stream>),
     Disk(Box<Spilled>),
-    /// Unpacked on its way, since a part of it was changed.
-    Inflating(Box<Inflating>),
+    /// Without the items that stay here.
+    Sieved(Box<Sieve>),
+    /// Packed as it came, and looked into beside.
+    Tallied(Box<Tally>),
     /// The disk's share ran out: what lies there first, then the rest as it comes.
     Joined(Box<Spilled>, Box<Stream>),
 }
 
 impl Outgoing {
+    fn of(source: Source) -> Self {
+        let watch = Rc::new(BodyWatch::default());
+        watch
+            .complete
+            .set(matches!(source, Source::Whole(_) | Source::Disk(_)));
+        Self { source, watch }
+    }
+
     /// A body that is here in full.
     pub(crate) fn whole(chunks: VecDeque<Bytes>) -> Self {
-        let watch = Rc::new(BodyWatch::default());
-        watch.complete.set(true);
-        Self {
-            source: Source::Whole(chunks),
-            watch,
-        }
+        Self::of(Source::Whole(chunks))
     }
 
     /// A body that goes out as it comes in.
     pub(crate) fn stream(stream: Stream) -> Self {
-        Self {
-            source: Source::Stream(Box::new(stream)),
-            watch: Rc::new(BodyWatch::default()),
-        }
+        Self::of(Source::Stream(Box::new(stream)))
     }
 
     /// A body that lies on disk in full.
     pub(crate) fn disk(spilled: Spilled) -> Self {
-        let watch = Rc::new(BodyWatch::default());
-        watch.complete.set(true);
-        Self {
-            source: Source::Disk(Box::new(spilled)),
-            watch,
-        }
+        Self::of(Source::Disk(Box::new(spilled)))
     }
 
     /// A body whose beginning lies on disk and whose rest is still to come.
     pub(crate) fn joined(spilled: Spilled, stream: Stream) -> Self {
-        let source = Source::Joined(Box::new(spilled), Box::new(stream));
-        Self {
-            source,
-            watch: Rc::new(BodyWatch::default()),
-        }
+        Self::of(Source::Joined(Box::new(spilled), Box::new(stream)))
     }
 
-    /// A body that is unpacked as it goes out.
-    pub(crate) fn inflating(inflating: Inflating) -> Self {
-        Self {
-            source: Source::Inflating(Box::new(inflating)),
-            watch: Rc::new(BodyWatch::default()),
-        }
+    /// A body of which some items stay here.
+    pub(crate) fn sieved(sieve: Sieve) -> Self {
+        Self::of(Source::Sieved(Box::new(sieve)))
+    }
+
+    /// A body that goes out as it comes in, and is looked into beside.
+    pub(crate) fn tallied(tally: Tally) -> Self {
+        Self::of(Source::Tallied(Box::new(tally)))
     }
 
     /// Whether it leaves without the coding that it came in.
     pub(crate) fn is_inflated(&self) -> bool {
-        matches!(self.source, Source::Inflating(_))
+        match &self.source {
+            Source::Sieved(sieve) => sieve.is_unpacked(),
+            Source::Whole(_)
+            | Source::Stream(_)
+            | Source::Disk(_)
+            | Source::Joined(..)
+            | Source::Tallied(_) => false,
+        }
     }
 
     /// What can be seen of it once it is given away.
@@ -142,7 +152,11 @@ impl Outgoing {
     pub(crate) fn chunks(&self) -> Option<&VecDeque<Bytes>> {
         match &self.source {
             Source::Whole(chunks) => Some(chunks),
-            Source::Stream(_) | Source::Disk(_) | Source::Joined(..) | Source::Inflating(_) => None,
+            Source::Stream(_)
+            | Source::Disk(_)
+            | Source::Joined(..)
+            | Source::Sieved(_)
+            | Source::Tallied(_) => None,
         }
     }
 
@@ -150,8 +164,9 @@ impl Outgoing {
     pub(crate) fn length(&self) -> Option<u64> {
         match &self.source {
             Source::Whole(chunks) => Some(total_bytes(chunks)),
-            Source::Stream(stream) | Source::Joined(_, stream) => stream.leaving(),
-            Source::Inflating(_) => None,
+            Source::Stream(stream) | Source::Joined(_, stream) => stream.announced(),
+            Source::Sieved(sieve) => sieve.length(),
+            Source::Tallied(tally) => tally.length(),
             Source::Disk(spilled) => Some(spilled.remaining_bytes()),
         }
     }
@@ -211,14 +226,20 @@ impl Outgoing {
                 Poll::Ready(chunk)
             }
             Source::Disk(spilled) => spilled.poll_chunk(cx),
-            Source::Inflating(inflating) => {
-                let polled = inflating.poll_chunk(cx);
+            Source::Sieved(sieve) => {
+                let polled = sieve.poll_chunk(cx);
                 watch
                     .waits
-                    .set(polled.is_pending() && inflating.waits_for_client());
-                if let Poll::Ready(None) = &polled {
-                    watch.complete.set(true);
-                }
+                    .set(polled.is_pending() && sieve.waits_for_client());
+                watch.complete.set(sieve.is_over());
+                polled
+            }
+            Source::Tallied(tally) => {
+                let polled = tally.poll_chunk(cx);
+                watch
+                    .waits
+                    .set(polled.is_pending() && tally.waits_for_client());
+                watch.complete.set(tally.is_over());
                 polled
             }
         }
@@ -232,8 +253,6 @@ pub(crate) struct Stream {
     incoming: Incoming,
     /// `Content-Length`; `None` when chunked.
     announced: Option<u64>,
-    /// What leaves is not as long as what came.
-    changed: bool,
     received: u64,
     limit: u64,
     idle: Duration,
@@ -274,7 +293,6 @@ impl Stream {
             ahead: VecDeque::new(),
             incoming,
             announced,
-            changed: false,
             received: 0,
             limit,
             idle,
@@ -288,18 +306,8 @@ impl Stream {
         self.announced
     }
 
-    /// Its head was cut or made longer: nobody upstream may count on its length.
-    pub(crate) fn changes_length(&mut self) {
-        self.changed = true;
-    }
-
-    /// The length that it leaves with, if that is known.
-    fn leaving(&self) -> Option<u64> {
-        self.announced.filter(|_| !self.changed)
-    }
-
     /// All of an announced length has been handed on.
-    fn is_exhausted(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.announced == Some(self.received) && self.ahead.is_empty()
     }
 

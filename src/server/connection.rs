@@ -19,7 +19,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
+use crate::domain::category::Category;
 use crate::telemetry::labels::{Ending, Handshake, Route};
+use crate::telemetry::ledger::Account;
 
 use super::client_io::{ClientIo, Pulse, joined};
 use super::reception::{Caller, receive};
@@ -172,7 +174,9 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahea
         metrics
             .requests(Route::Local, Ending::Refused, bad.status())
             .add(1);
-        metrics.dropped.at(bad.reason().index()).add(1);
+        let row = worker.ledger.row(Account::Unproven, Category::Unread);
+        row.received(1, 0);
+        row.dropped(bad.reason(), 1, 0);
         pulse.unread.set(true);
     }
     if let Some(outcome) = outcome {

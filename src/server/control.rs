@@ -19,7 +19,9 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use crate::config::{self, Env, Errors, Loaded};
+use crate::config::{self, Config, Env, Errors, Loaded};
+use crate::domain::endpoint::ProjectId;
+use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
@@ -100,6 +102,7 @@ impl Reloader {
         let rate = memory::per_second(config.keys.unproven_rate);
         self.shared.verdicts.retune(rate);
         self.knowledge.borrow_mut().follow(&old.config, config);
+        number_projects(&self.metrics.ledger, config);
         self.put_in_force();
         if old.config.sentry != config.sentry {
             self.list_keys();
@@ -123,7 +126,12 @@ impl Reloader {
     fn put_in_force(&self) {
         let before = self.shared.rules.load_full();
         let config = self.loaded.borrow().config.clone();
-        let rules = Rules::new(config, Some(&before), &self.knowledge.borrow());
+        let rules = Rules::new(
+            config,
+            Some(&before),
+            &self.knowledge.borrow(),
+            &self.shared.counters,
+        );
         self.shared.rules.store(Arc::new(rules));
     }
 
@@ -249,6 +257,13 @@ impl Control {
         memory.close(&self.shared);
         Ok(())
     }
+}
+
+/// Gives the projects that an operator lists their numbers in the books.
+pub(super) fn number_projects(ledger: &Ledger, config: &Config) {
+    ledger.resize(usize::try_from(config.metrics.projects_max).unwrap_or(usize::MAX));
+    let listed: Vec<ProjectId> = config.projects.iter().map(|project| project.id).collect();
+    ledger.reserve(&listed);
 }
 
 /// Completes on SIGTERM, SIGINT, or when the edge is dropped.

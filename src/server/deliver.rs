@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::header::CONNECTION;
+use http::header::{CONNECTION, RETRY_AFTER};
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
+use crate::domain::category::Categories;
 use crate::domain::outcome::Reason;
+use crate::domain::rate_limits::{self, RateLimit, Scope};
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Ending, Route, Upstream};
 
@@ -128,6 +130,7 @@ async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
             let status = answer.head.status;
             judge(&mut ticket, status);
             ticket.unanswered();
+            learn_limits(&ticket, &answer.head, rules);
             let hearing = match answer.sent {
                 Sent::Whole => learn(&ticket, status, rules),
                 Sent::Part => None,
@@ -181,8 +184,12 @@ fn pass_on(
     }
     let mut head = answer.head;
     judge(&mut ticket, head.status);
+    learn_limits(&ticket, &head, rules);
     let hearing = learn(&ticket, head.status, rules);
     clean(&mut head, route);
+    if let Some(manifest) = ticket.manifest() {
+        respond::tell(&mut head.headers, &manifest.limits());
+    }
     if early {
         head.headers
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -207,6 +214,35 @@ fn pass_on(
         }
     };
     Response::from_parts(head, body)
+}
+
+/// Takes up the limits that an answer tells of: they hold for its sender until they
+/// expire. A 429 that tells of none is a limit on everything (PROTOCOL 4.1).
+fn learn_limits(ticket: &Ticket, head: &Parts, rules: &InForce) {
+    const UNTOLD_S: u64 = 60;
+    let Some(sender) = ticket.sender().filter(|_| ticket.route().is_event()) else {
+        return;
+    };
+    let limited = head.status == StatusCode::TOO_MANY_REQUESTS;
+    let told = head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS);
+    if !limited && !told {
+        return;
+    }
+    let values = head.headers.get_all(respond::X_SENTRY_RATE_LIMITS).iter();
+    let mut limits: Vec<RateLimit> = values
+        .flat_map(|value| rate_limits::parse(value.as_bytes()))
+        .collect();
+    if limited && !told {
+        let after = head.headers.get(RETRY_AFTER);
+        let after_s = after.and_then(|after| after.to_str().ok()?.trim().parse().ok());
+        limits.push(RateLimit {
+            retry_after_s: after_s.unwrap_or(UNTOLD_S),
+            categories: Categories::EMPTY,
+            scope: Scope::Key,
+            reason: None,
+        });
+    }
+    ticket.learn_limits(sender, limits, rules.config.limits.retry_after_max);
 }
 
 /// Lets an answer's head teach what it can about who asked, and yields the ear for
@@ -252,7 +288,10 @@ fn give_up(error: SendError, rules: &InForce, mut ticket: Ticket) -> Response<Re
 
 /// Answers a body that did not arrive whole.
 pub(crate) fn turn_away(error: BodyError, rules: &InForce, mut ticket: Ticket) -> Response<Reply> {
-    let refusal = body_refusal(error, rules, ticket.route());
+    let refusal = match (error, ticket.manifest()) {
+        (BodyError::Full, Some(manifest)) => manifest.nothing_left(),
+        (error, _) => body_refusal(error, rules, ticket.route()),
+    };
     let response = respond::refuse(refusal, &mut ticket);
     if error == BodyError::Gone {
         // Nobody is left to read it, but hyper wants an answer to give up on.
@@ -314,6 +353,12 @@ fn body_refusal(error: BodyError, rules: &InForce, route: Route) -> Refusal {
             Refusal::of(Reason::ClientSlow, 408, "the body stood still for too long")
         }
         BodyError::Coding(error) => Refusal::coding(error),
+        BodyError::Envelope(error) => Refusal::scan(error),
+        BodyError::Full => Refusal::of(
+            Reason::Quota,
+            429,
+            "a rate limit has no room for the rest of this request",
+        ),
         BodyError::Disk => Refusal::of(
             Reason::Internal,
             500,

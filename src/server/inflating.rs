@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::sync::Notify;
 
 use crate::domain::coding::Decoder;
 
@@ -17,12 +18,16 @@ const SLICE_BYTES: usize = 64 * 1024;
 
 /// The places of one worker for bodies that are being unpacked.
 #[derive(Debug, Default)]
-pub(crate) struct Places(Rc<()>);
+pub(crate) struct Places(Rc<Notify>);
 
 /// One of them; dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Place {
-    _held: Rc<()>,
+pub(crate) struct Place(Rc<Notify>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Places {
@@ -30,9 +35,17 @@ impl Places {
     pub(crate) fn take(&self, most: u64) -> Option<Place> {
         // One of those who hold it is the worker itself.
         let taken = u64::try_from(Rc::strong_count(&self.0) - 1).unwrap_or(u64::MAX);
-        (taken < most).then(|| Place {
-            _held: Rc::clone(&self.0),
-        })
+        (taken < most).then(|| Place(Rc::clone(&self.0)))
+    }
+
+    /// A place, as soon as fewer than `most` are taken. Whoever waits holds nothing yet.
+    pub(crate) async fn wait(&self, most: u64) -> Place {
+        loop {
+            match self.take(most) {
+                Some(place) => return place,
+                None => self.0.notified().await,
+            }
+        }
     }
 }
 

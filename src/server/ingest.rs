@@ -1,6 +1,7 @@
 //! One event request, head to answer: the story of the program. Each step owns
 //! its input and yields the next step's; only this file knows their order.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::Response;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use crate::domain::coding::Coding;
 use crate::domain::credentials::Sources;
 use crate::domain::endpoint::{Endpoint, Ingest, Project, ProjectId};
+use crate::policy::inspection::{Fate, only_item};
 use crate::policy::{Admitted, Question, Refusal};
 use crate::telemetry::labels::Upstream;
 
@@ -16,6 +18,7 @@ use super::arrival::Arrived;
 use super::body::Stream;
 use super::claims::Claims;
 use super::deliver::{deliver, turn_away};
+use super::manifest::Manifest;
 use super::opening::{Turned, open};
 use super::outbound;
 use super::reception::refuse_unread;
@@ -38,6 +41,8 @@ pub(crate) struct Pass {
     pub envelope: Option<Coding>,
     /// It came by a tunnel: everything is in line one.
     pub tunnelled: bool,
+    /// The client's address.
+    pub client: IpAddr,
 }
 
 /// Judges an event request by its head.
@@ -103,6 +108,7 @@ fn ask(
             false => None,
         },
         tunnelled: false,
+        client: arrived.sender.client,
     })
 }
 
@@ -125,6 +131,14 @@ pub(crate) async fn serve(
     let (bytes_max, idle) = (limits.bodies.ingest, limits.body_idle);
     let stream = Stream::new(body, announced, bytes_max, idle, ticket.meter());
     ticket.is_sent_by(pass.admitted.sender);
+    if let Some(sender) = pass.admitted.sender {
+        let manifest = Manifest::new(&worker, &rules, sender, pass.client, ticket.started);
+        let full = refused_at_head(&manifest, pass, announced);
+        ticket.carries(Rc::new(manifest));
+        if let Some(refusal) = full {
+            return refuse_unread(refusal, stream.into_incoming(), ticket);
+        }
+    }
     let body = match open(&worker, &rules, stream, pass, &mut head, &mut ticket).await {
         Ok(body) => body,
         Err(Turned::Refused(refusal, Some(unread))) => {
@@ -149,6 +163,23 @@ pub(crate) async fn serve(
         repeat: Repeat::Safe,
     };
     deliver(worker, rules, outbound, ticket).await
+}
+
+/// What refuses a request before its body is read: a limit that covers whatever an
+/// envelope may hold, or the one item that any other request is.
+fn refused_at_head(manifest: &Manifest, pass: Pass, announced: Option<u64>) -> Option<Refusal> {
+    if pass.envelope.is_some() {
+        return manifest.full();
+    }
+    let endpoint = pass.endpoint;
+    match manifest.meet(&only_item(endpoint, announced), announced) {
+        Fate::Kept | Fate::KeptAsError => None,
+        Fate::Dropped(_) => {
+            let mut refusal = manifest.nothing_left();
+            refusal.instead = endpoint.never_429().then_some(endpoint);
+            Some(refusal)
+        }
+    }
 }
 
 /// Whether the body is an envelope; old clients post those to the store endpoint

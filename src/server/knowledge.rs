@@ -1,14 +1,19 @@
 //! What the edge knows beside its configuration, and what follows from both: the
 //! gate, and what becomes of client addresses. Values only; `memory` keeps them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::checked::{Config, KeyMode, StorePolicy};
+use crate::domain::category::{Categories, Category};
 use crate::domain::client_ip::{HashKey, Store};
 use crate::domain::credentials::Key;
 use crate::domain::origin::AllowedOrigins;
+use crate::domain::quota::{By, Limit, Per, Quota};
 use crate::policy::directory::{Directory, KeyRate, Named, Source};
 use crate::policy::origins::Origins;
+use crate::policy::quotas::{Counters, QuotaSpec, Quotas};
 use crate::policy::{Gate, Mode};
 
 use super::sentry::list::{KeyList, ListedKey};
@@ -33,7 +38,7 @@ impl Knowledge {
     }
 
     /// The gate for a configuration.
-    pub(crate) fn gate(&self, config: &Config) -> Gate {
+    pub(crate) fn gate(&self, config: &Config, counters: &Counters) -> Gate {
         let own = config.projects.iter().filter_map(|project| {
             let patterns = project.allowed_origins.as_ref()?;
             Some((project.id, allowed(patterns)))
@@ -43,6 +48,25 @@ impl Knowledge {
             mode: self.mode(config),
             directory: self.directory(config),
             origins: Origins::new(allowed(&config.defaults.allowed_origins), own),
+            quotas: Quotas::compile(&self.quotas(config), counters),
+        }
+    }
+
+    /// Every quota that somebody set: the configuration, and Sentry for its keys.
+    fn quotas(&self, config: &Config) -> QuotaSpec {
+        let configured = config.projects.iter().flat_map(|project| &project.keys);
+        let configured = configured.map(|key| (key.key, key.quotas.clone()));
+        let listed = self.listed.iter().filter(|_| config.sentry.is_some());
+        let listed = listed.flat_map(|list| list.keys.iter().filter_map(key_quota));
+        QuotaSpec {
+            global: config.global.quotas.clone(),
+            defaults: config.defaults.quotas.clone(),
+            projects: config
+                .projects
+                .iter()
+                .map(|project| (project.id, project.quotas.clone()))
+                .collect(),
+            keys: together(configured.chain(listed)),
         }
     }
 
@@ -96,6 +120,36 @@ fn configured(config: &Config) -> impl Iterator<Item = (Key, Named)> {
             (key.key, named)
         })
     })
+}
+
+/// The quotas of each key once, whoever set them.
+fn together(all: impl Iterator<Item = (Key, Vec<Quota>)>) -> Vec<(Key, Vec<Quota>)> {
+    let mut of_keys = BTreeMap::<Key, Vec<Quota>>::new();
+    for (key, quotas) in all.filter(|(_, quotas)| !quotas.is_empty()) {
+        let of_key = of_keys.entry(key).or_default();
+        // A name counts once: the configuration's own goes before Sentry's.
+        let named = |name: &str| of_key.iter().any(|quota| *quota.name == *name);
+        let new: Vec<Quota> = quotas
+            .into_iter()
+            .filter(|quota| !named(&quota.name))
+            .collect();
+        of_key.extend(new);
+    }
+    of_keys.into_iter().collect()
+}
+
+/// The limit that Sentry's page sets on a key: on events of these categories, under this
+/// name (PROTOCOL 4.3).
+fn key_quota(key: &ListedKey) -> Option<(Key, Vec<Quota>)> {
+    let limit = key.rate_limit.as_ref()?;
+    let quota = Quota {
+        name: Box::from("key_quota"),
+        categories: Categories::of(&[Category::Default, Category::Error, Category::Security]),
+        limit: Limit::Items(limit.count),
+        per: Per::of(Duration::from_secs(limit.window_s))?,
+        by: By::Key,
+    };
+    Some((key.key, vec![quota]))
 }
 
 fn listed_key(key: &ListedKey) -> (Key, Named) {

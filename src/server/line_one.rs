@@ -5,13 +5,14 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 
 use crate::domain::coding::{Coding, DecodeError, DecodeLimits, Decoder, Peek, Sight};
 use crate::domain::envelope::cleaned;
 
 use super::body::{Outgoing, Stream};
 use super::inflating::{Inflating, Place};
+use super::unpacked::Unpacked;
 
 /// How long line one may be, decoded: several kilobytes are seen in practice, and
 /// no protocol limit exists.
@@ -102,34 +103,37 @@ impl LineOne {
         matches!(self, Self::Packed { .. })
     }
 
-    /// The body without the fields in `line` that only a Relay may write. What
-    /// follows the line stays as it is; a packed body leaves unpacked, and holds
-    /// `place` that long. `None`: the line is no header.
-    pub(crate) fn cleaned(self, begun: Begun, place: Option<Place>) -> Option<Outgoing> {
-        let line = self.text(&begun.chunks);
-        let clean = Bytes::from(cleaned::without_forged(&line)?);
-        let line_bytes = line.len();
-        drop(line);
+    /// The line as it is to leave, without its end, and the body behind it, which begins
+    /// with that end. `forged`: without the fields that only a Relay may write. A packed
+    /// body leaves unpacked, and holds `place` that long. `None`: the line is no header.
+    pub(crate) fn part(
+        self,
+        begun: Begun,
+        forged: bool,
+        place: Option<Place>,
+    ) -> Option<(Bytes, Unpacked)> {
+        let text = self.text(&begun.chunks);
+        let line_bytes = text.len();
+        let line = match forged {
+            true => Some(Bytes::from(cleaned::without_forged(&text)?)),
+            false => None,
+        };
+        drop(text);
         let Begun { chunks, rest } = begun;
         Some(match self {
             Self::Plain => {
-                let mut chunks = without_first(chunks, line_bytes);
-                chunks.push_front(clean);
-                match rest {
-                    None => Outgoing::whole(chunks),
-                    Some(mut stream) => {
-                        stream.put_back(chunks);
-                        stream.changes_length();
-                        Outgoing::stream(stream)
-                    }
-                }
+                let (first, chunks) = split(chunks, line_bytes);
+                (line.unwrap_or(first), Unpacked::Plain { chunks, rest })
             }
             Self::Packed { peek, given, left } => {
                 let (decoder, decoded) = peek.into_parts();
-                let ahead = VecDeque::from([clean, Bytes::from(decoded).slice(line_bytes..)]);
+                let decoded = Bytes::from(decoded);
+                let first = line.unwrap_or_else(|| decoded.slice(..line_bytes));
+                let ahead = VecDeque::from([decoded.slice(line_bytes..)]);
                 let mut packed: VecDeque<Bytes> = chunks.into_iter().skip(given).collect();
                 packed.push_front(left);
-                Outgoing::inflating(Inflating::new(place, decoder, ahead, packed, rest))
+                let inflating = Inflating::new(place, decoder, ahead, packed, rest);
+                (first, Unpacked::Packed(Box::new(inflating)))
             }
         })
     }
@@ -177,19 +181,32 @@ fn line_of(chunks: &VecDeque<Bytes>) -> Cow<'_, [u8]> {
     line
 }
 
-/// The chunks without their first bytes; what stays is shared, not copied.
-fn without_first(chunks: VecDeque<Bytes>, bytes: usize) -> VecDeque<Bytes> {
+/// The chunks behind their first bytes, and those bytes: shared, but copied together
+/// where they lie in several.
+fn split(chunks: VecDeque<Bytes>, bytes: usize) -> (Bytes, VecDeque<Bytes>) {
     let mut left = bytes;
-    let mut kept = VecDeque::with_capacity(chunks.len() + 1);
+    let mut first = VecDeque::new();
+    let mut rest = VecDeque::with_capacity(chunks.len() + 1);
     for mut chunk in chunks {
         let cut = left.min(chunk.len());
-        chunk.advance(cut);
         left -= cut;
+        let part = chunk.split_to(cut);
+        if !part.is_empty() {
+            first.push_back(part);
+        }
         if !chunk.is_empty() {
-            kept.push_back(chunk);
+            rest.push_back(chunk);
         }
     }
-    kept
+    let first = match (first.pop_front(), first.is_empty()) {
+        (None, _) => Bytes::new(),
+        (Some(only), true) => only,
+        (Some(part), false) => {
+            let parts = std::iter::once(part).chain(first);
+            parts.flatten().collect::<Vec<u8>>().into()
+        }
+    };
+    (first, rest)
 }
 
 #[cfg(test)]
@@ -225,9 +242,14 @@ mod tests {
     fn what_follows_the_line_is_shared_not_copied() {
         let first = Bytes::from_static(b"{\"a\":1}\nitem");
         let from = first.as_ptr().wrapping_add(7);
-        let kept = without_first(VecDeque::from([first, Bytes::from_static(b"more")]), 7);
-        assert_eq!(kept, chunks(&["\nitem", "more"]));
+        let (line, kept) = split(VecDeque::from([first, Bytes::from_static(b"more")]), 7);
+        assert_eq!(
+            (line, &kept),
+            (Bytes::from("{\"a\":1}"), &chunks(&["\nitem", "more"]))
+        );
         assert_eq!(kept.front().unwrap().as_ptr(), from);
+        let (line, kept) = split(chunks(&["{", "}", "\nitem"]), 2);
+        assert_eq!((line, kept), (Bytes::from("{}"), chunks(&["\nitem"])));
     }
 
     #[test]

@@ -11,10 +11,12 @@ use tokio::time::{Instant, sleep};
 use crate::config::checked::{Config, Rate, StorePolicy};
 use crate::policy::millis::Millis;
 use crate::policy::proven_file;
+use crate::policy::quotas::Counters;
 use crate::policy::verdicts::{VerdictLimits, Verdicts};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
+use super::journal::Journal;
 use super::knowledge::Knowledge;
 use super::sentry::copy;
 use super::state::StateFolder;
@@ -115,6 +117,11 @@ impl Memory {
         verdicts
     }
 
+    /// Where used quotas are written down from now on.
+    pub(crate) fn journal(&self, counters: &Arc<Counters>) -> Journal {
+        Journal::open(self.folder.clone(), counters)
+    }
+
     /// Keeps Sentry's list for the next start.
     pub(crate) fn keep_list(&self, list: &Arc<super::sentry::list::KeyList>) {
         let Some(folder) = self.folder.clone() else {
@@ -135,8 +142,13 @@ impl Memory {
         loop {
             sleep(SWEEP_EVERY).await;
             let now = Instant::now();
+            shared.look_at_clock();
             shared.verdicts.sweep(shared.millis(now));
-            for table in shared.verdicts.tables() {
+            shared.learned.sweep(shared.millis(now));
+            shared.counters.sweep(shared.moment(now));
+            let verdicts = shared.verdicts.tables().into_iter();
+            let limits = shared.counters.tables().into_iter();
+            for table in verdicts.chain(limits).chain([shared.learned.table()]) {
                 let control = &metrics.control;
                 control.note_table(table.name, table.entries, table.evictions);
             }
@@ -155,6 +167,7 @@ impl Memory {
 
     /// Writes down what is proven, at the end of a run.
     pub(crate) fn close(&self, shared: &Shared) {
+        shared.journal.close();
         save(self.folder.as_ref(), shared, None);
     }
 }

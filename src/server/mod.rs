@@ -14,9 +14,12 @@ mod deliver;
 mod hearing;
 mod inflating;
 mod ingest;
+mod inspecting;
+mod journal;
 mod knowledge;
 mod line_one;
 mod listen;
+mod manifest;
 mod memory;
 mod opening;
 mod outbound;
@@ -27,13 +30,17 @@ mod reply;
 mod respond;
 mod rules;
 mod sentry;
+mod sieve;
 mod sightings;
 mod socket;
 mod spill;
 mod state;
 mod statics;
+mod survey;
+mod tally;
 mod thread;
 mod ticket;
+mod unpacked;
 mod upstream;
 mod worker;
 
@@ -42,13 +49,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::{Config, Loaded};
+use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
+use crate::policy::quotas::{CounterLimits, Counters};
+use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
@@ -98,7 +109,9 @@ impl Edge {
             .iter()
             .map(|listener| listener.name.clone())
             .collect();
-        let metrics = Arc::new(Metrics::new(count, names));
+        let ledger = Arc::new(Ledger::new(SystemTime::now(), 0));
+        control::number_projects(&ledger, config);
+        let metrics = Arc::new(Metrics::new(count, names, Arc::clone(&ledger)));
         metrics
             .control
             .last_reload_success_s
@@ -110,7 +123,7 @@ impl Edge {
             .ok_or(StartError::Died)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
         let memory = Memory::recall(config);
-        let shared = Arc::new(share(config, &memory));
+        let shared = Arc::new(share(config, &memory, ledger));
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
         for (place, counters) in metrics.workers.iter().enumerate() {
@@ -196,20 +209,36 @@ impl Edge {
     }
 }
 
+/// A limit as the size of a table.
+fn size(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
 /// What all threads will share.
-fn share(config: &Config, memory: &Memory) -> Shared {
+fn share(config: &Config, memory: &Memory, ledger: Arc<Ledger>) -> Shared {
     let epoch = Instant::now();
-    let rules = Rules::new(config.clone(), None, &memory.knowledge);
-    Shared {
+    let counters = Arc::new(Counters::new(CounterLimits {
+        counters: size(config.limits.quota_counters),
+        ips: size(config.limits.quota_ips),
+    }));
+    let rules = Rules::new(config.clone(), None, &memory.knowledge, &counters);
+    let shared = Shared {
         rules: Arc::new(ArcSwap::from_pointee(rules)),
         connections: AtomicU64::new(0),
         descriptors: raise_open_files(config.limits.connections),
         stopping: AtomicBool::new(false),
         disk_bytes: Arc::default(),
         verdicts: memory.verdicts(config, Millis(0)),
+        journal: memory.journal(&counters),
+        counters,
+        learned: Learned::new(size(config.keys.limited_max)),
+        ledger,
         sightings: sightings::Board::default(),
         epoch,
-    }
+        wall_ms: AtomicU64::new(0),
+    };
+    shared.look_at_clock();
+    shared
 }
 
 /// A socket for each worker, for each listener; and the addresses they got.

@@ -2,11 +2,12 @@
 //! envelope's first line, judged and cleaned before the upstream is dialled.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use hyper::body::Incoming;
@@ -20,15 +21,16 @@ use crate::domain::envelope::header::{self, EnvelopeHeader};
 use crate::domain::outcome::Reason;
 use crate::policy::{Claim, Refusal};
 
-use super::body::{BodyError, Outgoing, Stream, gather};
+use super::body::{BodyError, Outgoing, Stream, gather, total_bytes};
 use super::claims::{Claims, X_SENTRY_AUTH};
 use super::ingest::Pass;
+use super::inspecting::{Envelope, inspect};
 use super::line_one::{Begun, LineOne, NoLine, WAITED_FOR_BYTES};
+use super::manifest::Manifest;
+use super::sieve::Sieve;
 use super::ticket::Ticket;
+use super::unpacked::Unpacked;
 use super::worker::{InForce, Worker};
-
-/// Seconds after which a body that could not be unpacked may come again.
-const RETRY_AFTER_S: u32 = 30;
 
 /// Why a body was not taken.
 pub(crate) enum Turned {
@@ -40,10 +42,11 @@ pub(crate) enum Turned {
 
 /// Takes a body: whole up to `inspect_bytes`, so that the upstream is dialled for
 /// complete events only; of a larger one the beginning, the rest as it comes. An
-/// envelope's first line is judged, and cleaned of what its sender may not say.
+/// envelope's first line is judged, and cleaned of what its sender may not say; then
+/// its items are.
 pub(crate) async fn open(
-    worker: &Worker,
-    rules: &InForce,
+    worker: &Rc<Worker>,
+    rules: &Rc<InForce>,
     stream: Stream,
     pass: Pass,
     head: &mut Parts,
@@ -56,31 +59,72 @@ pub(crate) async fn open(
         return Err(Turned::Refused(Box::new(Refusal::empty()), None));
     }
     let Some(coding) = pass.envelope else {
-        return Ok(begun.unchanged());
+        return pass_only_item(begun, ticket).await;
     };
-    let line = match read_line(worker, rules, pass, &begun, coding, head, ticket) {
-        Ok(line) => line,
+    // Held while a packed body is looked into, one slice after the other.
+    let _place = match coding == Coding::Identity {
+        true => None,
+        false => Some(worker.looking.wait(rules.config.limits.unpacking).await),
+    };
+    let read = read_line(worker, rules, pass, &begun, coding, head, ticket);
+    let (line, forged) = match read {
+        Ok(read) => read,
         Err(refusal) => {
             let unread = begun.rest.map(Stream::into_incoming);
             return Err(Turned::Refused(Box::new(refusal), unread));
         }
     };
-    match line {
-        None => Ok(begun.unchanged()),
-        Some(line) => clean(worker, rules, line, begun, head),
+    let envelope = Envelope {
+        line,
+        forged,
+        coding,
+        begun,
+    };
+    match ticket.manifest() {
+        Some(manifest) => {
+            let manifest = Rc::clone(manifest);
+            inspect(worker, rules, envelope, &manifest, head).await
+        }
+        None => Err(Turned::Refused(Box::new(Refusal::no_key()), None)),
     }
 }
 
-/// Judges line one, and yields it if it must be cleaned.
+/// A body that is no envelope: one item, met at the head; only its bytes may be
+/// unknown yet.
+async fn pass_only_item(begun: Begun, ticket: &Ticket) -> Result<Outgoing, Turned> {
+    let Some(manifest) = ticket.manifest() else {
+        return Ok(begun.unchanged());
+    };
+    let body = match begun.rest {
+        Some(rest) if rest.announced().is_none() => {
+            let (chunks, rest) = (begun.chunks, Some(rest));
+            let source = Unpacked::Plain { chunks, rest };
+            Outgoing::sieved(Sieve::metered(source, Rc::clone(manifest)))
+        }
+        rest => {
+            let begun = Begun { rest, ..begun };
+            if begun.rest.is_none() {
+                let bytes = total_bytes(&begun.chunks);
+                manifest.passes(bytes).map_err(Turned::Failed)?;
+                manifest.ends();
+            }
+            begun.unchanged()
+        }
+    };
+    manifest.secured().await;
+    Ok(body)
+}
+
+/// Judges line one, and yields it; and whether it must be cleaned.
 fn read_line(
-    worker: &Worker,
-    rules: &InForce,
+    worker: &Rc<Worker>,
+    rules: &Rc<InForce>,
     pass: Pass,
     begun: &Begun,
     coding: Coding,
     head: &mut Parts,
     ticket: &mut Ticket,
-) -> Result<Option<LineOne>, Refusal> {
+) -> Result<(LineOne, bool), Refusal> {
     let line = LineOne::find(begun, coding, rules.decode).map_err(refuse_line)?;
     let forged = {
         let text = line.text(&begun.chunks);
@@ -88,33 +132,7 @@ fn read_line(
         judge(worker, rules, pass, &header, head, ticket)?;
         header.forged
     };
-    Ok(forged.then_some(line))
-}
-
-/// The body without the fields that only a Relay may write.
-fn clean(
-    worker: &Worker,
-    rules: &InForce,
-    line: LineOne,
-    begun: Begun,
-    head: &mut Parts,
-) -> Result<Outgoing, Turned> {
-    let place = worker.unpacking.take(rules.config.limits.unpacking);
-    if line.is_packed() && place.is_none() {
-        let detail = "too many bodies are being unpacked (limits.unpacking)";
-        let refusal = Refusal::later(Reason::Overloaded, detail, RETRY_AFTER_S);
-        let unread = begun.rest.map(Stream::into_incoming);
-        return Err(Turned::Refused(Box::new(refusal), unread));
-    }
-    let Some(body) = line.cleaned(begun, place) else {
-        let detail = "line one of the envelope cannot be rewritten";
-        let refusal = Refusal::of(Reason::Malformed, 400, detail);
-        return Err(Turned::Refused(Box::new(refusal), None));
-    };
-    if body.is_inflated() {
-        head.headers.remove(CONTENT_ENCODING);
-    }
-    Ok(body)
+    Ok((line, forged))
 }
 
 /// Reads a body's beginning, or all of a short one.
@@ -145,8 +163,8 @@ async fn begin(
 /// Judges what line one says: whose it is, if the head did not know; that it
 /// agrees with the head, if it did.
 fn judge(
-    worker: &Worker,
-    rules: &InForce,
+    worker: &Rc<Worker>,
+    rules: &Rc<InForce>,
     pass: Pass,
     header: &EnvelopeHeader<'_>,
     head: &mut Parts,
@@ -162,11 +180,19 @@ fn judge(
         project: Some(dsn.project),
         page: &page,
     };
-    let mut here = worker.proven_here.borrow_mut();
-    let sender = rules
-        .gate
-        .admit_key(&claim, &mut worker.live(ticket.started, &mut here))?;
+    let sender = {
+        let mut here = worker.proven_here.borrow_mut();
+        rules
+            .gate
+            .admit_key(&claim, &mut worker.live(ticket.started, &mut here))?
+    };
     ticket.is_sent_by(Some(sender));
+    let manifest = Manifest::new(worker, rules, sender, pass.client, ticket.started);
+    let full = manifest.full();
+    ticket.carries(Rc::new(manifest));
+    if let Some(refusal) = full {
+        return Err(refusal);
+    }
     if pass.tunnelled {
         leave_tunnel(head, &dsn);
     }

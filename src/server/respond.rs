@@ -9,6 +9,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
+use crate::domain::endpoint::Endpoint;
+use crate::domain::rate_limits::{self, RateLimit};
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Ending, Route};
 
@@ -16,6 +18,9 @@ use super::reply::Reply;
 use super::ticket::Ticket;
 
 const X_SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
+
+/// What a client is to hold back, and for how long.
+pub(crate) const X_SENTRY_RATE_LIMITS: HeaderName = HeaderName::from_static("x-sentry-rate-limits");
 
 /// The headers a browser's SDK may send, as Relay lists them (PROTOCOL 5).
 const ALLOWED_HEADERS: &str = "x-sentry-auth,x-requested-with,x-forwarded-for,origin,referer,\
@@ -29,8 +34,10 @@ const VARIES: &str = "origin, access-control-request-method, access-control-requ
 
 /// A refusal as JSON, with its reason in `x-sentry-error`; counts it.
 pub(crate) fn refuse(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
-    ticket.judge(Ending::Refused, refusal.status, Some(refusal.reason));
-    answer(&refusal, ticket.route())
+    let response = answer(&refusal, ticket.route());
+    let status = response.status().as_u16();
+    ticket.judge(Ending::Refused, status, Some(refusal.reason));
+    response
 }
 
 /// What stands in a delivered answer's place: the upstream could not be had.
@@ -40,6 +47,9 @@ pub(crate) fn fail(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
 }
 
 fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
+    if let Some(endpoint) = refusal.instead {
+        return success(endpoint);
+    }
     let body = json!({
         "detail": refusal.detail,
         "causes": [refusal.reason.as_str()],
@@ -61,6 +71,10 @@ fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
     if let Some(seconds) = refusal.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(longest_s) = refusal.limits.iter().map(|limit| limit.retry_after_s).max() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(longest_s));
+        tell(headers, &refusal.limits);
+    }
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -68,6 +82,43 @@ fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
         share(headers);
     }
     response
+}
+
+/// An endpoint's own success, for clients that try again on a 429 or know nothing of it
+/// (PROTOCOL 1.1): what they sent was counted and left here.
+fn success(endpoint: Endpoint) -> Response<Reply> {
+    let mut response = Response::new(Reply::empty());
+    if matches!(endpoint, Endpoint::Minidump | Endpoint::Unreal) {
+        let mut id = format!("{:032x}", fastrand::u128(..));
+        for dash in [8, 13, 18, 23] {
+            id.insert(dash, '-');
+        }
+        *response.body_mut() = Reply::text(id);
+        let plain = HeaderValue::from_static("text/plain");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+    }
+    if endpoint == Endpoint::Cron {
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    share(response.headers_mut());
+    response
+}
+
+/// Adds what a client is to hold back, behind what the upstream says of it.
+pub(crate) fn tell(headers: &mut HeaderMap, limits: &[RateLimit]) {
+    if limits.is_empty() {
+        return;
+    }
+    let mut text = String::new();
+    let theirs = headers.get_all(X_SENTRY_RATE_LIMITS).iter();
+    for value in theirs.filter_map(|value| value.to_str().ok()) {
+        text.push_str(value);
+        text.push_str(", ");
+    }
+    rate_limits::write(limits, &mut text);
+    if let Ok(text) = HeaderValue::try_from(text) {
+        headers.insert(X_SENTRY_RATE_LIMITS, text);
+    }
 }
 
 /// The answer to a preflight; the upstream is not asked (PROTOCOL 5).

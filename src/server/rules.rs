@@ -10,6 +10,7 @@ use crate::config::checked::Config;
 use crate::domain::client_ip::{Store, TrustedHops};
 use crate::domain::coding::DecodeLimits;
 use crate::policy::Gate;
+use crate::policy::quotas::Counters;
 use crate::telemetry::labels::{Route, Upstream};
 
 use super::knowledge::Knowledge;
@@ -33,6 +34,8 @@ pub(crate) struct Rules {
     pub store: Store,
     /// What a body may unpack to.
     pub decode: DecodeLimits,
+    /// The most items in one envelope.
+    pub items_max: u32,
     /// Where events go.
     pub ingest: Arc<Target>,
     /// Where everything else goes.
@@ -44,7 +47,12 @@ pub(crate) struct Rules {
 impl Rules {
     /// The rules that follow from `config`. Upstreams that stay the same keep
     /// what is known about them, so that a reload costs no look-up.
-    pub(crate) fn new(config: Config, before: Option<&Rules>, knowledge: &Knowledge) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        before: Option<&Rules>,
+        knowledge: &Knowledge,
+        counters: &Counters,
+    ) -> Self {
         let keep = |upstream: Upstream, urls: &[_]| {
             let old = before.map(|rules| rules.target(upstream));
             match old {
@@ -68,12 +76,13 @@ impl Rules {
                 .iter()
                 .map(|name| header(name))
                 .collect(),
-            gate: knowledge.gate(&config),
+            gate: knowledge.gate(&config, counters),
             store: knowledge.store(&config),
             decode: DecodeLimits {
                 decoded_bytes: config.limits.decoded_bytes,
                 ratio: config.limits.decode_ratio,
             },
+            items_max: u32::try_from(config.limits.items).unwrap_or(u32::MAX),
             ingest,
             web,
             statics,

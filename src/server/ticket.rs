@@ -2,17 +2,23 @@
 //! Never decides how it ends; a ticket dropped undecided counts as aborted.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::category::Category;
 use crate::domain::outcome::Reason;
+use crate::domain::rate_limits::RateLimit;
 use crate::policy::Mode;
+use crate::policy::learned::LearnedLimit;
 use crate::policy::pair::Sender;
 use crate::policy::verdicts::Answer;
 use crate::telemetry::labels::{Ending, Route};
+use crate::telemetry::ledger::Account;
 
 use super::body::Meter;
 use super::client_io::Pulse;
+use super::manifest::{BOOKED_BYTES_MAX, Manifest};
 use super::worker::{InForce, Worker};
 
 /// Opened with a request's head, closed with its end. Travels with whatever is
@@ -31,6 +37,8 @@ pub(crate) struct Ticket {
     ended: Option<Instant>,
     /// Who sent it, where its answer can teach something about them.
     sender: Option<Sender>,
+    /// What it carries, as far as that is known.
+    manifest: Option<Rc<Manifest>>,
     judged: Judged,
 }
 
@@ -62,6 +70,7 @@ impl Ticket {
             asks_leave: false,
             ended: None,
             sender: None,
+            manifest: None,
             judged,
         }
     }
@@ -69,12 +78,27 @@ impl Ticket {
     /// Where the request belongs, once that is known.
     pub(crate) fn belongs(&mut self, route: Route, announced: u64) {
         self.route = route;
-        self.announced = announced;
+        self.announced = announced.min(BOOKED_BYTES_MAX);
     }
 
     /// Whom its answer will teach something about.
     pub(crate) fn is_sent_by(&mut self, sender: Option<Sender>) {
         self.sender = sender;
+    }
+
+    /// What it carries, from now on.
+    pub(crate) fn carries(&mut self, manifest: Rc<Manifest>) {
+        self.manifest = Some(manifest);
+    }
+
+    /// What it carries.
+    pub(crate) fn manifest(&self) -> Option<&Rc<Manifest>> {
+        self.manifest.as_ref()
+    }
+
+    /// Who sent it, and when: whose limits an answer tells of.
+    pub(crate) fn sender(&self) -> Option<&Sender> {
+        self.sender.as_ref()
     }
 
     /// Whether its answer has anybody to teach about, and anybody to teach.
@@ -89,6 +113,22 @@ impl Ticket {
             let now = worker.millis(self.started);
             let mut here = worker.proven_here.borrow_mut();
             worker.shared.verdicts.learn(now, sender, answer, &mut here);
+        }
+    }
+
+    /// Remembers what the upstream told its sender to hold back, for at most `most`.
+    pub(crate) fn learn_limits(&self, sender: &Sender, limits: Vec<RateLimit>, most: Duration) {
+        let worker = &self.worker;
+        let now = worker.millis(Instant::now());
+        for limit in limits {
+            let for_s = limit.retry_after_s.min(most.as_secs());
+            let limit = LearnedLimit {
+                categories: limit.categories,
+                scope: limit.scope,
+                reason: limit.reason,
+                for_ms: for_s.saturating_mul(1000),
+            };
+            worker.shared.learned.learn(now, sender.pair, limit);
         }
     }
 
@@ -135,6 +175,36 @@ impl Ticket {
     }
 }
 
+impl Ticket {
+    /// Enters into the books what became of what it carried. What was refused before
+    /// anybody looked into it is one unread item.
+    fn settle(&self, ending: Ending, reason: Option<Reason>) {
+        // What was refused before its route was known counts with the events.
+        if !self.route.is_event() && self.route != Route::Local {
+            return;
+        }
+        let met = self.manifest.as_ref().filter(|manifest| manifest.has_met());
+        match (met, reason) {
+            (Some(manifest), None) if ending == Ending::Forwarded => manifest.settle(Ok(())),
+            (Some(manifest), reason) => manifest.settle(Err(reason.unwrap_or(Reason::Internal))),
+            // Its sender is nobody's here: the upstream knows another proof, as of an upload's parts.
+            (None, None) if self.manifest.is_none() && ending == Ending::Forwarded => {
+                let row = self.worker.ledger.row(Account::Unproven, Category::Unread);
+                row.received(1, self.announced);
+                row.forwarded(1, self.announced);
+            }
+            (None, None) => {}
+            (None, Some(reason)) => {
+                let known = self.manifest.as_ref().map(|manifest| manifest.account());
+                let account = known.unwrap_or(Account::Unproven);
+                let row = self.worker.ledger.row(account, Category::Unread);
+                row.received(1, self.announced);
+                row.dropped(reason, 1, self.announced);
+            }
+        }
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Judged {
@@ -149,16 +219,7 @@ impl Drop for Ticket {
             .durations
             .at(self.route.index())
             .observe(ended.saturating_duration_since(self.started));
-        // What was refused before its route was known counts with the events.
-        if self.route.is_event() || self.route == Route::Local {
-            if let Some(reason) = reason {
-                metrics.dropped.at(reason.index()).add(1);
-                metrics.dropped_bytes.at(reason.index()).add(self.announced);
-            } else if ending == Ending::Forwarded {
-                metrics.forwarded.add(1);
-                metrics.forwarded_bytes.add(self.announced);
-            }
-        }
+        self.settle(ending, reason);
         let pulse = &self.pulse;
         let left = pulse.in_flight.get().saturating_sub(1);
         pulse.in_flight.set(left);

@@ -6,19 +6,24 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Cache};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::policy::Live;
+use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::proven::ProvenHere;
+use crate::policy::quotas::{Counters, Moment};
 use crate::policy::verdicts::Verdicts;
 use crate::telemetry::labels::Upstream;
+use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
 use super::inflating::Places;
+use super::journal::Journal;
 use super::rules::Rules;
 use super::sightings::{Board, Watch};
 use super::upstream::pool::Pool;
@@ -38,17 +43,53 @@ pub(crate) struct Shared {
     pub disk_bytes: Arc<AtomicU64>,
     /// What was learned of those who send; a reload leaves it standing.
     pub verdicts: Verdicts,
+    /// What was used of quotas; a reload leaves it standing.
+    pub counters: Arc<Counters>,
+    /// The limits that upstreams told of.
+    pub learned: Learned,
+    /// Where used quotas are written down.
+    pub journal: Journal,
+    /// The books of all workers.
+    pub ledger: Arc<Ledger>,
+    /// What the wall clock shows beyond `epoch`, in milliseconds of Unix time.
+    pub wall_ms: AtomicU64,
     /// Where requests come from, for whoever asks.
     pub sightings: Board,
     /// When the edge started: policy counts its time from here.
     pub epoch: Instant,
 }
 
+/// What is unpacked in one go.
+const SLICE_BYTES: usize = 64 * 1024;
+
 impl Shared {
     /// A moment as policy counts it.
     pub(crate) fn millis(&self, at: Instant) -> Millis {
         let since = at.saturating_duration_since(self.epoch).as_millis();
         Millis(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// A moment as quotas count it: rates from the start, windows by the wall clock.
+    pub(crate) fn moment(&self, at: Instant) -> Moment {
+        let since = at.saturating_duration_since(self.epoch);
+        let since_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let unix_ms = self
+            .wall_ms
+            .load(Ordering::Relaxed)
+            .saturating_add(since_ms);
+        Moment {
+            since_start_ns: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            unix_s: unix_ms / 1000,
+        }
+    }
+
+    /// Looks at the wall clock, which may have been set.
+    pub(crate) fn look_at_clock(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now_ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let since_ms = self.millis(Instant::now()).0;
+        self.wall_ms
+            .store(now_ms.saturating_sub(since_ms), Ordering::Relaxed);
     }
 }
 
@@ -86,6 +127,12 @@ pub(crate) struct Worker {
     pub finishing: Cell<u64>,
     /// Bodies that are unpacked on their way.
     pub unpacking: Places,
+    /// Bodies that are here, and are looked into.
+    pub looking: Places,
+    /// Where they are unpacked to, slice by slice.
+    pub slice: RefCell<Box<[u8]>>,
+    /// Its books.
+    pub ledger: WorkerLedger,
     /// The proven senders that this worker has met.
     pub proven_here: RefCell<ProvenHere>,
     /// Where its requests come from.
@@ -98,6 +145,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// A worker with empty pools.
     pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<WorkerMetrics>) -> Self {
+        let ledger = shared.ledger.worker();
         let mut fresh = Cache::new(Arc::clone(&shared.rules));
         let current = RefCell::new(Rc::new(InForce(Arc::clone(fresh.load()))));
         Self {
@@ -107,6 +155,9 @@ impl Worker {
             web: Pool::new(Upstream::Web),
             finishing: Cell::new(0),
             unpacking: Places::default(),
+            looking: Places::default(),
+            slice: RefCell::new(vec![0; SLICE_BYTES].into()),
+            ledger,
             proven_here: RefCell::default(),
             watch: Watch::default(),
             fresh: RefCell::new(fresh),

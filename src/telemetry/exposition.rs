@@ -1,7 +1,6 @@
 //! The counters in Prometheus' text format, every family from the start.
 //! Never counts; it only reads.
 
-use prometheus::core::{Collector, Desc};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -10,13 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::domain::client_ip::Source;
-use crate::domain::outcome::Reason;
 
+use super::books;
 use super::labels::{Attempt, Ending, Handshake, Route, Upstream};
 use super::metrics::{BUCKETS_US, Durations, Metrics, STATUSES, WorkerMetrics};
 
 /// The content type of what `Exposition::render` writes.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// How full a quota is: its project's label, its name, and the share that is used.
+pub type QuotaUsed = (String, String, f64);
 
 /// The whole exposition: our families, and the process' own on Linux.
 #[derive(Debug, Clone)]
@@ -30,28 +32,30 @@ impl Exposition {
     }
 
     /// Sums every counter and writes all families. Some microseconds a series;
-    /// never call it from a worker.
+    /// never call it from a worker. `quotas_used` says how full each quota is now.
     #[must_use]
-    pub fn render(&self) -> Vec<u8> {
+    pub fn render(&self, quotas_used: impl FnOnce() -> Vec<QuotaUsed>) -> Vec<u8> {
         let mut families = self.collect();
+        families.push(books::quotas(&quotas_used()));
         families.extend(super::process::families());
+        // The encoder takes no family without a sample.
+        let (sampled, empty): (Vec<_>, Vec<_>) = families
+            .into_iter()
+            .partition(|family| !family.get_metric().is_empty());
         let mut text = Vec::with_capacity(64 * 1024);
-        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&sampled, &mut text) {
             tracing::error!(%error, "the metrics cannot be written as text; this is a bug");
         }
+        for family in empty {
+            text.extend(announced(&family).into_bytes());
+        }
         text
-    }
-}
-
-impl Collector for Exposition {
-    fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let metrics = &*self.0;
         let mut families = requests(metrics);
-        families.extend(items(metrics));
+        families.extend(books::items(&metrics.ledger.lines()));
         families.extend(upstreams(metrics));
         families.extend(clients(metrics));
         families.extend(tables(metrics));
@@ -111,46 +115,6 @@ fn requests(metrics: &Metrics) -> Vec<MetricFamily> {
             "Body bytes received, as they came.",
             MetricType::COUNTER,
             bytes.collect(),
-        ),
-    ]
-}
-
-/// Until items are read one by one, each ingest request is one item of
-/// category `unread`, and no key is proven.
-fn items(metrics: &Metrics) -> Vec<MetricFamily> {
-    let row = |n, outcome, reason| {
-        counter(
-            n,
-            &[
-                ("project", "unproven"),
-                ("category", "unread"),
-                ("outcome", outcome),
-                ("reason", reason),
-            ],
-        )
-    };
-    let mut totals = vec![row(metrics.sum(|w| &w.forwarded), "forwarded", "")];
-    let mut bytes = vec![row(metrics.sum(|w| &w.forwarded_bytes), "forwarded", "")];
-    for reason in Reason::ALL {
-        let n = metrics.sum(|w| w.dropped.at(reason.index()));
-        if n > 0 {
-            totals.push(row(n, "dropped", reason.as_str()));
-            let n = metrics.sum(|w| w.dropped_bytes.at(reason.index()));
-            bytes.push(row(n, "dropped", reason.as_str()));
-        }
-    }
-    vec![
-        family(
-            "vidette_items_total",
-            "Items ended, by project, category, outcome and reason.",
-            MetricType::COUNTER,
-            totals,
-        ),
-        family(
-            "vidette_item_bytes_total",
-            "Their bytes.",
-            MetricType::COUNTER,
-            bytes,
         ),
     ]
 }
@@ -311,6 +275,13 @@ fn control(metrics: &Metrics) -> Vec<MetricFamily> {
     ]
 }
 
+/// The two lines that announce a family of which there is nothing to tell yet.
+fn announced(family: &MetricFamily) -> String {
+    let (name, help) = (family.name(), family.help());
+    let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+    format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
+}
+
 pub(super) fn family(
     name: &str,
     help: &str,
@@ -339,7 +310,7 @@ fn labelled(labels: &[(&str, &str)]) -> Metric {
     )
 }
 
-fn counter(n: u64, labels: &[(&str, &str)]) -> Metric {
+pub(super) fn counter(n: u64, labels: &[(&str, &str)]) -> Metric {
     let mut value = Counter::default();
     value.set_value(approximate(n));
     let mut metric = labelled(labels);
@@ -349,9 +320,13 @@ fn counter(n: u64, labels: &[(&str, &str)]) -> Metric {
 
 pub(super) fn gauge(n: impl TryInto<i64>, labels: &[(&str, &str)]) -> Metric {
     let n = n.try_into().unwrap_or(i64::MAX);
-    let mut value = Gauge::default();
     let size = approximate(n.unsigned_abs());
-    value.set_value(if n < 0 { -size } else { size });
+    ratio(if n < 0 { -size } else { size }, labels)
+}
+
+pub(super) fn ratio(n: f64, labels: &[(&str, &str)]) -> Metric {
+    let mut value = Gauge::default();
+    value.set_value(n);
     let mut metric = labelled(labels);
     metric.set_gauge(value);
     metric
@@ -394,12 +369,17 @@ pub(super) fn approximate(n: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::{Account, Ledger};
     use super::*;
+    use crate::domain::category::Category;
+    use crate::domain::endpoint::ProjectId;
+    use crate::domain::outcome::Reason;
 
     fn rendered(prepare: impl Fn(&Metrics)) -> String {
-        let metrics = Arc::new(Metrics::new(2, vec!["public".to_owned()]));
+        let ledger = Arc::new(Ledger::new(std::time::SystemTime::UNIX_EPOCH, 10));
+        let metrics = Arc::new(Metrics::new(2, vec!["public".to_owned()], ledger));
         prepare(&metrics);
-        String::from_utf8(Exposition::new(metrics).render()).unwrap()
+        String::from_utf8(Exposition::new(metrics).render(Vec::new)).unwrap()
     }
 
     #[track_caller]
@@ -419,6 +399,8 @@ mod tests {
             "vidette_request_duration_seconds",
             "vidette_request_bytes_total",
             "vidette_items_total",
+            "vidette_item_bytes_total",
+            "vidette_quota_used_ratio",
             "vidette_upstream_requests_total",
             "vidette_upstream_duration_seconds",
             "vidette_upstream_connections",
@@ -463,5 +445,63 @@ mod tests {
         check(observe, &format!("{bucket}\"0.0005\"}} 0"));
         check(observe, &format!("{bucket}\"0.001\"}} 2"));
         check(observe, &format!("{bucket}\"+Inf\"}} 2"));
+    }
+    #[test]
+    fn items_have_a_sample_from_the_start() {
+        let labels = "{project=\"unproven\",category=\"unread\",outcome=\"forwarded\",reason=\"\"}";
+        for name in ["vidette_items_total", "vidette_item_bytes_total"] {
+            check(|_| {}, &format!("{name}{labels} 0"));
+        }
+    }
+
+    #[test]
+    fn items_appear_by_project_category_outcome_and_reason() {
+        let book = |metrics: &Metrics| {
+            for _ in 0..2 {
+                let worker = metrics.ledger.worker();
+                let account = worker.account(ProjectId::parse(b"42"), true);
+                let row = worker.row(account, Category::Error);
+                row.received(5, 500);
+                row.forwarded(3, 300);
+                row.dropped(Reason::Quota, 1, 100);
+                let unread = worker.row(Account::Unproven, Category::Unread);
+                unread.received(1, 7);
+                unread.forwarded(1, 7);
+            }
+        };
+        let error = "project=\"42\",category=\"error\"";
+        let forwarded = format!("{{{error},outcome=\"forwarded\",reason=\"\"}}");
+        let dropped = format!("{{{error},outcome=\"dropped\",reason=\"quota\"}}");
+        check(book, &format!("vidette_items_total{forwarded} 6"));
+        check(book, &format!("vidette_item_bytes_total{forwarded} 600"));
+        check(book, &format!("vidette_items_total{dropped} 2"));
+        check(book, &format!("vidette_item_bytes_total{dropped} 200"));
+        let unread = "project=\"unproven\",category=\"unread\"";
+        let unread = format!("{{{unread},outcome=\"forwarded\",reason=\"\"}}");
+        check(book, &format!("vidette_items_total{unread} 2"));
+        let text = rendered(book);
+        let samples = text.lines().filter(|line| line.starts_with("vidette_item"));
+        assert_eq!(
+            samples.count(),
+            6,
+            "a series stands twice, or for nothing:\n{text}"
+        );
+    }
+
+    #[test]
+    fn quotas_appear_by_project_and_name() {
+        let ledger = Arc::new(Ledger::new(std::time::SystemTime::UNIX_EPOCH, 10));
+        let metrics = Arc::new(Metrics::new(1, Vec::new(), ledger));
+        let used = || vec![("42".to_owned(), "errors/1h".to_owned(), 0.25)];
+        let text = String::from_utf8(Exposition::new(metrics).render(used)).unwrap();
+        let line = "vidette_quota_used_ratio{project=\"42\",quota=\"errors/1h\"} 0.25";
+        assert!(
+            text.lines().any(|l| l == line),
+            "no line {line:?} in\n{text}"
+        );
+        let typed = text
+            .lines()
+            .filter(|l| *l == "# TYPE vidette_quota_used_ratio gauge");
+        assert_eq!(typed.count(), 1, "{text}");
     }
 }

@@ -59,6 +59,12 @@ labels! {
         KeysUnproven = "keys_unproven",
         /// Keys that the upstream refused.
         KeysRefused = "keys_refused",
+        /// Keys whose upstream told what to hold back.
+        LimitsLearned = "limits_learned",
+        /// What was used of quotas by key, and of projects nobody listed.
+        QuotaCounters = "quota_counters",
+        /// Client addresses that are counted.
+        QuotaIps = "quota_ips",
     }
 }
 

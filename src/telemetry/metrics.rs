@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::domain::client_ip::Source;
-use crate::domain::outcome::Reason;
 
 use super::labels::{Attempt, Ending, Handshake, Route, Table, Upstream};
+use super::ledger::Ledger;
 
 /// A counter with a single writer.
 #[derive(Debug, Default)]
@@ -125,14 +125,6 @@ pub struct WorkerMetrics {
     handshakes: Vec<Vec<Count>>,
     /// Where the client's address came from.
     pub client_ip: PerLabel<Count>,
-    /// Requests refused or lost, by reason.
-    pub dropped: PerLabel<Count>,
-    /// Their announced bytes.
-    pub dropped_bytes: PerLabel<Count>,
-    /// Ingest requests the upstream took, and their bytes.
-    pub forwarded: Count,
-    /// Bytes of the ingest requests that the upstream took.
-    pub forwarded_bytes: Count,
 }
 
 /// One value for each label of a closed list.
@@ -175,10 +167,6 @@ impl WorkerMetrics {
                 .map(|_| counts(Handshake::ALL.len()))
                 .collect(),
             client_ip: PerLabel::new(Source::ALL.len()),
-            dropped: PerLabel::new(Reason::ALL.len()),
-            dropped_bytes: PerLabel::new(Reason::ALL.len()),
-            forwarded: Count::default(),
-            forwarded_bytes: Count::default(),
         }
     }
 
@@ -278,20 +266,23 @@ pub struct Metrics {
     pub listeners: Vec<String>,
     /// One set for each worker.
     pub workers: Vec<Arc<WorkerMetrics>>,
+    /// What became of each item.
+    pub ledger: Arc<Ledger>,
     /// The control thread's own.
     pub control: ControlMetrics,
 }
 
 impl Metrics {
-    /// Counters for `workers` workers, each serving all of `listeners`.
+    /// Counters for `workers` workers, each serving all of `listeners`, beside the books.
     #[must_use]
-    pub fn new(workers: usize, listeners: Vec<String>) -> Self {
+    pub fn new(workers: usize, listeners: Vec<String>, ledger: Arc<Ledger>) -> Self {
         let workers = (0..workers)
             .map(|_| Arc::new(WorkerMetrics::new(listeners.len())))
             .collect();
         Self {
             listeners,
             workers,
+            ledger,
             control: ControlMetrics::default(),
         }
     }
@@ -356,7 +347,8 @@ mod tests {
 
     #[test]
     fn workers_are_summed() {
-        let metrics = Metrics::new(2, vec!["public".to_owned()]);
+        let ledger = Arc::new(Ledger::new(std::time::SystemTime::UNIX_EPOCH, 10));
+        let metrics = Metrics::new(2, vec!["public".to_owned()], ledger);
         for (worker, n) in metrics.workers.iter().zip([2, 3]) {
             worker
                 .requests(Route::Ingest, Ending::Forwarded, 200)

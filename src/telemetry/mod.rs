@@ -3,9 +3,11 @@
 //! Owns names and labels; never decides anything, and never sees a payload,
 //! a key or an address.
 
+mod books;
 pub mod clock;
 pub mod exposition;
 pub mod labels;
+pub mod ledger;
 pub mod log;
 pub mod metrics;
 pub mod process;

@@ -4,7 +4,7 @@
 // host, so that every envelope crosses CORS.
 //
 //   VIDETTE_PARTS_DIR=... node browser.mjs DSN [--sdk browser|vue|react] [--tunnel URL]
-//       [--preflight] [--close-at-end] [--skip KIND]...
+//       [--preflight] [--close-at-end] [--skip KIND]... | --obey
 //
 // --sdk: @sentry/browser, or the SDK of a framework, whose error is then one that
 // a component threw; React's page sends a second one, of kind "uncaught".
@@ -14,11 +14,13 @@
 // more error and closes the page at once, as a visitor leaving does; its line
 // comes with kind "parting". CHROMIUM names another browser than /usr/bin/chromium.
 // --skip transaction: for Bugsink, whose first answer makes every SDK hold its
-// transactions back.
+// transactions back. --obey: sends nothing by itself but what its standard input
+// names, a kind a line, and prints `done` behind each, as obey.mjs does.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
 const parts = process.env.VIDETTE_PARTS_DIR;
@@ -43,6 +45,7 @@ const { values, positionals } = parseArgs({
     preflight: { type: "boolean", default: false },
     "close-at-end": { type: "boolean", default: false },
     skip: { type: "string", multiple: true, default: [] },
+    obey: { type: "boolean", default: false },
   },
 });
 const [dsn] = positionals;
@@ -110,6 +113,17 @@ async function visit(browser, address) {
   return { ...result, complaints: heard };
 }
 
+/** Has the page send what it is told to, until nobody tells it more. */
+async function obey(browser, address) {
+  const page = await browser.newPage();
+  await page.goto(address);
+  await page.evaluate((given) => window.vidette.start(given), { dsn });
+  for await (const line of createInterface({ input: process.stdin })) {
+    await page.evaluate((kind) => window.vidette.one(kind), line.trim());
+    console.log("done");
+  }
+}
+
 const server = await serve(await pageFiles());
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -119,7 +133,12 @@ const browser = await chromium.launch({
 try {
   const { port } = server.address();
   // The DSN's host is an address; the page's is a name: two origins by more than the port.
-  const { sent, flushed, answers, complaints } = await visit(browser, `http://localhost:${port}/`);
+  const address = `http://localhost:${port}/`;
+  if (values.obey) {
+    await obey(browser, address);
+    process.exit(0);
+  }
+  const { sent, flushed, answers, complaints } = await visit(browser, address);
   for (const line of sent) console.log(JSON.stringify(line));
 
   const refused = answers.filter((status) => status !== 200);

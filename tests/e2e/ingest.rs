@@ -24,6 +24,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
+/// The envelope, and an attachment of these bytes.
+pub(crate) fn with_attachment(bytes: &[u8]) -> Vec<u8> {
+    let header = format!("{{\"type\":\"attachment\",\"length\":{}}}\n", bytes.len());
+    [ENVELOPE, header.as_bytes(), bytes].concat()
+}
+
 pub(crate) const ENVELOPE: &[u8] =
     b"{\"event_id\":\"9ec79c33ec9942ab8353589fcb2e04dc\"}\n{\"type\":\"event\",\"length\":2}\n{}\n";
 
@@ -111,10 +117,10 @@ fn bodies_arrive_byte_by_byte() {
     let fake = Fake::start();
     let edge = Edge::before(&fake);
     let every_byte: Vec<u8> = (0..=255).cycle().take(70_000).collect();
-    // Of an envelope line one is looked at, and of a dump nothing.
+    // An envelope is looked into, and a dump is not.
     let gzip = crate::patterns::gzip(ENVELOPE);
     let large = crate::patterns::slice(1, 0, 3 << 20);
-    let large_envelope = [ENVELOPE, &large].concat();
+    let large_envelope = with_attachment(&large);
     let (envelope, dump) = (envelope_target(), dump_target());
     let cases: [(&str, &str, Lines<'_>, &[u8]); 7] = [
         (
@@ -269,8 +275,10 @@ fn upstream_answers_cross_with_their_rate_limits() {
         exchange.answer(status, &limits, b"{\"detail\":\"told\"}")
     });
     let edge = Edge::before(&fake);
-    for status in ["200", "201", "202", "400", "403", "429", "500"] {
-        let answer = edge.post_envelope(&[("X-Want", status)], ENVELOPE);
+    // Each to a project of its own: what is told is learned.
+    for (project, status) in (1..).zip(["200", "201", "202", "400", "403", "429", "500"]) {
+        let target = crate::senders::target(project, KEY);
+        let answer = edge.ask("POST", &target, &[("X-Want", status)], ENVELOPE);
         assert_eq!(answer.status.to_string(), status, "{}", answer.text());
         assert_eq!(
             answer.header("x-sentry-rate-limits").as_deref(),

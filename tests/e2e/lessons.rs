@@ -112,8 +112,9 @@ fn a_line_that_goes_on_behind_the_look_is_refused() {
     let mut line = br#"{"a":""#.to_vec();
     line.resize((64 << 10) - 2, b'x');
     line.extend_from_slice(b"\"}");
+    let item = b"{\"type\":\"attachment\"}\n";
     for (rest, status) in [(&b"\n"[..], 200), (b" {}\n", 400)] {
-        let mut body = [line.as_slice(), rest].concat();
+        let mut body = [line.as_slice(), rest, item].concat();
         body.resize(300_000, b'y');
         let whole = request("POST", &envelope_target(), &[], &body);
         let begun = whole.len() - body.len() + line.len();

@@ -3,7 +3,7 @@
 //! costs in `floods`.
 
 mod floods;
-mod packing;
+pub(crate) mod packing;
 mod refused;
 
 use std::time::Duration;
@@ -56,8 +56,14 @@ const ALL_FORGED: (&str, &str) = (
 
 /// What follows line one: the fields' names, line feeds and bytes that are no text.
 const ITEMS: &[u8] =
-    b"\n{\"type\":\"event\",\"length\":42,\"user_agent\":\"item\"}\n{\"user_agent\":\"mine\",\"forwarded_for\":\"\x00\xff\n\r\n\"}\n\
+    b"\n{\"type\":\"event\",\"length\":45,\"user_agent\":\"item\"}\n{\"user_agent\":\"mine\",\"forwarded_for\":\"\x00\xff\n\r\n\"}\n\
       {\"type\":\"attachment\"}\n{\"retention\":1}\n";
+
+/// The items, and an attachment of these bytes behind them.
+fn attached(bytes: &[u8]) -> Vec<u8> {
+    let header = format!("{{\"type\":\"attachment\",\"length\":{}}}\n", bytes.len());
+    [ITEMS, header.as_bytes(), bytes].concat()
+}
 
 /// Lines as a forger writes them, and what is to be left of each.
 fn forged_lines() -> Vec<(String, String)> {
@@ -342,7 +348,7 @@ fn line_one_may_come_late_in_a_packed_block() {
     let edge = Edge::before(&fake);
     let letters = patterns::slice(9, 0, 600_000).into_iter();
     let items: Vec<u8> = letters.map(|byte| b'@' + byte % 64).collect();
-    let items = [ITEMS, &items].concat();
+    let items = attached(&items);
     for packing in [Packing::Zstd, Packing::Gzip, Packing::Brotli] {
         for (line, want) in [ALL_FORGED, (ALL_FORGED.1, ALL_FORGED.1)] {
             let body = packing.pack(&whole(line, &items));

@@ -12,6 +12,7 @@
 
 mod admin;
 mod answers;
+mod books;
 mod bugsink;
 mod bugsink_addresses;
 mod client;
@@ -40,6 +41,7 @@ mod lessons;
 mod line_one;
 mod parts;
 mod patterns;
+mod quotas;
 mod refusals;
 mod reload;
 mod routes;
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         web::trials(),
         files::trials(),
         admin::trials(),
+        books::trials(),
         reload::trials(),
         command_line::trials(),
         demo::trials(),
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         bugsink_addresses::trials(),
         tunnel_clients::trials(),
         senders::trials(),
+        quotas::trials(),
         lessons::trials(),
         sentry_keys::trials(),
         line_one::trials(),

@@ -32,8 +32,10 @@ pub enum Endpoint {
     UploadCreate,
     /// A resumable upload's parts; the query is signed.
     UploadChunk,
-    /// OpenTelemetry traces and logs.
-    Otlp,
+    /// OpenTelemetry traces.
+    OtlpTraces,
+    /// OpenTelemetry logs.
+    OtlpLogs,
     /// Log drains and the like of named vendors.
     Integration,
     /// Crash reports of consoles.
@@ -55,7 +57,8 @@ impl Endpoint {
         Endpoint::Cron,
         Endpoint::UploadCreate,
         Endpoint::UploadChunk,
-        Endpoint::Otlp,
+        Endpoint::OtlpTraces,
+        Endpoint::OtlpLogs,
         Endpoint::Integration,
         Endpoint::Playstation,
         Endpoint::Unknown,
@@ -74,7 +77,8 @@ impl Endpoint {
             Self::Cron => "cron",
             Self::UploadCreate => "upload_create",
             Self::UploadChunk => "upload_chunk",
-            Self::Otlp => "otlp",
+            Self::OtlpTraces => "otlp_traces",
+            Self::OtlpLogs => "otlp_logs",
             Self::Integration => "integration",
             Self::Playstation => "playstation",
             Self::Unknown => "unknown",
@@ -101,7 +105,8 @@ impl Endpoint {
             | Self::Unreal
             | Self::Attachments
             | Self::UploadCreate
-            | Self::Otlp
+            | Self::OtlpTraces
+            | Self::OtlpLogs
             | Self::Playstation => "POST, OPTIONS",
             Self::Integration | Self::Unknown => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         }
@@ -122,7 +127,8 @@ impl Endpoint {
             | Self::Attachments
             | Self::Cron
             | Self::UploadCreate
-            | Self::Otlp
+            | Self::OtlpTraces
+            | Self::OtlpLogs
             | Self::Playstation => true,
         }
     }
@@ -154,7 +160,9 @@ impl Endpoint {
                     || is_application_json_suffix(media)
             }
             Self::Nel => is(b"application/json") || is(b"application/reports+json"),
-            Self::Otlp => is(b"application/json") || is(b"application/x-protobuf"),
+            Self::OtlpTraces | Self::OtlpLogs => {
+                is(b"application/json") || is(b"application/x-protobuf")
+            }
             Self::Envelope
             | Self::Store
             | Self::Minidump
@@ -255,7 +263,7 @@ mod tests {
         ];
         check_methods(Endpoint::Envelope, &["POST", "OPTIONS"], &post_alone);
         check_methods(Endpoint::Minidump, &["POST", "OPTIONS"], &post_alone);
-        check_methods(Endpoint::Otlp, &["POST", "OPTIONS"], &post_alone);
+        check_methods(Endpoint::OtlpTraces, &["POST", "OPTIONS"], &post_alone);
         check_methods(
             Endpoint::Store,
             &["GET", "POST", "OPTIONS"],
@@ -341,18 +349,20 @@ mod tests {
                 "application/reports",
             ],
         );
-        check_types(
-            Endpoint::Otlp,
-            &["application/json", "application/x-protobuf"],
-            &["", "application/protobuf", "application/grpc", "text/plain"],
-        );
+        for otlp in [Endpoint::OtlpTraces, Endpoint::OtlpLogs] {
+            check_types(
+                otlp,
+                &["application/json", "application/x-protobuf"],
+                &["", "application/protobuf", "application/grpc", "text/plain"],
+            );
+        }
     }
 
     #[test]
     fn an_absent_type_is_refused_where_a_type_is_needed_and_nowhere_else() {
-        use Endpoint::{Nel, Otlp, Security};
+        use Endpoint::{Nel, OtlpLogs, OtlpTraces, Security};
         for endpoint in Endpoint::ALL {
-            let needs_one = [Security, Nel, Otlp].contains(endpoint);
+            let needs_one = [Security, Nel, OtlpTraces, OtlpLogs].contains(endpoint);
             assert_eq!(
                 endpoint.accepts_content_type(None),
                 !needs_one,

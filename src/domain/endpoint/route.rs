@@ -127,10 +127,12 @@ fn endpoint_of(tail: &[u8]) -> (Endpoint, Option<&[u8]>) {
         [b"cron", _, key] | [b"cron", _, key, b""] => return (Endpoint::Cron, Some(key)),
         [b"upload"] | [b"upload", b""] => Endpoint::UploadCreate,
         [b"upload", _, b""] => Endpoint::UploadChunk,
-        [b"integration", b"otlp", b"v1", b"traces" | b"logs"]
-        | [b"integration", b"otlp", b"v1", b"traces" | b"logs", b""]
+        [b"integration", b"otlp", b"v1", b"traces"]
+        | [b"integration", b"otlp", b"v1", b"traces", b""]
         | [b"otlp", b"v1", b"traces"]
-        | [b"otlp", b"v1", b"traces", b""] => Endpoint::Otlp,
+        | [b"otlp", b"v1", b"traces", b""] => Endpoint::OtlpTraces,
+        [b"integration", b"otlp", b"v1", b"logs"]
+        | [b"integration", b"otlp", b"v1", b"logs", b""] => Endpoint::OtlpLogs,
         [b"integration", name, ..] if !name.is_empty() => Endpoint::Integration,
         [b"playstation", b""] => Endpoint::Playstation,
         _ => Endpoint::Unknown,
@@ -219,11 +221,11 @@ mod tests {
         check_42("upload", Endpoint::UploadCreate, None);
         check_42("upload/", Endpoint::UploadCreate, None);
         check_42("upload/x1/", Endpoint::UploadChunk, None);
-        check_42("integration/otlp/v1/traces", Endpoint::Otlp, None);
-        check_42("integration/otlp/v1/traces/", Endpoint::Otlp, None);
-        check_42("integration/otlp/v1/logs/", Endpoint::Otlp, None);
-        check_42("otlp/v1/traces", Endpoint::Otlp, None);
-        check_42("otlp/v1/traces/", Endpoint::Otlp, None);
+        check_42("integration/otlp/v1/traces", Endpoint::OtlpTraces, None);
+        check_42("integration/otlp/v1/traces/", Endpoint::OtlpTraces, None);
+        check_42("integration/otlp/v1/logs/", Endpoint::OtlpLogs, None);
+        check_42("otlp/v1/traces", Endpoint::OtlpTraces, None);
+        check_42("otlp/v1/traces/", Endpoint::OtlpTraces, None);
         check_42("integration/vercel/logs/", Endpoint::Integration, None);
         check_42("integration/heroku/a/b/c/d/e", Endpoint::Integration, None);
         check_42("integration/otlp/v1/metrics/", Endpoint::Integration, None);

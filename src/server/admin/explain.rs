@@ -2,8 +2,10 @@
 //! the checks that real requests pass, in their order, and changes nothing: no
 //! verdict is learned, no rate is used up, no upstream is dialled.
 
+mod event;
+mod items;
+
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -13,25 +15,17 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::domain::client_ip;
-use crate::domain::coding::Coding;
-use crate::domain::credentials::{Credentials, Sources};
+use crate::domain::credentials::Sources;
 use crate::domain::endpoint::{self, Endpoint, Ingest, Project};
-use crate::domain::envelope::header;
 use crate::domain::path;
-use crate::policy::pair::Known;
-use crate::policy::verdicts::Standing;
-use crate::policy::{Claim, Mode, Question, Refusal, sender};
+use crate::policy::Refusal;
 use crate::telemetry::labels::{Route, Upstream};
 
 use super::super::arrival::check_method;
 use super::super::claims::Claims;
 use super::super::deliver::upstream_of;
-use super::super::ingest::holds_envelope;
-use super::super::line_one::{Begun, LineOne};
-use super::super::opening::{refuse_line, whose};
 use super::super::passage::check_size;
 use super::super::reception::relays;
 use super::super::rules::Rules;
@@ -173,13 +167,13 @@ impl Asking<'_> {
                 project: Project::OfKey,
                 path_key: None,
             };
-            return self.event(told, ingest, &claims, Sources::default());
+            return self.event(told, ingest, &claims, Sources::default(), client);
         }
         match endpoint::route(&path) {
             endpoint::Route::Ingest(ingest) => {
                 told.step("route", "ingest", route_words(ingest));
                 match claims.sources(self.head, ingest) {
-                    Ok(sources) => self.event(told, ingest, &claims, sources),
+                    Ok(sources) => self.event(told, ingest, &claims, sources, client),
                     Err(refusal) => End::Refused(refusal),
                 }
             }
@@ -216,152 +210,6 @@ impl Asking<'_> {
         let address = explained.client.address;
         told.step("client_ip", address.to_string(), hops.join("; "));
         address
-    }
-
-    fn event(
-        &self,
-        told: &mut Told,
-        ingest: Ingest<'_>,
-        claims: &Claims<'_>,
-        sources: Sources<'_>,
-    ) -> End {
-        if self.head.method == Method::OPTIONS {
-            told.step("preflight", "200", "preflights are answered here");
-            return End::Local(200);
-        }
-        match self.judged(told, ingest, claims, sources) {
-            Ok(()) => self.passes(told, Upstream::Ingest),
-            Err(refusal) => End::Refused(refusal),
-        }
-    }
-
-    /// The gate's checks, one by one in its order.
-    fn judged(
-        &self,
-        told: &mut Told,
-        ingest: Ingest<'_>,
-        claims: &Claims<'_>,
-        sources: Sources<'_>,
-    ) -> Result<(), Refusal> {
-        let page = claims.page();
-        let question = Question {
-            ingest,
-            method: self.head.method.as_str(),
-            sources,
-            content_type: claims.content_type,
-            announced: self.announced(),
-            page: &page,
-        };
-        let credentials = self.rules.gate.read(&question)?;
-        if let Some(found) = &credentials {
-            told.step(
-                "credentials",
-                found.key.masked().to_string(),
-                found.place.as_str(),
-            );
-            self.key(told, &question.claim(found.key))?;
-        } else {
-            told.step(
-                "credentials",
-                "none in the head",
-                "the envelope's dsn may tell",
-            );
-        }
-        if holds_envelope(ingest.endpoint, &question) {
-            let coding = claims.coding()?;
-            self.line_one(told, &question, coding, credentials.as_ref())?;
-        }
-        Ok(())
-    }
-
-    fn key(&self, told: &mut Told, claim: &Claim<'_>) -> Result<(), Refusal> {
-        let gate = &self.rules.gate;
-        let known = gate.identify(claim)?;
-        let verdicts = &self.shared.verdicts;
-        let sender = sender(claim, known, verdicts);
-        let standing = verdicts.look(self.shared.millis(Instant::now()), &sender);
-        let (result, why) = match (gate.mode, standing) {
-            (Mode::Learn, Standing::Refused { .. }) => return Err(Refusal::refused_upstream()),
-            (_, Standing::Refused { .. }) => ("refused upstream", "this mode does not act on it"),
-            (_, _) if known == Known::Named => ("named", "the configuration or Sentry names it"),
-            (_, Standing::Named) => ("named", "the configuration or Sentry names it"),
-            (_, Standing::Proven { .. }) => ("proven", "Sentry has accepted it for long enough"),
-            (_, Standing::Candidate { .. }) => (
-                "not proven yet",
-                "Sentry has answered it, not for long enough",
-            ),
-            (_, Standing::New) => (
-                "new",
-                "never seen; while refusals dominate such keys share keys.unproven_rate",
-            ),
-        };
-        told.step("key", result, why);
-        gate.check_origin(claim)?;
-        let origin = claim.page.origin.as_ref();
-        let origin = origin.map_or_else(|| "none".to_owned(), ToString::to_string);
-        told.step("origin", origin, "allowed_origins lets it send");
-        Ok(())
-    }
-
-    fn line_one(
-        &self,
-        told: &mut Told,
-        question: &Question<'_>,
-        coding: Coding,
-        credentials: Option<&Credentials>,
-    ) -> Result<(), Refusal> {
-        if self.body.is_empty() {
-            told.step(
-                "line one",
-                "not given",
-                "give the body to have it looked at",
-            );
-            return match credentials {
-                Some(_) => Ok(()),
-                None => Err(Refusal::no_key()),
-            };
-        }
-        let begun = Begun {
-            chunks: VecDeque::from([self.body.clone()]),
-            rest: None,
-        };
-        let line = LineOne::find(&begun, coding, self.rules.decode).map_err(refuse_line)?;
-        let text = line.text(&begun.chunks);
-        let header = header::parse(&text).map_err(Refusal::malformed)?;
-        if let Some(dsn) = whose(&header, credentials, question.project())? {
-            let shown = format!("{} of project {}", dsn.key.masked(), dsn.project);
-            told.step("line one", shown, "its dsn tells whose the envelope is");
-            self.key(
-                told,
-                &Claim {
-                    key: dsn.key,
-                    project: Some(dsn.project),
-                    page: question.page,
-                },
-            )?;
-        } else {
-            told.step("line one", "agrees", "it does not contradict the head");
-        }
-        if header.forged {
-            told.step(
-                "line one",
-                "cleaned",
-                "fields that only a Relay may write are removed",
-            );
-        }
-        Ok(())
-    }
-
-    /// The body's length, or what its length would be if it were given.
-    fn announced(&self) -> Option<u64> {
-        let given = u64::try_from(self.body.len()).ok();
-        let said = || {
-            let length = self.head.headers.get(http::header::CONTENT_LENGTH)?;
-            length.to_str().ok()?.parse().ok()
-        };
-        // A body that is not given is not an empty one.
-        let is_some = |bytes: &u64| *bytes > 0;
-        given.filter(is_some).or_else(said).filter(is_some)
     }
 
     fn passage(&self, told: &mut Told, route: Route) -> End {

@@ -18,6 +18,7 @@
 mod clients;
 mod explain;
 mod guard;
+mod ledger;
 mod status;
 
 use std::convert::Infallible;
@@ -39,7 +40,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
+use crate::policy::quotas::Owner;
+use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition, QuotaUsed};
 use crate::telemetry::metrics::Metrics;
 
 use super::control::Reloader;
@@ -158,6 +160,10 @@ impl Desk {
                 let status = status::status(&self.shared, &self.public, standing.as_deref());
                 json_answer(StatusCode::OK, &status)
             }),
+            "/api/v1/ledger" => get(method, || {
+                let ledger = ledger::ledger(&self.metrics.ledger);
+                json_answer(StatusCode::OK, &ledger)
+            }),
             "/api/v1/clients" => get(method, || {
                 let clients = clients::clients(&self.shared, &self.metrics);
                 json_answer(StatusCode::OK, &clients)
@@ -198,10 +204,25 @@ impl Desk {
     }
 
     fn exposition(&self) -> Answer {
-        typed(
-            Exposition::new(Arc::clone(&self.metrics)).render().into(),
-            METRICS_TYPE,
-        )
+        let text = Exposition::new(Arc::clone(&self.metrics)).render(|| self.quotas_used());
+        typed(text.into(), METRICS_TYPE)
+    }
+
+    /// How much of each quota is used, of those that are a project's or everybody's.
+    fn quotas_used(&self) -> Vec<QuotaUsed> {
+        let shared = &self.shared;
+        let rules = shared.rules.load();
+        let now = shared.moment(tokio::time::Instant::now());
+        let usage = rules.gate.quotas.usage(now, &shared.counters);
+        let used = usage.into_iter().map(|usage| {
+            let project = match usage.owner {
+                Owner::Global => "global".to_owned(),
+                Owner::Project(project) => project.to_string(),
+                Owner::Defaults | Owner::Key(_) => "other".to_owned(),
+            };
+            (project, usage.name.to_string(), usage.ratio)
+        });
+        used.collect()
     }
 
     fn reload(&self) -> Answer {

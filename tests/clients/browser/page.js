@@ -89,10 +89,16 @@ export function offer(Sentry, { options = {}, kinds = {} } = {}) {
     return { sent, flushed, answers };
   }
 
+  // One of a kind, sent or held back by the SDK when this is over.
+  async function one(kind) {
+    await offered[kind]();
+    return Sentry.flush(FLUSH_MS);
+  }
+
   // An error that the SDK sends while its page goes away; the answer is nobody's.
   function errorAtTheEnd() {
     return Sentry.captureException(new Error("an error at the page's end"));
   }
 
-  window.vidette = { start, oneOfEach, errorAtTheEnd };
+  window.vidette = { start, oneOfEach, one, errorAtTheEnd };
 }

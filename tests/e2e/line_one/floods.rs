@@ -21,7 +21,7 @@ use crate::upstream::{Ended, Fake, HANG, Request};
 use crate::wire::Framing;
 
 use super::packing::Packing;
-use super::{ALL_FORGED, ITEMS, whole};
+use super::{ALL_FORGED, ITEMS, attached, whole};
 
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = promises![&[];
@@ -37,7 +37,8 @@ pub(super) fn trials() -> Vec<Trial> {
 
 /// A forged line and a gigabyte of zeros, as gzip members one behind another.
 fn bomb() -> Vec<u8> {
-    let mut packed = Packing::Gzip.pack(&whole(ALL_FORGED.0, ITEMS));
+    let open = [ITEMS, b"{\"type\":\"attachment\"}\n"].concat();
+    let mut packed = Packing::Gzip.pack(&whole(ALL_FORGED.0, &open));
     let zeros = patterns::gzip(&vec![0; 16 << 20]);
     for _ in 0..64 {
         packed.extend_from_slice(&zeros);
@@ -102,7 +103,7 @@ fn bodies_beyond_those_being_unpacked_are_turned_away() {
         |packing: Packing, body: &[u8]| edge.post_envelope(packing.headers(), &packing.pack(body));
     assert_eq!(post(Packing::Gzip, &forged).status, 200);
     let noise = patterns::slice(2, 0, 400_000);
-    let large = Packing::Zstd.pack(&[&forged, noise.as_slice()].concat());
+    let large = Packing::Zstd.pack(&whole(ALL_FORGED.0, &attached(&noise)));
     let length = large.len().to_string();
     let mut headers = Packing::Zstd.headers().to_vec();
     headers.push(("Content-Length", &length));
@@ -154,7 +155,7 @@ fn real_brotli_is_cleaned() {
     let fake = Fake::start();
     let edge = Edge::before(&fake);
     let source = fs::read(crate::parts::checkout("Cargo.lock")).unwrap();
-    let items = [ITEMS, &source, &patterns::slice(4, 0, 300_000)].concat();
+    let items = attached(&[source, patterns::slice(4, 0, 300_000)].concat());
     for items in [ITEMS, &items] {
         let body = brotli(&whole(ALL_FORGED.0, items));
         let answer = edge.post_envelope(Packing::Brotli.headers(), &body);
@@ -246,7 +247,7 @@ fn window_filling() -> (Vec<u8>, u64) {
     for (number, page) in items.chunks_mut(4096).enumerate() {
         page[..40].copy_from_slice(&patterns::slice(7, 40 * number as u64, 40));
     }
-    let items = [ITEMS, &items].concat();
+    let items = attached(&items);
     let packed = brotli(&whole(ALL_FORGED.0, &items));
     assert!(packed.len() > items.len() / 180, "{} bytes", packed.len());
     (packed, whole(ALL_FORGED.1, &items).len() as u64)

@@ -30,7 +30,7 @@ const REFUSED_MAX: u32 = 100;
 const RATE: u32 = 5;
 
 /// More than the tables hold, far less than the keys would take.
-const GROWTH_BYTES_MAX: f64 = 4e6;
+const GROWTH_BYTES_MAX: f64 = 5e6;
 
 /// The nth made-up key. An odd factor makes each another.
 fn made_up(n: u64) -> String {

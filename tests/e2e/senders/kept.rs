@@ -54,7 +54,11 @@ fn what_is_kept_is_its_owners_alone() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["hash-key", "proven-keys"], "no draft is left");
+    assert_eq!(
+        names,
+        ["hash-key", "proven-keys", "quotas"],
+        "no draft is left"
+    );
     for name in &names {
         assert_eq!(mode(&state.join(name)), 0o600, "{name}");
     }

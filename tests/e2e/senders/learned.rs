@@ -118,7 +118,6 @@ fn answers_of_another_form_teach_nothing() {
         ("400", detail),
         ("401", detail),
         ("404", detail),
-        ("429", detail),
         ("500", detail),
         ("503", detail),
     ] {

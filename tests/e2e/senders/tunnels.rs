@@ -48,7 +48,9 @@ fn what_a_tunnel_takes_arrives_at_its_project() {
     let edge = edge(&fake, &json!({}));
     let (plain, other) = (dsn(KEY, 42), dsn(STRANGE, 7));
     let (gzipped, stored) = (gzip(&plain), brotli(&plain));
-    let large = [&plain[..], &crate::patterns::slice(3, 0, 1 << 20)].concat();
+    let noise = crate::patterns::slice(3, 0, 1 << 20);
+    let header = b"{\"type\":\"attachment\",\"length\":1048576}\n";
+    let large = [&plain[..], header, &noise].concat();
     let gzip_line = ("Content-Encoding", "gzip");
     let text = ("Content-Type", "text/plain;charset=UTF-8");
     let cases: &[(&str, Lines<'_>, &[u8], u64, &str)] = &[

@@ -1,0 +1,245 @@
+//! What becomes of one item: the checks in their order, the first that refuses names
+//! the reason. Owns that order and the ties between items; never reads a payload, and
+//! never says what the client is answered.
+
+use crate::domain::category::Categories;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::envelope::item::ItemKind;
+use crate::domain::envelope::scan::ItemHeader;
+use crate::domain::outcome::Reason;
+use crate::domain::rate_limits::{RateLimit, Scope};
+
+use super::learned::{Covered, Learned};
+use super::millis::Millis;
+use super::pair::Pair;
+use super::quotas::{self, Applying, Counters, Full, Granted, Load, Moment};
+
+/// What a request's items are judged by.
+pub struct Room<'a> {
+    /// The quotas on its project, its key and its client.
+    pub quotas: Applying<'a>,
+    /// What was used of them.
+    pub counters: &'a Counters,
+    /// The limits that the upstream's answers taught.
+    pub learned: &'a Learned,
+    /// Whose limits those are.
+    pub pair: &'a Pair,
+    /// Now, as quotas count.
+    pub at: Moment,
+    /// The same, as verdicts count.
+    pub now: Millis,
+    /// Whether items are charged, or only looked at.
+    pub charges: bool,
+}
+
+/// What becomes of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on.
+    Kept,
+    /// It goes on as the error that it makes, marked so that its bytes are not stored
+    /// (PROTOCOL 4.2).
+    KeptAsError,
+    /// It stays here.
+    Dropped(Reason),
+}
+
+/// A fate, and what follows from it.
+#[derive(Debug)]
+pub struct Ruling {
+    /// What becomes of the item.
+    pub fate: Fate,
+    /// What its sender is told to hold back.
+    pub limit: Option<RateLimit>,
+    /// What was charged for it.
+    pub granted: Granted,
+}
+
+impl Ruling {
+    /// A fate from which nothing follows.
+    #[must_use]
+    pub fn of(fate: Fate) -> Self {
+        Self {
+            fate,
+            limit: None,
+            granted: Granted::default(),
+        }
+    }
+
+    fn dropped((reason, limit): (Reason, RateLimit)) -> Self {
+        Self {
+            limit: Some(limit),
+            ..Self::of(Fate::Dropped(reason))
+        }
+    }
+}
+
+impl Room<'_> {
+    /// Whether nothing here can ever refuse an item.
+    #[must_use]
+    pub fn is_boundless(&self) -> bool {
+        self.quotas.is_empty() && !self.learned.knows(self.pair)
+    }
+
+    /// Judges an item of `bytes`, and charges it to all its quotas or to none.
+    ///
+    /// `event`: why the event that it belongs to was dropped, if it was; what belongs to it goes
+    /// with it, under the same reason and without a charge.
+    #[must_use]
+    pub fn judge(&self, item: &ItemHeader, bytes: u64, event: Option<Reason>) -> Ruling {
+        match event {
+            Some(reason) if item.kind.follows_event() => Ruling::of(Fate::Dropped(reason)),
+            Some(_) | None if item.kind.is_free() => Ruling::of(Fate::Kept),
+            Some(_) | None => self.charge(item, bytes),
+        }
+    }
+
+    fn charge(&self, item: &ItemHeader, bytes: u64) -> Ruling {
+        if item.kind != ItemKind::CrashAttachment {
+            let load = load(item.kind, item.count, bytes);
+            return match self.take(item.kind.learned(), &load) {
+                Ok(granted) => Ruling {
+                    granted,
+                    ..Ruling::of(Fate::Kept)
+                },
+                Err(refused) => Ruling::dropped(refused),
+            };
+        }
+        // It is two things: an error that it makes, and an attachment that is stored.
+        let error = load(ItemKind::Event, 1, 0);
+        let mut granted = match self.take(ItemKind::Event.learned(), &error) {
+            Ok(granted) => granted,
+            Err(refused) => return Ruling::dropped(refused),
+        };
+        match self.take(item.kind.learned(), &load(item.kind, 1, bytes)) {
+            Ok(more) => {
+                granted.merge(more);
+                Ruling {
+                    granted,
+                    ..Ruling::of(Fate::Kept)
+                }
+            }
+            Err((_, limit)) => Ruling {
+                fate: Fate::KeptAsError,
+                limit: Some(limit),
+                granted,
+            },
+        }
+    }
+
+    /// More bytes of an item whose length was not announced.
+    ///
+    /// # Errors
+    /// What has no room for them.
+    pub fn charge_bytes(&self, kind: ItemKind, bytes: u64) -> Result<Granted, (Reason, RateLimit)> {
+        match kind.is_free() {
+            true => Ok(Granted::default()),
+            false => self.take(Categories::EMPTY, &load(kind, 0, bytes)),
+        }
+    }
+
+    /// Gives back what an item was charged at `charged` that did not arrive after all.
+    pub fn give_back(&self, charged: Moment, kind: ItemKind, fate: Fate, count: u64, bytes: u64) {
+        let back = |load: Load| {
+            self.quotas
+                .give_back(self.at, charged, &load, self.counters);
+        };
+        match (kind, fate) {
+            (_, Fate::Dropped(_)) => {}
+            (ItemKind::ClientReport, _) => {}
+            (ItemKind::CrashAttachment, Fate::KeptAsError) => back(load(ItemKind::Event, count, 0)),
+            (ItemKind::CrashAttachment, Fate::Kept) => {
+                back(load(ItemKind::Event, count, 0));
+                back(load(kind, count, bytes));
+            }
+            (_, Fate::Kept | Fate::KeptAsError) => back(load(kind, count, bytes)),
+        }
+    }
+
+    /// What refuses everything from this sender, known before a byte of the body is read.
+    #[must_use]
+    pub fn full(&self) -> Option<(Reason, RateLimit)> {
+        let learned = self.learned.covers_all(self.now, self.pair);
+        if let Some(limit) = learned {
+            return Some((Reason::Learned, recalled(limit)));
+        }
+        let full = self.quotas.full_for_all(self.at, self.counters)?;
+        Some((full.reason, told(full)))
+    }
+
+    fn take(&self, learned: Categories, load: &Load) -> Result<Granted, (Reason, RateLimit)> {
+        // Bytes that follow an item that is under way ask nobody upstream.
+        if load.items > 0
+            && let Some(limit) = self.learned.covers(self.now, self.pair, learned)
+        {
+            return Err((Reason::Learned, recalled(limit)));
+        }
+        let charged = match self.charges {
+            true => self.quotas.charge(self.at, load, self.counters),
+            false => match self.quotas.look(self.at, load, self.counters) {
+                Some(full) => Err(full),
+                None => Ok(Granted::default()),
+            },
+        };
+        charged.map_err(|full| (full.reason, told(full)))
+    }
+}
+
+/// What an item weighs.
+fn load(kind: ItemKind, items: u64, bytes: u64) -> Load {
+    Load {
+        categories: kind.categories(),
+        items,
+        bytes,
+    }
+}
+
+/// A full quota as its sender is told of it. Clients know no scope narrower than a key: one
+/// address learns only of itself, whatever it is called.
+fn told(full: Full) -> RateLimit {
+    RateLimit {
+        retry_after_s: full.retry_after_s,
+        categories: full.categories,
+        scope: match full.scope {
+            quotas::Scope::Global => Scope::Global,
+            quotas::Scope::Project | quotas::Scope::Ip => Scope::Project,
+            quotas::Scope::Key => Scope::Key,
+        },
+        reason: Some(Box::from(&*full.name)),
+    }
+}
+
+/// A limit that the upstream told of, for as long as it still stands.
+fn recalled(limit: Covered) -> RateLimit {
+    RateLimit {
+        retry_after_s: limit.left_ms.div_ceil(1000),
+        categories: limit.categories,
+        scope: limit.scope,
+        reason: limit.reason,
+    }
+}
+
+/// What a request is that is no envelope: one item, by its endpoint.
+#[must_use]
+pub fn only_item(endpoint: Endpoint, announced: Option<u64>) -> ItemHeader {
+    let kind = match endpoint {
+        Endpoint::Envelope | Endpoint::Integration | Endpoint::UploadCreate | Endpoint::Unknown => {
+            ItemKind::Unknown
+        }
+        // Of a dump the upstream makes an error; its bytes cannot be told from the report's.
+        Endpoint::Store | Endpoint::Minidump | Endpoint::Playstation => ItemKind::Event,
+        Endpoint::Security => ItemKind::Security,
+        Endpoint::Nel => ItemKind::Nel,
+        Endpoint::Unreal => ItemKind::UnrealReport,
+        Endpoint::Attachments | Endpoint::UploadChunk => ItemKind::Attachment,
+        Endpoint::Cron => ItemKind::CheckIn,
+        Endpoint::OtlpTraces => ItemKind::Span,
+        Endpoint::OtlpLogs => ItemKind::Log,
+    };
+    ItemHeader {
+        kind,
+        length: announced,
+        count: 1,
+        flagged: false,
+    }
+}

@@ -1,0 +1,137 @@
+//! What `explain` tells of an envelope's items: what each counts as, and what a limit
+//! would make of it now. Looks at counts, and charges none.
+
+use std::net::IpAddr;
+
+use crate::domain::coding::Coding;
+use crate::domain::envelope::scan::ItemHeader;
+use crate::domain::outcome::Reason;
+use crate::policy::Refusal;
+use crate::policy::inspection::{Fate, Room};
+use crate::policy::pair::Sender;
+use crate::policy::quotas::Who;
+
+use super::super::super::line_one::{Begun, LineOne};
+use super::super::super::rules::Rules;
+use super::super::super::survey::{Found, Survey};
+use super::super::super::worker::Shared;
+
+/// What is unpacked in one go.
+const SLICE_BYTES: usize = 64 * 1024;
+
+/// What would become of an item, in words.
+pub(super) struct ItemTold {
+    /// Its category and its size.
+    pub result: String,
+    /// What becomes of it, and why.
+    pub why: String,
+    /// Why it would stay here.
+    pub dropped: Option<Reason>,
+}
+
+/// The items of a body, found as real ones are.
+///
+/// # Errors
+/// What the envelope would be refused for.
+pub(super) fn find(
+    rules: &Rules,
+    coding: Coding,
+    line: LineOne,
+    begun: &Begun,
+) -> Result<Vec<Found>, Refusal> {
+    let mut survey = Survey::new(rules.items_max);
+    match line {
+        LineOne::Plain => {
+            debug_assert_eq!(coding, Coding::Identity, "a plain line is not packed");
+            survey.scan_behind(line.text(&begun.chunks).len(), &begun.chunks)?;
+        }
+        LineOne::Packed { peek, given, left } => {
+            let line_bytes = peek.line().len();
+            let (mut decoder, decoded) = peek.into_parts();
+            survey.scan(decoded.get(line_bytes + 1..).unwrap_or_default())?;
+            let mut slice = vec![0; SLICE_BYTES];
+            let later = begun.chunks.iter().skip(given);
+            for mut packed in std::iter::once(left).chain(later.cloned()) {
+                while survey.unpack(&mut decoder, &mut packed, &mut slice)? {}
+            }
+            decoder.finish().map_err(Refusal::coding)?;
+        }
+    }
+    survey.end()?;
+    Ok(survey.found())
+}
+
+/// Who asks, and what there is to ask.
+pub(super) struct Looking<'a> {
+    /// What is in force.
+    pub rules: &'a Rules,
+    /// What was used and learned.
+    pub shared: &'a Shared,
+    /// Whose request it is.
+    pub sender: &'a Sender,
+    /// The client's address.
+    pub client: IpAddr,
+}
+
+impl Looking<'_> {
+    fn look<T>(&self, look: impl FnOnce(&Room<'_>) -> T) -> T {
+        let now = tokio::time::Instant::now();
+        let who = Who {
+            project: self.rules.gate.project_of(self.sender),
+            key: self.sender.pair.key(),
+            ip: self.client,
+        };
+        look(&Room {
+            quotas: self.rules.gate.quotas.of(&who),
+            counters: &self.shared.counters,
+            learned: &self.shared.learned,
+            pair: &self.sender.pair,
+            at: self.shared.moment(now),
+            now: self.shared.millis(now),
+            charges: false,
+        })
+    }
+
+    /// What would refuse the request by its head.
+    pub(super) fn full(&self) -> Option<Refusal> {
+        let (reason, limit) = self.look(|room| room.full())?;
+        let mut refusal = Refusal::of(reason, 429, "a limit on everything has no room");
+        refusal.limits = vec![limit];
+        Some(refusal)
+    }
+
+    /// What would become of an item; `event`: why its event would stay here.
+    pub(super) fn item(&self, item: &ItemHeader, bytes: u64, event: Option<Reason>) -> ItemTold {
+        let ruling = self.look(|room| room.judge(item, bytes, event));
+        let category = item.kind.category().name();
+        let result = match item.count {
+            1 => format!("{category}, {bytes} bytes"),
+            count => format!("{category} of {count}, {bytes} bytes"),
+        };
+        let (why, dropped) = match (ruling.fate, ruling.limit) {
+            (Fate::Kept, _) => ("goes on".to_owned(), None),
+            (Fate::KeptAsError, _) => {
+                let why = "goes on as the error that it makes, marked rate_limited";
+                (why.to_owned(), None)
+            }
+            (Fate::Dropped(reason), Some(limit)) => {
+                let name = limit.reason.as_deref().unwrap_or("no name");
+                let why = format!(
+                    "stays here: {} {name}, room again in {} s",
+                    reason.as_str(),
+                    limit.retry_after_s
+                );
+                (why, Some(reason))
+            }
+            (Fate::Dropped(reason), None) => {
+                let why = format!("stays here with its event: {}", reason.as_str());
+                (why, Some(reason))
+            }
+        };
+        ItemTold {
+            result,
+            why,
+            dropped,
+        }
+    }
+}

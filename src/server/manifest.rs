@@ -1,0 +1,398 @@
+//! What one request carries, item by item: judged as each is met, kept in the books
+//! until it is known what became of it. Never touches a byte; a manifest that is
+//! dropped unsettled counts its items as its request's end says.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::domain::category::Category;
+use crate::domain::envelope::item::ItemKind;
+use crate::domain::envelope::scan::ItemHeader;
+use crate::domain::outcome::Reason;
+use crate::domain::rate_limits::RateLimit;
+use crate::policy::Refusal;
+use crate::policy::inspection::{Fate, Room, Ruling};
+use crate::policy::millis::Millis;
+use crate::policy::pair::Sender;
+use crate::policy::quotas::{Granted, Moment, Who};
+use crate::telemetry::ledger::{Account, Row};
+use tokio::time::Instant;
+
+use super::body::BodyError;
+use super::worker::{InForce, Worker};
+
+/// The largest length that is booked as announced, 1 TiB: more is a lie that would carry sums
+/// round. No body is as long, so it is never forwarded.
+pub(crate) const BOOKED_BYTES_MAX: u64 = 1 << 40;
+
+/// Bytes of an item of unknown length are charged in steps of so many.
+const STEP_BYTES: u64 = 64 * 1024;
+
+/// The words for a request of which a limit left nothing.
+const NOTHING_LEFT: &str = "a rate limit leaves nothing of this request";
+
+/// What a request carries, and what was decided of it.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    worker: Rc<Worker>,
+    rules: Rc<InForce>,
+    sender: Sender,
+    who: Who,
+    /// When the clock was looked at last, on both counts.
+    at: Cell<(Moment, Millis)>,
+    account: Account,
+    /// Whether any item was met at all.
+    met: Cell<bool>,
+    /// Nothing could refuse an item when the first was met, and nothing will: some of it may
+    /// have left by then.
+    boundless: Cell<bool>,
+    kept: RefCell<Vec<Kept>>,
+    /// Why its event was dropped, if it was.
+    event: Cell<Option<Reason>>,
+    /// What its sender is told to hold back.
+    limits: RefCell<Vec<RateLimit>>,
+    /// Why items were dropped last.
+    dropped: Cell<Option<Reason>>,
+    /// The item under way whose length was not announced.
+    open: RefCell<Option<Open>>,
+    /// What must be on disk before anything kept may leave.
+    granted: RefCell<Granted>,
+}
+
+/// Items that go on, and wait in the books for the upstream's word.
+#[derive(Debug)]
+struct Kept {
+    row: Rc<Row>,
+    kind: ItemKind,
+    fate: Fate,
+    items: u64,
+    /// What was charged: what containers hold.
+    count: u64,
+    bytes: u64,
+    /// So much of it was charged.
+    charged_bytes: u64,
+    at: Moment,
+}
+
+/// An item of unknown length.
+#[derive(Debug)]
+struct Open {
+    kind: ItemKind,
+    fate: Fate,
+    row: Rc<Row>,
+    /// Charged and not yet used.
+    ahead_bytes: u64,
+}
+
+impl Manifest {
+    /// Nothing met yet, of a request whose sender was admitted at `at`.
+    pub(crate) fn new(
+        worker: &Rc<Worker>,
+        rules: &Rc<InForce>,
+        sender: Sender,
+        client: IpAddr,
+        at: Instant,
+    ) -> Self {
+        let who = Who {
+            project: rules.gate.project_of(&sender),
+            key: sender.pair.key(),
+            ip: client,
+        };
+        let account = {
+            let mut here = worker.proven_here.borrow_mut();
+            let vouched = rules
+                .gate
+                .vouches(&sender, &worker.shared.verdicts, &mut here);
+            worker.ledger.account(who.project, vouched)
+        };
+        Self {
+            worker: Rc::clone(worker),
+            rules: Rc::clone(rules),
+            sender,
+            who,
+            at: Cell::new((worker.shared.moment(at), worker.millis(at))),
+            account,
+            met: Cell::new(false),
+            boundless: Cell::new(false),
+            kept: RefCell::default(),
+            event: Cell::new(None),
+            limits: RefCell::default(),
+            dropped: Cell::new(None),
+            open: RefCell::default(),
+            granted: RefCell::default(),
+        }
+    }
+
+    /// Whose books the request is in.
+    pub(crate) fn account(&self) -> Account {
+        self.account
+    }
+
+    /// Whether an item was met.
+    pub(crate) fn has_met(&self) -> bool {
+        self.met.get()
+    }
+
+    /// Whether nothing can refuse any of its items, from now on.
+    pub(crate) fn is_boundless(&self) -> bool {
+        let boundless = self.room().is_boundless();
+        self.boundless.set(boundless);
+        boundless
+    }
+
+    /// What refuses it whole before its body is read, if anything does.
+    pub(crate) fn full(&self) -> Option<Refusal> {
+        let (reason, limit) = self.room().full()?;
+        self.note(limit);
+        self.dropped.set(Some(reason));
+        Some(self.nothing_left())
+    }
+
+    /// Looks at the clock: what is charged from now on falls into now's windows.
+    pub(crate) fn looks_at_clock(&self) {
+        let (now, shared) = (Instant::now(), &self.worker.shared);
+        self.at.set((shared.moment(now), shared.millis(now)));
+    }
+
+    /// Judges an item as its header is read. `bytes`: its payload's length, if that is known.
+    pub(crate) fn meet(&self, item: &ItemHeader, bytes: Option<u64>) -> Fate {
+        self.met.set(true);
+        let row = self.row(item.kind.category());
+        let known_bytes = bytes.unwrap_or(0).min(BOOKED_BYTES_MAX);
+        row.received(1, known_bytes);
+        let ruling = match self.boundless.get() {
+            true => Ruling::of(Fate::Kept),
+            false => self.room().judge(item, known_bytes, self.event.get()),
+        };
+        let Ruling {
+            fate,
+            limit,
+            granted,
+        } = ruling;
+        self.granted.borrow_mut().merge(granted);
+        if let Some(limit) = limit {
+            self.note(limit);
+        }
+        match fate {
+            Fate::Dropped(reason) => {
+                row.dropped(reason, 1, known_bytes);
+                self.dropped.set(Some(reason));
+                if item.kind.is_event() {
+                    self.event.set(Some(reason));
+                }
+            }
+            Fate::Kept | Fate::KeptAsError => self.keep(Kept {
+                row: Rc::clone(&row),
+                kind: item.kind,
+                fate,
+                items: 1,
+                count: item.count,
+                bytes: known_bytes,
+                charged_bytes: known_bytes,
+                at: self.at.get().0,
+            }),
+        }
+        if bytes.is_none() {
+            let kind = item.kind;
+            *self.open.borrow_mut() = Some(Open {
+                kind,
+                fate,
+                row,
+                ahead_bytes: 0,
+            });
+        }
+        fate
+    }
+
+    /// Meets the whole request as one item into which nobody looks.
+    pub(crate) fn pass_unread(&self, bytes: u64) {
+        self.pass(Category::Unread, ItemKind::ClientReport, bytes);
+    }
+
+    /// Meets an item of a request that is refused: it is in the books, and nothing more.
+    pub(crate) fn pass_by(&self, item: &ItemHeader, bytes: u64) {
+        self.pass(item.kind.category(), item.kind, bytes);
+    }
+
+    /// An item that nobody judges or charges.
+    fn pass(&self, category: Category, kind: ItemKind, bytes: u64) {
+        self.met.set(true);
+        let row = self.row(category);
+        row.received(1, bytes);
+        self.keep(Kept {
+            row,
+            kind,
+            fate: Fate::Kept,
+            items: 1,
+            count: 0,
+            bytes,
+            charged_bytes: 0,
+            at: self.at.get().0,
+        });
+    }
+
+    /// More payload of the item under way, whose length was not announced.
+    ///
+    /// # Errors
+    /// A limit has no room for it; what was charged so far is given back in the end.
+    pub(crate) fn passes(&self, bytes: u64) -> Result<(), BodyError> {
+        let mut open = self.open.borrow_mut();
+        let Some(open) = open.as_mut() else {
+            return Ok(());
+        };
+        open.row.received(0, bytes);
+        if let Fate::Dropped(reason) = open.fate {
+            open.row.dropped(reason, 0, bytes);
+            return Ok(());
+        }
+        if let Some(kept) = self.kept.borrow_mut().last_mut() {
+            kept.bytes = kept.bytes.saturating_add(bytes);
+        }
+        if open.fate != Fate::Kept || self.boundless.get() {
+            return Ok(());
+        }
+        while open.ahead_bytes < bytes {
+            match self.room().charge_bytes(open.kind, STEP_BYTES) {
+                Ok(granted) => {
+                    self.granted.borrow_mut().merge(granted);
+                    if let Some(kept) = self.kept.borrow_mut().last_mut() {
+                        kept.charged_bytes += STEP_BYTES;
+                    }
+                }
+                Err((reason, limit)) => {
+                    self.note(limit);
+                    self.dropped.set(Some(reason));
+                    return Err(BodyError::Full);
+                }
+            }
+            open.ahead_bytes += STEP_BYTES;
+        }
+        open.ahead_bytes -= bytes;
+        Ok(())
+    }
+
+    /// The item under way is over: what was charged ahead of it is given back.
+    pub(crate) fn ends(&self) {
+        if let Some(open) = self.open.take()
+            && open.ahead_bytes > 0
+        {
+            let room = self.room();
+            room.give_back(room.at, open.kind, open.fate, 0, open.ahead_bytes);
+            if let Some(kept) = self.kept.borrow_mut().last_mut() {
+                kept.charged_bytes = kept.charged_bytes.saturating_sub(open.ahead_bytes);
+            }
+        }
+    }
+
+    /// Waits until what was charged is safe from a crash.
+    pub(crate) async fn secured(&self) {
+        let granted = self.granted.take();
+        if !granted.is_empty() {
+            self.worker.shared.journal.secure(granted).await;
+        }
+    }
+
+    /// Whether `secured` has anything to wait for.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.granted.borrow().is_empty()
+    }
+
+    /// The refusal of a request of which nothing is left.
+    pub(crate) fn nothing_left(&self) -> Refusal {
+        let reason = self.dropped.get().unwrap_or(Reason::Quota);
+        let mut refusal = Refusal::of(reason, 429, NOTHING_LEFT);
+        refusal.limits = self.limits.borrow().clone();
+        refusal
+    }
+
+    /// What its sender is told to hold back.
+    pub(crate) fn limits(&self) -> std::cell::Ref<'_, Vec<RateLimit>> {
+        self.limits.borrow()
+    }
+
+    /// The end of what was kept: taken by the upstream, or lost for a reason. What was
+    /// lost is given back to its quotas.
+    pub(crate) fn settle(&self, end: Result<(), Reason>) {
+        self.ends();
+        let kept = self.kept.take();
+        if end.is_err() && !kept.is_empty() {
+            self.looks_at_clock();
+        }
+        for kept in kept {
+            let Kept {
+                row,
+                kind,
+                fate,
+                items,
+                count,
+                bytes,
+                charged_bytes,
+                at,
+            } = kept;
+            match end {
+                Ok(()) => row.forwarded(items, bytes),
+                Err(reason) => {
+                    row.dropped(reason, items, bytes);
+                    self.room().give_back(at, kind, fate, count, charged_bytes);
+                }
+            }
+        }
+    }
+
+    fn room(&self) -> Room<'_> {
+        let shared = &self.worker.shared;
+        Room {
+            quotas: self.rules.gate.quotas.of(&self.who),
+            counters: &shared.counters,
+            learned: &shared.learned,
+            pair: &self.sender.pair,
+            at: self.at.get().0,
+            now: self.at.get().1,
+            charges: true,
+        }
+    }
+
+    fn row(&self, category: Category) -> Rc<Row> {
+        self.worker.ledger.row(self.account, category)
+    }
+
+    /// Adds to the last line where it is of the same kind: spans and attachments come in rows.
+    fn keep(&self, more: Kept) {
+        let mut kept = self.kept.borrow_mut();
+        match kept.last_mut() {
+            Some(last)
+                if Rc::ptr_eq(&last.row, &more.row)
+                    && (last.kind, last.fate, last.at) == (more.kind, more.fate, more.at) =>
+            {
+                last.items += more.items;
+                last.count = last.count.saturating_add(more.count);
+                last.bytes = last.bytes.saturating_add(more.bytes);
+                last.charged_bytes = last.charged_bytes.saturating_add(more.charged_bytes);
+            }
+            Some(_) | None => kept.push(more),
+        }
+    }
+
+    /// Remembers what the answer tells, once for each set of categories.
+    fn note(&self, mut limit: RateLimit) {
+        let most_s = self.rules.config.limits.retry_after_max.as_secs();
+        limit.retry_after_s = limit.retry_after_s.clamp(1, most_s.max(1));
+        let mut limits = self.limits.borrow_mut();
+        let same = |other: &&mut RateLimit| {
+            other.categories == limit.categories && other.scope == limit.scope
+        };
+        match limits.iter_mut().find(same) {
+            Some(other) if other.retry_after_s >= limit.retry_after_s => {}
+            Some(other) => *other = limit,
+            None => limits.push(limit),
+        }
+    }
+}
+
+impl Drop for Manifest {
+    fn drop(&mut self) {
+        // Whatever nobody settled was still on its way when its client left.
+        self.settle(Err(Reason::ClientGone));
+    }
+}

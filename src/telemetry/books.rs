@@ -1,0 +1,74 @@
+//! The books as metrics: what became of each item, and how full each quota is.
+//! Never counts; it only tells what it was given.
+
+use prometheus::proto::{MetricFamily, MetricType};
+
+use crate::domain::category::Category;
+
+use super::exposition::{QuotaUsed, counter, family, ratio};
+use super::ledger::{Account, Line, Sum};
+
+/// `vidette_items_total` and `vidette_item_bytes_total`. Both have the same series.
+pub(super) fn items(lines: &[Line]) -> Vec<MetricFamily> {
+    let (mut totals, mut bytes) = (Vec::new(), Vec::new());
+    let mut tell = |project: &str, category: Category, ended: (&str, &str), sum: Sum| {
+        let labels = [
+            ("project", project),
+            ("category", category.name()),
+            ("outcome", ended.0),
+            ("reason", ended.1),
+        ];
+        totals.push(counter(sum.items, &labels));
+        bytes.push(counter(sum.bytes, &labels));
+    };
+    const FORWARDED: (&str, &str) = ("forwarded", "");
+    let always = (Account::Unproven, Category::Unread);
+    let has_always = |line: &Line| (line.account, line.category) == always;
+    if !lines.iter().any(has_always) {
+        tell(&always.0.label(), always.1, FORWARDED, Sum::default());
+    }
+    for line in lines {
+        let project = line.account.label();
+        if line.forwarded != Sum::default() || has_always(line) {
+            tell(&project, line.category, FORWARDED, line.forwarded);
+        }
+        for (reason, sum) in &line.dropped {
+            let dropped = ("dropped", reason.as_str());
+            tell(&project, line.category, dropped, *sum);
+        }
+    }
+    vec![
+        family(
+            "vidette_items_total",
+            "Items ended, by project, category, outcome and reason.",
+            MetricType::COUNTER,
+            totals,
+        ),
+        family(
+            "vidette_item_bytes_total",
+            "Their bytes.",
+            MetricType::COUNTER,
+            bytes,
+        ),
+    ]
+}
+
+/// `vidette_quota_used_ratio`.
+pub(super) fn quotas(used: &[QuotaUsed]) -> MetricFamily {
+    let share =
+        |project: &str, quota: &str, used| ratio(used, &[("project", project), ("quota", quota)]);
+    let shares = used.iter();
+    let mut shares: Vec<_> = shares
+        .map(|(project, quota, used)| share(project, quota, *used))
+        .collect();
+    if shares.is_empty() {
+        // A family has a sample from the start.
+        shares.push(share("global", "", 0.0));
+    }
+    family(
+        "vidette_quota_used_ratio",
+        "The used share of a quota in its window.",
+        MetricType::GAUGE,
+        shares,
+    )
+}

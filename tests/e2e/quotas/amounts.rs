@@ -1,0 +1,250 @@
+//! How much a limit lets through: exactly that, whichever worker asks, counted for whom
+//! and by what it says.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::client::request;
+use crate::edge::{Edge, KEY};
+use crate::parts::promises;
+use crate::senders::{STRANGE, target};
+use crate::upstream::Fake;
+
+use super::counted::check_row;
+use super::{limited, one, row, statuses};
+
+pub(super) fn trials() -> Vec<Trial> {
+    promises![&[];
+        a_default_counts_each_project_apart,
+        what_counts_is_what_a_container_holds,
+        bytes_are_charged_as_they_are_announced_or_come,
+        keys_and_clients_have_counts_of_their_own,
+        workers_together_admit_exactly_the_limit,
+        a_reload_keeps_what_was_used,
+        shares_used_are_in_the_metrics,
+    ]
+}
+
+fn workers_together_admit_exactly_the_limit() {
+    let fake = Fake::start();
+    let changes = json!({
+        "workers": 4,
+        "projects": [{"id": 42, "keys": [KEY], "quotas": [
+            {"categories": ["error"], "limit": 300, "per": "1h"},
+            {"categories": ["session"], "limit": 50, "per": "59s"},
+        ]}],
+    });
+    let edge = Edge::configured(&fake.url(), &fake.url(), changes);
+    let admitted = |kind: &'static str| -> usize {
+        let passed = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let ok = statuses(&edge, kind, 100)
+                        .iter()
+                        .filter(|status| **status == 200)
+                        .count();
+                    passed.fetch_add(ok, Ordering::SeqCst);
+                });
+            }
+        });
+        passed.into_inner()
+    };
+    assert_eq!(admitted("event"), 300);
+    let sessions = admitted("session");
+    // The rate gives one more every 1.2 s.
+    assert!((50..=50 + 20).contains(&sessions), "{sessions}");
+    check_row(&edge, json!(42), "error", 300, json!({"quota": 500}));
+    let row = row(&edge, json!(42), "session");
+    assert_eq!(row["items"]["forwarded"], json!(sessions));
+    assert_eq!(row["items"]["dropped"], json!({"rate": 800 - sessions}));
+}
+
+fn a_default_counts_each_project_apart() {
+    let fake = Fake::start();
+    let changes = json!({
+        "defaults": {"quotas": [{"categories": ["error"], "limit": 2, "per": "1h"}]},
+        "global": {"quotas": [{"name": "house", "limit": 6, "per": "1h"}]},
+        "projects": [{"id": 7, "quotas": []}],
+    });
+    let edge = Edge::configured(&fake.url(), &fake.url(), changes);
+    let mut client = edge.connect();
+    let mut post = |project: u64| {
+        client.send(&request("POST", &target(project, KEY), &[], &one("event")));
+        client.answer_to("POST").status
+    };
+    assert_eq!([post(1), post(1), post(1)], [200, 200, 429]);
+    assert_eq!(
+        [post(2), post(2), post(2)],
+        [200, 200, 429],
+        "another project"
+    );
+    assert_eq!(
+        [post(7), post(7), post(7)],
+        [200, 200, 429],
+        "its own none, then the house's"
+    );
+    assert_eq!(post(3), 429, "nothing is left for anybody");
+}
+
+fn what_counts_is_what_a_container_holds() {
+    let fake = Fake::start();
+    let quotas = json!([
+        {"categories": ["log_item"], "limit": 10, "per": "1h"},
+        {"categories": ["span"], "limit": 1, "per": "1h"},
+    ]);
+    let edge = limited(&fake, &quotas);
+    let post = |kind: &str, count: &str| {
+        let body =
+            format!("{{}}\n{{\"type\":\"{kind}\",\"item_count\":{count},\"length\":2}}\n{{}}\n");
+        edge.post_envelope(&[], body.as_bytes()).status
+    };
+    assert_eq!(
+        [
+            post("log", "6"),
+            post("log", "5"),
+            post("log", "4"),
+            post("log", "1")
+        ],
+        [200, 429, 200, 429]
+    );
+    assert_eq!(
+        [post("span", "2"), post("span", "1"), post("span", "0")],
+        [429, 200, 429]
+    );
+}
+
+fn bytes_are_charged_as_they_are_announced_or_come() {
+    let fake = Fake::start();
+    let quotas = json!([{"categories": ["attachment"], "limit": "1MiB", "per": "1h"}]);
+    let edge = limited(&fake, &quotas);
+    let with = |bytes: usize, told: bool| {
+        let length = if told {
+            format!(",\"length\":{bytes}")
+        } else {
+            String::new()
+        };
+        let head = format!("{{}}\n{{\"type\":\"attachment\"{length}}}\n");
+        [head.as_bytes(), &vec![b'x'; bytes], b"\n"].concat()
+    };
+    assert_eq!(edge.post_envelope(&[], &with(400_000, true)).status, 200);
+    assert_eq!(
+        edge.post_envelope(&[], &with(700_000, true)).status,
+        429,
+        "it does not fit"
+    );
+    assert_eq!(
+        edge.post_envelope(&[], &with(700_000, false)).status,
+        429,
+        "nor in steps"
+    );
+    assert_eq!(edge.post_envelope(&[], &with(200_000, false)).status, 200);
+    assert_eq!(
+        edge.post_envelope(&[], &with(448_576, true)).status,
+        200,
+        "to the byte, all given back"
+    );
+    assert_eq!(edge.post_envelope(&[], &with(1, true)).status, 429);
+    let row = row(&edge, json!(42), "attachment");
+    assert_eq!(row["bytes"]["forwarded"], json!(1 << 20), "{row}");
+}
+
+fn keys_and_clients_have_counts_of_their_own() {
+    let fake = Fake::start();
+    let changes = json!({"projects": [{
+        "id": 42,
+        "keys": [KEY, {"key": STRANGE, "quotas": [{"categories": ["session"], "limit": 1, "per": "1h"}]}],
+        "quotas": [
+            {"categories": ["error"], "limit": 2, "per": "1h", "by": "key"},
+            {"categories": ["monitor"], "limit": 1, "per": "1h", "by": "ip"},
+        ],
+    }]});
+    let edge = Edge::configured(&fake.url(), &fake.url(), changes);
+    let mut client = edge.connect();
+    let mut post = |key: &str, ip: &str, kind: &str| {
+        let from = [("X-Forwarded-For", ip)];
+        client.send(&request("POST", &target(42, key), &from, &one(kind)));
+        client.answer_to("POST").status
+    };
+    let (a, b) = ("203.0.113.1", "203.0.113.2");
+    assert_eq!(
+        [
+            post(KEY, a, "event"),
+            post(KEY, b, "event"),
+            post(KEY, a, "event")
+        ],
+        [200, 200, 429]
+    );
+    assert_eq!(post(STRANGE, a, "event"), 200, "another key");
+    assert_eq!(
+        [post(STRANGE, a, "session"), post(STRANGE, b, "session")],
+        [200, 429],
+        "its own quota"
+    );
+    assert_eq!(post(KEY, a, "session"), 200, "nobody else's");
+    assert_eq!(
+        [
+            post(KEY, a, "check_in"),
+            post(KEY, a, "check_in"),
+            post(KEY, b, "check_in")
+        ],
+        [200, 429, 200]
+    );
+    let (near, far) = ("2001:db8:1:2:3::1", "2001:db8:1:2:ffff::9");
+    assert_eq!(
+        [post(KEY, near, "check_in"), post(KEY, far, "check_in")],
+        [200, 429],
+        "one /64"
+    );
+    assert_eq!(post(KEY, "2001:db8:1:3::1", "check_in"), 200, "another /64");
+}
+
+fn a_reload_keeps_what_was_used() {
+    let fake = Fake::start();
+    let of = |quotas: Value| {
+        let changes = json!({"projects": [{"id": 42, "keys": [KEY], "quotas": quotas}]});
+        crate::edge::configuration(&fake.url(), &fake.url(), &changes).to_string()
+    };
+    let quota = |name: &str, limit: u64| json!([{"name": name, "categories": ["error"], "limit": limit, "per": "1h"}]);
+    let edge = Edge::run(&of(quota("errors", 3)), &[]);
+    assert_eq!(statuses(&edge, "event", 2), [200, 200]);
+    let reload = |text: String| {
+        edge.rewrite(&text);
+        let answer = crate::admin::post(&edge, "/api/v1/reload", &[]);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    reload(of(quota("errors", 4)));
+    assert_eq!(
+        statuses(&edge, "event", 3),
+        [200, 200, 429],
+        "two were used"
+    );
+    reload(of(quota("errors", 2)));
+    assert_eq!(
+        statuses(&edge, "event", 1),
+        [429],
+        "it is over its new limit"
+    );
+    reload(of(quota("renamed", 4)));
+    assert_eq!(statuses(&edge, "event", 1), [200], "another quota");
+}
+
+fn shares_used_are_in_the_metrics() {
+    let fake = Fake::start();
+    let edge = limited(
+        &fake,
+        &json!([{"name": "errors", "categories": ["error"], "limit": 4, "per": "1h"}]),
+    );
+    let used = || {
+        edge.metric(
+            "vidette_quota_used_ratio",
+            &["project=\"42\"", "quota=\"errors\""],
+        )
+    };
+    assert!(used().abs() < f64::EPSILON, "{}", used());
+    assert_eq!(statuses(&edge, "event", 3), [200, 200, 200]);
+    assert!((used() - 0.75).abs() < f64::EPSILON, "{}", used());
+}

@@ -1,0 +1,154 @@
+//! What is told to whoever is over a limit: the grammar SDKs read, and each endpoint's
+//! own way.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::client::{Lines, request};
+use crate::edge::{KEY, envelope_target};
+use crate::parts::promises;
+use crate::upstream::Fake;
+
+use super::{limited, one, statuses, told};
+
+pub(super) fn trials() -> Vec<Trial> {
+    promises![&[];
+        a_refusal_names_the_quota_in_the_grammar_of_sdks,
+        a_rate_says_when_it_has_room_again,
+        a_limit_on_everything_refuses_at_the_head,
+        endpoints_that_never_say_429_give_their_own_success,
+        other_endpoints_say_429,
+        a_part_that_stays_is_told_beside_the_upstreams_own_words,
+    ]
+}
+
+fn a_refusal_names_the_quota_in_the_grammar_of_sdks() {
+    let fake = Fake::start();
+    let quotas = json!([
+        {"name": "errors", "categories": ["error", "security"], "limit": 1, "per": "30d"},
+        {"categories": ["session"], "limit": 0, "per": "1mo"},
+        {"categories": ["monitor"], "limit": 0, "per": "1h", "by": "ip"},
+        {"categories": ["feedback"], "limit": 0, "per": "10s", "by": "key"},
+    ]);
+    let edge = limited(&fake, &quotas);
+    assert_eq!(statuses(&edge, "event", 2), [200, 429]);
+    for (kind, want) in [
+        ("event", "error;security:project:errors"),
+        ("session", "session:project:session-1mo"),
+        ("check_in", "monitor:project:monitor-1h-by-ip"),
+        ("feedback", "feedback:key:feedback-10s-by-key"),
+    ] {
+        let (seconds, rest) = told(&edge.post_envelope(&[], &one(kind)));
+        assert_eq!(rest, want, "{kind}");
+        assert!((1..=300).contains(&seconds), "{kind}: {seconds} s");
+    }
+    assert_eq!(fake.requests().len(), 1);
+}
+
+fn a_rate_says_when_it_has_room_again() {
+    let fake = Fake::start();
+    let edge = limited(
+        &fake,
+        &json!([{"categories": ["error"], "limit": 2, "per": "50s"}]),
+    );
+    assert_eq!(statuses(&edge, "event", 3), [200, 200, 429]);
+    let (seconds, _) = told(&edge.post_envelope(&[], &one("event")));
+    assert!(
+        (20..=25).contains(&seconds),
+        "half the time for one of two: {seconds} s"
+    );
+}
+
+/// Nobody reads a body of which nothing can pass: it is answered before it is sent.
+fn a_limit_on_everything_refuses_at_the_head() {
+    let fake = Fake::start();
+    let edge = limited(&fake, &json!([{"name": "all", "limit": 1, "per": "1h"}]));
+    assert_eq!(statuses(&edge, "event", 1), [200]);
+    let mut client = edge.connect();
+    let headers: Lines<'_> = &[("Content-Length", "100000"), ("Expect", "100-continue")];
+    client.send(&request("POST", &envelope_target(), headers, b""));
+    let answer = client.answer_to("POST");
+    assert_eq!(told(&answer).1, ":project:all");
+    assert!(answer.interim.is_empty(), "it asked for the body");
+    let row = super::row(&edge, json!(42), "unread");
+    assert_eq!(row["items"]["dropped"], json!({"quota": 1}), "{row}");
+    assert_eq!(row["bytes"]["dropped"], json!({"quota": 100_000}), "{row}");
+}
+
+fn endpoints_that_never_say_429_give_their_own_success() {
+    let fake = Fake::start();
+    let edge = limited(&fake, &json!([{"name": "all", "limit": 0, "per": "1h"}]));
+    let json_type = ("Content-Type", "application/json");
+    for (path, headers, status, uuid) in [
+        ("nel/", &[json_type][..], 200, false),
+        ("minidump/", &[], 200, true),
+        (&format!("unreal/{KEY}/"), &[], 200, true),
+        ("cron/nightly/", &[], 202, false),
+    ] {
+        let query = if path.contains(KEY) {
+            ""
+        } else {
+            &format!("?sentry_key={KEY}")
+        };
+        let answer = edge.ask("POST", &format!("/api/42/{path}{query}"), headers, b"dump");
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        let parts: Vec<usize> = answer.text().trim().split('-').map(str::len).collect();
+        assert_eq!(parts == [8, 4, 4, 4, 12], uuid, "{path}: {}", answer.text());
+        crate::ingest::check_cors(&answer);
+    }
+    assert!(fake.requests().is_empty());
+    let row = super::row(&edge, json!(42), "monitor");
+    assert_eq!(row["items"]["dropped"], json!({"quota": 1}), "{row}");
+}
+
+fn other_endpoints_say_429() {
+    let fake = Fake::start();
+    let none = |category: &str| json!([{"name": "none", "categories": [category], "limit": 0, "per": "1h"}]);
+    for (category, path, media) in [
+        ("error", "store/", "application/json"),
+        ("security", "security/", "application/csp-report"),
+        (
+            "attachment",
+            "events/9ec79c33ec9942ab8353589fcb2e04dc/attachments/",
+            "multipart/form-data",
+        ),
+        ("span", "integration/otlp/v1/traces/", "application/json"),
+        ("log_item", "integration/otlp/v1/logs/", "application/json"),
+    ] {
+        let edge = limited(&fake, &none(category));
+        let path = format!("/api/42/{path}?sentry_key={KEY}");
+        let answer = edge.ask("POST", &path, &[("Content-Type", media)], b"{}");
+        assert_eq!(
+            told(&answer).1,
+            format!("{category}:project:none"),
+            "{path}"
+        );
+        let row = super::row(&edge, json!(42), category);
+        assert_eq!(row["items"]["dropped"], json!({"quota": 1}), "{row}");
+        assert_eq!(row["bytes"]["dropped"], json!({"quota": 2}), "{row}");
+    }
+    assert!(fake.requests().is_empty());
+    // The other side: the same events pass where another category is limited.
+    let edge = limited(&fake, &none("session"));
+    let path = format!("/api/42/store/?sentry_key={KEY}");
+    assert_eq!(edge.ask("POST", &path, &[], b"{}").status, 200);
+}
+
+fn a_part_that_stays_is_told_beside_the_upstreams_own_words() {
+    let fake = Fake::with(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[("X-Sentry-Rate-Limits", "7:replay:key")], b"{}")
+    });
+    let edge = limited(
+        &fake,
+        &json!([{"name": "s", "categories": ["session"], "limit": 0, "per": "20s"}]),
+    );
+    let both = b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n{\"type\":\"session\"}\n{}";
+    let answer = edge.post_envelope(&[], both);
+    assert_eq!(answer.status, 200);
+    let limits = answer.headers.all("x-sentry-rate-limits");
+    assert_eq!(limits.len(), 1, "{limits:?}");
+    let (theirs, ours) = limits[0].split_once(", ").unwrap();
+    assert_eq!(theirs, "7:replay:key");
+    assert!(ours.ends_with(":session:project:s"), "{ours}");
+}

@@ -9,7 +9,8 @@
 //! listen     socket                  -> connection    server::listen, server::connection
 //! head       request head, peer      -> arrival       server::reception, server::arrival
 //! admit      question                -> admitted      policy::Gate
-//! open       admitted + body         -> outgoing      server::opening, server::passage
+//! open       admitted + body         -> line one      server::opening, server::passage
+//! inspect    line one + body         -> outgoing      server::inspecting, policy::inspection
 //! outbound   head                    -> outbound      server::outbound
 //! deliver    outbound                -> answer        server::deliver, server::upstream
 //! respond    answer or refusal       -> response      server::deliver, server::respond
@@ -17,7 +18,8 @@
 //!
 //! An event takes `server::ingest`, the story of the program; everything else
 //! takes `server::passage`. Each request carries one `Ticket`, which counts it
-//! exactly once however it ends.
+//! exactly once however it ends, and a `Manifest` of its items: judged as each is
+//! met, and in the books (`telemetry::ledger`) until it is known what became of it.
 //!
 //! # Layers
 //!
@@ -35,13 +37,15 @@
 //!
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
-//! reloads, look-ups, Sentry's list of keys and the admin server.
+//! reloads, look-ups, Sentry's list of keys and the admin server; one that writes
+//! down what is used of quotas (`server::journal`).
 //!
 //! # State
 //!
 //! Rules are a value: configuration and [what is known beside it] form one
 //! `server::rules::Rules`, which a reload swaps whole. What is learned of senders
-//! (`policy::verdicts`) lives on across reloads, and in `server::memory`'s folder
+//! (`policy::verdicts`, `policy::learned`) and what is used of quotas
+//! (`policy::quotas`) lives on across reloads, and in `server::memory`'s folder
 //! across restarts.
 //!
 //! [what is known beside it]: crate::policy::directory

@@ -243,3 +243,6 @@ pub fn only_item(endpoint: Endpoint, announced: Option<u64>) -> ItemHeader {
         flagged: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,7 +197,8 @@ impl Sieve {
     fn scan(&mut self, chunk: &Bytes) -> Result<(), BodyError> {
         let mut run = Run::default();
         let mut at = 0;
-        if std::mem::take(&mut self.awaits_line_end) && !chunk.is_empty() {
+        if self.awaits_line_end && !chunk.is_empty() {
+            self.awaits_line_end = false;
             at = 1;
             run.leaves(0);
         }
@@ -331,3 +332,6 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

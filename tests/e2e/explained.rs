@@ -33,7 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Posts to the admin address of an edge as a local operator.
 #[track_caller]
-fn post(edge: &Edge, path: &str, body: &[u8]) -> Answer {
+pub(crate) fn post(edge: &Edge, path: &str, body: &[u8]) -> Answer {
     let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
     ask(edge.admin, "POST", path, &headers, body)
 }

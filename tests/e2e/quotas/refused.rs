@@ -1,11 +1,14 @@
 //! What is told to whoever is over a limit: the grammar SDKs read, and each endpoint's
 //! own way.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::client::{Lines, request};
 use crate::edge::{KEY, envelope_target};
+use crate::explained;
 use crate::parts::promises;
 use crate::upstream::Fake;
 
@@ -19,6 +22,7 @@ pub(super) fn trials() -> Vec<Trial> {
         endpoints_that_never_say_429_give_their_own_success,
         other_endpoints_say_429,
         a_part_that_stays_is_told_beside_the_upstreams_own_words,
+        an_explanation_tells_of_each_item_and_charges_none,
     ]
 }
 
@@ -151,4 +155,46 @@ fn a_part_that_stays_is_told_beside_the_upstreams_own_words() {
     let (theirs, ours) = limits[0].split_once(", ").unwrap();
     assert_eq!(theirs, "7:replay:key");
     assert!(ours.ends_with(":session:project:s"), "{ours}");
+}
+
+fn an_explanation_tells_of_each_item_and_charges_none() {
+    let fake = Fake::start();
+    let quotas = json!([
+        {"name": "errors", "categories": ["error"], "limit": 1, "per": "1h"},
+        {"name": "none", "categories": ["session"], "limit": 0, "per": "1h"},
+    ]);
+    let edge = limited(&fake, &quotas);
+    let explained = |body: &[u8]| {
+        let question = json!({
+            "method": "POST", "path": envelope_target(), "peer": "127.0.0.1",
+            "headers": [], "body_base64": STANDARD.encode(body),
+        });
+        let told = explained::post(&edge, "/api/v1/explain", question.to_string().as_bytes());
+        let told = told.json();
+        let items = told["steps"].as_array().unwrap().iter();
+        let items = items.filter(|step| step["step"] == "item");
+        let why: Vec<String> = items
+            .map(|step| step["why"].as_str().unwrap().to_owned())
+            .collect();
+        (why, told["verdict"].clone(), told["status"].clone())
+    };
+    let mixed =
+        b"{}\n{\"type\":\"session\"}\n{}\n{\"type\":\"event\"}\n{}\n{\"type\":\"attachment\"}\nx";
+    for _ in 0..2 {
+        let (why, verdict, _) = explained(mixed);
+        assert!(
+            why[0].starts_with("stays here: quota none, room again in "),
+            "{why:?}"
+        );
+        assert_eq!(why[1..], ["goes on", "goes on"]);
+        assert_eq!(verdict, json!("forwarded"));
+    }
+    assert_eq!(
+        statuses(&edge, "event", 2),
+        [200, 429],
+        "an explanation was charged"
+    );
+    let (why, verdict, status) = explained(mixed);
+    assert_eq!(why[2], "stays here with its event: quota");
+    assert_eq!((verdict, status), (json!("refused"), json!(429)));
 }

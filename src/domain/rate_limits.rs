@@ -65,24 +65,23 @@ impl Scope {
 /// A limit on unknown categories alone is one on nothing here. So is one on a namespace of
 /// metrics: it leaves the category's others alone.
 pub fn parse(value: &[u8]) -> impl Iterator<Item = RateLimit> {
-    let text = str::from_utf8(value).unwrap_or_default();
-    text.split(',').take(LIMITS_MAX).filter_map(limit)
+    let limits = value.split(|byte| *byte == b',').take(LIMITS_MAX);
+    limits.filter_map(|text| limit(str::from_utf8(text).ok()?))
 }
 
 fn limit(text: &str) -> Option<RateLimit> {
     let mut fields = text.trim().split(':').map(str::trim);
     let retry_after_s = seconds(fields.next()?)?;
-    let named = fields.next()?.split(';').map(str::trim);
-    let named = named.filter(|name| !name.is_empty());
-    let (mut categories, mut any) = (Categories::EMPTY, false);
-    for name in named {
-        any = true;
-        categories = Category::of_name(name).map_or(categories, |known| categories.with(known));
-    }
+    // Only nothing at all is everything: separators with nothing between them name nothing.
+    let named = fields.next()?;
+    let known = named
+        .split(';')
+        .filter_map(|name| Category::of_name(name.trim()));
+    let categories = known.fold(Categories::EMPTY, Categories::with);
     let scope = Scope::of_name(fields.next().unwrap_or_default());
     let reason = fields.next().filter(|reason| !reason.is_empty());
     let namespaces = fields.next().filter(|namespaces| !namespaces.is_empty());
-    if any && categories.is_empty() || namespaces.is_some() {
+    if !named.is_empty() && categories.is_empty() || namespaces.is_some() {
         return None;
     }
     Some(RateLimit {
@@ -133,11 +132,8 @@ fn code(reason: &str) -> Box<str> {
         sign if sign.is_ascii_graphic() => sign,
         _ => '_',
     };
-    let mut left = REASON_BYTES_MAX;
-    let signs = reason.chars().take_while(|_| {
-        left = left.saturating_sub(1);
-        left > 0
-    });
+    // One byte a sign is what comes out.
+    let signs = reason.chars().take(REASON_BYTES_MAX);
     signs.map(safe).collect::<String>().into()
 }
 
@@ -206,10 +202,28 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_no_text_spoil_their_own_limit_alone() {
+        for bad in [
+            &b"9:session:key:\xff"[..],
+            b"9:\xc3:key",
+            b"\xe9",
+            b"9:error\xf0\x9f:key",
+        ] {
+            let header = [b"5::key, ", bad, b",60:error:key"].concat();
+            let read: Vec<_> = parse(&header).map(|limit| shown(&limit)).collect();
+            assert_eq!(read, ["5::key", "60:error:key"], "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
     fn what_is_unknown_limits_nothing_and_its_neighbours_still_do() {
         check("60:of_tomorrow:key", &[]);
         check("60:of_tomorrow;error:key", &["60:error:key"]);
         check("60:error:of_tomorrow", &["60:error:key"]);
+        for nothing in [";", ";;", " ; "] {
+            check(&format!("60:{nothing}:key"), &[]);
+            check(&format!("60:{nothing};error:key"), &["60:error:key"]);
+        }
         check("2700:metric_bucket:organization:quota_exceeded:custom", &[]);
         check(
             "2700:metric_bucket:organization:quota_exceeded",
@@ -232,6 +246,14 @@ mod tests {
             reason: Some("a:b,c;d e\r\n\u{e9}".into()),
         };
         assert_eq!(shown(&limit), "5::key:a_b_c_d_e___");
+    }
+
+    #[test]
+    fn a_reason_is_cut_behind_its_last_allowed_byte() {
+        for (bytes, kept) in [(1, 1), (63, 63), (64, 64), (65, 64), (9000, 64)] {
+            let (given, want) = ("r".repeat(bytes), "r".repeat(kept));
+            check(&format!("5::key:{given}"), &[&format!("5::key:{want}")]);
+        }
     }
 
     proptest! {

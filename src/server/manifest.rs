@@ -2,6 +2,8 @@
 //! until it is known what became of it. Never touches a byte; a manifest that is
 //! dropped unsettled counts its items as its request's end says.
 
+mod kept;
+
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -18,6 +20,8 @@ use crate::policy::pair::Sender;
 use crate::policy::quotas::{Granted, Moment, Who};
 use crate::telemetry::ledger::{Account, Row};
 use tokio::time::Instant;
+
+use kept::{Charge, Kept};
 
 use super::body::BodyError;
 use super::worker::{InForce, Worker};
@@ -58,21 +62,6 @@ pub(crate) struct Manifest {
     open: RefCell<Option<Open>>,
     /// What must be on disk before anything kept may leave.
     granted: RefCell<Granted>,
-}
-
-/// Items that go on, and wait in the books for the upstream's word.
-#[derive(Debug)]
-struct Kept {
-    row: Rc<Row>,
-    kind: ItemKind,
-    fate: Fate,
-    items: u64,
-    /// What was charged: what containers hold.
-    count: u64,
-    bytes: u64,
-    /// So much of it was charged.
-    charged_bytes: u64,
-    at: Moment,
 }
 
 /// An item of unknown length.
@@ -184,13 +173,15 @@ impl Manifest {
             }
             Fate::Kept | Fate::KeptAsError => self.keep(Kept {
                 row: Rc::clone(&row),
-                kind: item.kind,
-                fate,
                 items: 1,
-                count: item.count,
                 bytes: known_bytes,
-                charged_bytes: known_bytes,
-                at: self.at.get().0,
+                charge: Some(Charge {
+                    kind: item.kind,
+                    fate,
+                    at: self.at.get().0,
+                    count: item.count,
+                    bytes: known_bytes,
+                }),
             }),
         }
         if bytes.is_none() {
@@ -207,28 +198,24 @@ impl Manifest {
 
     /// Meets the whole request as one item into which nobody looks.
     pub(crate) fn pass_unread(&self, bytes: u64) {
-        self.pass(Category::Unread, ItemKind::ClientReport, bytes);
+        self.pass(Category::Unread, bytes);
     }
 
     /// Meets an item of a request that is refused: it is in the books, and nothing more.
     pub(crate) fn pass_by(&self, item: &ItemHeader, bytes: u64) {
-        self.pass(item.kind.category(), item.kind, bytes);
+        self.pass(item.kind.category(), bytes);
     }
 
     /// An item that nobody judges or charges.
-    fn pass(&self, category: Category, kind: ItemKind, bytes: u64) {
+    fn pass(&self, category: Category, bytes: u64) {
         self.met.set(true);
         let row = self.row(category);
         row.received(1, bytes);
         self.keep(Kept {
             row,
-            kind,
-            fate: Fate::Kept,
             items: 1,
-            count: 0,
             bytes,
-            charged_bytes: 0,
-            at: self.at.get().0,
+            charge: None,
         });
     }
 
@@ -256,9 +243,7 @@ impl Manifest {
             match self.room().charge_bytes(open.kind, STEP_BYTES) {
                 Ok(granted) => {
                     self.granted.borrow_mut().merge(granted);
-                    if let Some(kept) = self.kept.borrow_mut().last_mut() {
-                        kept.charged_bytes += STEP_BYTES;
-                    }
+                    self.last_charge(|charge| charge.bytes += STEP_BYTES);
                 }
                 Err((reason, limit)) => {
                     self.note(limit);
@@ -279,9 +264,7 @@ impl Manifest {
         {
             let room = self.room();
             room.give_back(room.at, open.kind, open.fate, 0, open.ahead_bytes);
-            if let Some(kept) = self.kept.borrow_mut().last_mut() {
-                kept.charged_bytes = kept.charged_bytes.saturating_sub(open.ahead_bytes);
-            }
+            self.last_charge(|charge| charge.bytes -= open.ahead_bytes.min(charge.bytes));
         }
     }
 
@@ -322,21 +305,34 @@ impl Manifest {
         for kept in kept {
             let Kept {
                 row,
-                kind,
-                fate,
                 items,
-                count,
                 bytes,
-                charged_bytes,
-                at,
+                charge,
             } = kept;
             match end {
                 Ok(()) => row.forwarded(items, bytes),
                 Err(reason) => {
                     row.dropped(reason, items, bytes);
-                    self.room().give_back(at, kind, fate, count, charged_bytes);
+                    if let Some(Charge {
+                        kind,
+                        fate,
+                        at,
+                        count,
+                        bytes,
+                    }) = charge
+                    {
+                        self.room().give_back(at, kind, fate, count, bytes);
+                    }
                 }
             }
+        }
+    }
+
+    /// Changes what was charged for the item under way.
+    fn last_charge(&self, change: impl FnOnce(&mut Charge)) {
+        let mut kept = self.kept.borrow_mut();
+        if let Some(charge) = kept.last_mut().and_then(|kept| kept.charge.as_mut()) {
+            change(charge);
         }
     }
 
@@ -360,17 +356,11 @@ impl Manifest {
     /// Adds to the last line where it is of the same kind: spans and attachments come in rows.
     fn keep(&self, more: Kept) {
         let mut kept = self.kept.borrow_mut();
-        match kept.last_mut() {
-            Some(last)
-                if Rc::ptr_eq(&last.row, &more.row)
-                    && (last.kind, last.fate, last.at) == (more.kind, more.fate, more.at) =>
-            {
-                last.items += more.items;
-                last.count = last.count.saturating_add(more.count);
-                last.bytes = last.bytes.saturating_add(more.bytes);
-                last.charged_bytes = last.charged_bytes.saturating_add(more.charged_bytes);
-            }
-            Some(_) | None => kept.push(more),
+        let last = kept.last_mut();
+        let alike = last.filter(|last| last.is_like(&more));
+        match alike {
+            Some(last) => last.add(more),
+            None => kept.push(more),
         }
     }
 

@@ -105,6 +105,7 @@ async fn pass_only_item(begun: Begun, ticket: &Ticket) -> Result<Outgoing, Turne
             let begun = Begun { rest, ..begun };
             if begun.rest.is_none() {
                 let bytes = total_bytes(&begun.chunks);
+                manifest.looks_at_clock();
                 manifest.passes(bytes).map_err(Turned::Failed)?;
                 manifest.ends();
             }

@@ -176,7 +176,12 @@ impl Sieve {
 
     /// Reads one chunk through.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        let mut read = match ready!(self.source.poll_chunk(cx)) {
+        let came = ready!(self.source.poll_chunk(cx));
+        if let Judge::Now(manifest) = &self.judge {
+            // A body may take longer than a quota's window.
+            manifest.looks_at_clock();
+        }
+        let mut read = match came {
             Some(Ok(chunk)) => self.scan(&chunk),
             Some(Err(error)) => Err(error),
             None => self.end(),

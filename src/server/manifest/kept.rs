@@ -1,0 +1,49 @@
+//! Items that went on, and what was charged for them: what is given back if they do
+//! not arrive. Never asks a quota.
+
+use std::rc::Rc;
+
+use crate::domain::envelope::item::ItemKind;
+use crate::policy::inspection::Fate;
+use crate::policy::quotas::Moment;
+use crate::telemetry::ledger::Row;
+
+/// Items that go on, and wait in the books for the upstream's word.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) row: Rc<Row>,
+    pub(super) items: u64,
+    pub(super) bytes: u64,
+    /// What was charged for them; `None`: nobody judged them.
+    pub(super) charge: Option<Charge>,
+}
+
+/// What was charged for items of one kind at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Charge {
+    pub(super) kind: ItemKind,
+    pub(super) fate: Fate,
+    pub(super) at: Moment,
+    /// A container counts what it holds.
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+}
+
+impl Kept {
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let charged = |kept: &Self| {
+            kept.charge
+                .map(|charge| (charge.kind, charge.fate, charge.at))
+        };
+        Rc::ptr_eq(&self.row, &other.row) && charged(self) == charged(other)
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.items += more.items;
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        if let (Some(charge), Some(more)) = (&mut self.charge, more.charge) {
+            charge.count = charge.count.saturating_add(more.count);
+            charge.bytes = charge.bytes.saturating_add(more.bytes);
+        }
+    }
+}

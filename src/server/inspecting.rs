@@ -227,14 +227,24 @@ fn place(
 }
 
 /// Judges all items. Events come first wherever they stand: what belongs to one goes
-/// with it.
+/// with it. A replay's items go on together or not at all.
 fn judge(manifest: &Manifest, found: &[Found]) -> VecDeque<Fate> {
     manifest.looks_at_clock();
+    let replay = found.iter().filter(|(item, _)| item.kind.is_replay());
+    let replay = replay.fold((0, 0_u64), |(count, all), (item, bytes)| {
+        (count + item.count, all.saturating_add(*bytes))
+    });
+    let mut replays = None;
+    let mut meet = |(item, bytes): &Found| match (item.kind.is_replay(), replays) {
+        (false, _) => manifest.meet(item, Some(*bytes)),
+        (true, None) => *replays.insert(manifest.meet_for(item, Some(*bytes), replay)),
+        (true, Some(fate)) => manifest.follow(item, *bytes, fate),
+    };
     let mut fates = vec![None; found.len()];
     for events in [true, false] {
         let due = fates.iter_mut().zip(found);
-        for (fate, (item, bytes)) in due.filter(|(_, (item, _))| item.kind.is_event() == events) {
-            *fate = Some(manifest.meet(item, Some(*bytes)));
+        for (fate, found) in due.filter(|(_, (item, _))| item.kind.is_event() == events) {
+            *fate = Some(meet(found));
         }
     }
     fates.into_iter().flatten().collect()

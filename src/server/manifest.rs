@@ -3,13 +3,13 @@
 //! dropped unsettled counts its items as its request's end says.
 
 mod kept;
+mod told;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::domain::category::Category;
-use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::scan::ItemHeader;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
@@ -21,7 +21,8 @@ use crate::policy::quotas::{Granted, Moment, Who};
 use crate::telemetry::ledger::{Account, Row};
 use tokio::time::Instant;
 
-use kept::{Charge, Kept};
+use kept::{Charge, Kept, Open};
+use told::Told;
 
 use super::body::BodyError;
 use super::worker::{InForce, Worker};
@@ -32,9 +33,6 @@ pub(crate) const BOOKED_BYTES_MAX: u64 = 1 << 40;
 
 /// Bytes of an item of unknown length are charged in steps of so many.
 const STEP_BYTES: u64 = 64 * 1024;
-
-/// The words for a request of which a limit left nothing.
-const NOTHING_LEFT: &str = "a rate limit leaves nothing of this request";
 
 /// What a request carries, and what was decided of it.
 #[derive(Debug)]
@@ -55,23 +53,13 @@ pub(crate) struct Manifest {
     /// Why its event was dropped, if it was.
     event: Cell<Option<Reason>>,
     /// What its sender is told to hold back.
-    limits: RefCell<Vec<RateLimit>>,
+    told: RefCell<Told>,
     /// Why items were dropped last.
     dropped: Cell<Option<Reason>>,
     /// The item under way whose length was not announced.
     open: RefCell<Option<Open>>,
     /// What must be on disk before anything kept may leave.
     granted: RefCell<Granted>,
-}
-
-/// An item of unknown length.
-#[derive(Debug)]
-struct Open {
-    kind: ItemKind,
-    fate: Fate,
-    row: Rc<Row>,
-    /// Charged and not yet used.
-    ahead_bytes: u64,
 }
 
 impl Manifest {
@@ -106,7 +94,7 @@ impl Manifest {
             boundless: Cell::new(false),
             kept: RefCell::default(),
             event: Cell::new(None),
-            limits: RefCell::default(),
+            told: RefCell::default(),
             dropped: Cell::new(None),
             open: RefCell::default(),
             granted: RefCell::default(),
@@ -146,13 +134,26 @@ impl Manifest {
 
     /// Judges an item as its header is read. `bytes`: its payload's length, if that is known.
     pub(crate) fn meet(&self, item: &ItemHeader, bytes: Option<u64>) -> Fate {
+        let known_bytes = bytes.unwrap_or(0).min(BOOKED_BYTES_MAX);
+        self.meet_for(item, bytes, (item.count, known_bytes))
+    }
+
+    /// The same, charged for more than itself: for all of a replay's items, which are worth
+    /// something together only.
+    pub(crate) fn meet_for(
+        &self,
+        item: &ItemHeader,
+        bytes: Option<u64>,
+        (count, charged_bytes): (u64, u64),
+    ) -> Fate {
         self.met.set(true);
         let row = self.row(item.kind.category());
         let known_bytes = bytes.unwrap_or(0).min(BOOKED_BYTES_MAX);
-        row.received(1, known_bytes);
+        row.received(item.count, known_bytes);
+        let charged = ItemHeader { count, ..*item };
         let ruling = match self.boundless.get() {
             true => Ruling::of(Fate::Kept),
-            false => self.room().judge(item, known_bytes, self.event.get()),
+            false => self.room().judge(&charged, charged_bytes, self.event.get()),
         };
         let Ruling {
             fate,
@@ -165,7 +166,7 @@ impl Manifest {
         }
         match fate {
             Fate::Dropped(reason) => {
-                row.dropped(reason, 1, known_bytes);
+                row.dropped(reason, item.count, known_bytes);
                 self.dropped.set(Some(reason));
                 if item.kind.is_event() {
                     self.event.set(Some(reason));
@@ -173,47 +174,55 @@ impl Manifest {
             }
             Fate::Kept | Fate::KeptAsError => self.keep(Kept {
                 row: Rc::clone(&row),
-                items: 1,
+                items: item.count,
                 bytes: known_bytes,
                 charge: Some(Charge {
                     kind: item.kind,
                     fate,
                     at: self.at.get().0,
-                    count: item.count,
-                    bytes: known_bytes,
+                    count,
+                    bytes: charged_bytes,
                 }),
             }),
         }
         if bytes.is_none() {
-            let kind = item.kind;
-            *self.open.borrow_mut() = Some(Open {
-                kind,
-                fate,
-                row,
-                ahead_bytes: 0,
-            });
+            let open = Open::of(item.kind, fate, row);
+            *self.open.borrow_mut() = Some(open);
         }
         fate
     }
 
     /// Meets the whole request as one item into which nobody looks.
     pub(crate) fn pass_unread(&self, bytes: u64) {
-        self.pass(Category::Unread, bytes);
+        self.pass(Category::Unread, 1, bytes);
     }
 
     /// Meets an item of a request that is refused: it is in the books, and nothing more.
     pub(crate) fn pass_by(&self, item: &ItemHeader, bytes: u64) {
-        self.pass(item.kind.category(), bytes);
+        self.pass(item.kind.category(), item.count, bytes);
+    }
+
+    /// Meets an item that was charged together with another, and shares its fate.
+    pub(crate) fn follow(&self, item: &ItemHeader, bytes: u64, fate: Fate) -> Fate {
+        match fate {
+            Fate::Kept | Fate::KeptAsError => self.pass_by(item, bytes),
+            Fate::Dropped(reason) => {
+                let row = self.row(item.kind.category());
+                row.received(item.count, bytes);
+                row.dropped(reason, item.count, bytes);
+            }
+        }
+        fate
     }
 
     /// An item that nobody judges or charges.
-    fn pass(&self, category: Category, bytes: u64) {
+    fn pass(&self, category: Category, items: u64, bytes: u64) {
         self.met.set(true);
         let row = self.row(category);
-        row.received(1, bytes);
+        row.received(items, bytes);
         self.keep(Kept {
             row,
-            items: 1,
+            items,
             bytes,
             charge: None,
         });
@@ -284,14 +293,12 @@ impl Manifest {
     /// The refusal of a request of which nothing is left.
     pub(crate) fn nothing_left(&self) -> Refusal {
         let reason = self.dropped.get().unwrap_or(Reason::Quota);
-        let mut refusal = Refusal::of(reason, 429, NOTHING_LEFT);
-        refusal.limits = self.limits.borrow().clone();
-        refusal
+        self.told.borrow().refusal(reason)
     }
 
     /// What its sender is told to hold back.
-    pub(crate) fn limits(&self) -> std::cell::Ref<'_, Vec<RateLimit>> {
-        self.limits.borrow()
+    pub(crate) fn limits(&self) -> Ref<'_, [RateLimit]> {
+        Ref::map(self.told.borrow(), Told::limits)
     }
 
     /// The end of what was kept: taken by the upstream, or lost for a reason. What was
@@ -349,6 +356,12 @@ impl Manifest {
         }
     }
 
+    /// Has the answer tell of a limit.
+    fn note(&self, limit: RateLimit) {
+        let most = self.rules.config.limits.retry_after_max;
+        self.told.borrow_mut().note(limit, most);
+    }
+
     fn row(&self, category: Category) -> Rc<Row> {
         self.worker.ledger.row(self.account, category)
     }
@@ -361,21 +374,6 @@ impl Manifest {
         match alike {
             Some(last) => last.add(more),
             None => kept.push(more),
-        }
-    }
-
-    /// Remembers what the answer tells, once for each set of categories.
-    fn note(&self, mut limit: RateLimit) {
-        let most_s = self.rules.config.limits.retry_after_max.as_secs();
-        limit.retry_after_s = limit.retry_after_s.clamp(1, most_s.max(1));
-        let mut limits = self.limits.borrow_mut();
-        let same = |other: &&mut RateLimit| {
-            other.categories == limit.categories && other.scope == limit.scope
-        };
-        match limits.iter_mut().find(same) {
-            Some(other) if other.retry_after_s >= limit.retry_after_s => {}
-            Some(other) => *other = limit,
-            None => limits.push(limit),
         }
     }
 }

@@ -198,6 +198,12 @@ impl ItemKind {
         )
     }
 
+    /// Whether it is part of a replay, which is worth nothing in parts.
+    #[must_use]
+    pub const fn is_replay(self) -> bool {
+        matches!(self, Self::ReplayEvent | Self::ReplayRecording)
+    }
+
     /// Whether its header's `item_count` says how many it holds; all others are one.
     #[must_use]
     pub const fn is_container(self) -> bool {

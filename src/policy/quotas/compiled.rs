@@ -62,6 +62,7 @@ impl Compiled {
             name: quota.name.clone(),
             per: quota.per,
             by: quota.by,
+            bytes: matches!(quota.limit, Limit::Bytes(_)),
         });
         let here = |whom| Kept::Here(counters.pinned(&named, whom));
         let kept = match (owner, quota.by) {

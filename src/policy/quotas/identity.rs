@@ -29,6 +29,8 @@ pub(super) struct Identity {
     pub(super) name: Box<str>,
     pub(super) per: Per,
     pub(super) by: By,
+    /// Whether it counts bytes: so many of them are not as many items.
+    pub(super) bytes: bool,
 }
 
 /// Whom one of its counters is for.
@@ -81,7 +83,8 @@ impl fmt::Display for Spelled<'_> {
             Owner::Key(key) => write!(f, "key/{}", Key::unpacked(key).as_str())?,
         }
         let by = by_name(identity.by);
-        write!(f, "/{}/{}/{by}", identity.name, identity.per)?;
+        let unit = if identity.bytes { BYTES } else { "" };
+        write!(f, "/{}/{}/{by}{unit}", identity.name, identity.per)?;
         match whom {
             Whom::All => Ok(()),
             Whom::Project(project) => write!(f, ":project={}", number(*project)),
@@ -96,6 +99,9 @@ impl fmt::Display for Spelled<'_> {
 pub(super) fn number(project: Option<ProjectId>) -> u64 {
     project.map_or(0, ProjectId::get)
 }
+
+/// Behind the sharing of a quota that counts bytes.
+const BYTES: &str = "+bytes";
 
 fn by_name(by: By) -> &'static str {
     match by {
@@ -122,6 +128,8 @@ pub(super) fn read(text: &str) -> Option<(Identity, Whom)> {
     let name = parts.next()?.into();
     let per = read_per(parts.next()?)?;
     let written = parts.next()?;
+    let bytes = written.ends_with(BYTES);
+    let written = written.strip_suffix(BYTES).unwrap_or(written);
     let mut all_by = [By::Project, By::Key, By::Ip].into_iter();
     let by = all_by.find(|by| by_name(*by) == written)?;
     let identity = Identity {
@@ -129,6 +137,7 @@ pub(super) fn read(text: &str) -> Option<(Identity, Whom)> {
         name,
         per,
         by,
+        bytes,
     };
     parts.next().is_none().then_some((identity, whom))
 }
@@ -185,6 +194,7 @@ mod tests {
         check("default/errors/1h/project:rest");
         check("default/a_b.c/1s/ip:rest=77");
         check("project/42/errors/500ms/ip:rest");
+        check("project/42/attachments/1d/project+bytes");
         check(&format!("global/errors/1h/key:key={KEY}"));
         check(&format!("key/{KEY}/sentry/1h/key"));
     }
@@ -196,6 +206,7 @@ mod tests {
             "global",
             "global/a/1h",
             "global/a/1h/team",
+            "global/a/1h/project+items",
             "global/a/1h/project/more",
             "global/a/1h/project:team=5",
             "global/a/1h/project:",

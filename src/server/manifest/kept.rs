@@ -47,3 +47,25 @@ impl Kept {
         }
     }
 }
+
+/// An item of unknown length.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) kind: ItemKind,
+    pub(super) fate: Fate,
+    pub(super) row: Rc<Row>,
+    /// Charged and not yet used.
+    pub(super) ahead_bytes: u64,
+}
+
+impl Open {
+    pub(super) fn of(kind: ItemKind, fate: Fate, row: Rc<Row>) -> Self {
+        let ahead_bytes = 0;
+        Self {
+            kind,
+            fate,
+            row,
+            ahead_bytes,
+        }
+    }
+}

@@ -115,6 +115,10 @@ fn what_counts_is_what_a_container_holds() {
         [post("span", "2"), post("span", "1"), post("span", "0")],
         [429, 200, 429]
     );
+    // The books count as quotas do.
+    let logs = row(&edge, json!(42), "log_item");
+    assert_eq!(logs["items"]["forwarded"], json!(10), "{logs}");
+    assert_eq!(logs["items"]["dropped"], json!({"quota": 6}), "{logs}");
 }
 
 fn bytes_are_charged_as_they_are_announced_or_come() {
@@ -227,6 +231,14 @@ fn a_reload_keeps_what_was_used() {
         statuses(&edge, "event", 1),
         [429],
         "it is over its new limit"
+    );
+    reload(of(
+        json!([{"name": "errors", "categories": ["error"], "limit": "1MiB", "per": "1h"}]),
+    ));
+    assert_eq!(
+        statuses(&edge, "event", 1),
+        [200],
+        "four items are not four bytes"
     );
     reload(of(quota("renamed", 4)));
     assert_eq!(statuses(&edge, "event", 1), [200], "another quota");

@@ -19,6 +19,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_mixed_envelope_loses_exactly_what_policy_says,
         an_event_takes_along_what_belongs_to_it_wherever_that_stands,
         a_full_place_for_attachments_keeps_the_crash,
+        a_replay_goes_on_whole_or_not_at_all,
         nothing_left_is_never_forwarded,
         large_envelopes_lose_the_same,
         what_cannot_be_followed_is_refused,
@@ -211,6 +212,24 @@ fn a_full_place_for_attachments_keeps_the_crash() {
         Some(want.as_bytes()),
     );
     check(none_of(&["error"]), sent.as_bytes(), None);
+}
+
+/// One place was left for two items: half a replay went on, and used it up.
+fn a_replay_goes_on_whole_or_not_at_all() {
+    let replay = [
+        item(r#""type":"replay_event""#, r#"{"type":"replay_event"}"#),
+        item(r#""type":"replay_recording""#, "{}\nrecorded"),
+    ];
+    let sent = format!(
+        "{LINE}\n{}{}{}",
+        replay[0],
+        item(r#""type":"session""#, "{}"),
+        replay[1]
+    );
+    let want = format!("{LINE}\n{}", item(r#""type":"session""#, "{}"));
+    let quota = |limit: u64| json!([{"categories": ["replay"], "limit": limit, "per": "1h"}]);
+    check(quota(1), sent.as_bytes(), Some(want.as_bytes()));
+    check(quota(2), sent.as_bytes(), Some(sent.as_bytes()));
 }
 
 fn nothing_left_is_never_forwarded() {

@@ -96,6 +96,10 @@ impl Asking<'_> {
         if let Some(refusal) = told_sender.as_ref().and_then(full) {
             return Err(refusal);
         }
+        if self.body.is_empty() {
+            let why = "give the body to see what limits would make of its items";
+            told.step("items", "not given", why);
+        }
         match told_sender.or(sender) {
             Some(sender) if !self.body.is_empty() => {
                 self.items(told, coding, &begun, &self.looking(&sender, client))

@@ -95,7 +95,12 @@ impl Looking<'_> {
     /// What would refuse the request by its head.
     pub(super) fn full(&self) -> Option<Refusal> {
         let (reason, limit) = self.look(|room| room.full())?;
-        let mut refusal = Refusal::of(reason, 429, "a limit on everything has no room");
+        let name = limit.reason.as_deref().unwrap_or("no name");
+        let detail = format!(
+            "{name}, a limit on everything, has no room for {} s",
+            limit.retry_after_s
+        );
+        let mut refusal = Refusal::of(reason, 429, detail);
         refusal.limits = vec![limit];
         Some(refusal)
     }

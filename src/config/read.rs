@@ -64,10 +64,13 @@ impl Reading {
                     .error(&node.place, "no keys at the top; write key: value lines");
             }
             Content::Scalar(_) | Content::List(_) => {
-                let known = below(path).collect::<Vec<_>>().join(", ");
-                return self
-                    .faults
-                    .value(node, "no keys", &format!("it takes {known}"));
+                let known: Vec<&str> = below(path).collect();
+                let accepted = match known.as_slice() {
+                    // Whoever writes its one value right here is told the whole line.
+                    [only] => format!("write {path}: {{{only}: ...}}"),
+                    several => format!("it takes {}", several.join(", ")),
+                };
+                return self.faults.value(node, "no keys", &accepted);
             }
         };
         for entry in entries {

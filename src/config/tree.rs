@@ -77,14 +77,25 @@ pub(super) fn read(file: &str, text: &str, env: &Env, faults: &mut Faults) -> Op
         Ok(node) => node,
         Err(Stop::Yaml(error)) => {
             let place = reader.place(error.marker());
-            reader.faults.error(
-                &place,
-                format!("not YAML: {}", interpolate::unmask(&error.info())),
-            );
+            let message = match asterisk_at(&masked, error.marker()) {
+                true => BARE_ASTERISK.to_owned(),
+                false => format!("not YAML: {}", interpolate::unmask(&error.info())),
+            };
+            reader.faults.error(&place, message);
             None
         }
         Err(Stop::Said) => None,
     }
+}
+
+/// What is said of `[*]` and `[*.example.org]`: patterns of origins begin with the sign
+/// of an alias, and the parser speaks of anchors there.
+const BARE_ASTERISK: &str = "a * that begins an alias; if it begins a value, quote it: \"*\"";
+
+/// Whether an asterisk stands where the parser points.
+fn asterisk_at(text: &str, marker: &Marker) -> bool {
+    let line = text.lines().nth(marker.line().saturating_sub(1));
+    line.and_then(|line| line.chars().nth(marker.col())) == Some('*')
 }
 
 /// Why reading ends before the text does.
@@ -150,7 +161,10 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<'t, I>
                 self.map(&path)?
             }
             Event::Alias(_) => {
-                self.faults.error(&place, "an alias; write the value out");
+                self.faults.error(
+                    &place,
+                    "an alias; write the value out, or quote it if the * is its own",
+                );
                 Content::Reported
             }
             Event::StreamStart

@@ -79,6 +79,14 @@ impl Refusal {
         Self::of(Reason::NoKey, 401, detail)
     }
 
+    /// 401 for an envelope that names no key in the head and no DSN in its first line.
+    #[must_use]
+    pub fn no_dsn() -> Self {
+        let detail =
+            "line one of the envelope needs a dsn: nothing else in this request says whose it is";
+        Self::of(Reason::NoKey, 401, detail)
+    }
+
     /// 400 for an event without a body.
     #[must_use]
     pub fn empty() -> Self {
@@ -148,10 +156,10 @@ impl Refusal {
         Self::of(Reason::DisabledKey, 403, "this key is switched off")
     }
 
-    /// 403: the key belongs to another project than the path names.
+    /// 403: the key belongs to another project than the path, or a tunnel's DSN, names.
     #[must_use]
     pub fn wrong_project() -> Self {
-        let detail = "this key belongs to another project than the path's";
+        let detail = "this key belongs to another project than the request names";
         Self::of(Reason::WrongProject, 403, detail)
     }
 
@@ -159,7 +167,10 @@ impl Refusal {
     #[must_use]
     pub fn unproven() -> Self {
         let detail = "this key has not been seen to work yet, and such keys are over their rate (keys.unproven_rate)";
-        Self::of(Reason::UnprovenKey, 403, detail)
+        let mut refusal = Self::of(Reason::UnprovenKey, 403, detail);
+        // The rate is one by the second.
+        refusal.retry_after_s = Some(1);
+        refusal
     }
 
     /// 403: a page that the project does not let send.

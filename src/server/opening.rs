@@ -211,7 +211,7 @@ pub(crate) fn whose<'l>(
         let agrees = agrees(header, Some(&credentials.key), project);
         return agrees.map(|()| None).map_err(disagreement);
     }
-    let text = header.dsn.as_deref().ok_or_else(Refusal::no_key)?;
+    let text = header.dsn.as_deref().ok_or_else(Refusal::no_dsn)?;
     let dsn = dsn::parse(text).map_err(|_| disagreement(DsnDisagreement::Unreadable))?;
     match project {
         // A path and a DSN that differ could be counted under one project and stored

@@ -78,7 +78,8 @@ fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if route.is_event() {
+    // What was refused before its route could be told may have been an event.
+    if route.is_event() || route == Route::Local {
         share(headers);
     }
     response

@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::edge::Edge;
-use crate::ingest::{ENVELOPE, check_cors};
+use crate::ingest::{ENVELOPE, check_cors, check_refusal};
 use crate::parts::promises;
 use crate::upstream::{Fake, Silent};
 
@@ -13,6 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     promises![&[];
         cors_headers_are_replaced_never_doubled,
         preflight_is_answered_without_the_upstream,
+        what_is_refused_before_its_route_is_known_can_be_read,
     ]
 }
 
@@ -84,5 +85,28 @@ fn preflight_is_answered_without_the_upstream() {
                 "{target}: {name}"
             );
         }
+    }
+}
+
+/// Such answers had no CORS headers, and a page saw a failed fetch in their place.
+fn what_is_refused_before_its_route_is_known_can_be_read() {
+    let fake = Fake::start();
+    let edge = Edge::before(&fake);
+    let answer = edge.ask("POST", "/api/42/envelope/%00", &[], ENVELOPE);
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    check_refusal(&answer);
+    for lines in [
+        "Host: a\r\nHost: b\r\n",
+        "Host: a\r\nTransfer-Encoding: gzip, chunked\r\n",
+    ] {
+        let mut client = edge.connect();
+        client.send(format!("POST /api/42/envelope/ HTTP/1.1\r\n{lines}\r\n").as_bytes());
+        let answer = client.answer_to("POST");
+        assert!(matches!(answer.status, 400 | 501), "{lines}");
+        assert_eq!(
+            answer.header("access-control-allow-origin").as_deref(),
+            Some("*"),
+            "{lines}"
+        );
     }
 }

@@ -173,8 +173,13 @@ fn found<'w>(
     whose: impl Fn(&Fault) -> &'w str,
 ) -> Vec<Finding> {
     if faults.is_empty() {
+        let right = match ask {
+            Ask::Preflight => "",
+            // Who reads a 4xx beside "ok" would look for what is wrong.
+            Ask::Report => ", which is right for the empty event that was sent",
+        };
         return vec![Finding::ok(format!(
-            "{}: {}, and a browser hands it to the page",
+            "{}: {}{right}, and a browser hands it to the page",
             ask.name(),
             answer.status.as_u16()
         ))];

@@ -133,6 +133,17 @@ fn every_error_is_named_in_the_order_of_the_lines() {
     );
 }
 
+/// `tunnel: [/t]` was told that it takes paths, which it seemed to have.
+#[test]
+fn a_section_of_one_key_shows_how_it_is_written() {
+    for text in ["tunnel: [/t]\n", "tunnel: /t\n"] {
+        check_below(
+            text,
+            &["v.yml:2:9: error: no keys in tunnel; write tunnel: {paths: ...}"],
+        );
+    }
+}
+
 #[test]
 fn a_wrong_shape_is_refused_with_the_right_one() {
     check_below(
@@ -179,7 +190,7 @@ fn what_is_no_yaml_is_one_error_with_its_place() {
     check("[a]: 1\n", &["v.yml:1:1: error: a key must be a word"]);
     check_below(
         "workers: &w 1\nlog: *w\n",
-        &["v.yml:3:6: error: an alias; write the value out"],
+        &["v.yml:3:6: error: an alias; write the value out, or quote it if the * is its own"],
     );
     check_below(
         "workers: !!int 1\n",
@@ -276,4 +287,20 @@ fn values_are_never_shown() {
         errors.contains("admin.token") && !errors.contains("s3cret"),
         "{errors}"
     );
+}
+
+/// Patterns of origins begin with the sign of an alias, and the parser speaks of anchors.
+#[test]
+fn a_value_that_begins_with_an_asterisk_is_to_be_quoted() {
+    for text in [
+        "defaults: {allowed_origins: [*]}\n",
+        "defaults: {allowed_origins: [*.example.org]}\n",
+        "defaults: {allowed_origins: [\"*\", *.example.org, b]}\n",
+        "defaults:\n  allowed_origins:\n    - *\n",
+        "defaults:\n  allowed_origins:\n    - *.example.org\n",
+        "defaults:\n  allowed_origins: *\n",
+    ] {
+        let shown = refused(&format!("{UPSTREAM}{text}"), &Env::empty());
+        assert!(shown.contains("quote it"), "{text}: {shown}");
+    }
 }

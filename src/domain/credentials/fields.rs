@@ -19,12 +19,12 @@ impl Found {
     /// Takes one field's value in. A second key or version is refused: two readers could believe
     /// different ones, and quotas by key would be evaded.
     fn take(&mut self, field: Field, value: &[u8], place: Place) -> Result<(), CredentialsError> {
-        let taken_before = match field {
-            Field::Key => self.key.replace(Key::parse(value)).is_some(),
-            Field::Version => self.version.replace(version_of(value)).is_some(),
+        let (taken_before, field) = match field {
+            Field::Key => (self.key.replace(Key::parse(value)).is_some(), KEY),
+            Field::Version => (self.version.replace(version_of(value)).is_some(), VERSION),
         };
         if taken_before {
-            Err(CredentialsError::Unparsable { place })
+            Err(CredentialsError::Doubled { field, place })
         } else {
             Ok(())
         }
@@ -54,6 +54,9 @@ pub(super) fn read_path(key: &[u8]) -> Result<Credentials, CredentialsError> {
     .check(Place::Path)
 }
 
+const KEY: &str = "sentry_key";
+const VERSION: &str = "sentry_version";
+
 /// The fields that are read; client, secret and timestamp are not.
 enum Field {
     Key,
@@ -63,8 +66,8 @@ enum Field {
 impl Field {
     fn named(name: &[u8]) -> Option<Self> {
         match name {
-            b"sentry_key" => Some(Self::Key),
-            b"sentry_version" => Some(Self::Version),
+            name if name == KEY.as_bytes() => Some(Self::Key),
+            name if name == VERSION.as_bytes() => Some(Self::Version),
             _ => None,
         }
     }

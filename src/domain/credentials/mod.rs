@@ -95,7 +95,15 @@ pub enum CredentialsError {
         /// Where it stood.
         place: Place,
     },
-    /// Another scheme, broken base64, or a field given twice.
+    /// A key or a version given twice: of two, each reader could take another.
+    #[error("{field} stands twice in {place}")]
+    Doubled {
+        /// The field's name.
+        field: &'static str,
+        /// Where both stood.
+        place: Place,
+    },
+    /// Another scheme, or broken base64.
     #[error("the credentials in {place} cannot be read")]
     Unparsable {
         /// Where they stood.
@@ -116,14 +124,14 @@ impl CredentialsError {
             Self::Many => Reason::ManyKeys,
             Self::BadKey { .. } => Reason::BadKey,
             Self::BadVersion { .. } => Reason::BadVersion,
-            Self::Unparsable { .. } | Self::NoKey { .. } => Reason::NoKey,
+            Self::Doubled { .. } | Self::Unparsable { .. } | Self::NoKey { .. } => Reason::NoKey,
         }
     }
 
     /// The HTTP status that the protocol gives it.
     pub const fn status(self) -> u16 {
         match self {
-            Self::Many | Self::Unparsable { .. } | Self::NoKey { .. } => 401,
+            Self::Many | Self::Doubled { .. } | Self::Unparsable { .. } | Self::NoKey { .. } => 401,
             Self::BadKey { .. } | Self::BadVersion { .. } => 400,
         }
     }

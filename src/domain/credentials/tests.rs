@@ -229,6 +229,14 @@ fn every_error_has_its_status_and_reason() {
             400,
             Reason::BadVersion,
         ),
+        (
+            CredentialsError::Doubled {
+                field: "sentry_key",
+                place,
+            },
+            401,
+            Reason::NoKey,
+        ),
         (CredentialsError::Unparsable { place }, 401, Reason::NoKey),
         (CredentialsError::NoKey { place }, 401, Reason::NoKey),
     ] {

@@ -73,6 +73,8 @@ fn check_flood(edge: &Edge, fake: &Fake, free: u32) {
             let answer = flood.answer_to("POST");
             if answer.header("x-sentry-error").is_some() {
                 check_refused("a made-up key", &answer, 403, "unproven_key");
+                // The rate is one by the second, so a second later is soon enough.
+                assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
             }
         }
         let honest = send(&mut owner, &target(42, KEY), &[]);

@@ -122,6 +122,9 @@ fn nothing_but_line_one_says_whose_it_is() {
     for (target, headers) in cases {
         let answer = edge.ask("POST", target, headers, ENVELOPE);
         check_refused(target, &answer, 401, "no_key");
+        // Words about headers and the query would send its reader the wrong way.
+        let told = answer.text();
+        assert!(told.contains("needs a dsn"), "{target}: {told}");
     }
 }
 

@@ -128,25 +128,30 @@ fn query_names_and_values_are_form_decoded() {
 }
 
 #[test]
-fn a_field_given_twice_is_unparsable() {
+fn a_field_given_twice_is_refused_by_its_name() {
     let place = Place::SentryAuth;
-    for fields in [
-        format!("sentry_key={KEY}, sentry_key={KEY}"),
-        format!("sentry_key={KEY}, sentry_key={OTHER}"),
-        format!("sentry_key=bad, sentry_key={KEY}"),
-        format!("sentry_version=7, sentry_key={KEY}, sentry_version=6"),
+    for (fields, field) in [
+        (format!("sentry_key={KEY}, sentry_key={KEY}"), "sentry_key"),
+        (
+            format!("sentry_key={KEY}, sentry_key={OTHER}"),
+            "sentry_key",
+        ),
+        (format!("sentry_key=bad, sentry_key={KEY}"), "sentry_key"),
+        (
+            format!("sentry_version=7, sentry_key={KEY}, sentry_version=6"),
+            "sentry_version",
+        ),
     ] {
         let header = format!("Sentry {fields}");
         check(
             sentry_auth(&header),
-            Err(CredentialsError::Unparsable { place }),
+            Err(CredentialsError::Doubled { field, place }),
         );
         let in_query = fields.replace(", ", "&");
+        let place = Place::Query;
         check(
             query(&in_query),
-            Err(CredentialsError::Unparsable {
-                place: Place::Query,
-            }),
+            Err(CredentialsError::Doubled { field, place }),
         );
     }
     let header = format!("Sentry sentry_client=a, sentry_key={KEY}, sentry_client=b");

@@ -185,16 +185,26 @@ impl Asking<'_> {
                 "not proven yet",
                 "Sentry has answered it, not for long enough",
             ),
-            (_, Standing::New) => (
+            (Mode::Open, Standing::New) => ("new", "never seen; this mode asks for no more"),
+            (Mode::Learn | Mode::Strict, Standing::New) => (
                 "new",
                 "never seen; while refusals dominate such keys share keys.unproven_rate",
             ),
         };
         told.step("key", result, why);
         gate.check_origin(claim)?;
-        let origin = claim.page.origin.as_ref();
-        let origin = origin.map_or_else(|| "none".to_owned(), ToString::to_string);
-        told.step("origin", origin, "allowed_origins lets it send");
+        let (origin, why) = match &claim.page.origin {
+            Some(origin) => (origin.to_string(), "allowed_origins lets it send"),
+            None if claim.page.is_plain() => (
+                "none".to_owned(),
+                "a request that names no page passes, as Sentry has it",
+            ),
+            None => (
+                "none".to_owned(),
+                "what the request names cannot be read as one, so it passes, as Sentry has it",
+            ),
+        };
+        told.step("origin", origin, why);
         Ok(sender)
     }
 
@@ -214,7 +224,7 @@ impl Asking<'_> {
             );
             return match credentials {
                 Some(_) => Ok(None),
-                None => Err(Refusal::no_key()),
+                None => Err(Refusal::no_dsn()),
             };
         }
         let mut sender = None;

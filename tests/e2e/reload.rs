@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         reload_by_change_takes_the_new_file,
         a_bad_file_changes_nothing,
         what_needs_a_restart_is_said,
+        a_busy_connection_follows_the_upstream,
         sigterm_finishes_what_was_begun,
         sigterm_closes_idle_connections,
     ]
@@ -131,6 +132,27 @@ fn what_needs_a_restart_is_said() {
         passes(&edge),
         "the rest of the file is in force all the same"
     );
+}
+
+/// A client that never paused kept the connection to the old upstream in use.
+fn a_busy_connection_follows_the_upstream() {
+    let (old, new) = (Fake::start(), Fake::start());
+    let edge = Edge::run(&with_limit(&old, "2000", &json!({})).to_string(), &[]);
+    let mut client = edge.connect();
+    let mut reaches = |fake: &Fake, target: &str| {
+        let before = fake.requests().len();
+        client.send(&request("POST", target, &[], b"{}\n"));
+        assert_eq!(client.answer_to("POST").status, 200);
+        fake.requests().len() - before == 1
+    };
+    for target in [&*dump_target(), "/web"] {
+        assert!(reaches(&old, target), "{target}");
+    }
+    edge.rewrite(&with_limit(&new, "2000", &json!({})).to_string());
+    assert_eq!(post(&edge, "/api/v1/reload", &[]).status, 200);
+    for target in [&*dump_target(), "/web"] {
+        assert!(reaches(&new, target), "{target} still reaches the old one");
+    }
 }
 
 fn sigterm_finishes_what_was_begun() {

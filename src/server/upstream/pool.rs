@@ -45,18 +45,24 @@ impl Pool {
         }
     }
 
-    /// The freshest connection, if it has not lain too long. One that the upstream
-    /// has closed meanwhile is found out by the request's first step, before a byte
-    /// is written.
+    /// The freshest connection to where the upstream is now, if it has not lain too
+    /// long. One that the upstream has closed meanwhile is found out by the request's
+    /// first step, before a byte is written.
     pub(crate) fn checkout(&self, now: Instant, rules: &Rules) -> Option<Box<Line>> {
         let mut idle = self.idle.borrow_mut();
-        let Idle { line, since } = idle.pop()?;
-        if now.saturating_duration_since(since) > self.life(rules) {
-            // The others have lain even longer.
-            idle.clear();
-            return None;
+        let addresses = rules.target(self.upstream).addresses();
+        // What is popped and leads elsewhere is closed: on a busy edge no sweep meets it.
+        while let Some(Idle { line, since }) = idle.pop() {
+            if now.saturating_duration_since(since) > self.life(rules) {
+                // The others have lain even longer.
+                idle.clear();
+                return None;
+            }
+            if addresses.contains(&line.address) {
+                return Some(line);
+            }
         }
-        Some(line)
+        None
     }
 
     /// Keeps an eye on a new connection's silence.

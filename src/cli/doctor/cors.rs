@@ -5,6 +5,7 @@
 //! event: the one that it sends is empty, and refused for that.
 
 mod address;
+mod admitting;
 mod faults;
 mod probe;
 
@@ -20,6 +21,7 @@ use crate::domain::credentials::Key;
 use crate::domain::dsn;
 use crate::domain::origin::Origin;
 use address::Place;
+use admitting::Mend;
 use faults::Fault;
 use probe::{Ask, Probe};
 
@@ -97,6 +99,7 @@ fn read(arguments: &Arguments) -> anyhow::Result<(Probe, Option<Place>)> {
         .context("--origin takes what a browser sends, such as https://shop.example.com")?
         .to_string();
     let probe = Probe {
+        project,
         path: format!(
             "/api/{project}/envelope/?sentry_version=7&sentry_key={}",
             key.as_str()
@@ -213,7 +216,12 @@ fn admission(arguments: &Arguments, probe: &Probe, asked: &Place) -> Finding {
     });
     let answer = arguments.address.post(explain::PATH, &question);
     match answer.and_then(|answer| explain::read(&answer)) {
-        Ok(explained) => judged(&explained, arguments.origin.is_some(), &probe.origin),
+        Ok(explained) => {
+            let named = arguments.origin.is_some();
+            judged(&explained, named, &probe.origin, || {
+                admitting::ask(&arguments.address, probe)
+            })
+        }
         Err(error) => Finding::warn(format!(
             "whether the project admits {} is not known: {error:#}",
             probe.origin
@@ -221,8 +229,13 @@ fn admission(arguments: &Arguments, probe: &Probe, asked: &Place) -> Finding {
     }
 }
 
-/// What the explanation says of the origin.
-fn judged(explained: &explain::Explained, is_named: bool, origin: &str) -> Finding {
+/// What the explanation says of the origin; `mend` is asked for what would admit it.
+fn judged(
+    explained: &explain::Explained,
+    is_named: bool,
+    origin: &str,
+    mend: impl FnOnce() -> anyhow::Result<Mend>,
+) -> Finding {
     let origin = plain(origin);
     let reason = explained.reason.as_deref().unwrap_or_default();
     let reached = explained.steps.iter().any(|step| step.step == "origin");
@@ -234,10 +247,14 @@ fn judged(explained: &explain::Explained, is_named: bool, origin: &str) -> Findi
                 .why("that is only this command's own choice of a page")
                 .mend("name your page's origin with --origin");
         }
-        return Finding::problem(text)
-            .why("every event of that page is refused with 403")
-            .mend("add it where the project's allowed_origins are set: in Sentry (Allowed Domains), or in the edge's configuration, such as")
-            .paste(format!("defaults: {{allowed_origins: [\"{origin}\"]}}"));
+        let found = Finding::problem(text).why("every event of that page is refused with 403");
+        return match mend() {
+            Ok(Mend { place, line }) => found.mend(place).paste(line),
+            Err(error) => found.mend(format!(
+                "add it to the project's allowed_origins, or to those of defaults where the \
+                 project has none ({error:#})"
+            )),
+        };
     }
     // The origin is looked at by the head; that the body is empty shows only behind it.
     if reached || goes_on || reason == "empty" {

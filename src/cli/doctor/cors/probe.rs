@@ -49,6 +49,8 @@ pub(super) struct Answer {
 
 /// The page that is played.
 pub(super) struct Probe {
+    /// The project in the path.
+    pub(super) project: u64,
     /// Path and query, from `/api/` on.
     pub(super) path: String,
     /// As a browser writes it.

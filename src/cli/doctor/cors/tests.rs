@@ -57,6 +57,7 @@ fn place(fake: &Fake) -> Place {
 
 fn probe() -> Probe {
     Probe {
+        project: 1,
         path: "/api/1/envelope/".to_owned(),
         origin: "https://shop.example".to_owned(),
     }
@@ -291,7 +292,8 @@ fn an_origin_that_the_project_refuses_is_a_problem_when_it_was_named() {
 #[track_caller]
 fn check_judged(explained: &str, is_named: bool, mark: Mark, seen: &str) {
     let explained = serde_json::from_str(explained).unwrap();
-    let found = judged(&explained, is_named, "https://shop.example");
+    let mend = || anyhow::bail!("not asked");
+    let found = judged(&explained, is_named, "https://shop.example", mend);
     assert_eq!(found.mark, mark, "{}", found.seen);
     assert!(found.seen.contains(seen), "{}", found.seen);
 }

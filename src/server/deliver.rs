@@ -153,7 +153,7 @@ async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
             }
         }
         Err(error) => {
-            let refusal = explain(error, ticket.route());
+            let refusal = undelivered(error, ticket.route());
             ticket.judge(Ending::Failed, 0, Some(refusal.reason));
         }
     }
@@ -280,7 +280,7 @@ fn give_up(error: SendError, rules: &InForce, mut ticket: Ticket) -> Response<Re
     let refusal = match error {
         SendError::Body(error) => return turn_away(error, rules, ticket),
         SendError::Connect(_) | SendError::Broken | SendError::Silent => {
-            explain(error, ticket.route())
+            undelivered(error, ticket.route())
         }
     };
     respond::fail(refusal, &mut ticket)
@@ -301,7 +301,7 @@ pub(crate) fn turn_away(error: BodyError, rules: &InForce, mut ticket: Ticket) -
 }
 
 /// The words and the status for a delivery that failed.
-fn explain(error: SendError, route: Route) -> Refusal {
+pub(crate) fn undelivered(error: SendError, route: Route) -> Refusal {
     let mut refusal = match error {
         SendError::Body(_) => Refusal::of(
             Reason::ClientGone,

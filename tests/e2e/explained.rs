@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = promises![&[];
         explanations_agree_with_what_happens,
         a_verdict_that_was_learned_is_explained,
+        what_finds_no_upstream_is_explained,
         an_explanation_changes_nothing,
         what_is_no_request_is_told_in_words,
         explanations_are_for_operators_only,
@@ -181,6 +182,22 @@ fn a_verdict_that_was_learned_is_explained() {
     assert_eq!(real[0][0], "forwarded");
     assert_eq!(real[5], json!(["refused", 403, "unknown_key"]));
     assert_eq!(fake.requests().len(), 3, "three refusals are believed");
+}
+
+/// It was said to be forwarded, while everybody got 503.
+fn what_finds_no_upstream_is_explained() {
+    let fake = Fake::start();
+    let nowhere = "http://relay.invalid:3000";
+    let edge = Edge::configured(nowhere, nowhere, json!({"keys": {"mode": "learn"}}));
+    for (row, status) in [
+        (Row::post(&envelope_target(), ENVELOPE), 503),
+        (Row::post("/web", b"x"), 502),
+    ] {
+        let told = explained(&edge, &row);
+        assert_eq!(ending(&told), happened(&edge, &fake, &row), "{told}");
+        assert_eq!(ending(&told), json!(["refused", status, "no_upstream"]));
+        assert!(told.to_string().contains("does not resolve"), "{told}");
+    }
 }
 
 /// Everything that the edge tells of its own state, but for what time alone moves.

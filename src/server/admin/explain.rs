@@ -21,14 +21,16 @@ use crate::domain::credentials::Sources;
 use crate::domain::endpoint::{self, Endpoint, Ingest, Project};
 use crate::domain::path;
 use crate::policy::Refusal;
-use crate::telemetry::labels::{Route, Upstream};
+use crate::telemetry::labels::Route;
 
 use super::super::arrival::check_method;
 use super::super::claims::Claims;
-use super::super::deliver::upstream_of;
+use super::super::deliver::{undelivered, upstream_of};
 use super::super::passage::check_size;
 use super::super::reception::relays;
 use super::super::rules::Rules;
+use super::super::upstream::connect::ConnectError;
+use super::super::upstream::send::SendError;
 use super::super::worker::Shared;
 
 /// The largest body that is looked at; base64 makes it a third longer.
@@ -214,14 +216,20 @@ impl Asking<'_> {
 
     fn passage(&self, told: &mut Told, route: Route) -> End {
         match check_size(self.rules, route, self.announced()) {
-            Ok(()) => self.passes(told, upstream_of(route)),
+            Ok(()) => self.passes(told, route),
             Err(refusal) => End::Refused(refusal),
         }
     }
 
-    fn passes(&self, told: &mut Told, upstream: Upstream) -> End {
+    fn passes(&self, told: &mut Told, route: Route) -> End {
+        let upstream = upstream_of(route);
         let target = self.rules.target(upstream);
         told.step("upstream", upstream.as_str(), target.authority());
+        // Known without asking anybody; whether it takes connections is not.
+        if target.addresses().is_empty() {
+            let error = SendError::Connect(ConnectError::Unresolved);
+            return End::Refused(undelivered(error, route));
+        }
         End::Forwarded
     }
 }

@@ -15,7 +15,7 @@ use crate::policy::inspection::only_item;
 use crate::policy::pair::{Known, Sender};
 use crate::policy::verdicts::Standing;
 use crate::policy::{Claim, Mode, Question, Refusal, sender};
-use crate::telemetry::labels::Upstream;
+use crate::telemetry::labels::Route;
 
 use super::super::super::claims::Claims;
 use super::super::super::ingest::holds_envelope;
@@ -38,7 +38,7 @@ impl Asking<'_> {
             return End::Local(200);
         }
         match self.judged(told, ingest, claims, sources, client) {
-            Ok(()) => self.passes(told, Upstream::Ingest),
+            Ok(()) => self.passes(told, Route::Ingest),
             Err(refusal) => End::Refused(refusal),
         }
     }

@@ -76,7 +76,8 @@ words! {
         Open = "open",
         /// Any well-formed key that the upstream has not lately refused.
         Learn = "learn",
-        /// Only keys that the operator lists or Sentry knows.
+        /// Only keys that the operator lists or Sentry knows. As `learn` until Sentry's
+        /// list was read once, but for projects that the operator lists keys of.
         Strict = "strict",
     }
 }

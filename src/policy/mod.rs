@@ -111,6 +111,10 @@ pub struct Gate {
     pub body_bytes_max: u64,
     /// Which keys are let in.
     pub mode: Mode,
+    /// `Some`: `strict` waits for Sentry's list of keys, and the mode is `learn` that
+    /// long. The projects, in order, that the configuration gives keys: they take no
+    /// others meanwhile.
+    pub awaits_list: Option<Box<[ProjectId]>>,
     /// The keys that somebody names.
     pub directory: Directory,
     /// The origins that each project allows.
@@ -211,6 +215,7 @@ impl Gate {
         let Some(named) = self.directory.find(&claim.key) else {
             return match self.mode {
                 Mode::Strict => Err(Refusal::unknown_key()),
+                Mode::Learn if self.keeps_to_named(claim.project) => Err(Refusal::unknown_key()),
                 Mode::Open | Mode::Learn => Ok(Known::Unnamed),
             };
         };
@@ -234,6 +239,15 @@ impl Gate {
     pub fn project_of(&self, sender: &Sender) -> Option<ProjectId> {
         let own = || self.directory.find(&sender.pair.key())?.project;
         sender.pair.project().or_else(own)
+    }
+
+    /// Whether a project takes the keys that the configuration names and no others,
+    /// while Sentry's list is still to come.
+    fn keeps_to_named(&self, project: Option<ProjectId>) -> bool {
+        match (&self.awaits_list, project) {
+            (Some(closed), Some(project)) => closed.binary_search(&project).is_ok(),
+            (Some(_) | None, Some(_) | None) => false,
+        }
     }
 
     /// Whether the project lets the page send.

@@ -36,6 +36,7 @@ fn check(
     let gate = Gate {
         body_bytes_max: 1000,
         mode: Mode::Open,
+        awaits_list: None,
         directory: Directory::default(),
         origins: Origins::default(),
         quotas: Quotas::default(),
@@ -163,6 +164,7 @@ fn gate(mode: Mode) -> Gate {
     Gate {
         body_bytes_max: 1000,
         mode,
+        awaits_list: None,
         directory: Directory::build(keys).unwrap(),
         quotas: Quotas::default(),
         origins: Origins::new(
@@ -232,6 +234,28 @@ fn only_strict_refuses_a_key_that_nobody_names() {
     check_key(Mode::Open, STRANGE, "42", None, None);
     check_key(Mode::Learn, STRANGE, "42", None, None);
     check_key(Mode::Strict, STRANGE, "42", None, Some(Reason::UnknownKey));
+}
+
+#[test]
+fn a_project_with_named_keys_takes_no_others_while_the_list_is_awaited() {
+    let mut gate = gate(Mode::Learn);
+    gate.awaits_list = Some(
+        ["7", "42"]
+            .map(|id| ProjectId::parse(id.as_bytes()).unwrap())
+            .into(),
+    );
+    let verdicts = verdicts();
+    let refused = |key: &[u8], project| {
+        let mut here = ProvenHere::default();
+        let asked = ask(&gate, &verdicts, &mut here, 0, key, project, None);
+        asked.err().map(|refusal| refusal.reason)
+    };
+    assert_eq!(refused(GOOD, "42"), None);
+    assert_eq!(refused(GOOD, "43"), Some(Reason::WrongProject));
+    assert_eq!(refused(OFF, "42"), Some(Reason::DisabledKey));
+    assert_eq!(refused(STRANGE, "42"), Some(Reason::UnknownKey));
+    assert_eq!(refused(STRANGE, "43"), None, "Sentry may know it");
+    assert_eq!(refused(STRANGE, ""), None, "whose it is only Sentry knows");
 }
 
 #[test]

@@ -67,6 +67,9 @@ pub(crate) struct Reloaded {
 /// The configuration, and the one way to exchange it.
 pub(crate) struct Reloader {
     loaded: RefCell<Loaded>,
+    /// The configuration of the start: what only a restart takes up runs as it says,
+    /// however many files came since. Without its projects, which may be many.
+    started: Config,
     knowledge: RefCell<Knowledge>,
     memory: Rc<Memory>,
     shared: Arc<Shared>,
@@ -95,7 +98,6 @@ impl Reloader {
                 return Err(errors);
             }
         };
-        let needs_restart = config::needs_restart(&self.loaded.borrow().config, &loaded.config);
         let old = self.loaded.replace(loaded);
         let config = &self.loaded.borrow().config;
         self.memory.keep_secret(config);
@@ -111,6 +113,7 @@ impl Reloader {
         counters
             .last_reload_success_s
             .store(process::now_s(), Ordering::Relaxed);
+        let needs_restart = self.needs_restart();
         if needs_restart.is_empty() {
             tracing::info!("configuration reloaded");
         } else {
@@ -120,6 +123,11 @@ impl Reloader {
             );
         }
         Ok(Reloaded { needs_restart })
+    }
+
+    /// The keys that run otherwise than the file now says, until a restart.
+    pub(crate) fn needs_restart(&self) -> Vec<&'static str> {
+        config::needs_restart(&self.started, &self.loaded.borrow().config)
     }
 
     /// Makes the rules anew from what is configured and what is known.
@@ -182,7 +190,7 @@ impl Reloader {
     }
 
     /// The configuration in force.
-    pub(crate) fn config(&self) -> config::Config {
+    pub(crate) fn config(&self) -> Config {
         self.loaded.borrow().config.clone()
     }
 }
@@ -223,6 +231,10 @@ impl Control {
         let reloader = Rc::new(Reloader {
             knowledge: RefCell::new(memory.knowledge.clone()),
             memory: Rc::clone(&memory),
+            started: Config {
+                projects: Vec::new(),
+                ..self.loaded.config.clone()
+            },
             loaded: RefCell::new(self.loaded),
             shared: Arc::clone(&self.shared),
             metrics: Arc::clone(&self.metrics),

@@ -9,6 +9,7 @@ use crate::config::checked::{Config, KeyMode, StorePolicy};
 use crate::domain::category::{Categories, Category};
 use crate::domain::client_ip::{HashKey, Store};
 use crate::domain::credentials::Key;
+use crate::domain::endpoint::ProjectId;
 use crate::domain::origin::AllowedOrigins;
 use crate::domain::quota::{By, Limit, Per, Quota};
 use crate::policy::directory::{Directory, KeyRate, Named, Source};
@@ -46,6 +47,7 @@ impl Knowledge {
         Gate {
             body_bytes_max: config.limits.bodies.ingest,
             mode: self.mode(config),
+            awaits_list: self.awaits_list(config).then(|| named_projects(config)),
             directory: self.directory(config),
             origins: Origins::new(allowed(&config.defaults.allowed_origins), own),
             quotas: Quotas::compile(&self.quotas(config), counters),
@@ -76,9 +78,13 @@ impl Knowledge {
         match config.keys.mode {
             KeyMode::Open => Mode::Open,
             KeyMode::Learn => Mode::Learn,
-            KeyMode::Strict if config.sentry.is_some() && self.listed.is_none() => Mode::Learn,
+            KeyMode::Strict if self.awaits_list(config) => Mode::Learn,
             KeyMode::Strict => Mode::Strict,
         }
+    }
+
+    fn awaits_list(&self, config: &Config) -> bool {
+        config.keys.mode == KeyMode::Strict && config.sentry.is_some() && self.listed.is_none()
     }
 
     fn directory(&self, config: &Config) -> Directory {
@@ -105,6 +111,15 @@ impl Knowledge {
             }
         }
     }
+}
+
+/// The projects that the configuration gives keys, in order.
+fn named_projects(config: &Config) -> Box<[ProjectId]> {
+    let named = config.projects.iter();
+    let named = named.filter(|project| !project.keys.is_empty());
+    let mut named: Vec<ProjectId> = named.map(|project| project.id).collect();
+    named.sort_unstable();
+    named.into()
 }
 
 fn configured(config: &Config) -> impl Iterator<Item = (Key, Named)> {
@@ -183,6 +198,16 @@ mod tests {
 
     use super::*;
     use crate::config::{self, Env};
+    use crate::policy::quotas::CounterLimits;
+
+    fn empty() -> KeyList {
+        KeyList {
+            projects: Vec::new(),
+            keys: Vec::new(),
+            skipped: 0,
+            at: SystemTime::UNIX_EPOCH,
+        }
+    }
 
     #[track_caller]
     fn check(before: &str, now: &str, kept: bool) {
@@ -191,16 +216,53 @@ mod tests {
             config::parse("v.yml", &text, &Env::empty()).unwrap().0
         };
         let mut knowledge = Knowledge {
-            listed: Some(Arc::new(KeyList {
-                projects: Vec::new(),
-                keys: Vec::new(),
-                skipped: 0,
-                at: SystemTime::UNIX_EPOCH,
-            })),
+            listed: Some(Arc::new(empty())),
             secret: Arc::from([0; 32]),
         };
         knowledge.follow(&config(before), &config(now));
         assert_eq!(knowledge.listed.is_some(), kept, "{before} to {now}");
+    }
+
+    #[track_caller]
+    fn check_gate(text: &str, listed: bool, want: (Mode, Option<&[u64]>)) {
+        let text = format!("upstream: {{ingest: ['http://relay:3000']}}\n{text}");
+        let config = config::parse("v.yml", &text, &Env::empty()).unwrap().0;
+        let knowledge = Knowledge {
+            listed: listed.then(|| Arc::new(empty())),
+            secret: Arc::from([0; 32]),
+        };
+        let gate = knowledge.gate(
+            &config,
+            &Counters::new(CounterLimits {
+                ips: 1,
+                counters: 10,
+            }),
+        );
+        let closed = gate.awaits_list.as_deref();
+        let closed = closed.map(|closed| closed.iter().map(|id| id.get()).collect::<Vec<_>>());
+        assert_eq!((gate.mode, closed.as_deref()), want, "{text}");
+    }
+
+    /// Every key passed, those of projects whose keys stand in the file too.
+    #[test]
+    fn strict_waits_for_the_list_but_not_where_the_file_names_keys() {
+        let (key, other) = (
+            "a94ae32be2584e0bbd7a4cbb95971fee",
+            "b94ae32be2584e0bbd7a4cbb95971fee",
+        );
+        let own = format!(
+            "projects: [{{id: 42, keys: [{key}]}}, {{id: 41}}, {{id: 7, keys: [{other}]}}]\n"
+        );
+        let sentry = "sentry: {url: 'http://web:9000', token: a}\n";
+        let strict = format!("keys: {{mode: strict}}\n{own}");
+        check_gate(
+            &format!("{strict}{sentry}"),
+            false,
+            (Mode::Learn, Some(&[7, 42])),
+        );
+        check_gate(&format!("{strict}{sentry}"), true, (Mode::Strict, None));
+        check_gate(&strict, false, (Mode::Strict, None));
+        check_gate(&format!("{own}{sentry}"), false, (Mode::Learn, None));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         reload_by_change_takes_the_new_file,
         a_bad_file_changes_nothing,
         what_needs_a_restart_is_said,
+        what_needs_a_restart_is_not_forgotten,
         a_busy_connection_follows_the_upstream,
         sigterm_finishes_what_was_begun,
         sigterm_closes_idle_connections,
@@ -132,6 +133,30 @@ fn what_needs_a_restart_is_said() {
         passes(&edge),
         "the rest of the file is in force all the same"
     );
+}
+
+/// The second of two reloads compared with the first, which nobody had started with.
+fn what_needs_a_restart_is_not_forgotten() {
+    let fake = Fake::start();
+    let edge = Edge::run(&with_limit(&fake, "100", &json!({})).to_string(), &[]);
+    let reloaded = |workers: u64| {
+        let changes = json!({"workers": workers});
+        edge.rewrite(&with_limit(&fake, "2000", &changes).to_string());
+        let answer = post(&edge, "/api/v1/reload", &[]);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let status = edge.admin_get("/api/v1/status").json();
+        (answer.json()["needs_restart"].clone(), status)
+    };
+    for _ in 0..2 {
+        let (named, status) = reloaded(2);
+        assert_eq!(named, json!(["workers"]));
+        assert_eq!(status["light"], "amber", "{status}");
+        let reasons = status["reasons"].to_string();
+        assert!(reasons.contains("restart: workers"), "{status}");
+    }
+    let (named, status) = reloaded(1);
+    assert_eq!(named, json!([]), "it runs as the file says");
+    assert_eq!(status["light"], "green", "{status}");
 }
 
 /// A client that never paused kept the connection to the old upstream in use.

@@ -1,5 +1,7 @@
 //! Sentry's own list of its keys, read from a stand-in of its web API.
 
+mod waiting;
+
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::Trial;
@@ -15,7 +17,7 @@ use crate::senders::{OFF, STRANGE, check_refused, reload, target};
 use crate::upstream::{Door, Fake, HANG, Silent};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    promises![&[];
+    let mut trials = promises![&[];
         the_list_lets_in_whom_it_names,
         the_list_is_read_to_its_last_page_from_its_own_host,
         the_configuration_adds_to_the_list_but_enables_nothing,
@@ -24,7 +26,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_damaged_copy_is_read_anew,
         a_refused_token_is_an_amber_light,
         the_token_is_shown_to_sentry_alone,
-    ]
+    ];
+    trials.extend(waiting::trials());
+    trials
 }
 
 const TOKEN: &str = "sntrys_not_for_your_eyes";

@@ -56,6 +56,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Why mode `strict` lets in keys that nobody names.
+const STRICT_WAITS: &str =
+    "keys.mode strict is not in force yet: Sentry's list of keys has not been read";
+
 /// A further page of the admin server, guarded like the API.
 pub struct Page {
     /// The path, exactly.
@@ -157,7 +161,9 @@ impl Desk {
         match path {
             "/api/v1/status" => get(method, || {
                 let standing = self.reloader.standing();
-                let status = status::status(&self.shared, &self.public, standing.as_deref());
+                let pending = self.reloader.needs_restart();
+                let public = &self.public;
+                let status = status::status(&self.shared, public, standing.as_deref(), &pending);
                 json_answer(StatusCode::OK, &status)
             }),
             "/api/v1/ledger" => get(method, || {

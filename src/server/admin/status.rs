@@ -13,30 +13,18 @@ use super::super::upstream::Target;
 use super::super::worker::Shared;
 
 /// `/api/v1/status` as DESIGN's contract has it.
-pub(super) fn status(shared: &Shared, public: &[SocketAddr], standing: Option<&Standing>) -> Value {
+///
+/// `pending` are keys whose change waits for a restart.
+pub(super) fn status(
+    shared: &Shared,
+    public: &[SocketAddr],
+    standing: Option<&Standing>,
+    pending: &[&str],
+) -> Value {
     let rules = shared.rules.load();
     let accepting = !shared.stopping.load(Ordering::Relaxed);
-    let mut reasons = Vec::new();
-    if !accepting {
-        reasons.push("the edge is stopping".to_owned());
-    }
+    let reasons = reasons(&rules, accepting, standing, pending);
     let targets = rules.targets();
-    for target in targets.values() {
-        match state(target) {
-            "down" => reasons.push(format!(
-                "upstream {}: its name does not resolve",
-                target.upstream.as_str()
-            )),
-            "degraded" => reasons.push(format!(
-                "upstream {}: the last attempt to connect failed",
-                target.upstream.as_str()
-            )),
-            _ => {}
-        }
-    }
-    if let Some(failing) = standing.and_then(|standing| standing.failing.as_deref()) {
-        reasons.push(format!("Sentry's list of keys: {failing}"));
-    }
     let delivering = state(&rules.ingest) == "up";
     let light = match (accepting && delivering, reasons.is_empty()) {
         (false, _) => "red",
@@ -67,6 +55,45 @@ pub(super) fn status(shared: &Shared, public: &[SocketAddr], standing: Option<&S
         "keys": keys(&rules, standing),
         "public": public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+/// All that is not as it should be, in words.
+fn reasons(
+    rules: &Rules,
+    accepting: bool,
+    standing: Option<&Standing>,
+    pending: &[&str],
+) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !accepting {
+        reasons.push("the edge is stopping".to_owned());
+    }
+    for target in rules.targets().values() {
+        match state(target) {
+            "down" => reasons.push(format!(
+                "upstream {}: its name does not resolve",
+                target.upstream.as_str()
+            )),
+            "degraded" => reasons.push(format!(
+                "upstream {}: the last attempt to connect failed",
+                target.upstream.as_str()
+            )),
+            _ => {}
+        }
+    }
+    if let Some(failing) = standing.and_then(|standing| standing.failing.as_deref()) {
+        reasons.push(format!("Sentry's list of keys: {failing}"));
+    }
+    if rules.gate.awaits_list.is_some() {
+        reasons.push(super::STRICT_WAITS.to_owned());
+    }
+    if !pending.is_empty() {
+        reasons.push(format!(
+            "changed since the start, and waiting for a restart: {}",
+            pending.join(", ")
+        ));
+    }
+    reasons
 }
 
 /// Which keys are let in, and how fresh Sentry's list of them is.

@@ -81,7 +81,11 @@ pub(crate) async fn keep_listing(
             }
             Err(error) => {
                 if failures == 0 {
-                    tracing::warn!(%error, "the list of keys cannot be read from Sentry; the last one stands");
+                    let until_then = match standing.load().last_success {
+                        Some(_) => "the last one stands",
+                        None => "none was read yet: until then keys.mode strict acts as learn",
+                    };
+                    tracing::warn!(%error, "the list of keys cannot be read from Sentry; {until_then}");
                 } else {
                     tracing::debug!(%error, failures, "the list of keys still cannot be read");
                 }

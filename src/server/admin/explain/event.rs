@@ -171,6 +171,9 @@ impl Asking<'_> {
 
     fn key(&self, told: &mut Told, claim: &Claim<'_>) -> Result<Sender, Refusal> {
         let gate = &self.rules.gate;
+        if gate.awaits_list.is_some() {
+            told.step("mode", "learn", super::super::STRICT_WAITS);
+        }
         let known = gate.identify(claim)?;
         let verdicts = &self.shared.verdicts;
         let sender = sender(claim, known, verdicts);

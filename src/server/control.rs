@@ -106,6 +106,11 @@ impl Reloader {
         self.knowledge.borrow_mut().follow(&old.config, config);
         number_projects(&self.metrics.ledger, config);
         self.put_in_force();
+        let (was, is) = (&old.config.client_ip, &config.client_ip);
+        if was.trusted_proxies != is.trusted_proxies || was.header != is.header {
+            let resolved = self.metrics.resolved();
+            self.shared.sightings.begin_anew(resolved);
+        }
         if old.config.sentry != config.sentry {
             self.list_keys();
         }

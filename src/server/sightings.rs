@@ -1,7 +1,8 @@
 //! Where requests come from, as far as an operator needs it to find a proxy that
 //! hides its clients: a request a second and worker, whole chains included, and
-//! the address that most requests share. Bounded; kept in memory only, and never
-//! more of an address than `client_ip.store` allows for its client.
+//! the address that most requests share. Bounded, and kept in memory only. What was
+//! judged by other rules is forgotten when they change. Never decides what of an
+//! address may be shown.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use crate::domain::client_ip::Source;
 use crate::telemetry::labels::Route;
 
 /// How many sighted requests are kept.
@@ -20,6 +22,9 @@ const LINE_BYTES_MAX: usize = 1024;
 
 /// After so many requests old ones count half, so that a mended proxy shows.
 const HALVED_AT: u64 = 10_000;
+
+/// How many requests were resolved in which way, in the order of `Source::ALL`.
+pub(crate) type Resolved = [u64; Source::ALL.len()];
 
 /// A request that was seen.
 #[derive(Debug, Clone)]
@@ -73,6 +78,8 @@ pub(crate) struct Watch {
     own: Cell<u64>,
     all: Cell<u64>,
     due: Cell<bool>,
+    /// The rules that all this was judged by.
+    round: Cell<u64>,
     sighted: RefCell<Option<Sighting>>,
 }
 
@@ -84,6 +91,7 @@ impl Default for Watch {
             own: Cell::new(0),
             all: Cell::new(0),
             due: Cell::new(true),
+            round: Cell::new(0),
             sighted: RefCell::default(),
         }
     }
@@ -114,8 +122,15 @@ impl Watch {
 
     /// Tells the board, about once a second, and begins to look for another request.
     pub(crate) fn report(&self, worker: usize, board: &Board) {
-        board.take(worker, self.share(), self.sighted.borrow_mut().take());
+        let sighted = self.sighted.borrow_mut().take();
         self.due.set(true);
+        if let Err(round) = board.take(self.round.get(), worker, self.share(), sighted) {
+            self.round.set(round);
+            for count in [&self.lead, &self.own, &self.all] {
+                count.set(0);
+            }
+            return;
+        }
         if self.all.get() >= HALVED_AT {
             for count in [&self.lead, &self.own, &self.all] {
                 count.set(count.get() / 2);
@@ -138,6 +153,10 @@ pub(crate) struct Board(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// Rises when the rules change that all else was judged by.
+    round: u64,
+    /// What the counters said then.
+    before: Resolved,
     shares: Vec<Share>,
     sightings: VecDeque<Sighting>,
 }
@@ -147,8 +166,39 @@ impl Board {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, worker: usize, share: Share, sighting: Option<Sighting>) {
+    /// Forgets what was judged by other rules than those now in force: a proxy that is
+    /// listed at last must not stand for everybody for ten thousand requests more.
+    pub(crate) fn begin_anew(&self, counted: Resolved) {
         let mut seen = self.seen();
+        *seen = Seen {
+            round: seen.round + 1,
+            before: counted,
+            ..Seen::default()
+        };
+    }
+
+    /// Of what the counters say, that which the rules in force have resolved.
+    pub(crate) fn resolved(&self, counted: Resolved) -> Resolved {
+        let before = self.seen().before;
+        let mut resolved = counted;
+        for (n, before) in resolved.iter_mut().zip(before) {
+            *n = n.saturating_sub(before);
+        }
+        resolved
+    }
+
+    /// Takes what a worker saw in this round; else tells which round it is now.
+    fn take(
+        &self,
+        round: u64,
+        worker: usize,
+        share: Share,
+        sighting: Option<Sighting>,
+    ) -> Result<(), u64> {
+        let mut seen = self.seen();
+        if seen.round != round {
+            return Err(seen.round);
+        }
         let nobody = Share {
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             own: 0,
@@ -164,6 +214,7 @@ impl Board {
             seen.sightings.truncate(KEPT - 1);
             seen.sightings.push_front(sighting);
         }
+        Ok(())
     }
 
     /// The requests last sighted, newest first.
@@ -246,6 +297,43 @@ mod tests {
         assert_eq!(kept.len(), KEPT);
         assert_eq!(kept.first().map(|first| first.peer), Some(address(32)));
         assert_eq!(kept.last().map(|last| last.peer), Some(address(1)));
+    }
+
+    /// A proxy that was listed at last passed for nearly everybody until ten thousand
+    /// more requests had come.
+    #[test]
+    fn what_other_rules_judged_is_forgotten() {
+        let (board, watch) = (Board::default(), Watch::default());
+        let sight = |client| {
+            watch.passes(address(client));
+            let at = SystemTime::UNIX_EPOCH;
+            watch.sights(Sighting::new(
+                at,
+                Route::Web,
+                address(client),
+                [].into_iter(),
+            ));
+        };
+        sight(1);
+        watch.report(0, &board);
+        board.begin_anew([5, 0, 1, 0]);
+        assert_eq!(board.most_common(), None);
+        assert!(board.sightings().is_empty());
+        assert_eq!(board.resolved([5, 3, 1, 0]), [0, 3, 0, 0]);
+        sight(1);
+        watch.report(0, &board);
+        assert_eq!(board.most_common(), None, "it may be of the time before");
+        assert!(board.sightings().is_empty());
+        sight(2);
+        watch.report(0, &board);
+        let (own, all) = (1, 1);
+        let own = Share {
+            address: address(2),
+            own,
+            all,
+        };
+        assert_eq!(board.most_common(), Some(own));
+        assert_eq!(board.sightings().len(), 1);
     }
 
     #[test]

@@ -292,6 +292,12 @@ impl Metrics {
         self.workers.iter().map(|w| counter(w).value()).sum()
     }
 
+    /// How many requests' clients were resolved in which way, in the order of
+    /// [`Source::ALL`].
+    pub fn resolved(&self) -> [u64; Source::ALL.len()] {
+        Source::ALL.map(|source| self.sum(|worker| worker.client_ip.at(source.index())))
+    }
+
     /// The sum of one gauge over all workers.
     pub fn sum_level(&self, gauge: impl Fn(&WorkerMetrics) -> &Level) -> i64 {
         self.workers.iter().map(|w| gauge(w).value()).sum()

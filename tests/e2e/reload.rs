@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         what_needs_a_restart_is_said,
         what_needs_a_restart_is_not_forgotten,
         a_busy_connection_follows_the_upstream,
+        where_requests_come_from_is_judged_anew_by_new_rules,
         sigterm_finishes_what_was_begun,
         sigterm_closes_idle_connections,
     ]
@@ -106,6 +107,39 @@ fn a_bad_file_changes_nothing() {
     edge.log
         .wait_for("the error", |line| line.contains("error: ").then_some(()));
     assert!(passes(&edge));
+}
+
+/// A proxy that was listed at last passed for nearly everybody until ten thousand
+/// more requests had come.
+fn where_requests_come_from_is_judged_anew_by_new_rules() {
+    let fake = Fake::start();
+    let trusting = |proxies: Value| {
+        let changes = json!({"client_ip": {"trusted_proxies": proxies}});
+        with_limit(&fake, "2000", &changes).to_string()
+    };
+    let edge = Edge::run(&trusting(json!([])), &[]);
+    let named = [("X-Forwarded-For", "203.0.113.9")];
+    let asked_once_more = || {
+        edge.ask("GET", "/", &named, b"");
+        edge.admin_get("/api/v1/clients").json()["requests"].clone()
+    };
+    let peer = json!({"peer": 1, "header": 0, "private": 0, "unknown": 0});
+    assert_eq!(asked_once_more(), peer);
+    edge.rewrite(&trusting(json!(["loopback"])));
+    assert_eq!(post(&edge, "/api/v1/reload", &[]).status, 200);
+    let header = json!({"peer": 0, "header": 1, "private": 0, "unknown": 0});
+    assert_eq!(asked_once_more(), header);
+    edge.rewrite(
+        &with_limit(
+            &fake,
+            "100",
+            &json!({"client_ip": {"trusted_proxies": ["loopback"]}}),
+        )
+        .to_string(),
+    );
+    assert_eq!(post(&edge, "/api/v1/reload", &[]).status, 200);
+    let both = json!({"peer": 0, "header": 2, "private": 0, "unknown": 0});
+    assert_eq!(asked_once_more(), both, "other changes forget nothing");
 }
 
 fn what_needs_a_restart_is_said() {

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 pub use conclusions::{Conclusions, conclusions};
 pub use explained::{Explained, HopStep, HopVerdict, TEXT_CHARS_MAX, explain};
-pub use presets::{PRESETS, preset};
+pub use presets::{FRONTS, PRESETS, front_of, preset};
 pub use store::{HashKey, Store};
 pub use trusted::TrustedHops;
 

@@ -26,6 +26,17 @@ pub fn preset(name: &str) -> Option<&'static [IpNet]> {
     named.map(|preset| preset.networks.as_slice())
 }
 
+/// The presets whose networks only balancers and CDNs speak from. `aws` is left out:
+/// all of it is private ranges, where visitors may sit too.
+pub const FRONTS: [&str; 3] = ["cloudflare", "gcp", "aliyun"];
+
+/// The preset of a front that all of a network is part of.
+pub fn front_of(network: &IpNet) -> Option<&'static str> {
+    FRONTS.into_iter().find(|name| {
+        preset(name).is_some_and(|fronts| fronts.iter().any(|front| front.contains(network)))
+    })
+}
+
 /// The file as it was when this was built.
 pub(super) const TEXT: &str = include_str!("presets.txt");
 

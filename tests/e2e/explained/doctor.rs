@@ -85,8 +85,8 @@ fn an_untrusted_proxy_is_named_and_what_to_paste_mends_it() {
     let pasted = told
         .stdout
         .lines()
-        .find_map(|line| line.trim().strip_prefix("client_ip: {trusted_proxies: ["))
-        .and_then(|line| line.strip_suffix("]}"))
+        .find_map(|line| line.trim().strip_prefix("trusted_proxies: ["))
+        .and_then(|line| line.strip_suffix("]"))
         .unwrap_or_else(|| panic!("nothing to paste in:\n{}", told.stdout));
     let as_json = doctor("ip", edge.admin, &["--json"]);
     let told: Value = serde_json::from_str(&as_json.stdout).unwrap();

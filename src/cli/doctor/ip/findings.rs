@@ -3,14 +3,14 @@
 //! Owns the judgement and its numbers. Never talks to anybody: a report in,
 //! findings out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::domain::client_ip::{self, is_internal};
+use crate::domain::client_ip::is_internal;
 
 use super::super::{Finding, Mark};
-use super::report::{Clients, MostCommon, Sighting, network};
+use super::report::{Clients, MostCommon, Sighting};
 
 /// From this share on, one address is nearly everybody.
 const NEARLY_ALL: f64 = 0.9;
@@ -28,8 +28,7 @@ const NAMED_MAX: usize = 5;
 const NAT: &str = "if no proxy is there, Docker's userland proxy or NAT hides the visitors: run \
 the edge with `network_mode: host`, or set `\"userland-proxy\": false` in Docker's daemon.json";
 
-/// Networks that only balancers and CDNs speak from. The preset `aws` is left
-/// out: all of it is private ranges, which have a finding of their own.
+/// Presets of networks that only balancers and CDNs speak from, and how to call them.
 const FRONTS: [(&str, &str); 3] = [
     ("cloudflare", "Cloudflare's network"),
     ("gcp", "Google Cloud's load balancers"),
@@ -57,6 +56,7 @@ pub(super) fn of(clients: &Clients) -> Vec<Finding> {
     ));
     findings.extend(fronts_as_clients(clients));
     if everybody.is_none() {
+        findings.extend(nameless(clients));
         findings.extend(many_private(clients, total));
     }
     findings.extend(hidden_hops(clients, total));
@@ -81,7 +81,8 @@ fn nobody_yet() -> Finding {
 fn one_for_all(clients: &Clients, most: &MostCommon, total: u64) -> Finding {
     let net = most.network();
     let is_it = |sighting: &&Sighting| {
-        net.is_none_or(|net| network(&sighting.client).is_some_and(|client| net.contains(&client)))
+        let client = sighting.client_network();
+        net.is_none_or(|net| client.is_some_and(|client| net.contains(&client)))
     };
     let matching: Vec<&Sighting> = clients.sightings.iter().filter(is_it).collect();
     let who = most.address.as_deref().unwrap_or("one address");
@@ -95,43 +96,65 @@ fn one_for_all(clients: &Clients, most: &MostCommon, total: u64) -> Finding {
         most.share_at_least * 100.0
     ))
     .why("all visitors look like one: user counts, places and limits by address mean nothing");
-    let sample = matching.first();
-    let hop = match sample {
-        Some(sighting) if sighting.source == "private" => &sighting.client,
-        Some(sighting) => &sighting.peer,
-        None => return with_paste(found, clients, net, format!("list the proxy there; {NAT}")),
+    let Some(sighting) = matching.first() else {
+        let entry = net.map(|net| net.to_string());
+        return list(
+            found,
+            clients,
+            entry,
+            format!("list the proxy there; {NAT}"),
+        );
     };
-    let header = &clients.header;
-    let mend = match sample {
-        Some(sighting) if sighting.source == "private" => {
-            let peer = &sighting.peer;
-            format!(
-                "{hop}, which the peer {peer} names, is a proxy or a gateway that is not in \
-                 trusted_proxies: list it"
-            )
-        }
-        Some(sighting) if sighting.is_ignored() => format!(
-            "the peer {hop} writes {header} and is not in trusted_proxies, so nobody reads it: \
+    let Clients { header, .. } = clients;
+    let Sighting { peer, client, .. } = sighting;
+    if sighting.names_nobody() {
+        return found.mend(format!("{}; {NAT}", naming(clients, sighting)));
+    }
+    if sighting.source == "private" {
+        let mend = format!(
+            "{client}, which the peer {peer} names, is a proxy or a gateway that is not in \
+             trusted_proxies: list it"
+        );
+        return list(found, clients, sighting.client_entry(), mend);
+    }
+    let mend = match sighting.is_ignored() {
+        true => format!(
+            "the peer {peer} writes {header} and is not in trusted_proxies, so nobody reads it: \
              list it"
         ),
-        Some(_) | None => format!(
-            "the peer {hop} passes on no {header}: let that proxy write it, and list it; {NAT}"
+        false => format!(
+            "the peer {peer} passes on no {header}: let that proxy write it, and list it; {NAT}"
         ),
     };
-    with_paste(found, clients, network(hop), mend)
+    list(found, clients, sighting.peer_entry(), mend)
 }
 
-fn with_paste(
-    found: Finding,
-    clients: &Clients,
-    net: Option<IpNet>,
-    mend: impl Into<String>,
-) -> Finding {
-    let found = found.mend(mend);
-    match net {
-        Some(net) => found.paste(trusting(clients, [entry_for(net)])),
-        None => found,
-    }
+/// How a proxy that is trusted already comes to name its visitors.
+fn naming(clients: &Clients, sighting: &Sighting) -> String {
+    let header = &clients.header;
+    format!(
+        "{} is trusted already, but names nobody in {header}: let it write its visitor's \
+         address there, or set client_ip.header to the header in which it does",
+        sighting.client
+    )
+}
+
+/// Trusted proxies that name nobody, though not all stand for one another.
+fn nameless(clients: &Clients) -> Option<Finding> {
+    let sightings = clients.sightings.iter();
+    let nameless: Vec<&Sighting> = sightings.filter(|seen| seen.names_nobody()).collect();
+    let sample = nameless.first()?;
+    // A health check names nobody either; it is not half of all requests.
+    (nameless.len() * 2 >= clients.sightings.len()).then(|| {
+        Finding::warn(format!(
+            "{} of {} sampled requests end at a trusted proxy that names nobody, such as {}",
+            nameless.len(),
+            clients.sightings.len(),
+            sample.client
+        ))
+        .why("unless it asks for itself, its address stands for every visitor behind it")
+        .mend(naming(clients, sample))
+    })
 }
 
 /// Peers that write the header and are not believed, but for those that a
@@ -141,24 +164,25 @@ fn ignored_headers(clients: &Clients, named_above: Option<IpNet>) -> Option<Find
         .sightings
         .iter()
         .filter(|sighting| sighting.is_ignored());
-    let is_new = |peer: &&str| {
-        let net = network(peer);
+    let is_new = |sighting: &&Sighting| {
+        let net = sighting.peer_network();
         net.is_none_or(|net| !named_above.is_some_and(|above| above.contains(&net)))
     };
-    let peers: BTreeSet<&str> = ignored
-        .map(|sighting| &*sighting.peer)
+    let peers: BTreeMap<&str, &Sighting> = ignored
         .filter(is_new)
+        .map(|sighting| (&*sighting.peer, sighting))
         .collect();
     // What stands in a network of ours is a proxy; a stranger may write what it likes.
-    let (ours, strangers): (Vec<&str>, Vec<&str>) = peers
-        .into_iter()
-        .partition(|peer| network(peer).is_some_and(is_ours_or_a_front));
-    let (mark, peers) = match (ours.is_empty(), strangers.is_empty()) {
+    let (ours, strangers): (Vec<&Sighting>, Vec<&Sighting>) = peers
+        .into_values()
+        .partition(|sighting| peer_is_ours_or_a_front(sighting));
+    let (mark, sightings) = match (ours.is_empty(), strangers.is_empty()) {
         (true, true) => return None,
         (true, false) => (Mark::Warn, strangers),
         (false, _) => (Mark::Problem, ours),
     };
-    let entries = peers.iter().filter_map(|peer| network(peer)).map(entry_for);
+    let peers: Vec<&str> = sightings.iter().map(|sighting| &*sighting.peer).collect();
+    let entries = sightings.iter().filter_map(|seen| seen.peer_entry());
     let header = &clients.header;
     let found = Finding::new(
         mark,
@@ -167,41 +191,29 @@ fn ignored_headers(clients: &Clients, named_above: Option<IpNet>) -> Option<Find
             named(&peers)
         ),
     );
-    Some(
-        found
-            .why("if that is a proxy, its address stands for every visitor behind it")
-            .mend("if it is yours, list it; if not, a client tries to forge its address, in vain")
-            .paste(trusting(clients, entries.take(NAMED_MAX))),
-    )
+    Some(list(
+        found.why("if that is a proxy, its address stands for every visitor behind it"),
+        clients,
+        entries.take(NAMED_MAX),
+        "if it is yours, list it; if not, a client tries to forge its address, in vain",
+    ))
 }
 
-fn is_ours_or_a_front(net: IpNet) -> bool {
-    is_internal(net.addr()) || front_of(net).is_some()
-}
-
-/// The preset of a front that the network is part of, and how to call it.
-fn front_of(net: IpNet) -> Option<(&'static str, &'static str)> {
-    FRONTS.into_iter().find(|(name, _)| {
-        client_ip::preset(name).is_some_and(|nets| nets.iter().any(|front| front.contains(&net)))
-    })
-}
-
-/// A preset where one fits, else the network itself.
-fn entry_for(net: IpNet) -> String {
-    front_of(net).map_or_else(|| net.to_string(), |(name, _)| name.to_owned())
+fn peer_is_ours_or_a_front(sighting: &Sighting) -> bool {
+    let net = sighting.peer_network();
+    net.is_some_and(|net| is_internal(net.addr())) || sighting.peer_front.is_some()
 }
 
 /// Clients that are a balancer's or a CDN's own hop.
 fn fronts_as_clients(clients: &Clients) -> Vec<Finding> {
-    let front_of = |sighting: &Sighting| network(&sighting.client).and_then(front_of);
     let mut findings = Vec::new();
-    for front in FRONTS {
-        let (name, called) = front;
+    for (name, called) in FRONTS {
         let untrusted = !clients.trusted_proxies.iter().any(|known| known == name);
         let sightings: Vec<&Sighting> = clients
             .sightings
             .iter()
-            .filter(|sighting| untrusted && front_of(sighting) == Some(front))
+            .filter(|seen| untrusted && seen.client_front.as_deref() == Some(name))
+            .filter(|seen| !seen.names_nobody())
             .collect();
         let Some(sample) = sightings.first() else {
             continue;
@@ -217,14 +229,12 @@ fn fronts_as_clients(clients: &Clients) -> Vec<Finding> {
             true => Finding::problem(text),
             false => Finding::warn(text),
         };
-        findings.push(
-            found
-                .why("that is the last hop before you, not a visitor: it stands for thousands")
-                .mend(format!(
-                    "trust the preset {name}, so that the hop before it counts"
-                ))
-                .paste(trusting(clients, [name.to_owned()])),
-        );
+        findings.push(list(
+            found.why("that is the last hop before you, not a visitor: it stands for thousands"),
+            clients,
+            [name.to_owned()],
+            format!("trust the preset {name}, so that the hop before it counts"),
+        ));
     }
     findings
 }
@@ -235,25 +245,25 @@ fn many_private(clients: &Clients, total: u64) -> Option<Finding> {
         return None;
     }
     let sightings = clients.sightings.iter();
-    let hops: BTreeSet<IpNet> = sightings
-        .filter(|sighting| sighting.source == "private")
-        .filter_map(|sighting| network(&sighting.client))
-        .collect();
+    let sightings = sightings.filter(|sighting| sighting.source == "private");
+    let (nameless, hops): (Vec<&Sighting>, _) = sightings.partition(|seen| seen.names_nobody());
+    let entries: BTreeSet<String> = hops.iter().filter_map(|seen| seen.client_entry()).collect();
+    // Those have a finding of their own; nothing is left to list.
+    if entries.is_empty() && !nameless.is_empty() {
+        return None;
+    }
     let found = Finding::warn(format!(
         "{private} of {total} requests come, through a trusted proxy, from private addresses"
     ))
     .why(
         "unless your users sit in that network, each is a proxy or a gateway that stands for many",
     );
-    if hops.is_empty() {
+    if entries.is_empty() {
         return Some(found.mend("send a request the way your visitors come and ask again"));
     }
-    let entries = hops.iter().take(NAMED_MAX).map(|hop| entry_for(*hop));
-    Some(
-        found
-            .mend("list those that are proxies")
-            .paste(trusting(clients, entries)),
-    )
+    let entries = entries.into_iter().take(NAMED_MAX);
+    let mend = "list those that are proxies";
+    Some(list(found, clients, entries, mend))
 }
 
 fn hidden_hops(clients: &Clients, total: u64) -> Option<Finding> {
@@ -282,8 +292,8 @@ fn disagreement(clients: &Clients) -> Option<Finding> {
             taken(&sighting.web)
         ))
         .why("events and the audit log will name different people")
-        .mend("send the address in the one header that both read")
-        .paste("client_ip: {send_as: [x-forwarded-for]}"),
+        .mend("send the address in the one header that both read: set client_ip.send_as to")
+        .paste("send_as: [x-forwarded-for]"),
     )
 }
 
@@ -310,13 +320,27 @@ fn changed_on_purpose(clients: &Clients) -> Option<Finding> {
     Some(
         Finding::warn(format!("client_ip.store is {}: {effect}", clients.store))
             .why("what Sentry shows differs from what the edge saw, as configured")
-            .mend("if that is not meant, keep them")
-            .paste("client_ip: {store: full}"),
+            .mend("if that is not meant, keep them: set client_ip.store to")
+            .paste("store: full"),
     )
 }
 
-/// The configuration's line that trusts these too.
-fn trusting(clients: &Clients, more: impl IntoIterator<Item = String>) -> String {
+/// The mend that trusts these too: one key, which goes into the block that is there.
+fn list(
+    found: Finding,
+    clients: &Clients,
+    more: impl IntoIterator<Item = String>,
+    mend: impl Into<String>,
+) -> Finding {
+    let mend = mend.into();
+    let mut more = more.into_iter().peekable();
+    if more.peek().is_none() {
+        let store = &clients.store;
+        return found.mend(format!(
+            "{mend}, in client_ip.trusted_proxies (its address is not shown here: \
+             client_ip.store is {store})"
+        ));
+    }
     let mut entries = clients.trusted_proxies.clone();
     for entry in more {
         if !entries.contains(&entry) {
@@ -324,7 +348,9 @@ fn trusting(clients: &Clients, more: impl IntoIterator<Item = String>) -> String
         }
     }
     let entries: Vec<String> = entries.iter().map(|entry| quoted(entry)).collect();
-    format!("client_ip: {{trusted_proxies: [{}]}}", entries.join(", "))
+    found
+        .mend(format!("{mend}; client_ip.trusted_proxies is then"))
+        .paste(format!("trusted_proxies: [{}]", entries.join(", ")))
 }
 
 /// An entry as YAML's flow style takes it: colons need quotes.

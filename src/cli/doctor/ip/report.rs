@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use super::super::super::plain;
+use crate::domain::client_ip::HopVerdict;
 
 /// Whom the edge took for clients since it started.
 #[derive(Debug, Deserialize)]
@@ -59,10 +60,16 @@ pub(super) struct Sighting {
     pub(super) route: String,
     #[serde(deserialize_with = "shown")]
     pub(super) peer: String,
-    /// The believed header's lines.
+    /// Whether `client_ip.store` let the edge tell all of it.
+    peer_is_whole: bool,
+    /// The preset of a balancer or a CDN that it is in.
+    pub(super) peer_front: Option<String>,
+    /// The believed header's lines; dots for those that are not told.
     pub(super) forwarded: Vec<String>,
     #[serde(deserialize_with = "shown")]
     pub(super) client: String,
+    client_is_whole: bool,
+    pub(super) client_front: Option<String>,
     pub(super) source: String,
     pub(super) steps: Vec<Step>,
     /// The forwarding headers that went upstream.
@@ -80,9 +87,38 @@ fn shown<'de, D: Deserializer<'de>>(told: D) -> Result<String, D::Error> {
 impl Sighting {
     /// A header came, and nobody read it, since the peer is not trusted.
     pub(super) fn is_ignored(&self) -> bool {
-        self.source == "peer"
-            && self.steps.len() <= 1
+        self.ended(HopVerdict::PeerNotTrustedSoPeer)
             && self.forwarded.iter().any(|line| !line.trim().is_empty())
+    }
+
+    /// The client is a proxy that is trusted already, and has named nobody.
+    pub(super) fn names_nobody(&self) -> bool {
+        self.ended(HopVerdict::AllTrustedSoThis)
+    }
+
+    fn ended(&self, verdict: HopVerdict) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.verdict == verdict.as_str())
+    }
+
+    /// The peer as the configuration lists it: its preset, or itself where it is told.
+    pub(super) fn peer_entry(&self) -> Option<String> {
+        entry(self.peer_network(), self.peer_front.as_deref())
+    }
+
+    /// The client as the configuration lists it, were it a proxy.
+    pub(super) fn client_entry(&self) -> Option<String> {
+        entry(self.client_network(), self.client_front.as_deref())
+    }
+
+    /// The peer, where it is told.
+    pub(super) fn peer_network(&self) -> Option<IpNet> {
+        network(&self.peer).filter(|_| self.peer_is_whole)
+    }
+
+    /// The client, where it is told.
+    pub(super) fn client_network(&self) -> Option<IpNet> {
+        network(&self.client).filter(|_| self.client_is_whole)
     }
 }
 
@@ -104,6 +140,12 @@ impl Step {
             Some(_) | None => plain(&self.text),
         }
     }
+}
+
+/// A preset where one fits, else the network itself.
+fn entry(network: Option<IpNet>, front: Option<&str>) -> Option<String> {
+    let front = front.map(str::to_owned);
+    front.or_else(|| network.map(|network| network.to_string()))
 }
 
 /// The network behind an address as the edge shows it: in full, as a network, or

@@ -7,6 +7,7 @@ use super::super::super::fake::{Fake, json as answered};
 use super::super::Mark;
 use super::report::network;
 use super::*;
+use crate::domain::client_ip::{HopVerdict, front_of};
 
 #[derive(Parser)]
 struct Line {
@@ -27,12 +28,19 @@ fn report(total: u64) -> Value {
 }
 
 fn sighting(peer: &str, forwarded: &[&str], client: &str, source: &str) -> Value {
-    let verdict = "not a trusted proxy, so this is the client";
-    let mut steps = vec![json!({"text": "peer", "address": peer, "verdict": "trusted"})];
-    if source != "peer" {
-        steps.push(json!({"text": client, "address": client, "verdict": verdict}));
-    }
+    let step = |text: &str, address: &str, verdict: HopVerdict| json!({"text": text, "address": address, "verdict": verdict.as_str()});
+    let steps = match source {
+        "peer" => vec![step("peer", peer, HopVerdict::PeerNotTrustedSoPeer)],
+        _ if client == peer => vec![step("peer", peer, HopVerdict::AllTrustedSoThis)],
+        _ => vec![
+            step("peer", peer, HopVerdict::TrustedSoOn),
+            step(client, client, HopVerdict::NotTrustedSoThis),
+        ],
+    };
+    let front = |address: &str| network(address).and_then(|net| front_of(&net));
     json!({
+        "peer_is_whole": true, "peer_front": front(peer),
+        "client_is_whole": true, "client_front": front(client),
         "at": "2026-11-25T20:00:00Z", "route": "ingest", "peer": peer, "forwarded": forwarded,
         "client": client, "source": source, "steps": steps,
         "sent": [["x-forwarded-for", client]], "relay": client, "web": client,
@@ -105,7 +113,7 @@ fn a_peer_that_hides_everybody_is_a_problem_and_named() {
         &[(
             Mark::Problem,
             "private",
-            "client_ip: {trusted_proxies: [docker, 172.18.0.1/32]}",
+            "trusted_proxies is then\n               trusted_proxies: [docker, 172.18.0.1/32]",
         )],
     );
 }
@@ -151,6 +159,52 @@ fn a_hop_behind_a_trusted_peer_is_what_is_listed() {
         &report,
         &[(Mark::Problem, "of 23 requests", "[docker, 192.168.7.1/32]")],
     );
+}
+
+/// The peer that was trusted already was to be listed, as a hop that it had named.
+#[test]
+fn a_trusted_proxy_that_names_nobody_is_not_listed_again() {
+    let seen = sighting("172.18.0.5", &[], "172.18.0.5", "private");
+    let changes = [
+        (COLLAPSED, collapsed("172.18.0.5")),
+        ("/sightings", json!([seen])),
+        ("/requests/private", json!(400)),
+    ];
+    let everybody = with(report(0), &changes);
+    let mend = "172.18.0.5 is trusted already, but names nobody in x-forwarded-for";
+    check(&everybody, &[(Mark::Problem, "172.18.0.5", mend)]);
+    let some = with(everybody, &[(COLLAPSED, Value::Null)]);
+    check(&some, &[(Mark::Warn, "1 of 1", mend)]);
+    let clients: Clients = serde_json::from_value(some).unwrap();
+    let found = findings::of(&clients);
+    assert!(found.iter().all(|found| found.paste.is_none()), "{found:?}");
+}
+
+/// A chain that is not shown was told as none at all.
+#[test]
+fn a_chain_that_is_not_shown_is_a_chain() {
+    let mut seen = sighting("198.51.100.0", &["..."], "198.51.100.0", "peer");
+    seen["peer_is_whole"] = json!(false);
+    let changes = [
+        ("/sightings", json!([seen])),
+        ("/store", json!("truncate")),
+        ("/requests/peer", json!(5)),
+    ];
+    let report = with(report(100), &changes);
+    check(
+        &report,
+        &[
+            (
+                Mark::Warn,
+                "198.51.100.0 sends",
+                "its address is not shown here",
+            ),
+            (Mark::Warn, "truncate", "client_ip.store"),
+        ],
+    );
+    let clients: Clients = serde_json::from_value(report).unwrap();
+    let told = chain(&clients.sightings[0], "x-forwarded-for").join("\n");
+    assert!(told.contains("x-forwarded-for: ..."), "{told}");
 }
 
 #[test]
@@ -271,7 +325,7 @@ fn addresses_changed_on_purpose_are_said_to_be() {
 
 #[test]
 fn a_report_without_addresses_is_read() {
-    let mut seen = sighting("172.18.0.5", &[], "203.0.113.9", "header");
+    let mut seen = sighting("172.18.0.5", &["..."], "203.0.113.9", "header");
     for place in ["peer", "client", "relay", "web"] {
         seen[place] = Value::Null;
     }
@@ -308,6 +362,8 @@ fn a_chain_shows_each_decision_and_both_conclusions() {
             {"text": "100.64.3.4", "address": "100.64.3.4", "verdict": "the client"},
         ],
         "sent": [["x-forwarded-for", "100.64.3.4"]], "relay": "100.64.3.4", "web": null,
+        "peer_is_whole": true, "peer_front": null,
+        "client_is_whole": true, "client_front": "aliyun",
     }))
     .unwrap();
     assert_eq!(

@@ -26,6 +26,9 @@ mod words;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+use errors::Faults;
+use read::Checked;
+
 pub use checked::*;
 pub use env::Env;
 pub use errors::{ConfigError, Errors, Place};
@@ -75,26 +78,16 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
         Some(path) => (bytes_of(path)?, Some(path.display().to_string())),
         None => (Vec::new(), None),
     };
-    let (mut config, warnings) = match &name {
-        Some(name) => parse(name, text_of(name, &bytes)?, env)?,
+    let mut checked = match &name {
+        Some(name) => read::file(name, text_of(name, &bytes)?, env)?,
         None => read::environment(env)?,
     };
-    if let Some(path) = &config.admin.token_file {
-        config.admin.token = Some(secret_of(path, "token", "admin.token_file")?);
-    }
-    if let Some(path) = &config.client_ip.hash_key_file {
-        config.client_ip.hash_key = Some(secret_of(path, "key", "client_ip.hash_key_file")?);
-    }
-    if let Some(sentry) = &mut config.sentry
-        && let Some(path) = &sentry.token_file
-    {
-        sentry.token = secret_of(path, "token", "sentry.token_file")?;
-    }
+    read_secrets(&mut checked)?;
     Ok(Loaded {
-        config,
+        config: checked.config,
         file: file.map(Path::to_path_buf),
         digest: digest(&bytes),
-        warnings,
+        warnings: checked.warnings,
         built_in: false,
     })
 }
@@ -111,7 +104,8 @@ pub fn digest(bytes: &[u8]) -> u64 {
 /// secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
 /// that of `sentry.token_file` is empty. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
-    read::file(name, text, env)
+    let checked = read::file(name, text, env)?;
+    Ok((checked.config, checked.warnings))
 }
 
 /// The keys that differ and that only a restart can take up.
@@ -221,28 +215,53 @@ fn text_of<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Errors> {
     })
 }
 
-/// The secret that a file holds; `named_by` is the key that says which file.
-fn secret_of(path: &Path, what: &str, named_by: &str) -> Result<Secret, Errors> {
+/// Reads the secrets that are named by their files. One that cannot be had is an error
+/// where its file is named: the path may be a secret that was put there by mistake.
+fn read_secrets(checked: &mut Checked) -> Result<(), Errors> {
+    let Checked { config, places, .. } = checked;
+    let mut faults = Faults::default();
+    let mut read = |path: &Option<PathBuf>, what: &str, key: &str| {
+        let secret = secret_of(path.as_deref()?, what);
+        let refused = |fault| {
+            let place = places.get(key).unwrap_or(&Place::Environment);
+            faults.error(place, format!("the file of {key} {fault}"));
+        };
+        secret.map_err(refused).ok()
+    };
+    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+    if let Some(token) = read(&admin.token_file, "token", "admin.token_file") {
+        admin.token = Some(token);
+    }
+    if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
+        client_ip.hash_key = Some(key);
+    }
+    if let Some(sentry) = &mut config.sentry
+        && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
+    {
+        sentry.token = token;
+    }
+    match faults.errors.is_empty() {
+        true => Ok(()),
+        false => {
+            faults
+                .errors
+                .sort_by(|one, other| one.place.cmp(&other.place));
+            Err(Errors(faults.errors))
+        }
+    }
+}
+
+/// The secret that a file holds, or what is wrong with the file.
+fn secret_of(path: &Path, what: &str) -> Result<Secret, String> {
     use std::io::Read;
 
-    let refused = |message: String| {
-        let place = Place::File(path.display().to_string());
-        Errors::from(ConfigError {
-            place,
-            message: format!("{message}, named by {named_by}"),
-        })
-    };
     let mut text = String::new();
     let file = std::fs::File::open(path);
     let read = file.and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
-    let length = read.map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let length = read.map_err(|error| format!("cannot be read: {error}"))?;
     let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
-    match whole.then(|| kinds::token(&text)).flatten() {
-        Some(secret) => Ok(secret),
-        None => Err(refused(format!(
-            "holds no {what} (one line of visible ASCII)"
-        ))),
-    }
+    let secret = whole.then(|| kinds::token(&text)).flatten();
+    secret.ok_or_else(|| format!("holds no {what} (one line of visible ASCII)"))
 }
 
 #[cfg(test)]

@@ -12,8 +12,16 @@ use super::keys::{COMMAND_LINE_VARIABLES, KEYS, Key, State, VARIABLES, join};
 use super::kinds::Variable;
 use super::tree::{self, Content, Entry, Node};
 
+/// A configuration without the secrets that other files hold.
+pub(super) struct Checked {
+    pub(super) config: Config,
+    pub(super) warnings: Vec<String>,
+    /// Where each key that was set was set last.
+    pub(super) places: BTreeMap<&'static str, Place>,
+}
+
 /// Checks a file's text with the environment laid over it.
-pub(super) fn file(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
+pub(super) fn file(name: &str, text: &str, env: &Env) -> Result<Checked, Errors> {
     let mut reading = Reading::new();
     match tree::read(name, text, env, &mut reading.faults) {
         Some(root) => reading.section(&root, ""),
@@ -31,7 +39,7 @@ pub(super) fn file(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<Str
 }
 
 /// Checks the environment alone.
-pub(super) fn environment(env: &Env) -> Result<(Config, Vec<String>), Errors> {
+pub(super) fn environment(env: &Env) -> Result<Checked, Errors> {
     let mut reading = Reading::new();
     reading.variables(env);
     reading.finish(&Place::Environment)
@@ -146,7 +154,7 @@ impl Reading {
     }
 
     /// `end` is where something that is missing is said to be missing.
-    fn finish(mut self, end: &Place) -> Result<(Config, Vec<String>), Errors> {
+    fn finish(mut self, end: &Place) -> Result<Checked, Errors> {
         self.across(end);
         let Faults {
             mut errors,
@@ -157,7 +165,11 @@ impl Reading {
         errors.dedup();
         warnings.dedup();
         match errors.is_empty() {
-            true => Ok((self.draft.config, warnings)),
+            true => Ok(Checked {
+                config: self.draft.config,
+                warnings,
+                places: self.places,
+            }),
             false => Err(Errors(errors)),
         }
     }

@@ -65,9 +65,10 @@ fn the_token_is_read_from_its_file() {
         ("VIDETTE_UPSTREAM_INGEST", "http://relay:3000"),
     ]);
     let refused = || load(None, &env).unwrap_err().to_string();
-    assert!(
-        refused().contains("cannot be read") && refused().ends_with("named by admin.token_file")
-    );
+    let place = "environment: error: VIDETTE_ADMIN_TOKEN_FILE: ";
+    assert!(refused().starts_with(&format!(
+        "{place}the file of admin.token_file cannot be read: "
+    )));
     fs::write(&token, "\n").unwrap();
     assert!(refused().contains("holds no token"), "{}", refused());
     fs::write(&token, "two words").unwrap();
@@ -98,13 +99,17 @@ fn other_secrets_are_read_from_their_files_too() {
     assert_eq!(
         refused(),
         format!(
-            "{}: error: holds no key (one line of visible ASCII), named by client_ip.hash_key_file",
-            path("key")
+            "{name}:2:41: error: the file of sentry.token_file cannot be read: \
+             No such file or directory (os error 2)\n\
+             {name}:3:41: error: the file of client_ip.hash_key_file holds no key (one line of \
+             visible ASCII)",
+            name = file.display(),
         )
     );
     fs::write(path("key"), "s3cret\n").unwrap();
     let error = refused();
-    assert!(error.ends_with(", named by sentry.token_file"), "{error}");
+    assert!(error.contains(":2:"), "{error}");
+    assert!(!error.contains(&path("token")), "{error}");
     let most = usize::try_from(SECRET_BYTES_MAX).unwrap();
     fs::write(path("token"), "t".repeat(most + 1)).unwrap();
     assert!(refused().contains("holds no token"), "{}", refused());
@@ -159,4 +164,16 @@ fn what_a_reload_cannot_take_up_needs_a_restart() {
             "limits.quota_counters"
         ]
     );
+}
+
+/// The second block named `client_ip` once more, which is an error.
+#[test]
+fn the_readmes_blocks_can_be_pasted_into_one_file() {
+    let readme = include_str!("../../../README.md");
+    let blocks = readme.split("```yaml\n").skip(1);
+    let text: String = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    let (config, warnings) = parse("README.md", &text, &Env::empty()).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(config.keys.mode, KeyMode::Strict, "both blocks were read");
+    assert_eq!(config.client_ip.trusted_proxies.written, ["docker"]);
 }

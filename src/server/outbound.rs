@@ -30,12 +30,18 @@ fn names_the_client(name: &str) -> bool {
             "x-client-ip"
                 | "x-cluster-client-ip"
                 | "x-envoy-external-address"
+                | "x-azure-clientip"
+                | "x-azure-socketip"
                 | "x-forwarded"
+                | "x-forwarded-by"
                 | "x-forwarded-for"
                 | "x-forwarded-port"
                 | "x-original-forwarded-for"
+                | "x-originating-ip"
                 | "x-real-ip"
                 | "x-remote-addr"
+                | "x-remote-ip"
+                | "x-true-client-ip"
                 | "x-sentry-forwarded-for"
                 | "x-vercel-forwarded-for"
         ),
@@ -43,7 +49,11 @@ fn names_the_client(name: &str) -> bool {
             name,
             "cf-connecting-ip" | "cf-connecting-ipv6" | "cf-pseudo-ipv4" | "client-ip"
         ),
-        [b'f', ..] => matches!(name, "fastly-client-ip" | "forwarded" | "forwarded-for"),
+        [b'd', ..] => name == "do-connecting-ip",
+        [b'f', ..] => matches!(
+            name,
+            "fastly-client-ip" | "fly-client-ip" | "forwarded" | "forwarded-for"
+        ),
         [b't', ..] => name == "true-client-ip",
         _ => false,
     }
@@ -362,12 +372,34 @@ mod tests {
             "cf-connecting-ip",
             "x-sentry-forwarded-for",
             "forwarded",
+            "forwarded-for",
+            "true-client-ip",
+            "client-ip",
+            "x-client-ip",
+            "x-cluster-client-ip",
+            "x-original-forwarded-for",
+            "x-originating-ip",
+            "x-true-client-ip",
+            "x-real-ip",
+            "x-remote-ip",
+            "x-remote-addr",
+            "x-azure-clientip",
+            "x-azure-socketip",
+            "x-forwarded-by",
+            "x-vercel-forwarded-for",
+            "do-connecting-ip",
+            "fastly-client-ip",
+            "fly-client-ip",
         ] {
             check_dropped(Route::Web, name, "6.6.6.6", false);
             check_dropped(Route::Ingest, name, "6.6.6.6", false);
         }
         check_dropped(Route::Web, "x_forwarded_for", "6.6.6.6", false);
         check_dropped(Route::Web, "x-forwarded-protocol", "https", true);
+        // Of no client: where the site lies, and which proxies were passed.
+        for name in ["x-forwarded-prefix", "x-forwarded-server", "via"] {
+            check_dropped(Route::Web, name, "x", true);
+        }
     }
 
     #[test]

@@ -72,6 +72,13 @@ impl Refusal {
         Self::of(Reason::TooLarge, 413, detail)
     }
 
+    /// 431, naming the limit.
+    #[must_use]
+    pub fn head_too_large() -> Self {
+        let detail = "the request's head is over this hop's limit (limits.header_bytes)";
+        Self::of(Reason::HeadersTooLarge, 431, detail)
+    }
+
     /// 401 for a request that names no key anywhere it could.
     #[must_use]
     pub fn no_key() -> Self {

@@ -129,6 +129,31 @@ pub(crate) fn check_framing(head: &Parts, pulse: &Pulse) -> Result<(), Refusal> 
     check_method(&head.method)
 }
 
+/// Refuses heads over `limits.header_bytes`. The parser alone would not: it counts a
+/// head only while it waits for the rest of one, so that what comes at once may be more.
+pub(crate) fn check_bytes(head: &Parts, bytes_max: u64) -> Result<(), Refusal> {
+    match u64::try_from(bytes(head)).is_ok_and(|bytes| bytes <= bytes_max) {
+        true => Ok(()),
+        false => Err(Refusal::head_too_large()),
+    }
+}
+
+/// The bytes of a head as HTTP/1 writes it, but for blanks that mean nothing.
+fn bytes(head: &Parts) -> usize {
+    let Parts { uri, headers, .. } = head;
+    let target = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri.authority().map_or(0, |host| host.as_str().len());
+    let scheme = uri
+        .scheme_str()
+        .map_or(0, |scheme| scheme.len() + "://".len());
+    let line = head.method.as_str().len() + " ".len() + scheme + authority + target;
+    let fields = headers.iter().map(|(name, value)| {
+        let written = name.as_str().len() + value.len();
+        written + ": \r\n".len()
+    });
+    line + " HTTP/1.1\r\n".len() + fields.sum::<usize>() + "\r\n".len()
+}
+
 /// Refuses methods that are not for an origin.
 pub(crate) fn check_method(method: &Method) -> Result<(), Refusal> {
     if method == Method::CONNECT || method == Method::TRACE {

@@ -57,7 +57,7 @@ impl BadHead {
             Self::TargetTooLong => ("URI Too Long", "the request's target is too long"),
             Self::TooLarge => (
                 "Request Header Fields Too Large",
-                "the request's head has too many fields or is over this hop's limit (limits.header_bytes)",
+                "the request's head has more than 100 fields, which no key changes, or is over limits.header_bytes",
             ),
         };
         let body = serde_json::json!({"detail": detail, "causes": [reason.as_str()]}).to_string();

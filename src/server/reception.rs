@@ -170,7 +170,11 @@ fn next(
     let announced = arrived.announced.unwrap_or(0);
     ticket.belongs(Route::Local, announced);
     ticket.asks_leave = arrived.head.headers.contains_key(EXPECT);
-    if let Err(refusal) = arrival::check_framing(&arrived.head, pulse) {
+    let sound = arrival::check_framing(&arrived.head, pulse).and_then(|()| {
+        let bytes_max = rules.config.limits.header_bytes;
+        arrival::check_bytes(&arrived.head, bytes_max)
+    });
+    if let Err(refusal) = sound {
         return Next::Refuse(refusal);
     }
     let path = match arrival::normalised(&arrived.head) {

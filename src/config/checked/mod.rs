@@ -139,7 +139,8 @@ pub struct Limits {
     /// Bytes of an ingest body up to which it is judged whole, before the
     /// upstream is dialled; default 256 KiB.
     pub inspect_bytes: u64,
-    /// Bytes of a request's head; default 64 KiB, from 8 KiB to 1 MiB.
+    /// Bytes of a request's head; default 64 KiB, from 8 KiB to 1 MiB. Over HTTP/1 it
+    /// has at most 100 fields beside.
     pub header_bytes: u64,
     /// Bytes of a web response's head; default 512 KiB, from 8 KiB to 4 MiB.
     pub response_header_bytes: u64,

@@ -23,7 +23,7 @@ use crate::domain::path;
 use crate::policy::Refusal;
 use crate::telemetry::labels::Route;
 
-use super::super::arrival::check_method;
+use super::super::arrival::{check_bytes, check_method};
 use super::super::claims::Claims;
 use super::super::deliver::{undelivered, upstream_of};
 use super::super::passage::check_size;
@@ -146,7 +146,10 @@ impl Asking<'_> {
     async fn way(&self, told: &mut Told) -> End {
         let client = self.client(told);
         let claims = Claims::of(&self.head.headers);
-        if let Err(refusal) = check_method(&self.head.method) {
+        let bytes_max = self.rules.config.limits.header_bytes;
+        let sound =
+            check_method(&self.head.method).and_then(|()| check_bytes(self.head, bytes_max));
+        if let Err(refusal) = sound {
             return End::Refused(refusal);
         }
         let path = match path::normalise(self.head.uri.path()) {

@@ -5,7 +5,7 @@
 use crate::domain::category::Categories;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::envelope::item::ItemKind;
-use crate::domain::envelope::scan::ItemHeader;
+use crate::domain::envelope::scan::{Flag, ItemHeader};
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::{RateLimit, Scope};
 
@@ -118,6 +118,13 @@ impl Room<'_> {
                     granted,
                     ..Ruling::of(Fate::Kept)
                 }
+            }
+            // Who denies that it is limited cannot be marked, and its bytes would be stored.
+            Err(refused) if item.flag == Some(Flag::Denied) => {
+                if self.charges {
+                    self.give_back(self.at, item.kind, Fate::KeptAsError, 1, 0);
+                }
+                Ruling::dropped(refused)
             }
             Err((_, limit)) => Ruling {
                 fate: Fate::KeptAsError,
@@ -240,7 +247,7 @@ pub fn only_item(endpoint: Endpoint, announced: Option<u64>) -> ItemHeader {
         kind,
         length: announced,
         count: 1,
-        flagged: false,
+        flag: None,
     }
 }
 

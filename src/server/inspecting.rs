@@ -38,6 +38,9 @@ pub(crate) struct Envelope {
     pub coding: Coding,
     /// As far as it is here.
     pub begun: Begun,
+    /// The place that it has while it is looked into. Never held while its client is
+    /// waited for: who sends slowly would stand in everybody's way.
+    pub looking: Option<Place>,
 }
 
 /// Judges an envelope's items, and yields what of it leaves.
@@ -73,6 +76,7 @@ async fn whole(
         forged,
         coding,
         begun,
+        looking: _looking,
     } = envelope;
     let mut survey = Survey::new(rules.items_max);
     let read = read_through(&mut survey, worker, line, &begun).await;
@@ -93,7 +97,7 @@ async fn whole(
     }
     let stays = |(fate, (item, _)): (&Fate, &Found)| match fate {
         Fate::Kept => true,
-        Fate::KeptAsError => item.flagged,
+        Fate::KeptAsError => item.flag.is_some(),
         Fate::Dropped(_) => false,
     };
     if !forged && fates.iter().zip(&found).all(stays) {
@@ -128,7 +132,9 @@ async fn streamed(
         forged,
         coding,
         begun,
+        looking,
     } = envelope;
+    drop(looking);
     let boundless = manifest.is_boundless() && !forged;
     if boundless && coding != Coding::Identity {
         return Ok(tallied(worker, rules, begun, coding, manifest));

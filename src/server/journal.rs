@@ -250,9 +250,13 @@ impl Pen {
                 marks.push((one, mark));
             }
         }
-        let kept = self.file.write_all(text.as_bytes());
-        let kept = kept.and_then(|()| self.file.sync_data());
-        self.heard(kept);
+        // A disk that failed may have left half a line at the end, which would spoil the next:
+        // then only a new file will do.
+        if !self.failing {
+            let kept = self.file.write_all(text.as_bytes());
+            let kept = kept.and_then(|()| self.file.sync_data());
+            self.heard(kept);
+        }
         // Kept or not: nobody is helped by waiting for a disk that fails.
         for (one, mark) in marks {
             one.reserved(mark);
@@ -310,6 +314,34 @@ fn read(line: &[u8]) -> Option<(&str, Mark)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_line_on_a_disk_that_failed_spoils_no_later_one() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(place.path()).unwrap();
+        folder.write(QUOTAS, b"project/42/err").unwrap();
+        let limits = crate::policy::quotas::CounterLimits {
+            ips: 1,
+            counters: 1,
+        };
+        let file = OpenOptions::new().append(true).open(folder.file(QUOTAS));
+        let mut pen = Pen {
+            file: file.unwrap(),
+            folder: folder.clone(),
+            counters: Arc::new(Counters::new(limits)),
+            written: Arc::default(),
+            grown_bytes: 0,
+            failing: true,
+        };
+        pen.write(&BTreeMap::new());
+        assert!(!pen.failing, "the disk is well again");
+        let kept = folder.read(QUOTAS, BYTES_MAX).unwrap();
+        assert_eq!(
+            kept.as_deref(),
+            Some(&b""[..]),
+            "half a line is still there"
+        );
+    }
 
     #[test]
     fn a_line_is_read_back_and_a_damaged_one_is_not() {

@@ -126,7 +126,7 @@ impl Manifest {
         Some(self.nothing_left())
     }
 
-    /// Looks at the clock: what is charged from now on falls into now's windows.
+    /// Looks at the clock, before every charge behind a wait: an old one begins windows anew.
     pub(crate) fn looks_at_clock(&self) {
         let (now, shared) = (Instant::now(), &self.worker.shared);
         self.at.set((shared.moment(now), shared.millis(now)));
@@ -186,7 +186,7 @@ impl Manifest {
             }),
         }
         if bytes.is_none() {
-            let open = Open::of(item.kind, fate, row);
+            let open = Open::of(item.kind, fate, row, self.at.get().0);
             *self.open.borrow_mut() = Some(open);
         }
         fate
@@ -261,6 +261,7 @@ impl Manifest {
                 }
             }
             open.ahead_bytes += STEP_BYTES;
+            open.charged_at = self.at.get().0;
         }
         open.ahead_bytes -= bytes;
         Ok(())
@@ -272,7 +273,7 @@ impl Manifest {
             && open.ahead_bytes > 0
         {
             let room = self.room();
-            room.give_back(room.at, open.kind, open.fate, 0, open.ahead_bytes);
+            room.give_back(open.charged_at, open.kind, open.fate, 0, open.ahead_bytes);
             self.last_charge(|charge| charge.bytes -= open.ahead_bytes.min(charge.bytes));
         }
     }

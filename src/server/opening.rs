@@ -61,8 +61,8 @@ pub(crate) async fn open(
     let Some(coding) = pass.envelope else {
         return pass_only_item(begun, ticket).await;
     };
-    // Held while a packed body is looked into, one slice after the other.
-    let _place = match coding == Coding::Identity {
+    // Held while a packed body that is here is looked into, one slice after the other.
+    let looking = match coding == Coding::Identity {
         true => None,
         false => Some(worker.looking.wait(rules.config.limits.unpacking).await),
     };
@@ -79,6 +79,7 @@ pub(crate) async fn open(
         forged,
         coding,
         begun,
+        looking,
     };
     match ticket.manifest() {
         Some(manifest) => {

@@ -269,7 +269,7 @@ impl Sieve {
         let header = self.header.drain(..).flatten().collect::<Vec<u8>>();
         let behind_brace = memchr::memchr(b'{', &header).map_or(0, |brace| brace + 1);
         let (open, rest) = header.split_at(behind_brace.min(header.len()));
-        let flag = if item.flagged { &[][..] } else { FLAG };
+        let flag = if item.flag.is_some() { &[][..] } else { FLAG };
         self.out.push_back([open, flag, rest].concat().into());
     }
 

@@ -185,7 +185,11 @@ impl Ticket {
         }
         let met = self.manifest.as_ref().filter(|manifest| manifest.has_met());
         match (met, reason) {
-            (Some(manifest), None) if ending == Ending::Forwarded => manifest.settle(Ok(())),
+            // An answer that broke off, or that its client did not wait for, takes nothing back:
+            // by its head the upstream has taken it all.
+            (Some(manifest), None) if matches!(ending, Ending::Forwarded | Ending::Aborted) => {
+                manifest.settle(Ok(()));
+            }
             (Some(manifest), reason) => manifest.settle(Err(reason.unwrap_or(Reason::Internal))),
             // Its sender is nobody's here: the upstream knows another proof, as of an upload's parts.
             (None, None) if self.manifest.is_none() && ending == Ending::Forwarded => {

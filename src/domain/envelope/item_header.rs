@@ -21,8 +21,17 @@ pub struct ItemHeader {
     pub length: Option<u64>,
     /// How many things it holds: what a container says, else one.
     pub count: u64,
-    /// Whether it has the key `rate_limited`.
-    pub flagged: bool,
+    /// What its key `rate_limited` says, if it has one.
+    pub flag: Option<Flag>,
+}
+
+/// What a header says of itself under `rate_limited`, which is a Relay's to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// `true`.
+    Set,
+    /// Anything else: a second such key cannot be put beside it.
+    Denied,
 }
 
 /// The fields as they are being read.
@@ -33,6 +42,7 @@ struct Fields<'h> {
     count: Option<u64>,
     attachment: Option<Cow<'h, str>>,
     platform: Option<Cow<'h, str>>,
+    flag: Option<Flag>,
     seen: Seen,
 }
 
@@ -57,7 +67,7 @@ impl Fields<'_> {
             kind,
             length: self.length,
             count: said.unwrap_or(1),
-            flagged: self.seen.flag,
+            flag: self.flag,
         })
     }
 }
@@ -89,7 +99,9 @@ pub(super) fn skim(line: &[u8]) -> Option<ItemHeader> {
                 &mut seen.platform
             }
             b"rate_limited" => {
-                cursor.value(0)?;
+                // Any other value is read properly.
+                cursor.word(b"true")?;
+                fields.flag = Some(Flag::Set);
                 &mut seen.flag
             }
             _ => return cursor.value(0),
@@ -177,6 +189,12 @@ impl<'de> Visitor<'de> for ReadVisitor {
                 "item_count" => fields.count = value.parse().ok(),
                 "attachment_type" => fields.attachment = words(value),
                 "platform" => fields.platform = words(value),
+                "rate_limited" => {
+                    fields.flag = Some(match value {
+                        "true" => Flag::Set,
+                        _ => Flag::Denied,
+                    });
+                }
                 _ => {}
             }
         }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::item_header;
 
-pub use super::item_header::ItemHeader;
+pub use super::item_header::{Flag, ItemHeader};
 
 /// How long an item's header may be: no protocol limit exists, and SDKs write a hundred bytes.
 pub const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -49,7 +49,7 @@ pub enum ScanError {
     /// A `length` that is no whole number.
     #[error("item length is not a whole number")]
     BadLength,
-    /// A header beyond [`HEADER_BYTES_MAX`].
+    /// A header beyond [`HEADER_BYTES_MAX`], or as many blanks before one.
     #[error("item header is over {HEADER_BYTES_MAX} bytes")]
     HeaderTooLong,
     /// More items than [`ScanLimits::items_max`].
@@ -115,8 +115,8 @@ pub struct Scanner {
 /// Where the scanner stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before a header, or at the end; behind blanks or not.
-    Between { blanks: bool },
+    /// Before a header, or at the end; behind so many blanks.
+    Between { blanks: usize },
     /// Inside a header.
     Header(Depth),
     /// Behind a header's closing brace.
@@ -167,7 +167,7 @@ impl Scanner {
         Self {
             limits,
             items: 0,
-            state: State::Between { blanks: false },
+            state: State::Between { blanks: 0 },
             held: Vec::new(),
         }
     }
@@ -188,7 +188,7 @@ impl Scanner {
             return Ok(Step { read: 0, what });
         };
         match self.state {
-            State::Between { .. } => self.begin(piece),
+            State::Between { blanks } => self.begin(piece, blanks),
             State::Header(depth) => self.header(piece, 0, depth),
             State::HeaderEnd if *first == b'\n' => {
                 let header = std::mem::take(&mut self.held);
@@ -211,8 +211,8 @@ impl Scanner {
     /// It ended where it may not.
     pub fn finish(&mut self) -> Result<Ended, ScanError> {
         match self.state {
-            State::Between { blanks: false } => Ok(Ended::Nothing),
-            State::Between { blanks: true } => Err(ScanError::BlankAtEnd),
+            State::Between { blanks: 0 } => Ok(Ended::Nothing),
+            State::Between { .. } => Err(ScanError::BlankAtEnd),
             State::Header(_) | State::Known(_) => Err(ScanError::Truncated),
             State::PayloadEnd | State::Line => Ok(Ended::Payload),
             State::HeaderEnd => {
@@ -226,13 +226,20 @@ impl Scanner {
         }
     }
 
-    /// Where a header may begin.
-    fn begin(&mut self, piece: &[u8]) -> Result<Step, ScanError> {
+    /// Where a header may begin. Blanks before it count as its own: whoever waits for its end
+    /// holds them too.
+    fn begin(&mut self, piece: &[u8], before: usize) -> Result<Step, ScanError> {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         let blanks = piece.iter().take_while(|byte| is_blank(byte)).count();
+        if before + blanks > HEADER_BYTES_MAX {
+            return Err(ScanError::HeaderTooLong);
+        }
         match piece.get(blanks) {
             None => {
-                self.state = State::Between { blanks: true };
+                let blanks_so_far = before + blanks;
+                self.state = State::Between {
+                    blanks: blanks_so_far,
+                };
                 let what = What::Header;
                 Ok(Step { read: blanks, what })
             }
@@ -334,7 +341,7 @@ impl Scanner {
     }
 
     fn ends(&mut self, bytes: usize, read: usize) -> Step {
-        self.state = State::Between { blanks: false };
+        self.state = State::Between { blanks: 0 };
         let what = What::Payload { bytes, ends: true };
         Step { read, what }
     }

@@ -131,7 +131,7 @@ impl<'l> Cursor<'l> {
         }
     }
 
-    fn word(&mut self, word: &[u8]) -> Option<()> {
+    pub(super) fn word(&mut self, word: &[u8]) -> Option<()> {
         self.left = self.left.strip_prefix(word)?;
         Some(())
     }

@@ -92,7 +92,7 @@ fn item(kind: ItemKind, count: u64) -> ItemHeader {
         kind,
         length: Some(10),
         count,
-        flagged: false,
+        flag: None,
     }
 }
 

@@ -56,16 +56,19 @@ pub(super) struct Open {
     pub(super) row: Rc<Row>,
     /// Charged and not yet used.
     pub(super) ahead_bytes: u64,
+    /// When that was.
+    pub(super) charged_at: Moment,
 }
 
 impl Open {
-    pub(super) fn of(kind: ItemKind, fate: Fate, row: Rc<Row>) -> Self {
+    pub(super) fn of(kind: ItemKind, fate: Fate, row: Rc<Row>, charged_at: Moment) -> Self {
         let ahead_bytes = 0;
         Self {
             kind,
             fate,
             row,
             ahead_bytes,
+            charged_at,
         }
     }
 }

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::client::request;
-use crate::edge::{Edge, KEY};
+use crate::edge::{Edge, KEY, envelope_target};
 use crate::parts::promises;
 use crate::senders::{STRANGE, target};
 use crate::upstream::Fake;
@@ -21,6 +21,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_default_counts_each_project_apart,
         what_counts_is_what_a_container_holds,
         bytes_are_charged_as_they_are_announced_or_come,
+        what_comes_late_is_charged_when_it_comes,
         keys_and_clients_have_counts_of_their_own,
         workers_together_admit_exactly_the_limit,
         a_reload_keeps_what_was_used,
@@ -154,6 +155,33 @@ fn bytes_are_charged_as_they_are_announced_or_come() {
     assert_eq!(edge.post_envelope(&[], &with(1, true)).status, 429);
     let row = row(&edge, json!(42), "attachment");
     assert_eq!(row["bytes"]["forwarded"], json!(1 << 20), "{row}");
+}
+
+/// By the clock of its request's head, a late item would be charged to a time long over: it finds
+/// a rate used up, and begins the count of a window anew.
+fn what_comes_late_is_charged_when_it_comes() {
+    let fake = Fake::start();
+    let quotas = json!([{"categories": ["session"], "limit": 1, "per": "1s"}]);
+    let edge = limited(&fake, &quotas);
+    let session = "{\"type\":\"session\",\"length\":2}\n{}\n";
+    let filling = "x".repeat(300_000);
+    let first = format!("{{}}\n{session}{{\"type\":\"new\",\"length\":300000}}\n{filling}\n");
+    let length = (first.len() + session.len()).to_string();
+    let mut client = edge.connect();
+    client.send(&request(
+        "POST",
+        &envelope_target(),
+        &[("Content-Length", &length)],
+        first.as_bytes(),
+    ));
+    thread::sleep(std::time::Duration::from_millis(1500));
+    client.send(session.as_bytes());
+    assert_eq!(client.answer_to("POST").status, 200);
+    check_row(&edge, json!(42), "session", 2, json!({}));
+    assert_eq!(
+        fake.only_request().body,
+        format!("{first}{session}").into_bytes()
+    );
 }
 
 fn keys_and_clients_have_counts_of_their_own() {

@@ -19,6 +19,7 @@ use super::{limited, one, row, statuses};
 pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
         what_did_not_arrive_is_given_back,
+        what_the_upstream_took_stays_taken,
         every_refusal_and_every_fault_is_in_the_books,
         the_books_close_under_load,
         nobody_looks_where_nobody_has_to,
@@ -132,6 +133,30 @@ fn what_did_not_arrive_is_given_back() {
             "upstream_500": 2, "upstream_4xx": 2, "no_upstream": 1, "client_gone": 1, "quota": 1,
         }),
     );
+}
+
+/// It answered 200, and the rest of its answer does not come, or nobody waits for it.
+fn what_the_upstream_took_stays_taken() {
+    for leaves in [false, true] {
+        let fake = Fake::with(move |exchange| {
+            exchange.read_body()?;
+            exchange.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}")?;
+            match leaves {
+                true => exchange.hold(),
+                false => exchange.reset(),
+            }
+        });
+        let quotas = json!([{"categories": ["error"], "limit": 1, "per": "1h"}]);
+        let edge = limited(&fake, &quotas);
+        let mut client = edge.connect();
+        client.send(&request("POST", &envelope_target(), &[], &one("event")));
+        client.head().ok();
+        if leaves {
+            client.reset();
+        }
+        check_row(&edge, json!(42), "error", 1, json!({}));
+        assert_eq!(statuses(&edge, "event", 1), [429]);
+    }
 }
 
 fn every_refusal_and_every_fault_is_in_the_books() {

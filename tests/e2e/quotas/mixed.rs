@@ -212,6 +212,11 @@ fn a_full_place_for_attachments_keeps_the_crash() {
         Some(want.as_bytes()),
     );
     check(none_of(&["error"]), sent.as_bytes(), None);
+    // Who denies it can neither be flagged a second time nor have its bytes stored.
+    for denies in ["false", "0", "null", "\"true\""] {
+        let sent = format!("{LINE}\n{}", dump(&format!("\"rate_limited\":{denies},")));
+        check(none_of(&["attachment"]), sent.as_bytes(), None);
+    }
 }
 
 /// One place was left for two items: half a replay went on, and used it up.

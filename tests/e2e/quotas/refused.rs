@@ -7,9 +7,11 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::client::{Lines, request};
-use crate::edge::{KEY, envelope_target};
+use crate::edge::{Edge, KEY, envelope_target};
 use crate::explained;
+use crate::line_one::packing::Packing;
 use crate::parts::promises;
+use crate::patterns;
 use crate::upstream::Fake;
 
 use super::{limited, one, statuses, told};
@@ -21,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_limit_on_everything_refuses_at_the_head,
         endpoints_that_never_say_429_give_their_own_success,
         other_endpoints_say_429,
+        a_slow_packed_body_holds_nobody_up,
         a_part_that_stays_is_told_beside_the_upstreams_own_words,
         an_explanation_tells_of_each_item_and_charges_none,
     ]
@@ -197,4 +200,34 @@ fn an_explanation_tells_of_each_item_and_charges_none() {
     let (why, verdict, status) = explained(mixed);
     assert_eq!(why[2], "stays here with its event: quota");
     assert_eq!((verdict, status), (json!("refused"), json!(429)));
+}
+
+/// While its body came, a place for looking into packed bodies was held: one slow client kept
+/// all others waiting.
+fn a_slow_packed_body_holds_nobody_up() {
+    let fake = Fake::start();
+    let changes = json!({
+        "limits": {"unpacking": 1},
+        "projects": [{"id": 42, "quotas": [{"categories": ["session"], "limit": 0, "per": "1h"}]}],
+    });
+    let edge = Edge::configured(&fake.url(), &fake.url(), changes);
+    let noise = patterns::slice(3, 0, 900_000);
+    let head = format!("{{\"type\":\"session\",\"length\":{}}}\n", noise.len());
+    let large = Packing::Gzip.pack(&[b"{}\n", head.as_bytes(), &noise].concat());
+    let length = large.len().to_string();
+    let mut headers = Packing::Gzip.headers().to_vec();
+    headers.push(("Content-Length", &length));
+    let mut slow = edge.connect();
+    let begun = &large[..400_000];
+    slow.send(&request("POST", &envelope_target(), &headers, begun));
+    edge.wait_metric(
+        "vidette_request_bytes_total",
+        &["route=\"ingest\""],
+        400_000.0,
+    );
+    let small = one("event");
+    let answer = edge.post_envelope(Packing::Gzip.headers(), &Packing::Gzip.pack(&small));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    slow.send(&large[400_000..]);
+    assert_eq!(slow.answer_to("POST").status, 429);
 }

@@ -223,10 +223,18 @@ fn a_container_says_how_many_it_holds() {
 
 #[test]
 fn a_flag_is_seen_however_it_is_written() {
-    let flagged = |fields: &str| scan([format!("{{{fields}}}\n").as_bytes()]).0[0].0.flagged;
-    assert!(flagged(r#""type":"attachment","rate_limited":true"#));
-    assert!(flagged(r#""type":"attachment","r\u0061te_limited":false"#));
-    assert!(!flagged(r#""type":"attachment","x":"rate_limited""#));
+    let flag = |fields: &str| scan([format!("{{{fields}}}\n").as_bytes()]).0[0].0.flag;
+    for (fields, want) in [
+        (r#""rate_limited":true"#, Some(Flag::Set)),
+        (r#""r\u0061te_limited": true"#, Some(Flag::Set)),
+        (r#""rate_limited":false"#, Some(Flag::Denied)),
+        (r#""rate_limited":null"#, Some(Flag::Denied)),
+        (r#""rate_limited":"true""#, Some(Flag::Denied)),
+        (r#""x":"rate_limited""#, None),
+    ] {
+        let fields = format!(r#""type":"attachment",{fields}"#);
+        assert_eq!(flag(&fields), want, "{fields}");
+    }
 }
 
 #[test]
@@ -242,6 +250,15 @@ fn there_are_limits_to_items_and_headers() {
         for end in ["\n", "\n{}", ""] {
             let (found, error) = scan([header.as_bytes(), end.as_bytes()]);
             assert_eq!(found.len() == 1, fits, "{bytes}: {error:?}");
+        }
+        // Blanks before a header are held with it.
+        let blank = format!(
+            "{}{{\"type\":\"event\"}}\n",
+            " \n".repeat(bytes).split_at(bytes).0
+        );
+        for pieces in [blank.len(), 7, 1] {
+            let (found, error) = scan(blank.as_bytes().chunks(pieces));
+            assert_eq!(found.len() == 1, fits, "{bytes} blanks: {error:?}");
         }
     }
 }

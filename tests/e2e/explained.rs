@@ -21,6 +21,7 @@ use requests::{OFF, Row, rows};
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = promises![&[];
         explanations_agree_with_what_happens,
+        a_page_that_cannot_be_read_is_said_to_pass,
         a_verdict_that_was_learned_is_explained,
         what_finds_no_upstream_is_explained,
         an_explanation_changes_nothing,
@@ -155,6 +156,42 @@ fn explanations_agree_with_what_happens() {
             endings.iter().any(|ending| ending == wanted),
             "nothing ends as {wanted}"
         );
+    }
+}
+
+/// An `Origin` that was passed over was told as none at all.
+fn a_page_that_cannot_be_read_is_said_to_pass() {
+    let fake = Fake::start();
+    let (edge, _folder) = versatile(&fake, "learn");
+    let target = format!("/api/7/envelope/?sentry_key={}", requests::SHY);
+    for (headers, result, why) in [
+        (vec![], "none", "no page is named, so it passes"),
+        (
+            vec![("Origin", "null")],
+            "unreadable",
+            "cannot be read, so it passes, as in Sentry",
+        ),
+        (
+            vec![("Referer", "about:blank")],
+            "unreadable",
+            "cannot be read, so it passes, as in Sentry",
+        ),
+        (
+            vec![("Origin", "https://shop.example")],
+            "https://shop.example",
+            "allowed_origins lets it send",
+        ),
+    ] {
+        let mut row = Row::post(&target, ENVELOPE);
+        let headers = headers.into_iter();
+        row.headers = headers
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect();
+        let told = explained(&edge, &row);
+        let steps = told["steps"].as_array().unwrap().iter();
+        let origin: Vec<&Value> = steps.filter(|step| step["step"] == "origin").collect();
+        let want = json!({"step": "origin", "result": result, "why": why});
+        assert_eq!(origin, [&want], "{row:?}");
     }
 }
 

@@ -316,6 +316,13 @@ fn check_nothing_is_shown(store: &str) {
             "{store}: {raw} on the page of clients:\n{pages}"
         );
     }
+    // A page's whole address, of which nothing may be shown, read as nothing sent.
+    assert!(
+        !pages.contains("[\"x-forwarded-for\",\"\"]"),
+        "{store}: {pages}"
+    );
+    let cut = pages.contains("\"203.0.113.0\"") || pages.contains("\"2001:db8:1::\"");
+    assert_eq!(cut, store == "truncate", "{store}: {pages}");
 }
 
 fn what_is_not_stored_is_in_no_log_and_on_no_page() {

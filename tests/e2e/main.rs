@@ -34,6 +34,7 @@ mod framing;
 mod front;
 mod h2c;
 mod haproxy;
+mod heads;
 mod idle;
 mod ingest;
 mod journey;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         ingest::trials(),
         cors::trials(),
         framing::trials(),
+        heads::trials(),
         refusals::trials(),
         h2c::trials(),
         departures::trials(),

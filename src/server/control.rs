@@ -231,8 +231,10 @@ impl Control {
             signal(SignalKind::interrupt())?,
         ];
         let hangup = signal(SignalKind::hangup());
-        hears.send(()).ok();
         let memory = Rc::new(self.memory);
+        // Before the first client is called by it: a kill at once must not lose it.
+        memory.keep_secret(&self.loaded.config);
+        hears.send(()).ok();
         let reloader = Rc::new(Reloader {
             knowledge: RefCell::new(memory.knowledge.clone()),
             memory: Rc::clone(&memory),
@@ -246,7 +248,6 @@ impl Control {
             standing: Arc::default(),
             listing: RefCell::default(),
         });
-        memory.keep_secret(&reloader.config());
         reloader.list_keys();
         let desk = admin::Desk {
             reloader: Rc::clone(&reloader),

@@ -198,13 +198,10 @@ impl Asking<'_> {
         gate.check_origin(claim)?;
         let (origin, why) = match &claim.page.origin {
             Some(origin) => (origin.to_string(), "allowed_origins lets it send"),
-            None if claim.page.is_plain() => (
-                "none".to_owned(),
-                "a request that names no page passes, as Sentry has it",
-            ),
+            None if claim.page.is_plain() => ("none".to_owned(), "no page is named, so it passes"),
             None => (
-                "none".to_owned(),
-                "what the request names cannot be read as one, so it passes, as Sentry has it",
+                "unreadable".to_owned(),
+                "cannot be read, so it passes, as in Sentry",
             ),
         };
         told.step("origin", origin, why);

@@ -349,7 +349,9 @@ fn list(
     }
     let entries: Vec<String> = entries.iter().map(|entry| quoted(entry)).collect();
     found
-        .mend(format!("{mend}; client_ip.trusted_proxies is then"))
+        .mend(format!(
+            "{mend}; with it listed, client_ip.trusted_proxies is"
+        ))
         .paste(format!("trusted_proxies: [{}]", entries.join(", ")))
 }
 

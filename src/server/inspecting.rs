@@ -235,7 +235,9 @@ fn place(
 /// Judges all items. Events come first wherever they stand: what belongs to one goes
 /// with it. A replay's items go on together or not at all.
 fn judge(manifest: &Manifest, found: &[Found]) -> VecDeque<Fate> {
-    manifest.looks_at_clock();
+    if !manifest.is_boundless() {
+        manifest.looks_at_clock();
+    }
     let replay = found.iter().filter(|(item, _)| item.kind.is_replay());
     let replay = replay.fold((0, 0_u64), |(count, all), (item, bytes)| {
         (count + item.count, all.saturating_add(*bytes))

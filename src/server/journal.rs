@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub(crate) struct Journal(Option<Writer>);
 struct Writer {
     orders: SyncSender<Order>,
     written: Arc<Notify>,
+    /// A request went on unwritten, and none has waited with success since.
+    slow: AtomicBool,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -84,7 +87,7 @@ impl Journal {
             return;
         };
         for soon in granted.ahead {
-            // Asked again by the next charge, if there is no place now.
+            // Without a place it is not asked again: the charge that goes beyond its mark waits.
             writer.orders.try_send(Order::Reserve(soon)).ok();
         }
         let deadline = Instant::now() + PATIENCE;
@@ -96,12 +99,20 @@ impl Journal {
                 asked = writer.ask(&granted.unreserved);
             }
             if granted.unreserved.iter().all(Unreserved::is_covered) {
-                return;
+                break;
             }
             if timeout_at(deadline, written).await.is_err() {
-                tracing::warn!("the disk is slow: a request went on before its quota was kept");
+                // Told once, not by every request of a flood.
+                if !writer.slow.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "the disk is slow: requests go on before their quotas are kept (state.path)"
+                    );
+                }
                 return;
             }
+        }
+        if asked && writer.slow.swap(false, Ordering::Relaxed) {
+            tracing::info!("the disk keeps up with quotas again");
         }
     }
 
@@ -171,6 +182,7 @@ fn start(folder: StateFolder, counters: &Arc<Counters>) -> io::Result<Writer> {
     Ok(Writer {
         orders,
         written,
+        slow: AtomicBool::new(false),
         thread: std::sync::Mutex::new(Some(thread)),
     })
 }

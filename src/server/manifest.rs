@@ -9,6 +9,8 @@ use std::cell::{Cell, Ref, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use tokio::time::Instant;
+
 use crate::domain::category::Category;
 use crate::domain::envelope::scan::ItemHeader;
 use crate::domain::outcome::Reason;
@@ -19,7 +21,6 @@ use crate::policy::millis::Millis;
 use crate::policy::pair::Sender;
 use crate::policy::quotas::{Granted, Moment, Who};
 use crate::telemetry::ledger::{Account, Row};
-use tokio::time::Instant;
 
 use kept::{Charge, Kept, Open};
 use told::Told;
@@ -127,7 +128,11 @@ impl Manifest {
     }
 
     /// Looks at the clock, before every charge behind a wait: an old one begins windows anew.
+    /// Where nothing is charged nobody asks the time.
     pub(crate) fn looks_at_clock(&self) {
+        if self.boundless.get() {
+            return;
+        }
         let (now, shared) = (Instant::now(), &self.worker.shared);
         self.at.set((shared.moment(now), shared.millis(now)));
     }

@@ -1,4 +1,4 @@
-//! What a request's answer tells its sender to hold back.
+//! What a request's answer tells its sender to hold back. Never decides what is.
 
 use std::borrow::Cow;
 use std::time::Duration;

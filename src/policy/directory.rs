@@ -76,6 +76,8 @@ pub struct Directory {
     /// Where in `entries` a key is: open addressing, at most half full. A map that held the entries
     /// themselves would be twice as large, for the room it keeps free.
     slots: Box<[u32]>,
+    /// In order, those that any key is of.
+    projects: Box<[ProjectId]>,
     hasher: RandomState,
 }
 
@@ -127,7 +129,11 @@ impl Directory {
 
     fn indexed(entries: Vec<Entry>) -> Self {
         let slots = (entries.len() * 2).next_power_of_two();
+        let mut projects: Vec<_> = entries.iter().filter_map(|at| at.named.project).collect();
+        projects.sort_unstable();
+        projects.dedup();
         let mut directory = Self {
+            projects: projects.into_boxed_slice(),
             entries: entries.into_boxed_slice(),
             slots: vec![EMPTY; slots].into_boxed_slice(),
             hasher: RandomState::default(),
@@ -140,6 +146,12 @@ impl Directory {
             }
         }
         directory
+    }
+
+    /// Whether any key is named for a project.
+    #[must_use]
+    pub fn has_project(&self, project: ProjectId) -> bool {
+        self.projects.binary_search(&project).is_ok()
     }
 
     /// What is known of a key.

@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod gcra;
+mod homes;
 pub mod inspection;
 pub mod learned;
 pub mod millis;
@@ -20,6 +21,7 @@ mod refused;
 mod table;
 mod unproven;
 pub mod verdicts;
+mod who;
 
 use std::io::Write as _;
 
@@ -226,19 +228,6 @@ impl Gate {
             (Some(own), Some(asked)) if own != asked => Err(Refusal::wrong_project()),
             (Some(_) | None, Some(_) | None) => Ok(Known::Named),
         }
-    }
-
-    /// Whether a sender that was admitted is known to be real. In mode `open` nobody asks.
-    #[must_use]
-    pub fn vouches(&self, sender: &Sender, verdicts: &Verdicts, here: &mut ProvenHere) -> bool {
-        self.mode == Mode::Open || verdicts.vouches(sender, here)
-    }
-
-    /// The project that a sender's items count for: the path's, else the key's own.
-    #[must_use]
-    pub fn project_of(&self, sender: &Sender) -> Option<ProjectId> {
-        let own = || self.directory.find(&sender.pair.key())?.project;
-        sender.pair.project().or_else(own)
     }
 
     /// Whether a project takes the keys that the configuration names and no others,

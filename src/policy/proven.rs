@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use foldhash::quality::RandomState;
 
+use super::homes::{AcceptedAt, Homes};
 use super::millis::Millis;
 use super::pair::Pair;
 use super::table::{Fate, Table};
@@ -91,10 +92,6 @@ impl ProvenHere {
     }
 }
 
-/// When a pair was last accepted, in seconds on the callers' clock: below 0 for what a restart
-/// brought along.
-type AcceptedAt = i64;
-
 fn seconds(now: Millis) -> i64 {
     i64::try_from(now.seconds()).unwrap_or(i64::MAX)
 }
@@ -105,13 +102,20 @@ fn idle_s(now: Millis, accepted_at: AcceptedAt) -> u64 {
 
 pub(super) struct Proven {
     pairs: Table<Pair, AcceptedAt>,
+    homes: Homes,
 }
 
 impl Proven {
     pub(super) fn new(entries_max: usize) -> Self {
         Self {
             pairs: Table::new(entries_max),
+            homes: Homes::new(entries_max),
         }
+    }
+
+    /// Where proven keys belong.
+    pub(super) fn homes(&self) -> &Homes {
+        &self.homes
     }
 
     pub(super) fn has(&self, pair: &Pair) -> bool {
@@ -126,19 +130,25 @@ impl Proven {
 
     /// Writes down that a proven pair was accepted. `false`: it is not proven.
     pub(super) fn touch(&self, now: Millis, pair: Pair) -> bool {
-        self.pairs.at(pair, |mut slot| match slot.value() {
+        let touched = self.pairs.at(pair, |mut slot| match slot.value() {
             Some(accepted_at) => {
                 *accepted_at = seconds(now).max(*accepted_at);
                 true
             }
             None => false,
-        })
+        });
+        if touched {
+            self.homes.note(&pair, seconds(now));
+        }
+        touched
     }
 
     /// Takes a pair in as proven. `false`: there is no room for it.
     pub(super) fn insert(&self, now: Millis, pair: Pair) -> bool {
         let placed = self.pairs.at(pair, |slot| slot.put(seconds(now)));
-        if !placed {
+        if placed {
+            self.homes.note(&pair, seconds(now));
+        } else {
             let full = self.pairs.is_full();
             self.pairs.sweep_if_due(now, |at| fate(now, *at, full));
         }
@@ -148,6 +158,7 @@ impl Proven {
     pub(super) fn sweep(&self, now: Millis, shards: usize) {
         let full = self.pairs.is_full();
         self.pairs.sweep(shards, |at| fate(now, *at, full));
+        self.homes.sweep(now, shards, |now, at| fate(now, at, full));
     }
 
     /// Every pair, in no order. Locks one shard at a time, so it is no picture of one moment; for
@@ -174,6 +185,7 @@ impl Proven {
             }
             let accepted_at = seconds(now).saturating_sub_unsigned(idle_s);
             let pair = Pair::new(&saved.key, saved.project);
+            self.homes.note(&pair, accepted_at);
             self.pairs.at(pair, |mut slot| match slot.value() {
                 Some(known) => *known = accepted_at.max(*known),
                 None => {

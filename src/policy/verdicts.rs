@@ -15,6 +15,9 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
+use crate::domain::credentials::Key;
+use crate::domain::endpoint::ProjectId;
+
 use super::millis::Millis;
 use super::pair::{Known, OriginKey, Pair, Sender};
 use super::proven::{Proven, ProvenHere, ProvenPair};
@@ -204,6 +207,20 @@ impl Verdicts {
     #[must_use]
     pub fn vouches(&self, sender: &Sender, here: &mut ProvenHere) -> bool {
         sender.known == Known::Named || self.is_proven(&sender.pair, here)
+    }
+
+    /// Whether any key is proven, and whether one of this project is.
+    #[must_use]
+    pub fn proves(&self, project: Option<ProjectId>) -> (bool, bool) {
+        let homes = self.proven.homes();
+        let here = project.is_some_and(|project| homes.has(project));
+        (!homes.is_empty(), here)
+    }
+
+    /// The project that a key is proven with.
+    #[must_use]
+    pub fn home(&self, key: &Key) -> Option<ProjectId> {
+        self.proven.homes().of(key)
     }
 
     fn is_proven(&self, pair: &Pair, here: &mut ProvenHere) -> bool {

@@ -311,6 +311,13 @@ impl Stream {
         self.announced == Some(self.received) && self.ahead.is_empty()
     }
 
+    /// How much can still be handed on: up to the announced length, else up to the limit.
+    pub(crate) fn left_bytes_max(&self) -> u64 {
+        let most = self.announced.unwrap_or(self.limit);
+        let coming = most.saturating_sub(self.received);
+        total_bytes(&self.ahead).saturating_add(coming)
+    }
+
     /// Puts chunks that were read for a look back in front.
     pub(crate) fn put_back(&mut self, chunks: VecDeque<Bytes>) {
         let mut chunks = chunks;

@@ -7,18 +7,17 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONNECTION, RETRY_AFTER};
+use http::header::CONNECTION;
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::domain::category::Categories;
 use crate::domain::outcome::Reason;
-use crate::domain::rate_limits::{self, RateLimit, Scope};
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Ending, Route, Upstream};
 
 use super::body::{BodyError, BodyWatch};
-use super::hearing::{First, Hearing};
+use super::lessons::{bare_limit, learn, learn_limits};
+use super::manifest::Manifest;
 use super::pump::Ahead;
 use super::reply::{Held, Passing, Reply, Taken};
 use super::respond;
@@ -48,6 +47,7 @@ pub(crate) fn deliver(
     ticket: Ticket,
 ) -> impl Future<Output = Response<Reply>> {
     let watch = outbound.body.watch();
+    let manifest = ticket.manifest().cloned();
     let exchange = Box::pin(exchange(
         Rc::clone(&worker),
         Rc::clone(&rules),
@@ -58,6 +58,7 @@ pub(crate) fn deliver(
         watch,
         worker,
         rules: Rc::clone(&rules),
+        manifest,
         exchange: Some(exchange),
     };
     poll_fn(move |cx| {
@@ -75,7 +76,17 @@ async fn exchange(
     outbound: Outbound,
     ticket: Ticket,
 ) -> Delivered {
+    let watch = outbound.body.watch();
     let sent = send(&worker, &rules, outbound).await;
+    let had = match sent {
+        Ok(_) => true,
+        // Nobody can tell what it did with a whole request before it fell silent.
+        Err(SendError::Broken | SendError::Silent) => watch.is_complete(),
+        Err(SendError::Connect(_) | SendError::Body(_)) => false,
+    };
+    if let Some(manifest) = ticket.manifest().filter(|_| had) {
+        manifest.is_used();
+    }
     (ticket, sent)
 }
 
@@ -85,6 +96,7 @@ struct Custody {
     watch: Rc<BodyWatch>,
     worker: Rc<Worker>,
     rules: Rc<InForce>,
+    manifest: Option<Rc<Manifest>>,
     exchange: Option<Pin<Box<dyn Future<Output = Delivered>>>>,
 }
 
@@ -107,9 +119,13 @@ impl Drop for Custody {
             return;
         };
         let (worker, rules) = (Rc::clone(&self.worker), Rc::clone(&self.rules));
-        if !self.watch.is_complete()
-            || worker.finishing.get() >= worker.rules().config.limits.finishing
-        {
+        if !self.watch.is_complete() {
+            return;
+        }
+        if worker.finishing.get() >= worker.rules().config.limits.finishing {
+            if let Some(manifest) = &self.manifest {
+                manifest.is_used();
+            }
             return;
         }
         worker.finishing.set(worker.finishing.get() + 1);
@@ -186,9 +202,10 @@ fn pass_on(
     judge(&mut ticket, head.status);
     learn_limits(&ticket, &head, rules);
     let hearing = learn(&ticket, head.status, rules);
+    let bare = bare_limit(&head);
     clean(&mut head, route);
     if let Some(manifest) = ticket.manifest() {
-        respond::tell(&mut head.headers, &manifest.limits());
+        respond::tell(&mut head.headers, &manifest.limits(), bare.as_ref());
     }
     if early {
         head.headers
@@ -214,50 +231,6 @@ fn pass_on(
         }
     };
     Response::from_parts(head, body)
-}
-
-/// Takes up the limits that an answer tells of: they hold for its sender until they
-/// expire. A 429 that tells of none is a limit on everything (PROTOCOL 4.1).
-fn learn_limits(ticket: &Ticket, head: &Parts, rules: &InForce) {
-    const UNTOLD_S: u64 = 60;
-    let Some(sender) = ticket.sender().filter(|_| ticket.route().is_event()) else {
-        return;
-    };
-    let limited = head.status == StatusCode::TOO_MANY_REQUESTS;
-    let told = head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS);
-    if !limited && !told {
-        return;
-    }
-    let values = head.headers.get_all(respond::X_SENTRY_RATE_LIMITS).iter();
-    let mut limits: Vec<RateLimit> = values
-        .flat_map(|value| rate_limits::parse(value.as_bytes()))
-        .collect();
-    if limited && !told {
-        let after = head.headers.get(RETRY_AFTER);
-        let after_s = after.and_then(|after| after.to_str().ok()?.trim().parse().ok());
-        limits.push(RateLimit {
-            retry_after_s: after_s.unwrap_or(UNTOLD_S),
-            categories: Categories::EMPTY,
-            scope: Scope::Key,
-            reason: None,
-        });
-    }
-    ticket.learn_limits(sender, limits, rules.config.limits.retry_after_max);
-}
-
-/// Lets an answer's head teach what it can about who asked, and yields the ear for
-/// its body where that must be heard first.
-fn learn(ticket: &Ticket, status: StatusCode, rules: &InForce) -> Option<Hearing> {
-    if !ticket.route().is_event() || !ticket.teaches(rules) {
-        return None;
-    }
-    match First::of(status) {
-        First::Word(answer) => {
-            ticket.teach(answer);
-            None
-        }
-        First::Listen => Some(Hearing::default()),
-    }
 }
 
 /// Replaces what an event's answer says of CORS. What belongs to the upstream's

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::domain::coding::Decoder;
 
-use super::body::{BodyError, Stream};
+use super::body::{BodyError, Stream, total_bytes};
 
 /// What is unpacked in one go.
 const SLICE_BYTES: usize = 64 * 1024;
@@ -93,6 +93,11 @@ impl Inflating {
             yields: false,
             _place: place,
         }
+    }
+
+    /// How much can still be handed on, if its decoder is let go to its limit.
+    pub(crate) fn left_bytes_max(&self) -> u64 {
+        total_bytes(&self.ahead).saturating_add(self.decoder.left_bytes_max())
     }
 
     /// Whether the next byte is the client's to send.

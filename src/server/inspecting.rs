@@ -223,7 +223,12 @@ fn place(
     if !line.is_packed() {
         return Ok((None, begun));
     }
-    if let Some(place) = worker.unpacking.take(rules.config.limits.unpacking) {
+    // What is here waits for no client, and so never for a place that a slow one holds.
+    let places = match begun.rest {
+        None => &worker.parting,
+        Some(_) => &worker.unpacking,
+    };
+    if let Some(place) = places.take(rules.config.limits.unpacking) {
         return Ok((Some(place), begun));
     }
     let detail = "too many bodies are being unpacked (limits.unpacking)";

@@ -55,6 +55,8 @@ pub(crate) struct Manifest {
     event: Cell<Option<Reason>>,
     /// What its sender is told to hold back.
     told: RefCell<Told>,
+    /// What was charged is used up: the upstream has had it, or has said what it thinks of it.
+    used: Cell<bool>,
     /// Why items were dropped last.
     dropped: Cell<Option<Reason>>,
     /// The item under way whose length was not announced.
@@ -72,18 +74,12 @@ impl Manifest {
         client: IpAddr,
         at: Instant,
     ) -> Self {
-        let who = Who {
-            project: rules.gate.project_of(&sender),
-            key: sender.pair.key(),
-            ip: client,
-        };
-        let account = {
+        let (who, vouched) = {
             let mut here = worker.proven_here.borrow_mut();
-            let vouched = rules
-                .gate
-                .vouches(&sender, &worker.shared.verdicts, &mut here);
-            worker.ledger.account(who.project, vouched)
+            let verdicts = &worker.shared.verdicts;
+            rules.gate.who(&sender, client, verdicts, &mut here)
         };
+        let account = worker.ledger.account(who.project, vouched);
         Self {
             worker: Rc::clone(worker),
             rules: Rc::clone(rules),
@@ -96,6 +92,7 @@ impl Manifest {
             kept: RefCell::default(),
             event: Cell::new(None),
             told: RefCell::default(),
+            used: Cell::new(false),
             dropped: Cell::new(None),
             open: RefCell::default(),
             granted: RefCell::default(),
@@ -140,7 +137,8 @@ impl Manifest {
     /// Judges an item as its header is read. `bytes`: its payload's length, if that is known.
     pub(crate) fn meet(&self, item: &ItemHeader, bytes: Option<u64>) -> Fate {
         let known_bytes = bytes.unwrap_or(0).min(BOOKED_BYTES_MAX);
-        self.meet_for(item, bytes, (item.count, known_bytes))
+        let count = item.within(bytes).count;
+        self.meet_for(item, bytes, (count, known_bytes))
     }
 
     /// The same, charged for more than itself: for all of a replay's items, which are worth
@@ -152,6 +150,7 @@ impl Manifest {
         (count, charged_bytes): (u64, u64),
     ) -> Fate {
         self.met.set(true);
+        let item = &item.within(bytes);
         let row = self.row(item.kind.category());
         let known_bytes = bytes.unwrap_or(0).min(BOOKED_BYTES_MAX);
         row.received(item.count, known_bytes);
@@ -204,7 +203,7 @@ impl Manifest {
 
     /// Meets an item of a request that is refused: it is in the books, and nothing more.
     pub(crate) fn pass_by(&self, item: &ItemHeader, bytes: u64) {
-        self.pass(item.kind.category(), item.count, bytes);
+        self.pass(item.kind.category(), item.within(Some(bytes)).count, bytes);
     }
 
     /// Meets an item that was charged together with another, and shares its fate.
@@ -307,12 +306,19 @@ impl Manifest {
         Ref::map(self.told.borrow(), Told::limits)
     }
 
+    /// All of it has left, or the upstream has answered: from here on it is used up, whatever
+    /// comes of it.
+    pub(crate) fn is_used(&self) {
+        self.used.set(true);
+    }
+
     /// The end of what was kept: taken by the upstream, or lost for a reason. What was
-    /// lost is given back to its quotas.
+    /// lost before the upstream can have had it is given back to its quotas.
     pub(crate) fn settle(&self, end: Result<(), Reason>) {
         self.ends();
         let kept = self.kept.take();
-        if end.is_err() && !kept.is_empty() {
+        let returns = end.is_err() && !self.used.get();
+        if returns && !kept.is_empty() {
             self.looks_at_clock();
         }
         for kept in kept {
@@ -332,7 +338,7 @@ impl Manifest {
                         at,
                         count,
                         bytes,
-                    }) = charge
+                    }) = charge.filter(|_| returns)
                     {
                         self.room().give_back(at, kind, fate, count, bytes);
                     }

@@ -17,6 +17,7 @@ mod ingest;
 mod inspecting;
 mod journal;
 mod knowledge;
+mod lessons;
 mod line_one;
 mod listen;
 mod manifest;

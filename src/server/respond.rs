@@ -73,7 +73,7 @@ fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
     }
     if let Some(longest_s) = refusal.limits.iter().map(|limit| limit.retry_after_s).max() {
         headers.insert(RETRY_AFTER, HeaderValue::from(longest_s));
-        tell(headers, &refusal.limits);
+        tell(headers, &refusal.limits, None);
     }
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -105,12 +105,17 @@ fn success(endpoint: Endpoint) -> Response<Reply> {
     response
 }
 
-/// Adds what a client is to hold back, behind what the upstream says of it.
-pub(crate) fn tell(headers: &mut HeaderMap, limits: &[RateLimit]) {
+/// Adds what a client is to hold back, behind what the upstream says of it: `bare` is for how long
+/// its 429 without any such words has everything wait, which words of ours would else undo.
+pub(crate) fn tell(headers: &mut HeaderMap, limits: &[RateLimit], bare: Option<&RateLimit>) {
     if limits.is_empty() {
         return;
     }
     let mut text = String::new();
+    if let Some(bare) = bare {
+        rate_limits::write(std::slice::from_ref(bare), &mut text);
+        text.push_str(", ");
+    }
     let theirs = headers.get_all(X_SENTRY_RATE_LIMITS).iter();
     for value in theirs.filter_map(|value| value.to_str().ok()) {
         text.push_str(value);

@@ -216,6 +216,8 @@ impl Sieve {
                 What::Header => run.undecided(at),
                 What::Item(item) => {
                     run.undecided(at);
+                    let here = rest.len().saturating_sub(step.read);
+                    self.fits(&item, here)?;
                     self.meet(&item, chunk, &mut run, at + step.read);
                 }
                 What::Payload { bytes, ends } => {
@@ -232,6 +234,16 @@ impl Sieve {
             self.header.push(chunk.slice(from..));
         }
         Ok(())
+    }
+
+    /// Refuses an item that is longer than what can still come: what is reserved for it would be
+    /// kept from others until its sender deigns to go.
+    fn fits(&self, item: &ItemHeader, here: usize) -> Result<(), BodyError> {
+        let here = u64::try_from(here).unwrap_or(u64::MAX);
+        match (&self.judge, item.length) {
+            (Judge::Now(_), Some(length)) => self.source.holds(length.saturating_sub(here)),
+            (Judge::Now(_) | Judge::Before(_), _) => Ok(()),
+        }
     }
 
     /// An item's header is here, and ends at `end` of the chunk.

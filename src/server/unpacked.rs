@@ -6,7 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use super::body::{BodyError, Stream};
+use crate::domain::coding::DecodeError;
+use crate::domain::envelope::scan::ScanError;
+
+use super::body::{BodyError, Stream, total_bytes};
 use super::inflating::Inflating;
 
 /// Where they come from.
@@ -36,6 +39,29 @@ impl Unpacked {
                 (None, None) => Poll::Ready(None),
             },
         }
+    }
+
+    /// Whether so many more bytes can come.
+    ///
+    /// # Errors
+    /// They are more than the client announced, or than any body may have.
+    pub(crate) fn holds(&self, bytes: u64) -> Result<(), BodyError> {
+        let (most, error) = match self {
+            Self::Packed(inflating) => (
+                inflating.left_bytes_max(),
+                BodyError::Coding(DecodeError::TooLarge),
+            ),
+            Self::Plain { chunks, rest } => {
+                let coming = rest.as_ref().map_or(0, Stream::left_bytes_max);
+                let announced = rest.as_ref().is_none_or(|rest| rest.announced().is_some());
+                let error = match announced {
+                    true => BodyError::Envelope(ScanError::Truncated),
+                    false => BodyError::TooLarge,
+                };
+                (total_bytes(chunks).saturating_add(coming), error)
+            }
+        };
+        if bytes > most { Err(error) } else { Ok(()) }
     }
 
     /// Whether the next byte is the client's to send.

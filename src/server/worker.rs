@@ -127,6 +127,8 @@ pub(crate) struct Worker {
     pub finishing: Cell<u64>,
     /// Bodies that are unpacked on their way.
     pub unpacking: Places,
+    /// Bodies that are here in full, and leave unpacked without some of their items.
+    pub parting: Places,
     /// Bodies that are here, and are looked into.
     pub looking: Places,
     /// Where they are unpacked to, slice by slice.
@@ -155,6 +157,7 @@ impl Worker {
             web: Pool::new(Upstream::Web),
             finishing: Cell::new(0),
             unpacking: Places::default(),
+            parting: Places::default(),
             looking: Places::default(),
             slice: RefCell::new(vec![0; SLICE_BYTES].into()),
             ledger,

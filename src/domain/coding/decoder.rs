@@ -146,6 +146,11 @@ impl Decoder {
         self.made_bytes
     }
 
+    /// How many more may come out.
+    pub const fn left_bytes_max(&self) -> u64 {
+        self.limits.decoded_bytes.saturating_sub(self.made_bytes)
+    }
+
     fn begin_part(&mut self, first: u8) -> Result<(), DecodeError> {
         let left = self.parts_left.checked_sub(1).ok_or(DecodeError::Broken)?;
         self.stream

@@ -25,6 +25,26 @@ pub struct ItemHeader {
     pub flag: Option<Flag>,
 }
 
+/// The fewest bytes that one of many things in a container can have: `{},`.
+const THING_BYTES: u64 = 3;
+
+/// How long a container of unknown length is taken to be until it is here.
+const UNTOLD_BYTES: u64 = 64 * 1024;
+
+impl ItemHeader {
+    /// The header of an item of `bytes`, which holds no more things than that has room for:
+    /// `item_count` is whatever its sender likes to write. `None`: it is not known yet how long it
+    /// is, and 64 KiB are taken for granted.
+    #[must_use]
+    pub fn within(self, bytes: Option<u64>) -> Self {
+        let room = bytes.unwrap_or(UNTOLD_BYTES) / THING_BYTES;
+        Self {
+            count: self.count.min(room.max(1)),
+            ..self
+        }
+    }
+}
+
 /// What a header says of itself under `rate_limited`, which is a Relay's to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {

@@ -9,6 +9,7 @@ use crate::domain::category::Category;
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::quota::{By, Limit, Per, Quota};
+use crate::policy::quotas::Trust;
 
 /// A project's quotas, what was used of them, and what was learned.
 struct Scene {
@@ -49,6 +50,7 @@ fn scene(quotas: Vec<Quota>) -> Scene {
             project,
             key,
             ip: "203.0.113.9".parse().unwrap(),
+            trust: Trust::Whole,
         },
     }
 }

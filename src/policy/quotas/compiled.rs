@@ -14,7 +14,7 @@ use super::identity::{Identity, Named, Owner, Whom, number};
 use super::ips::Spot;
 use super::journal::Unreserved;
 use super::measure::Measure;
-use super::{Full, Granted, Load, Moment, Scope, Who};
+use super::{Full, Granted, Load, Moment, Scope, Trust, Who};
 
 /// [`Who`], prepared for look-ups.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,8 @@ pub(super) struct Compiled {
     pub(super) kept: Kept,
     /// Answers for all who find no place.
     rest: Option<Arc<Counter>>,
+    /// What those may use of it for whom nobody vouches; `None`: theirs is theirs already.
+    strangers: Option<Measure>,
     scope: Scope,
 }
 
@@ -81,6 +83,8 @@ impl Compiled {
                 Some(counters.pinned(&named, Whom::Rest(None)))
             }
         };
+        let shared = quota.by == By::Project && !matches!(owner, Owner::Key(_));
+        let strangers = shared.then(|| Measure::twentieth(quota));
         let scope = match (owner, quota.by) {
             (_, By::Ip) => Scope::Ip,
             (Owner::Key(_), _) | (_, By::Key) => Scope::Key,
@@ -95,6 +99,7 @@ impl Compiled {
             named,
             kept,
             rest,
+            strangers,
             scope,
         }
     }
@@ -134,6 +139,52 @@ impl Compiled {
         counters.ips.spot(self.named.number, project, sender.who.ip)
     }
 
+    /// What a sender shares with others for whom nobody vouches, and as which counter; `None`:
+    /// somebody does, or nobody has to.
+    fn share(&self, sender: &Sender) -> Option<(&Measure, Whom)> {
+        let global = matches!(self.named.identity.owner, Owner::Global);
+        let applies = match sender.who.trust {
+            Trust::Whole => false,
+            Trust::NewProject => global,
+            Trust::Stranger => true,
+        };
+        let measure = self.strangers.as_ref().filter(|_| applies)?;
+        Some((measure, Whom::Strangers(self.follower(sender))))
+    }
+
+    fn look_at_share(
+        &self,
+        at: Moment,
+        sender: &Sender,
+        amount: u64,
+        counters: &Counters,
+    ) -> Result<(), Full> {
+        let Some((measure, whom)) = self.share(sender) else {
+            return Ok(());
+        };
+        let word = counters.look(&self.named, whom);
+        let charged = word.map_or(Err(1), |word| measure.charged(word, at, amount));
+        charged.map(drop).map_err(|after_s| self.full(after_s))
+    }
+
+    /// Charges the share. It is never given back: that is for those who are known.
+    fn charge_share(
+        &self,
+        at: Moment,
+        sender: &Sender,
+        amount: u64,
+        counters: &Counters,
+    ) -> Result<(), Full> {
+        let Some((measure, whom)) = self.share(sender) else {
+            return Ok(());
+        };
+        let none = || Err(1);
+        let charged = counters.with(at, (&self.named, whom), none, |counter| {
+            counter.charge(measure, at, amount)
+        });
+        charged.map(drop).map_err(|after_s| self.full(after_s))
+    }
+
     /// Whether there is room. Changes nothing.
     pub(super) fn look(
         &self,
@@ -142,6 +193,7 @@ impl Compiled {
         amount: u64,
         counters: &Counters,
     ) -> Result<(), Full> {
+        self.look_at_share(at, sender, amount, counters)?;
         let tabled = || match (self.whom(sender), &self.rest) {
             (Whom::Rest(None), Some(rest)) => rest.word(),
             (whom, rest) => {
@@ -170,6 +222,7 @@ impl Compiled {
         counters: &Counters,
         granted: &mut Granted,
     ) -> Result<u64, Full> {
+        self.charge_share(at, sender, amount, counters)?;
         let charge = |counter: &Arc<Counter>| {
             let after = counter.charge(&self.measure, at, amount)?;
             Ok((after, self.due(at, counter, after, counters)))

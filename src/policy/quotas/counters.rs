@@ -195,7 +195,9 @@ impl Counters {
             restore(&counter);
             match whom {
                 Whom::All | Whom::Rest(None) => pinned.insert(place, counter).is_none(),
-                Whom::Project(_) | Whom::Key(_) | Whom::Rest(Some(_)) => slot.put(counter),
+                Whom::Project(_) | Whom::Key(_) | Whom::Rest(Some(_)) | Whom::Strangers(_) => {
+                    slot.put(counter)
+                }
             }
         })
     }

@@ -44,6 +44,8 @@ pub(super) enum Whom {
     Key([u8; 16]),
     /// All who found no place, of one project or of all.
     Rest(Option<ProjectId>),
+    /// All whose keys nobody vouches for, of one project or of all. Never written down.
+    Strangers(Option<ProjectId>),
 }
 
 /// An identity with a number that stands for it in this process.
@@ -91,6 +93,7 @@ impl fmt::Display for Spelled<'_> {
             Whom::Key(key) => write!(f, ":key={}", Key::unpacked(*key).as_str()),
             Whom::Rest(None) => f.write_str(":rest"),
             Whom::Rest(project) => write!(f, ":rest={}", number(*project)),
+            Whom::Strangers(project) => write!(f, ":strangers={}", number(*project)),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! after 65535 windows, a month and a half of minutes; sweeps see each word more
 //! often than that. None is 0, so that a word of 0 is a window nobody has used.
 
-use crate::domain::quota::{Per, Quota, Window};
+use crate::domain::quota::{Limit, Per, Quota, Window};
 use crate::policy::gcra::Pace;
 
 use super::Moment;
@@ -97,6 +97,18 @@ impl Measure {
                 limit: limit.min(USED_MAX),
             },
         }
+    }
+
+    /// The same for a twentieth of the limit, and at least one.
+    pub(super) fn twentieth(quota: &Quota) -> Self {
+        let part = |limit: u64| limit.div_ceil(20);
+        Self::new(&Quota {
+            limit: match quota.limit {
+                Limit::Items(limit) => Limit::Items(part(limit)),
+                Limit::Bytes(limit) => Limit::Bytes(part(limit)),
+            },
+            ..quota.clone()
+        })
     }
 
     /// The word once so much is charged.

@@ -55,6 +55,22 @@ pub struct Who {
     pub key: Key,
     /// The client's address. Of IPv6 the /64 counts, and a mapped IPv4 address is IPv4.
     pub ip: IpAddr,
+    /// How far it is believed to be who it says.
+    pub trust: Trust,
+}
+
+/// How much of what is shared a sender may use up: keys can be made up, and the upstream finds
+/// that out only once they have been charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Its key is vouched for, or nobody's is.
+    Whole,
+    /// It is not, and neither is any other of its project, as of a new one: with all like it, a
+    /// twentieth of each quota on everybody.
+    NewProject,
+    /// It is not, but others of its project are: with all like it, a twentieth of each quota that
+    /// it shares with them.
+    Stranger,
 }
 
 /// The time on both clocks: rates follow the one that only moves forward, windows the wall's.

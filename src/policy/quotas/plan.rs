@@ -163,7 +163,8 @@ impl Quotas {
         }
         counters.each(|counter| {
             let found = tabled.get(&counter.named().number);
-            let (Some(quota), false) = (found, matches!(counter.whom(), Whom::Rest(_))) else {
+            let apart = matches!(counter.whom(), Whom::Rest(_) | Whom::Strangers(_));
+            let (Some(quota), false) = (found, apart) else {
                 return;
             };
             let ratio = quota.measure.used_ratio(counter.word(), now);
@@ -184,7 +185,7 @@ impl Quotas {
 fn owner_of(quota: &Compiled, whom: Whom) -> Owner {
     match whom {
         Whom::Project(Some(project)) => Owner::Project(project),
-        Whom::All | Whom::Project(None) | Whom::Key(_) | Whom::Rest(_) => {
+        Whom::All | Whom::Project(None) | Whom::Key(_) | Whom::Rest(_) | Whom::Strangers(_) => {
             quota.named.identity.owner
         }
     }

@@ -55,6 +55,7 @@ fn who(number: u64, key_number: u64, ip: u32) -> Who {
         project: (number > 0).then(|| project(number)),
         key: key(key_number),
         ip: IpAddr::V4(ip.into()),
+        trust: Trust::Whole,
     }
 }
 

@@ -117,13 +117,15 @@ fn bodies_beyond_those_being_unpacked_are_turned_away() {
     fake.wait_for("a body on its way", |ledger| {
         ledger.requests.get(1).map(|_| ())
     });
+    let another = whole(ALL_FORGED.0, &attached(&patterns::slice(3, 0, 400_000)));
     for packing in Packing::ALL.into_iter().skip(1) {
-        let refused = post(packing, &forged);
+        let refused = post(packing, &another);
         assert_eq!(refused.status, 503, "{packing:?}: {}", refused.text());
         assert_eq!(refused.json()["causes"][0], "overloaded");
         assert_eq!(refused.header("retry-after").as_deref(), Some("30"));
-        // What need not be unpacked takes no place.
+        // What need not be unpacked takes no place, and what is here waits for no slow client's.
         assert_eq!(post(packing, &clean).status, 200, "{packing:?}");
+        assert_eq!(post(packing, &forged).status, 200, "{packing:?}");
     }
     assert_eq!(post(Packing::Plain, &forged).status, 200);
     client.send(&large[300_000..]);

@@ -20,6 +20,9 @@ pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
         a_default_counts_each_project_apart,
         what_counts_is_what_a_container_holds,
+        what_a_container_says_is_believed_as_far_as_it_has_room,
+        strangers_share_a_twentieth_where_keys_are_known,
+        what_cannot_come_any_more_reserves_nothing,
         bytes_are_charged_as_they_are_announced_or_come,
         what_comes_late_is_charged_when_it_comes,
         keys_and_clients_have_counts_of_their_own,
@@ -99,8 +102,10 @@ fn what_counts_is_what_a_container_holds() {
     ]);
     let edge = limited(&fake, &quotas);
     let post = |kind: &str, count: &str| {
-        let body =
-            format!("{{}}\n{{\"type\":\"{kind}\",\"item_count\":{count},\"length\":2}}\n{{}}\n");
+        let body = format!(
+            "{{}}\n{{\"type\":\"{kind}\",\"item_count\":{count},\"length\":30}}\n{:30}\n",
+            "{}"
+        );
         edge.post_envelope(&[], body.as_bytes()).status
     };
     assert_eq!(
@@ -120,6 +125,91 @@ fn what_counts_is_what_a_container_holds() {
     let logs = row(&edge, json!(42), "log_item");
     assert_eq!(logs["items"]["forwarded"], json!(10), "{logs}");
     assert_eq!(logs["items"]["dropped"], json!({"quota": 6}), "{logs}");
+}
+
+/// Whoever has nothing but a number could use a limit up with it.
+fn what_a_container_says_is_believed_as_far_as_it_has_room() {
+    let fake = Fake::start();
+    let edge = limited(
+        &fake,
+        &json!([{"categories": ["log_item"], "limit": 12, "per": "1h"}]),
+    );
+    let post = |length: &str| {
+        let body = format!(
+            "{{}}\n{{\"type\":\"log\",\"item_count\":18446744073709551615{length}}}\n{:30}\n",
+            "{}"
+        );
+        edge.post_envelope(&[], body.as_bytes()).status
+    };
+    assert_eq!([post(",\"length\":30"), post("")], [200, 429]);
+    let logs = row(&edge, json!(42), "log_item");
+    assert_eq!(logs["items"]["forwarded"], json!(10), "{logs}");
+    assert_eq!(logs["items"]["dropped"], json!({"quota": 10}), "{logs}");
+}
+
+/// A key can be made up, and the upstream says so only once it has been charged.
+fn strangers_share_a_twentieth_where_keys_are_known() {
+    let fake = Fake::start();
+    let changes = json!({
+        "keys": {"mode": "learn"},
+        "global": {"quotas": [{"name": "house", "categories": ["session"], "limit": 60, "per": "1h"}]},
+        "projects": [{"id": 42, "keys": [KEY], "quotas": [
+            {"categories": ["error"], "limit": 40, "per": "1h"},
+            {"categories": ["monitor"], "limit": 1, "per": "1h", "by": "key"},
+        ]}, {"id": 7, "quotas": [{"categories": ["error"], "limit": 3, "per": "1h"}]}],
+    });
+    let edge = Edge::configured(&fake.url(), &fake.url(), changes);
+    let mut client = edge.connect();
+    let mut post = |project: u64, key: &str, kind: &str, posts: usize| {
+        let each = (0..posts).map(|_| {
+            client.send(&request("POST", &target(project, key), &[], &one(kind)));
+            client.answer_to("POST").status
+        });
+        each.filter(|status| *status == 200).count()
+    };
+    assert_eq!(post(42, STRANGE, "event", 5), 2, "a twentieth of 40");
+    let other = "c94ae32be2584e0bbd7a4cbb95971fee";
+    assert_eq!(post(42, other, "event", 5), 0, "all of them together");
+    assert_eq!(
+        post(42, KEY, "event", 50),
+        38,
+        "the rest is for who is known"
+    );
+    assert_eq!(
+        post(42, STRANGE, "check_in", 2),
+        1,
+        "its own counter is its own"
+    );
+    assert_eq!(post(7, STRANGE, "event", 5), 3, "nobody is known there");
+    assert_eq!(post(7, STRANGE, "session", 5), 3, "but elsewhere");
+    assert_eq!(post(42, KEY, "session", 60), 57);
+}
+
+/// Room for 200 MB would be kept from others for as long as somebody likes to send slowly.
+fn what_cannot_come_any_more_reserves_nothing() {
+    let fake = Fake::start();
+    let quotas = json!([{"categories": ["attachment"], "limit": "1MiB", "per": "1h"}]);
+    let edge = limited(&fake, &quotas);
+    let body = format!(
+        "{{}}\n{{\"type\":\"attachment\",\"length\":1048576}}\n{}",
+        "x".repeat(300_000)
+    );
+    let mut client = edge.connect();
+    let length = (body.len() + 700_000).to_string();
+    let announced = [("Content-Length", length.as_str())];
+    client.send(&request(
+        "POST",
+        &envelope_target(),
+        &announced,
+        body.as_bytes(),
+    ));
+    let answer = client.answer_to("POST");
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let fits = format!(
+        "{{}}\n{{\"type\":\"attachment\",\"length\":1048576}}\n{}\n",
+        "x".repeat(1 << 20)
+    );
+    assert_eq!(edge.post_envelope(&[], fits.as_bytes()).status, 200);
 }
 
 fn bytes_are_charged_as_they_are_announced_or_come() {

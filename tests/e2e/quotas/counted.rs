@@ -1,8 +1,8 @@
 //! The books: what came in is what went on, what stayed and why, to the item and to the
 //! byte, under load, with an upstream that fails and clients that leave.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use libtest_mimic::Trial;
@@ -18,7 +18,8 @@ use super::{limited, one, row, statuses};
 
 pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
-        what_did_not_arrive_is_given_back,
+        what_never_reached_the_upstream_is_given_back,
+        what_the_upstream_has_had_is_used_up_whatever_it_says,
         what_the_upstream_took_stays_taken,
         every_refusal_and_every_fault_is_in_the_books,
         the_books_close_under_load,
@@ -81,35 +82,17 @@ pub(super) fn check_row(
 
 /// A quota of one, an upstream that fails in every way, a client that leaves: each time
 /// the one place is free again.
-fn what_did_not_arrive_is_given_back() {
-    let next = Arc::new(Mutex::new(200_u16));
-    let script = Arc::clone(&next);
-    let fake = Fake::with(move |exchange| {
-        exchange.read_body()?;
-        let status = *script.lock().unwrap();
-        match status {
-            0 => exchange.reset(),
-            status => exchange.answer(status, &[], b"{}"),
-        }
-    });
-    let edge = limited(
-        &fake,
-        &json!([{"categories": ["error"], "limit": 1, "per": "1h"}]),
-    );
-    for (status, want) in [(500, 500), (503, 503), (400, 400), (403, 403), (0, 503)] {
-        *next.lock().unwrap() = status;
-        assert_eq!(
-            edge.post_envelope(&[], &one("event")).status,
-            want,
-            "upstream {status}"
-        );
-    }
+/// It had no way to the upstream, or its client left half way.
+fn what_never_reached_the_upstream_is_given_back() {
+    let fake = Fake::start();
+    let quotas = json!([{"categories": ["error"], "limit": 1, "per": "1h"}]);
+    let edge = limited(&fake, &quotas);
     let mut client = edge.connect();
     let large = format!(
         "{{}}\n{{\"type\":\"event\",\"length\":900000}}\n{}",
         "x".repeat(400_000)
     );
-    let length = (large.len() + 500_000).to_string();
+    let length = (large.len() + 500_001).to_string();
     client.send(&request(
         "POST",
         &envelope_target(),
@@ -122,17 +105,47 @@ fn what_did_not_arrive_is_given_back() {
     });
     client.reset();
     settled(&edge);
-    *next.lock().unwrap() = 200;
     assert_eq!(statuses(&edge, "event", 2), [200, 429]);
     check_row(
         &edge,
         json!(42),
         "error",
         1,
-        json!({
-            "upstream_500": 2, "upstream_4xx": 2, "no_upstream": 1, "client_gone": 1, "quota": 1,
-        }),
+        json!({"client_gone": 1, "quota": 1}),
     );
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let changes = json!({"projects": [{"id": 42, "keys": [KEY], "quotas": quotas}]});
+    let edge = Edge::configured(&nobody, &nobody, changes);
+    assert_eq!(statuses(&edge, "event", 3), [503, 503, 503]);
+}
+
+/// Else a flood of what the upstream refuses would be limited by nothing, and whoever can
+/// have it fall silent would have no limit at all.
+fn what_the_upstream_has_had_is_used_up_whatever_it_says() {
+    for (status, told, reason) in [
+        (500, 500, "upstream_500"),
+        (400, 400, "upstream_4xx"),
+        (403, 403, "upstream_4xx"),
+        (0, 503, "no_upstream"),
+    ] {
+        let fake = Fake::with(move |exchange| {
+            exchange.read_body()?;
+            match status {
+                0 => exchange.reset(),
+                status => exchange.answer(status, &[], b"{}"),
+            }
+        });
+        let quotas = json!([
+            {"categories": ["error"], "limit": 2, "per": "1h"},
+            {"categories": ["session"], "limit": 2, "per": "50s", "by": "ip"},
+        ]);
+        let edge = limited(&fake, &quotas);
+        assert_eq!(statuses(&edge, "event", 3), [told, told, 429], "{status}");
+        assert_eq!(statuses(&edge, "session", 3), [told, told, 429], "{status}");
+        check_row(&edge, json!(42), "error", 0, json!({reason: 2, "quota": 1}));
+    }
 }
 
 /// It answered 200, and the rest of its answer does not come.

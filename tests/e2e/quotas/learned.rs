@@ -19,6 +19,7 @@ pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
         a_limit_on_a_200_is_held_and_ends,
         a_bare_429_is_a_limit_on_everything,
+        what_stays_here_does_not_hide_a_bare_429,
         a_limit_is_nobody_elses,
         a_learned_limit_is_capped,
     ]
@@ -101,6 +102,21 @@ fn a_bare_429_is_a_limit_on_everything() {
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1, "it was asked again");
     }
+}
+
+/// SDKs that read a header of limits take it for all there is to know.
+fn what_stays_here_does_not_hide_a_bare_429() {
+    let (fake, _asked) = telling(429, &[("Retry-After", "17")]);
+    let changes = json!({"projects": [{"id": 42, "keys": [KEY], "quotas": [
+        {"name": "none", "categories": ["session"], "limit": 0, "per": "1h"},
+    ]}]});
+    let edge = Edge::configured(&fake.url(), &fake.url(), changes);
+    let both = [one("event"), one("session")[3..].to_vec()].concat();
+    let answer = edge.post_envelope(&[], &both);
+    assert_eq!(answer.status, 429);
+    let limits = answer.header("x-sentry-rate-limits").unwrap();
+    assert!(limits.starts_with("17::key, "), "{limits}");
+    assert!(limits.ends_with(":session:project:none"), "{limits}");
 }
 
 fn a_limit_is_nobody_elses() {

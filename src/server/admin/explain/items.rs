@@ -9,7 +9,7 @@ use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::policy::inspection::{Fate, Room};
 use crate::policy::pair::Sender;
-use crate::policy::quotas::Who;
+use crate::policy::proven::ProvenHere;
 
 use super::super::super::line_one::{Begun, LineOne};
 use super::super::super::rules::Rules;
@@ -76,11 +76,9 @@ pub(super) struct Looking<'a> {
 impl Looking<'_> {
     fn look<T>(&self, look: impl FnOnce(&Room<'_>) -> T) -> T {
         let now = tokio::time::Instant::now();
-        let who = Who {
-            project: self.rules.gate.project_of(self.sender),
-            key: self.sender.pair.key(),
-            ip: self.client,
-        };
+        let (gate, verdicts) = (&self.rules.gate, &self.shared.verdicts);
+        let mut nothing_met = ProvenHere::new(0);
+        let (who, _) = gate.who(self.sender, self.client, verdicts, &mut nothing_met);
         look(&Room {
             quotas: self.rules.gate.quotas.of(&who),
             counters: &self.shared.counters,

@@ -1,0 +1,65 @@
+//! What an answer's head teaches: whom the upstream takes events from, and what it
+//! wants held back. Never changes the answer.
+
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::response::Parts;
+
+use crate::domain::category::Categories;
+use crate::domain::rate_limits::{self, RateLimit, Scope};
+
+use super::hearing::{First, Hearing};
+use super::respond;
+use super::ticket::Ticket;
+use super::worker::InForce;
+
+/// Takes up the limits that an answer tells of: they hold for its sender until they
+/// expire. A 429 that tells of none is a limit on everything (PROTOCOL 4.1).
+pub(crate) fn learn_limits(ticket: &Ticket, head: &Parts, rules: &InForce) {
+    let Some(sender) = ticket.sender().filter(|_| ticket.route().is_event()) else {
+        return;
+    };
+    let bare = bare_limit(head);
+    let told = head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS);
+    if bare.is_none() && !told {
+        return;
+    }
+    let values = head.headers.get_all(respond::X_SENTRY_RATE_LIMITS).iter();
+    let mut limits: Vec<RateLimit> = values
+        .flat_map(|value| rate_limits::parse(value.as_bytes()))
+        .collect();
+    limits.extend(bare);
+    ticket.learn_limits(sender, limits, rules.config.limits.retry_after_max);
+}
+
+/// The limit on everything that a 429 means which tells of none.
+pub(crate) fn bare_limit(head: &Parts) -> Option<RateLimit> {
+    const UNTOLD_S: u64 = 60;
+    let told = head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS);
+    if head.status != StatusCode::TOO_MANY_REQUESTS || told {
+        return None;
+    }
+    let after = head.headers.get(RETRY_AFTER);
+    let after_s = after.and_then(|after| after.to_str().ok()?.trim().parse().ok());
+    Some(RateLimit {
+        retry_after_s: after_s.unwrap_or(UNTOLD_S),
+        categories: Categories::EMPTY,
+        scope: Scope::Key,
+        reason: None,
+    })
+}
+
+/// Lets an answer's head teach what it can about who asked, and yields the ear for
+/// its body where that must be heard first.
+pub(crate) fn learn(ticket: &Ticket, status: StatusCode, rules: &InForce) -> Option<Hearing> {
+    if !ticket.route().is_event() || !ticket.teaches(rules) {
+        return None;
+    }
+    match First::of(status) {
+        First::Word(answer) => {
+            ticket.teach(answer);
+            None
+        }
+        First::Listen => Some(Hearing::default()),
+    }
+}

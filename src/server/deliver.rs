@@ -15,12 +15,13 @@ use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Ending, Route, Upstream};
 
-use super::body::{BodyError, BodyWatch};
+use super::body::BodyWatch;
 use super::lessons::{bare_limit, learn, learn_limits};
 use super::manifest::Manifest;
 use super::pump::Ahead;
 use super::reply::{Held, Passing, Reply, Taken};
 use super::respond;
+use super::stream::BodyError;
 use super::ticket::Ticket;
 use super::upstream::connect::ConnectError;
 use super::upstream::send::{Answer, Outbound, SendError, Sent, send};

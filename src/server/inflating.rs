@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use crate::domain::coding::Decoder;
 
-use super::body::{BodyError, Stream, total_bytes};
+use super::chunks::total_bytes;
+use super::stream::{BodyError, Stream};
 
 /// What is unpacked in one go.
 const SLICE_BYTES: usize = 64 * 1024;

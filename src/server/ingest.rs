@@ -15,7 +15,6 @@ use crate::policy::{Admitted, Question, Refusal};
 use crate::telemetry::labels::Upstream;
 
 use super::arrival::Arrived;
-use super::body::Stream;
 use super::claims::Claims;
 use super::deliver::{deliver, turn_away};
 use super::manifest::Manifest;
@@ -24,6 +23,7 @@ use super::outbound;
 use super::reception::refuse_unread;
 use super::reply::Reply;
 use super::respond;
+use super::stream::Stream;
 use super::ticket::Ticket;
 use super::upstream::send::{Outbound, Repeat};
 use super::worker::{InForce, Worker};

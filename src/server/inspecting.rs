@@ -15,12 +15,14 @@ use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::policy::inspection::Fate;
 
-use super::body::{Outgoing, Stream, total_bytes};
+use super::body::Outgoing;
+use super::chunks::total_bytes;
 use super::inflating::Place;
 use super::line_one::{Begun, LineOne};
 use super::manifest::Manifest;
 use super::opening::{Turned, refuse_line};
 use super::sieve::{Judge, Sieve};
+use super::stream::Stream;
 use super::survey::{Found, Survey};
 use super::tally::Tally;
 use super::worker::{InForce, Worker};

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use crate::domain::coding::{Coding, DecodeError, DecodeLimits, Decoder, Peek, Sight};
 use crate::domain::envelope::cleaned;
 
-use super::body::{Outgoing, Stream};
+use super::body::Outgoing;
 use super::inflating::{Inflating, Place};
+use super::stream::Stream;
 use super::unpacked::Unpacked;
 
 /// How long line one may be, decoded: several kilobytes are seen in practice, and

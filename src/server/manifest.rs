@@ -25,7 +25,7 @@ use crate::telemetry::ledger::{Account, Row};
 use kept::{Charge, Kept, Open};
 use told::Told;
 
-use super::body::BodyError;
+use super::stream::BodyError;
 use super::worker::{InForce, Worker};
 
 /// The largest length that is booked as announced, 1 TiB: more is a lie that would carry sums

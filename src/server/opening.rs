@@ -21,13 +21,15 @@ use crate::domain::envelope::header::{self, EnvelopeHeader};
 use crate::domain::outcome::Reason;
 use crate::policy::{Claim, Refusal};
 
-use super::body::{BodyError, Outgoing, Stream, gather, total_bytes};
+use super::body::Outgoing;
+use super::chunks::{gather, total_bytes};
 use super::claims::{Claims, X_SENTRY_AUTH};
 use super::ingest::Pass;
 use super::inspecting::{Envelope, inspect};
 use super::line_one::{Begun, LineOne, NoLine, WAITED_FOR_BYTES};
 use super::manifest::Manifest;
 use super::sieve::Sieve;
+use super::stream::{BodyError, Stream};
 use super::ticket::Ticket;
 use super::unpacked::Unpacked;
 use super::worker::{InForce, Worker};

@@ -11,13 +11,15 @@ use crate::policy::Refusal;
 use crate::telemetry::labels::Route;
 
 use super::arrival::Arrived;
-use super::body::{BodyError, Outgoing, Stream, gather, total_bytes};
+use super::body::Outgoing;
+use super::chunks::{gather, total_bytes};
 use super::deliver::{deliver, turn_away, upstream_of};
 use super::outbound;
 use super::reception::refuse_unread;
 use super::reply::Reply;
 use super::rules::Rules;
 use super::spill::{Added, DiskBudget, Spill};
+use super::stream::{BodyError, Stream};
 use super::ticket::Ticket;
 use super::upstream::send::{Outbound, Repeat};
 use super::worker::{InForce, Worker};

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::SizeHint;
 
-use super::body::{gather, total_bytes};
+use super::chunks::{gather, total_bytes};
 use super::reply::{Passing, ReplyError};
 use super::ticket::Ticket;
 use super::upstream::framing::Fault;

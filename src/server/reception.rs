@@ -23,13 +23,13 @@ use crate::policy::Refusal;
 use crate::telemetry::labels::{Handshake, Route};
 
 use super::arrival::{self, Arrived};
-use super::body::discard;
 use super::client_io::Pulse;
 use super::ingest::{self, Pass};
 use super::passage;
 use super::reply::Reply;
 use super::respond;
 use super::sightings::Sighting;
+use super::stream::discard;
 use super::ticket::Ticket;
 use super::worker::{InForce, Worker};
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::body::{gather, total_bytes};
+use super::chunks::{gather, total_bytes};
 use super::hearing::Hearing;
 use super::pump::Ahead;
 use super::statics::FileBody;

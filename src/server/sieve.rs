@@ -14,8 +14,8 @@ use crate::domain::envelope::scan::{Ended, ItemHeader, Scanner, Step, What};
 use crate::domain::outcome::Reason;
 use crate::policy::inspection::Fate;
 
-use super::body::BodyError;
 use super::manifest::Manifest;
+use super::stream::BodyError;
 use super::unpacked::Unpacked;
 
 /// What is put into the header of a crash of which only the error goes on

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::body::BodyError;
+use super::stream::BodyError;
 
 /// Bytes of one read from disk: large enough to keep a socket busy, small
 /// enough that a hundred uploads stay below a few megabytes.
@@ -79,7 +79,7 @@ impl Spill {
 
     /// Appends the chunks, or hands them back when the disk's share is used up.
     pub(crate) async fn add(&mut self, chunks: VecDeque<Bytes>) -> io::Result<Added> {
-        let more = super::body::total_bytes(&chunks);
+        let more = super::chunks::total_bytes(&chunks);
         if !self.budget.take(more) {
             return Ok(Added::Full(chunks));
         }

@@ -9,9 +9,9 @@ use bytes::{Buf as _, Bytes};
 use crate::domain::coding::Decoder;
 use crate::domain::envelope::scan::{Ended, Scanner, What};
 
-use super::body::{BodyError, Stream};
 use super::inflating::Place;
 use super::manifest::Manifest;
+use super::stream::{BodyError, Stream};
 
 /// What is unpacked in one go.
 const SLICE_BYTES: usize = 64 * 1024;

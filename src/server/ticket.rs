@@ -16,9 +16,9 @@ use crate::policy::verdicts::Answer;
 use crate::telemetry::labels::{Ending, Route};
 use crate::telemetry::ledger::Account;
 
-use super::body::Meter;
 use super::client_io::Pulse;
 use super::manifest::{BOOKED_BYTES_MAX, Manifest};
+use super::stream::Meter;
 use super::worker::{InForce, Worker};
 
 /// Opened with a request's head, closed with its end. Travels with whatever is

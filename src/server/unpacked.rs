@@ -9,8 +9,9 @@ use bytes::Bytes;
 use crate::domain::coding::DecodeError;
 use crate::domain::envelope::scan::ScanError;
 
-use super::body::{BodyError, Stream, total_bytes};
+use super::chunks::total_bytes;
 use super::inflating::Inflating;
+use super::stream::{BodyError, Stream};
 
 /// Where they come from.
 pub(crate) enum Unpacked {

@@ -17,8 +17,9 @@ use http::response::Parts as Answered;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use super::super::body::{BodyError, BodyWatch, Outgoing};
+use super::super::body::{BodyWatch, Outgoing};
 use super::super::socket::poll_send;
+use super::super::stream::BodyError;
 use super::framing::{Fault, Framing, Step};
 use super::head::HeadReader;
 use super::pool::Slot;

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::telemetry::labels::{Attempt, Upstream};
 
-use super::super::body::{BodyError, BodyWatch, Outgoing};
+use super::super::body::{BodyWatch, Outgoing};
+use super::super::stream::BodyError;
 use super::super::worker::{InForce, Worker};
 use super::connect::{ConnectError, connect};
 use super::line::Failure;

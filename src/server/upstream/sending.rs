@@ -9,7 +9,8 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use super::super::body::{BodyError, Outgoing};
+use super::super::body::Outgoing;
+use super::super::stream::BodyError;
 
 #[cfg(test)]
 mod tests;

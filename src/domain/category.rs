@@ -197,6 +197,12 @@ impl Categories {
         Self(self.0 & !others.0)
     }
 
+    /// Those of both sets.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Whether none is in it.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -9,6 +9,7 @@ mod origins;
 mod projects;
 mod proxies;
 mod quotas;
+mod slips;
 mod statics;
 mod text;
 mod tunnel;
@@ -132,6 +133,9 @@ fn at_most(node: &Node, faults: &mut Faults, max: usize, what: &str) -> Option<(
     }
 }
 
+/// What to do about an element that repeats another.
+const ITS_OWN: &str = "each must be its own";
+
 /// What to do about a list that is too long.
 const FEWER: &str = "leave some out";
 
@@ -195,6 +199,17 @@ fn refuse_repeats<T, K: Hash + Eq>(
     what: &str,
     same: impl Fn(&T) -> Option<K>,
 ) -> Option<()> {
+    refuse_repeats_of(node, values, faults, (what, ITS_OWN), same)
+}
+
+/// The same, and says how to mend it.
+fn refuse_repeats_of<T, K: Hash + Eq>(
+    node: &Node,
+    values: &[T],
+    faults: &mut Faults,
+    (what, mend): (&str, &str),
+    same: impl Fn(&T) -> Option<K>,
+) -> Option<()> {
     let mut seen = HashMap::with_capacity(values.len());
     for (at, value) in values.iter().enumerate() {
         let Some(key) = same(value) else { continue };
@@ -208,11 +223,7 @@ fn refuse_repeats<T, K: Hash + Eq>(
             }
         };
         let path = &node.path;
-        let message = repeat(
-            what,
-            &format!("{path}[{earlier}]"),
-            &format!("{path}[{at}]"),
-        );
+        let message = format!("the same {what} in {path}[{earlier}] and {path}[{at}]; {mend}");
         faults.error(place, message);
         return None;
     }
@@ -220,5 +231,5 @@ fn refuse_repeats<T, K: Hash + Eq>(
 }
 
 fn repeat(what: &str, earlier: &str, path: &str) -> String {
-    format!("the same {what} in {earlier} and {path}; each must be its own")
+    format!("the same {what} in {earlier} and {path}; {ITS_OWN}")
 }

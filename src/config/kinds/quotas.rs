@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use super::number::whole;
-use super::text::meant;
+use super::slips;
+use super::text::{meant, one_of};
 use super::{
-    Fields, Kind, Shown, Variable, Word, at_most, each, map, refuse, refuse_repeats, scalar,
+    Fields, Kind, Shown, Variable, Word, at_most, each, map, refuse, refuse_repeats_of, scalar,
 };
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
 use crate::config::units;
 use crate::domain::category::{Categories, Category};
+use crate::domain::envelope::item::ItemKind;
 use crate::domain::quota::{By, Limit, Per, Quota};
 
 /// A list of `{name, categories, limit, per, by}`.
@@ -62,7 +64,8 @@ impl Kind for Quotas {
                 "write {limit: 10000, per: 1h}",
             ),
         })?;
-        refuse_repeats(node, &quotas, faults, "name", |quota| {
+        let repeat = ("name", "give one a name: of its own");
+        refuse_repeats_of(node, &quotas, faults, repeat, |quota| {
             Some(quota.name.clone())
         })?;
         Some(quotas)
@@ -131,19 +134,22 @@ impl Quotas {
 
 fn categories(node: &Node, faults: &mut Faults) -> Option<Categories> {
     const LIST: &str = "write a list such as [error, transaction]";
-    const ACCEPTED: &str = "write one of Sentry's, such as error, transaction or attachment";
+    let counted = ItemKind::all_categories();
+    let names = || counted.iter().map(Category::name);
+    let accepted = format!("write {}", one_of(names()));
     let each = each(node, faults, LIST, |node, faults| {
-        let text = scalar(node, faults, ACCEPTED)?;
-        match Category::of_name(text) {
-            Some(category) => Some(category),
-            None => {
-                let all = Category::ALL.iter();
-                let sentrys = all.filter(|category| category.is_sentrys());
-                let hint = meant(text, sentrys.map(|category| category.name()));
-                let accepted = format!("{ACCEPTED}{hint}");
-                refuse(node, faults, "an unknown category", &accepted)
-            }
-        }
+        let text = scalar(node, faults, &accepted)?;
+        let wrong = match Category::of_name(text) {
+            Some(category) if counted.has(category) => return Some(category),
+            // Sentry has it, and no item is ever of it: the quota would limit nothing.
+            Some(category) => format!("{} counts nothing", category.name()),
+            None => "an unknown category".to_owned(),
+        };
+        let hint = match slips::category(text).filter(|meant| counted.has(*meant)) {
+            Some(category) => format!("; did you mean \"{}\"?", category.name()),
+            None => meant(text, names()),
+        };
+        refuse(node, faults, &wrong, &format!("{accepted}{hint}"))
     })?;
     Some(Categories::of(&each))
 }
@@ -164,7 +170,13 @@ fn limit(node: &Node, faults: &mut Faults, categories: Categories) -> Option<Lim
     };
     let bytes = categories.iter().find(|category| category.is_bytes());
     match (limit, bytes) {
-        (None, _) => refuse(node, faults, "not a number or a size", &accepted),
+        (None, _) => match slips::rate(text) {
+            Some((limit, per)) => {
+                let apart = format!("write limit: {limit}, per: {per}");
+                refuse(node, faults, "a rate", &apart)
+            }
+            None => refuse(node, faults, "not a number or a size", &accepted),
+        },
         (Some(limit), _) if limit.number() > COUNTED_MAX => {
             refuse(node, faults, "out of bounds", &accepted)
         }
@@ -199,7 +211,15 @@ fn per(node: &Node, faults: &mut Faults) -> Option<Per> {
             ),
         },
         None if whole(text).is_some() => refuse(node, faults, "no unit", &accepted),
-        None => refuse(node, faults, "not a duration", &accepted),
+        None => {
+            let bounds = PER_MIN..=PER_MAX;
+            let fits = |meant: &String| {
+                meant == MONTH || units::duration(meant).is_some_and(|time| bounds.contains(&time))
+            };
+            let meant = slips::duration(text).filter(fits);
+            let accepted = meant.map_or(accepted, |meant| format!("write {meant}"));
+            refuse(node, faults, "not a duration", &accepted)
+        }
     }
 }
 

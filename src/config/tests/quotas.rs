@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::category::{Categories, Category};
+use crate::domain::envelope::item::ItemKind;
 use crate::domain::quota::{By, Limit, Per, Quota};
 
 const KEY: &str = "a94ae32be2584e0bbd7a4cbb95971fee";
@@ -46,7 +47,7 @@ fn a_quota_says_how_much_of_what_in_how_long_for_whom() {
     let want = [
         Quota {
             name: "errors".into(),
-            categories: Categories::of(&[Category::Error, Category::Default]),
+            categories: Categories::of(&[Category::Error, Category::Security]),
             limit: Limit::Items(10_000),
             per: Per::Window { seconds: 3_600 },
             by: By::Project,
@@ -73,7 +74,7 @@ fn a_quota_says_how_much_of_what_in_how_long_for_whom() {
             by: By::Key,
         },
     ];
-    let list = "[{name: errors, categories: [error, default], limit: 10000, per: 1h}, \
+    let list = "[{name: errors, categories: [error, security], limit: 10000, per: 1h}, \
                 {categories: [attachment], limit: 1GiB, per: 1d, by: ~}, \
                 {limit: 200, per: 1s, by: ip, categories: []}, {limit: 0, per: 1mo, by: key}]";
     assert_eq!(quotas(list), want);
@@ -147,13 +148,23 @@ fn limits_are_items_or_bytes_and_never_taken_for_each_other() {
         "1e3",
         "'10 '",
         "10k",
-        "1GiB/s",
         "18446744073709551616",
         "16777216TiB",
     ] {
         check(
             &format!("{{limit: {bad}, per: 1h}}"),
             "not a number or a size in @.limit",
+        );
+    }
+    for (rate, right) in [
+        ("10/s", "limit: 10, per: 1s"),
+        ("1GiB/s", "limit: 1GiB, per: 1s"),
+        ("100 per hour", "limit: 100, per: 1h"),
+    ] {
+        check(&format!("{{limit: {rate}, per: 1h}}"), "a rate in @.limit");
+        check_error(
+            &format!("global: {{quotas: [{{limit: {rate}, per: 1h}}]}}\n"),
+            &format!("v.yml:2:27: error: a rate in global.quotas[0].limit; write {right}"),
         );
     }
     check_error(
@@ -177,26 +188,43 @@ fn times_reach_from_a_tenth_of_a_second_to_a_leap_year() {
     for bad in ["60001ms", "90500ms"] {
         check(&of(bad), "a part of a second beyond a minute in @.per");
     }
-    for bad in ["2mo", "mo", "1 mo", "1w", "1y", "1MO", "hour", "''"] {
+    for bad in ["2mo", "1M", "1h30m", "3y", "''"] {
         check(&of(bad), "not a duration in @.per");
     }
+    for (bad, right) in [
+        ("mo", "1mo"),
+        ("1MO", "1mo"),
+        ("1w", "7d"),
+        ("1y", "365d"),
+        ("hour", "1h"),
+    ] {
+        check_error(
+            &format!("defaults: {{quotas: [{{limit: 1, per: {bad}}}]}}\n"),
+            &format!("v.yml:2:37: error: not a duration in defaults.quotas[0].per; write {right}"),
+        );
+    }
+    check(&of("7d"), "");
     check(&of("60"), "no unit in @.per");
     check_error(
-        "defaults: {quotas: [{limit: 1, per: 1w}]}\n",
+        "defaults: {quotas: [{limit: 1, per: 1f}]}\n",
         "v.yml:2:37: error: not a duration in defaults.quotas[0].per; write a duration from 100ms to 366d, \
          such as 1s, 1h or 1d, or 1mo for a calendar month",
     );
 }
 
+/// A quota on anything else was taken, and limited nothing.
 #[test]
-fn categories_are_sentrys() {
+fn categories_are_those_that_items_count_in() {
+    let counted = ItemKind::all_categories();
     for category in Category::ALL {
-        let wrong = match category.is_sentrys() {
-            true => "",
-            false => "an unknown category in @.categories[0]",
+        let name = category.name();
+        let wrong = match (counted.has(*category), category.is_sentrys()) {
+            (true, _) => String::new(),
+            (false, true) => format!("{name} counts nothing in @.categories[0]"),
+            (false, false) => "an unknown category in @.categories[0]".to_owned(),
         };
-        let quota = format!("{{categories: [{}], limit: 1B, per: 1h}}", category.name());
-        check(&quota, wrong);
+        let quota = format!("{{categories: [{name}], limit: 1B, per: 1h}}");
+        check(&quota, &wrong);
     }
     check("{categories: [user_report_v2], limit: 1, per: 1h}", "");
     check(
@@ -207,11 +235,38 @@ fn categories_are_sentrys() {
         "{categories: [~], limit: 1, per: 1h}",
         "nothing in @.categories[0]",
     );
+    const ALL: &str = "write error, transaction, security, attachment, session, profile, replay, \
+         transaction_indexed, monitor, profile_indexed, span, feedback, metric_bucket, span_indexed, \
+         profile_chunk, attachment_item, log_item, log_byte, profile_chunk_ui or trace_metric";
+    let text = |name: &str| {
+        format!(
+            "projects:\n  - id: 42\n    quotas:\n      - {{categories: [error, {name}], limit: 1, per: 1h}}\n"
+        )
+    };
+    let at = "v.yml:5:30: error:";
+    let path = "in projects[0].quotas[0].categories[1]";
     check_error(
-        "projects:\n  - id: 42\n    quotas:\n      - {categories: [error, transactions], limit: 1, per: 1h}\n",
-        "v.yml:5:30: error: an unknown category in projects[0].quotas[0].categories[1]; \
-         write one of Sentry's, such as error, transaction or attachment; did you mean \"transaction\"?",
+        &text("volumes"),
+        &format!("{at} an unknown category {path}; {ALL}"),
     );
+    check_error(
+        &text("default"),
+        &format!("{at} default counts nothing {path}; {ALL}; did you mean \"error\"?"),
+    );
+    for (slip, meant) in [
+        ("log", "log_item"),
+        ("check_in", "monitor"),
+        ("sessions", "session"),
+        ("spans", "span"),
+        ("errors", "error"),
+        ("transactions", "transaction"),
+        ("replais", "replay"),
+    ] {
+        check_error(
+            &text(slip),
+            &format!("{at} an unknown category {path}; {ALL}; did you mean \"{meant}\"?"),
+        );
+    }
 }
 
 #[test]
@@ -243,7 +298,7 @@ fn names_are_safe_wherever_they_stand() {
          write up to 64 of letters, digits, _ . + and -",
     );
     // With the time and the address, 64 characters and 65.
-    let many = "transaction_processed, transaction_indexed, profile";
+    let many = "transaction_indexed, profile_chunk_ui, span_indexed";
     let of = |more: &str| format!("{{categories: [{many}{more}], limit: 1, per: 1h, by: ip}}");
     check(&of(", error"), "");
     check(
@@ -257,7 +312,8 @@ fn names_are_safe_wherever_they_stand() {
 fn names_are_unique_in_their_list_alone() {
     check_error(
         "defaults:\n  quotas:\n    - {limit: 1, per: 1h}\n    - {name: b, limit: 1, per: 1h}\n    - {limit: 1GiB, per: 60m}\n",
-        "v.yml:6:7: error: the same name in defaults.quotas[0] and defaults.quotas[2]; each must be its own",
+        "v.yml:6:7: error: the same name in defaults.quotas[0] and defaults.quotas[2]; \
+         give one a name: of its own",
     );
     check_value(
         &format!(

@@ -12,6 +12,7 @@ use crate::config::errors::Faults;
 use crate::domain::category::{Categories, Category};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
+use crate::domain::envelope::item::ItemKind;
 use crate::domain::quota::{By, Limit, Per, Quota};
 
 const SHIPPED: &str = include_str!("../../../config/vidette.yml");
@@ -182,8 +183,8 @@ proptest! {
         month: bool,
         by in prop_oneof![Just(By::Key), Just(By::Ip)],
     ) {
-        let categories: Vec<Category> = Category::ALL.iter().copied()
-            .filter(|category| category.is_sentrys() && bits >> category.index() & 1 == 1)
+        let categories: Vec<Category> = ItemKind::all_categories().iter()
+            .filter(|category| bits >> category.index() & 1 == 1)
             .collect();
         let categories = Categories::of(&categories);
         let limit = match bytes || categories.has(Category::LogByte) {

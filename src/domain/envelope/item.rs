@@ -5,9 +5,21 @@
 
 use crate::domain::category::{Categories, Category};
 
-/// What an item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ItemKind {
+/// Declares the kinds once: the enum, and the list of all of them.
+macro_rules! kinds {
+    ($( $(#[$doc:meta])* $kind:ident, )+) => {
+        /// What an item is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ItemKind { $( $(#[$doc])* $kind, )+ }
+
+        impl ItemKind {
+            /// Every kind there is.
+            pub const ALL: &[Self] = &[ $( Self::$kind, )+ ];
+        }
+    };
+}
+
+kinds! {
     /// `event`.
     Event,
     /// `transaction`.
@@ -155,6 +167,13 @@ impl ItemKind {
             Self::Metrics => Categories::of(&[C::MetricBucket]),
             Self::FormData | Self::ClientReport | Self::Nel | Self::Unknown => Categories::EMPTY,
         }
+    }
+
+    /// Every category that some item counts in: a limit on any other would never be met.
+    #[must_use]
+    pub fn all_categories() -> Categories {
+        let kinds = Self::ALL.iter();
+        kinds.fold(Categories::EMPTY, |all, kind| all.and(kind.categories()))
     }
 
     /// Those of its categories whose limit, learned from the upstream, leaves nothing of it. Of a
@@ -311,6 +330,19 @@ mod tests {
             "profile_chunk",
             &["profile_chunk"],
         );
+    }
+
+    #[test]
+    fn a_category_counts_where_some_item_is_of_it() {
+        let counted = ItemKind::all_categories();
+        for kind in ItemKind::ALL {
+            let own = kind.categories();
+            assert!(own.without(counted).is_empty(), "{kind:?}");
+        }
+        for category in [Category::Default, Category::ReplayVideo, Category::Unread] {
+            assert!(!counted.has(category), "{}", category.name());
+        }
+        assert!(counted.has(Category::LogByte) && counted.has(Category::Error));
     }
 
     #[test]

@@ -50,12 +50,30 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 addresses.join(" ")
             ));
         }
+        if let Some(quotas) = status.get("quotas").filter(|quotas| quotas.is_object()) {
+            say(&quotas_line(quotas));
+        }
     }
     Ok(if light == "red" {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// How quotas do. Those by ip are told of here, since no metric says how full they are.
+fn quotas_line(quotas: &Value) -> String {
+    let number = |name| quotas.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let journal = quotas.get("journal").and_then(Value::as_str);
+    let by_ip = match number("by_ip") {
+        0 => String::new(),
+        count => format!(", {count} by ip (how full those are is not measured)"),
+    };
+    let full = number("full");
+    format!(
+        "quotas   {full} full, journal {}{by_ip}",
+        journal.unwrap_or("?")
+    )
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {

@@ -49,6 +49,15 @@ pub struct Covered {
     pub left_ms: u64,
 }
 
+/// All that is held back at a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many keys, each under its path's project, have a limit that stands.
+    pub pairs: usize,
+    /// How long the longest of them still stands.
+    pub longest_ms: u64,
+}
+
 #[derive(Debug)]
 struct Standing {
     categories: Categories,
@@ -149,6 +158,19 @@ impl Learned {
             longest.map(|limit| limit.covered(now))
         });
         longest.flatten()
+    }
+
+    /// What is held back now. Walks all pairs: for the control thread.
+    #[must_use]
+    pub fn held(&self, now: Millis) -> Held {
+        let mut held = Held::default();
+        self.pairs.each(|_, limits| {
+            let left = limits.iter().map(|limit| limit.until.since(now)).max();
+            let left_ms = left.unwrap_or(0);
+            held.pairs += usize::from(left_ms > 0);
+            held.longest_ms = held.longest_ms.max(left_ms);
+        });
+        held
     }
 
     /// Clears a slice of what is over: for the control thread, about once a second.

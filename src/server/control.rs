@@ -235,6 +235,7 @@ impl Control {
         // Before the first client is called by it: a kill at once must not lose it.
         memory.keep_secret(&self.loaded.config);
         hears.send(()).ok();
+        memory::limit_tables(&self.loaded.config, &self.metrics.control);
         let reloader = Rc::new(Reloader {
             knowledge: RefCell::new(memory.knowledge.clone()),
             memory: Rc::clone(&memory),

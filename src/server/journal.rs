@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::digest;
 use crate::policy::quotas::{Counters, Granted, Mark, Moment, Unreserved};
+use crate::telemetry::labels::Journal as State;
 use crate::telemetry::process;
 
 use super::state::StateFolder;
@@ -45,7 +46,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Where used quotas are written down. Dropped without [`close`](Self::close), what was
 /// used is known to the next run up to its last marks.
 #[derive(Debug, Default)]
-pub(crate) struct Journal(Option<Writer>);
+pub(crate) struct Journal {
+    writer: Option<Writer>,
+    /// There is no writer, and there should be.
+    failed: bool,
+}
 
 #[derive(Debug)]
 struct Writer {
@@ -53,6 +58,8 @@ struct Writer {
     written: Arc<Notify>,
     /// A request went on unwritten, and none has waited with success since.
     slow: AtomicBool,
+    /// The disk takes nothing, as the thread last saw it.
+    failing: Arc<AtomicBool>,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -62,28 +69,47 @@ enum Order {
 }
 
 impl Journal {
-    /// Takes up what an earlier run wrote, and writes from now on. Without a folder, or
-    /// with one that fails, nothing is kept: the log says so.
-    pub(crate) fn open(folder: Option<StateFolder>, counters: &Arc<Counters>) -> Self {
-        let Some(folder) = folder else {
-            return Self(None);
-        };
+    /// Takes up what an earlier run wrote, and writes from now on. Into a folder that
+    /// fails nothing is kept: the log says so.
+    pub(crate) fn open(folder: StateFolder, counters: &Arc<Counters>) -> Self {
         restore(&folder, counters);
         match start(folder, counters) {
             Ok(writer) => {
                 counters.enable_journal();
-                Self(Some(writer))
+                Self {
+                    writer: Some(writer),
+                    failed: false,
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "what is used of quotas cannot be kept over a restart");
-                Self(None)
+                Self::failed()
             }
+        }
+    }
+
+    /// The journal of a folder that is of no use.
+    pub(crate) fn failed() -> Self {
+        Self {
+            writer: None,
+            failed: true,
+        }
+    }
+
+    /// How it does.
+    pub(crate) fn state(&self) -> State {
+        match &self.writer {
+            None if self.failed => State::Failing,
+            None => State::Off,
+            Some(writer) if writer.failing.load(Ordering::Relaxed) => State::Failing,
+            Some(writer) if writer.slow.load(Ordering::Relaxed) => State::Slow,
+            Some(_) => State::Written,
         }
     }
 
     /// Waits until what was charged is safe from a crash.
     pub(crate) async fn secure(&self, granted: Granted) {
-        let Some(writer) = &self.0 else {
+        let Some(writer) = &self.writer else {
             return;
         };
         for soon in granted.ahead {
@@ -118,7 +144,7 @@ impl Journal {
 
     /// Writes down exactly what is used, at the end of a run.
     pub(crate) fn close(&self) {
-        let Some(writer) = &self.0 else {
+        let Some(writer) = &self.writer else {
             return;
         };
         let thread = writer.thread.lock().ok().and_then(|mut held| held.take());
@@ -168,13 +194,14 @@ fn restore(folder: &StateFolder, counters: &Counters) {
 fn start(folder: StateFolder, counters: &Arc<Counters>) -> io::Result<Writer> {
     let written = Arc::new(Notify::new());
     let (orders, taken) = sync_channel(ORDERS_MAX);
+    let failing = Arc::<AtomicBool>::default();
     let mut pen = Pen {
         file: anew(&folder, counters, Told::Reserved)?,
         folder,
         counters: Arc::clone(counters),
         written: Arc::clone(&written),
         grown_bytes: 0,
-        failing: false,
+        failing: Arc::clone(&failing),
     };
     let thread = Builder::new()
         .name("quotas".to_owned())
@@ -183,6 +210,7 @@ fn start(folder: StateFolder, counters: &Arc<Counters>) -> io::Result<Writer> {
         orders,
         written,
         slow: AtomicBool::new(false),
+        failing,
         thread: std::sync::Mutex::new(Some(thread)),
     })
 }
@@ -226,7 +254,8 @@ struct Pen {
     counters: Arc<Counters>,
     written: Arc<Notify>,
     grown_bytes: u64,
-    failing: bool,
+    /// Written here alone.
+    failing: Arc<AtomicBool>,
 }
 
 impl Pen {
@@ -264,7 +293,7 @@ impl Pen {
         }
         // A disk that failed may have left half a line at the end, which would spoil the next:
         // then only a new file will do.
-        if !self.failing {
+        if !self.is_failing() {
             let kept = self.file.write_all(text.as_bytes());
             let kept = kept.and_then(|()| self.file.sync_data());
             self.heard(kept);
@@ -275,7 +304,7 @@ impl Pen {
         }
         self.written.notify_waiters();
         self.grown_bytes += u64::try_from(text.len()).unwrap_or(u64::MAX);
-        if self.grown_bytes > GROWN_BYTES || self.failing {
+        if self.grown_bytes > GROWN_BYTES || self.is_failing() {
             match anew(&self.folder, &self.counters, Told::Reserved) {
                 Ok(file) => {
                     self.file = file;
@@ -287,16 +316,17 @@ impl Pen {
         }
     }
 
+    fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     /// Says once that the disk fails, and once that it does no more.
-    fn heard(&mut self, kept: io::Result<()>) {
+    fn heard(&self, kept: io::Result<()>) {
+        let failed = self.failing.swap(kept.is_err(), Ordering::Relaxed);
         match kept {
-            Ok(()) if self.failing => {
-                self.failing = false;
-                tracing::info!("what is used of quotas is kept again");
-            }
+            Ok(()) if failed => tracing::info!("what is used of quotas is kept again"),
             Ok(()) => {}
-            Err(error) if !self.failing => {
-                self.failing = true;
+            Err(error) if !failed => {
                 tracing::error!(%error, "what is used of quotas cannot be kept: a restart may admit some twice");
             }
             Err(_) => {}
@@ -343,16 +373,35 @@ mod tests {
             counters: Arc::new(Counters::new(limits)),
             written: Arc::default(),
             grown_bytes: 0,
-            failing: true,
+            failing: Arc::new(true.into()),
         };
         pen.write(&BTreeMap::new());
-        assert!(!pen.failing, "the disk is well again");
+        assert!(!pen.is_failing(), "the disk is well again");
         let kept = folder.read(QUOTAS, BYTES_MAX).unwrap();
         assert_eq!(
             kept.as_deref(),
             Some(&b""[..]),
             "half a line is still there"
         );
+    }
+
+    #[test]
+    fn a_folder_that_goes_away_is_told_and_so_is_one_that_was_never_there() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("state");
+        let limits = crate::policy::quotas::CounterLimits {
+            ips: 1,
+            counters: 1,
+        };
+        let counters = Arc::new(Counters::new(limits));
+        let folder = StateFolder::open(&path).unwrap();
+        let journal = Journal::open(folder, &counters);
+        assert_eq!(journal.state(), State::Written);
+        std::fs::remove_dir_all(&path).unwrap();
+        journal.close();
+        assert_eq!(journal.state(), State::Failing);
+        assert_eq!(Journal::failed().state(), State::Failing);
+        assert_eq!(Journal::default().state(), State::Off);
     }
 
     #[test]

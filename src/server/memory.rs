@@ -13,7 +13,8 @@ use crate::policy::millis::Millis;
 use crate::policy::proven_file;
 use crate::policy::quotas::Counters;
 use crate::policy::verdicts::{VerdictLimits, Verdicts};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::labels::Table;
+use crate::telemetry::metrics::{ControlMetrics, Metrics};
 use crate::telemetry::process;
 
 use super::journal::Journal;
@@ -40,6 +41,8 @@ pub(crate) struct Memory {
     /// What is known.
     pub knowledge: Knowledge,
     folder: Option<StateFolder>,
+    /// Whether the configuration names a folder, be it of use or not.
+    wants_folder: bool,
 }
 
 impl Memory {
@@ -69,6 +72,7 @@ impl Memory {
                 secret: secret(folder.as_ref()).into(),
             },
             folder,
+            wants_folder: config.state.path.is_some(),
         }
     }
 
@@ -119,7 +123,11 @@ impl Memory {
 
     /// Where used quotas are written down from now on.
     pub(crate) fn journal(&self, counters: &Arc<Counters>) -> Journal {
-        Journal::open(self.folder.clone(), counters)
+        match &self.folder {
+            Some(folder) => Journal::open(folder.clone(), counters),
+            None if self.wants_folder => Journal::failed(),
+            None => Journal::default(),
+        }
     }
 
     /// Keeps Sentry's list for the next start.
@@ -150,7 +158,8 @@ impl Memory {
             let limits = shared.counters.tables().into_iter();
             for table in verdicts.chain(limits).chain([shared.learned.table()]) {
                 let control = &metrics.control;
-                control.note_table(table.name, table.entries, table.evictions);
+                let now_s = process::now_s();
+                control.note_table(table.name, table.entries, table.evictions, now_s);
             }
             if now.duration_since(saved_at) >= SAVE_EVERY {
                 saved_at = now;
@@ -191,6 +200,21 @@ fn save(folder: Option<&StateFolder>, shared: &Shared, saved: Option<u64>) -> Op
             tracing::warn!(%error, "the proven keys cannot be kept over a restart");
             None
         }
+    }
+}
+
+/// Notes what each table may hold, for as long as the process runs.
+pub(crate) fn limit_tables(config: &Config, metrics: &ControlMetrics) {
+    let (keys, limits) = (&config.keys, &config.limits);
+    for (table, entries_max) in [
+        (Table::KeysProven, keys.proven_max),
+        (Table::KeysUnproven, keys.candidates_max),
+        (Table::KeysRefused, keys.refused_max),
+        (Table::LimitsLearned, keys.limited_max),
+        (Table::QuotaCounters, limits.quota_counters),
+        (Table::QuotaIps, limits.quota_ips),
+    ] {
+        metrics.limit_table(table, entries_max);
     }
 }
 

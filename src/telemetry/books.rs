@@ -1,11 +1,12 @@
-//! The books as metrics: what became of each item, and how full each quota is.
-//! Never counts; it only tells what it was given.
+//! The books as metrics: what became of each item, how full each quota is and what
+//! else holds items back. Never counts; it only tells what it was given.
 
 use prometheus::proto::{MetricFamily, MetricType};
 
 use crate::domain::category::Category;
 
-use super::exposition::{QuotaUsed, counter, family, ratio};
+use super::exposition::{QuotaUsed, Readings, counter, family, gauge, ratio};
+use super::labels::Journal;
 use super::ledger::{Account, Line, Sum};
 
 /// `vidette_items_total` and `vidette_item_bytes_total`. Both have the same series.
@@ -53,8 +54,32 @@ pub(super) fn items(lines: &[Line]) -> Vec<MetricFamily> {
     ]
 }
 
-/// `vidette_quota_used_ratio`.
-pub(super) fn quotas(used: &[QuotaUsed]) -> MetricFamily {
+/// `vidette_quota_used_ratio`, and what else there is to know of limits.
+pub(super) fn limits(readings: &Readings) -> Vec<MetricFamily> {
+    let states = Journal::ALL.iter().map(|state| {
+        let is_on = u64::from(*state == readings.journal);
+        gauge(is_on, &[("state", state.as_str())])
+    });
+    vec![
+        quotas(&readings.quotas_used),
+        family(
+            "vidette_quota_journal",
+            "1 for how what is used of quotas is kept over a restart: off as configured, \
+             written, slow (requests went on before it was written) or failing.",
+            MetricType::GAUGE,
+            states.collect(),
+        ),
+        family(
+            "vidette_limits_learned_longest_seconds",
+            "How long the longest limit that the upstream announced still stands; \
+             the keys with one are in the table limits_learned.",
+            MetricType::GAUGE,
+            vec![gauge(readings.limits_learned_longest_s, &[])],
+        ),
+    ]
+}
+
+fn quotas(used: &[QuotaUsed]) -> MetricFamily {
     let share =
         |project: &str, quota: &str, used| ratio(used, &[("project", project), ("quota", quota)]);
     let shares = used.iter();
@@ -67,7 +92,8 @@ pub(super) fn quotas(used: &[QuotaUsed]) -> MetricFamily {
     }
     family(
         "vidette_quota_used_ratio",
-        "The used share of a quota in its window.",
+        "The used share of a quota in its window. Where it counts for each key, or is a \
+         key's own, the fullest key's; quotas by ip are not measured.",
         MetricType::GAUGE,
         shares,
     )

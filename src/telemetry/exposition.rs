@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::domain::client_ip::Source;
 
 use super::books;
-use super::labels::{Attempt, Ending, Handshake, Route, Upstream};
+use super::labels::{Attempt, Ending, Handshake, Journal, Route, Upstream};
 use super::metrics::{BUCKETS_US, Durations, Metrics, STATUSES, WorkerMetrics};
 
 /// The content type of what `Exposition::render` writes.
@@ -19,6 +19,17 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// How full a quota is: its project's label, its name, and the share that is used.
 pub type QuotaUsed = (String, String, f64);
+
+/// What nobody counts, and is looked up for each scrape.
+#[derive(Debug)]
+pub struct Readings {
+    /// How full each quota is now; each project and name once.
+    pub quotas_used: Vec<QuotaUsed>,
+    /// How long the longest limit that the upstream told still stands.
+    pub limits_learned_longest_s: u64,
+    /// How what is used of quotas is written down.
+    pub journal: Journal,
+}
 
 /// The whole exposition: our families, and the process' own on Linux.
 #[derive(Debug, Clone)]
@@ -32,11 +43,11 @@ impl Exposition {
     }
 
     /// Sums every counter and writes all families. Some microseconds a series;
-    /// never call it from a worker. `quotas_used` says how full each quota is now.
+    /// never call it from a worker.
     #[must_use]
-    pub fn render(&self, quotas_used: impl FnOnce() -> Vec<QuotaUsed>) -> Vec<u8> {
+    pub fn render(&self, readings: impl FnOnce() -> Readings) -> Vec<u8> {
         let mut families = self.collect();
-        families.push(books::quotas(&quotas_used()));
+        families.extend(books::limits(&readings()));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
         let (sampled, empty): (Vec<_>, Vec<_>) = families
@@ -220,11 +231,12 @@ fn clients(metrics: &Metrics) -> Vec<MetricFamily> {
 }
 
 fn tables(metrics: &Metrics) -> Vec<MetricFamily> {
-    let (mut entries, mut evictions) = (Vec::new(), Vec::new());
-    for (table, entries_now, evictions_so_far) in metrics.control.tables() {
-        let labels = [("table", table.as_str())];
-        entries.push(gauge(entries_now, &labels));
-        evictions.push(counter(evictions_so_far, &labels));
+    let (mut entries, mut most, mut evictions) = (Vec::new(), Vec::new(), Vec::new());
+    for now in metrics.control.tables() {
+        let labels = [("table", now.table.as_str())];
+        entries.push(gauge(now.entries, &labels));
+        most.push(gauge(now.entries_max, &labels));
+        evictions.push(counter(now.evictions, &labels));
     }
     vec![
         family(
@@ -232,6 +244,12 @@ fn tables(metrics: &Metrics) -> Vec<MetricFamily> {
             "Entries in the bounded tables of live state.",
             MetricType::GAUGE,
             entries,
+        ),
+        family(
+            "vidette_table_entries_max",
+            "What each of these tables may hold.",
+            MetricType::GAUGE,
+            most,
         ),
         family(
             "vidette_table_evictions_total",
@@ -375,11 +393,20 @@ mod tests {
     use crate::domain::endpoint::ProjectId;
     use crate::domain::outcome::Reason;
 
+    fn readings(quotas_used: Vec<QuotaUsed>) -> Readings {
+        Readings {
+            quotas_used,
+            limits_learned_longest_s: 57,
+            journal: Journal::Slow,
+        }
+    }
+
     fn rendered(prepare: impl Fn(&Metrics)) -> String {
         let ledger = Arc::new(Ledger::new(std::time::SystemTime::UNIX_EPOCH, 10));
         let metrics = Arc::new(Metrics::new(2, vec!["public".to_owned()], ledger));
         prepare(&metrics);
-        String::from_utf8(Exposition::new(metrics).render(Vec::new)).unwrap()
+        let text = Exposition::new(metrics).render(|| readings(Vec::new()));
+        String::from_utf8(text).unwrap()
     }
 
     #[track_caller]
@@ -401,6 +428,8 @@ mod tests {
             "vidette_items_total",
             "vidette_item_bytes_total",
             "vidette_quota_used_ratio",
+            "vidette_quota_journal",
+            "vidette_limits_learned_longest_seconds",
             "vidette_upstream_requests_total",
             "vidette_upstream_duration_seconds",
             "vidette_upstream_connections",
@@ -409,6 +438,7 @@ mod tests {
             "vidette_connections_total",
             "vidette_client_ip_total",
             "vidette_table_entries",
+            "vidette_table_entries_max",
             "vidette_table_evictions_total",
             "vidette_config_reloads_total",
             "vidette_build_info",
@@ -489,10 +519,20 @@ mod tests {
     }
 
     #[test]
+    fn the_journal_is_in_one_state_and_the_longest_limit_has_its_time() {
+        check(|_| {}, "vidette_quota_journal{state=\"slow\"} 1");
+        for other in ["off", "written", "failing"] {
+            let line = format!("vidette_quota_journal{{state=\"{other}\"}} 0");
+            check(|_| {}, &line);
+        }
+        check(|_| {}, "vidette_limits_learned_longest_seconds 57");
+    }
+
+    #[test]
     fn quotas_appear_by_project_and_name() {
         let ledger = Arc::new(Ledger::new(std::time::SystemTime::UNIX_EPOCH, 10));
         let metrics = Arc::new(Metrics::new(1, Vec::new(), ledger));
-        let used = || vec![("42".to_owned(), "errors/1h".to_owned(), 0.25)];
+        let used = || readings(vec![("42".to_owned(), "errors/1h".to_owned(), 0.25)]);
         let text = String::from_utf8(Exposition::new(metrics).render(used)).unwrap();
         let line = "vidette_quota_used_ratio{project=\"42\",quota=\"errors/1h\"} 0.25";
         assert!(

@@ -68,6 +68,20 @@ labels! {
     }
 }
 
+labels! {
+    /// How what is used of quotas is written down.
+    Journal {
+        /// Not at all, as configured.
+        Off = "off",
+        /// Before it counts.
+        Written = "written",
+        /// Some requests went on before: the disk is slow.
+        Slow = "slow",
+        /// It cannot be.
+        Failing = "failing",
+    }
+}
+
 impl Route {
     /// Whether its requests carry events, and its answers are read by scripts
     /// of other origins.

@@ -232,29 +232,56 @@ pub struct ControlMetrics {
 #[derive(Debug, Default)]
 struct TableCounts {
     entries: AtomicU64,
+    entries_max: AtomicU64,
     evictions: AtomicU64,
+    evicted_s: AtomicU64,
+}
+
+/// A table as it was last noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableNow {
+    /// Which.
+    pub table: Table,
+    /// What it holds.
+    pub entries: u64,
+    /// What it may hold.
+    pub entries_max: u64,
+    /// All that lost, or did not get, a place so far.
+    pub evictions: u64,
+    /// When that was seen to grow last, in seconds since the epoch; 0: never.
+    pub evicted_s: u64,
 }
 
 impl ControlMetrics {
-    /// Notes a table's entries and all evictions so far; a name that is no
+    /// Notes what a table may hold.
+    pub fn limit_table(&self, table: Table, entries_max: u64) {
+        if let Some(counts) = self.tables.get(table.index()) {
+            counts.entries_max.store(entries_max, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a table's entries and all evictions until `now_s`; a name that is no
     /// label's is passed over.
-    pub fn note_table(&self, name: &str, entries: usize, evictions: u64) {
+    pub fn note_table(&self, name: &str, entries: usize, evictions: u64, now_s: u64) {
         let named = Table::ALL.iter().zip(&self.tables);
         for (_, counts) in named.filter(|(table, _)| table.as_str() == name) {
             let entries = u64::try_from(entries).unwrap_or(u64::MAX);
             counts.entries.store(entries, Ordering::Relaxed);
-            counts.evictions.store(evictions, Ordering::Relaxed);
+            if counts.evictions.swap(evictions, Ordering::Relaxed) != evictions {
+                counts.evicted_s.store(now_s, Ordering::Relaxed);
+            }
         }
     }
 
-    /// A table's entries and evictions as last noted.
-    pub fn tables(&self) -> impl Iterator<Item = (Table, u64, u64)> {
-        Table::ALL.iter().zip(&self.tables).map(|(table, counts)| {
-            (
-                *table,
-                counts.entries.load(Ordering::Relaxed),
-                counts.evictions.load(Ordering::Relaxed),
-            )
+    /// The tables as last noted.
+    pub fn tables(&self) -> impl Iterator<Item = TableNow> {
+        let noted = Table::ALL.iter().zip(&self.tables);
+        noted.map(|(table, counts)| TableNow {
+            table: *table,
+            entries: counts.entries.load(Ordering::Relaxed),
+            entries_max: counts.entries_max.load(Ordering::Relaxed),
+            evictions: counts.evictions.load(Ordering::Relaxed),
+            evicted_s: counts.evicted_s.load(Ordering::Relaxed),
         })
     }
 }
@@ -307,6 +334,25 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_remembers_when_it_last_turned_somebody_away() {
+        let control = ControlMetrics::default();
+        control.limit_table(Table::QuotaIps, 9);
+        let now = |evictions, now_s| {
+            control.note_table("quota_ips", 7, evictions, now_s);
+            let mut tables = control.tables();
+            tables.find(|now| now.table == Table::QuotaIps).unwrap()
+        };
+        let first = now(0, 100);
+        assert_eq!(
+            (first.entries, first.entries_max, first.evicted_s),
+            (7, 9, 0)
+        );
+        assert_eq!(now(3, 101).evicted_s, 101);
+        assert_eq!(now(3, 102).evicted_s, 101, "nobody since");
+        assert_eq!(now(4, 103).evicted_s, 103);
+    }
 
     #[track_caller]
     fn check_status(status: u16, counted_as: u16) {

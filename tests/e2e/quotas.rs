@@ -8,6 +8,7 @@ mod learned;
 mod mixed;
 mod obeyed;
 mod refused;
+mod told;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(learned::trials());
     trials.extend(kept::trials());
     trials.extend(obeyed::trials());
+    trials.extend(told::trials());
     trials
 }
 

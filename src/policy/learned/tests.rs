@@ -138,3 +138,19 @@ fn an_upstreams_long_reason_is_cut_between_characters() {
     let covered = learned.covers_all(Millis(0), &pair(1)).unwrap();
     assert_eq!(covered.reason.unwrap().len(), 64);
 }
+
+#[test]
+fn what_is_held_counts_pairs_and_knows_the_longest() {
+    let learned = Learned::new(10);
+    assert_eq!(learned.held(Millis(0)), Held::default());
+    learned.learn(Millis(0), pair(1), limit(ERRORS, 1000));
+    learned.learn(Millis(0), pair(1), limit(SPANS, 3000));
+    learned.learn(Millis(0), pair(2), limit(ALL, 2000));
+    let held = |now| {
+        let held = learned.held(Millis(now));
+        (held.pairs, held.longest_ms)
+    };
+    assert_eq!(held(500), (2, 2500));
+    assert_eq!(held(2000), (1, 1000), "one is over, and not swept yet");
+    assert_eq!(held(3000), (0, 0));
+}

@@ -14,6 +14,7 @@ use crate::domain::quota::{By, Quota};
 use super::compiled::{Compiled, Kept, Sender};
 use super::counters::Counters;
 use super::identity::{Owner, Whom};
+use super::measure::Measure;
 use super::{Applying, Moment, Who};
 
 /// All quotas of a configuration. Names are unique among those of one owner.
@@ -178,6 +179,48 @@ impl Quotas {
             ratio,
         });
         usage.collect()
+    }
+
+    /// How much is used of each quota that a single key has, but of those by address. Walks all such
+    /// keys: for the control thread.
+    pub fn usage_of_keys(&self, now: Moment, mut seen: impl FnMut(Usage)) {
+        for (key, plan) in &self.keys {
+            for quota in plan.whole.iter().chain(&plan.by_key) {
+                if let Kept::Here(counter) = &quota.kept {
+                    seen(Usage {
+                        owner: Owner::Key(*key),
+                        name: Arc::clone(&quota.name),
+                        ratio: quota.measure.used_ratio(counter.word(), now),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether a quota is a switch: one of 0, which lets nothing in on purpose and is always full.
+    #[must_use]
+    pub fn is_switch(&self, owner: Owner, name: &str) -> bool {
+        let plan = match owner {
+            Owner::Global => Some(&self.global),
+            Owner::Defaults => Some(&self.defaults),
+            Owner::Project(project) => self.projects.get(&project).or(Some(&self.defaults)),
+            Owner::Key(key) => self.keys.get(&key),
+        };
+        let zero = |measure: &Measure| match measure {
+            Measure::Rate(pace) => pace.used(0, 0).1 == 0,
+            Measure::Window { limit, .. } => *limit == 0,
+        };
+        plan.is_some_and(|plan| {
+            let mut quotas = plan.whole.iter().chain(&plan.by_key);
+            quotas.any(|quota| *quota.name == *name && zero(&quota.measure))
+        })
+    }
+
+    /// How many quotas count by address. How full those are nobody can tell: a place knows its
+    /// address and its quota by their hash alone.
+    #[must_use]
+    pub fn by_ip(&self) -> usize {
+        self.plans().map(|plan| plan.by_ip.len()).sum()
     }
 }
 

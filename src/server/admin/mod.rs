@@ -19,6 +19,7 @@ mod clients;
 mod explain;
 mod guard;
 mod ledger;
+mod limits;
 mod status;
 
 use std::convert::Infallible;
@@ -40,8 +41,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::policy::quotas::Owner;
-use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition, QuotaUsed};
+use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
 use crate::telemetry::metrics::Metrics;
 
 use super::control::Reloader;
@@ -163,7 +163,9 @@ impl Desk {
                 let standing = self.reloader.standing();
                 let pending = self.reloader.needs_restart();
                 let public = &self.public;
-                let status = status::status(&self.shared, public, standing.as_deref(), &pending);
+                let limits = limits::Limits::read(&self.shared, &self.metrics.control);
+                let status =
+                    status::status(&self.shared, public, standing.as_deref(), &pending, &limits);
                 json_answer(StatusCode::OK, &status)
             }),
             "/api/v1/ledger" => get(method, || {
@@ -210,25 +212,9 @@ impl Desk {
     }
 
     fn exposition(&self) -> Answer {
-        let text = Exposition::new(Arc::clone(&self.metrics)).render(|| self.quotas_used());
+        let metrics = Exposition::new(Arc::clone(&self.metrics));
+        let text = metrics.render(|| limits::readings(&self.shared));
         typed(text.into(), METRICS_TYPE)
-    }
-
-    /// How much of each quota is used, of those that are a project's or everybody's.
-    fn quotas_used(&self) -> Vec<QuotaUsed> {
-        let shared = &self.shared;
-        let rules = shared.rules.load();
-        let now = shared.moment(tokio::time::Instant::now());
-        let usage = rules.gate.quotas.usage(now, &shared.counters);
-        let used = usage.into_iter().map(|usage| {
-            let project = match usage.owner {
-                Owner::Global => "global".to_owned(),
-                Owner::Project(project) => project.to_string(),
-                Owner::Defaults | Owner::Key(_) => "other".to_owned(),
-            };
-            (project, usage.name.to_string(), usage.ratio)
-        });
-        used.collect()
     }
 
     fn reload(&self) -> Answer {

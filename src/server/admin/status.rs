@@ -11,6 +11,7 @@ use super::super::rules::Rules;
 use super::super::sentry::keep::Standing;
 use super::super::upstream::Target;
 use super::super::worker::Shared;
+use super::limits::Limits;
 
 /// `/api/v1/status` as DESIGN's contract has it.
 ///
@@ -20,10 +21,12 @@ pub(super) fn status(
     public: &[SocketAddr],
     standing: Option<&Standing>,
     pending: &[&str],
+    limits: &Limits,
 ) -> Value {
     let rules = shared.rules.load();
     let accepting = !shared.stopping.load(Ordering::Relaxed);
-    let reasons = reasons(&rules, accepting, standing, pending);
+    let mut reasons = reasons(&rules, accepting, standing, pending);
+    reasons.extend(limits.reasons());
     let targets = rules.targets();
     let delivering = state(&rules.ingest) == "up";
     let light = match (accepting && delivering, reasons.is_empty()) {
@@ -53,6 +56,8 @@ pub(super) fn status(
         "spool": {"items": 0, "bytes": 0, "oldest_s": 0, "paused": false},
         "maintenance": null,
         "keys": keys(&rules, standing),
+        "quotas": limits.quotas(),
+        "limits_learned": limits.learned(),
         "public": public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

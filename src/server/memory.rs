@@ -53,7 +53,7 @@ impl Memory {
                 .inspect_err(|error| {
                     tracing::warn!(
                         %error,
-                        "state.path cannot be used: what is learned is lost at a restart"
+                        "state.path cannot be used: what is learned, and what is used of quotas, is lost at a restart"
                     );
                 })
                 .ok()

@@ -166,6 +166,8 @@ fn quotas_that_cannot_be_kept_are_a_reason() {
         let label = format!("state=\"{state}\"");
         let told = edge.metric("vidette_quota_journal", &[&label]);
         assert!((told - 1.0).abs() < f64::EPSILON, "{state}: {told}");
+        let lost = "what is learned, and what is used of quotas, is lost at a restart";
+        assert_eq!(edge.log.text().contains(lost), state == "failing");
     }
 }
 

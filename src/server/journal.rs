@@ -5,7 +5,8 @@
 //!
 //! The file is lines of `identity window used checksum`. Later lines only ever say more,
 //! so a torn or damaged one is skipped; at a start, and when it has grown, the file is
-//! written anew with what is in use.
+//! written anew with what is in use. A run that ends in good order leaves exact counts,
+//! and a last line that says so.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,6 +31,9 @@ use super::state::StateFolder;
 
 /// The file's name.
 const QUOTAS: &str = "quotas";
+
+/// The last line of a file whose counts are exact, in an identity's place.
+const CLOSED: &str = "closed";
 
 /// A file larger than this was not written here.
 const BYTES_MAX: u64 = 256 << 20;
@@ -179,15 +183,44 @@ fn restore(folder: &StateFolder, counters: &Counters) {
     };
     let lines = kept.split(|byte| *byte == b'\n');
     let mut damaged = 0_u64;
+    let mut closed = false;
     for line in lines.filter(|line| !line.is_empty()) {
-        let taken = read(line).is_some_and(|(identity, mark)| counters.restore(identity, mark));
+        let said = read(line);
+        closed = matches!(said, Some((CLOSED, _)));
+        let taken = closed || said.is_some_and(|(identity, mark)| counters.restore(identity, mark));
         damaged += u64::from(!taken);
     }
+    tell_restored(counters.marks(wall_time()).len(), closed);
     if damaged > 0 {
         tracing::warn!(
             damaged,
             "lines of used quotas cannot be read; their counts begin at earlier ones"
         );
+    }
+}
+
+/// Says once what a start begins with, and what a crash may have cost.
+fn tell_restored(windows: usize, closed: bool) {
+    match closed {
+        _ if windows == 0 => {}
+        true => tracing::info!(
+            windows,
+            rounded_up = 0,
+            "what was used of quotas is taken up as it was"
+        ),
+        false => tracing::info!(
+            windows,
+            rounded_up = windows,
+            "what was used of quotas is taken up; the last run was not closed, so each window counts up to a hundredth of its limit too much"
+        ),
+    }
+}
+
+/// Windows need no other time.
+fn wall_time() -> Moment {
+    Moment {
+        since_start_ns: 0,
+        unix_s: process::now_s(),
     }
 }
 
@@ -226,12 +259,8 @@ enum Told {
 
 /// The file written anew, and open at its end.
 fn anew(folder: &StateFolder, counters: &Counters, told: Told) -> io::Result<File> {
-    let now = Moment {
-        since_start_ns: 0,
-        unix_s: process::now_s(),
-    };
     let mut text = String::new();
-    for live in counters.marks(now) {
+    for live in counters.marks(wall_time()) {
         let used = match told {
             Told::Reserved => live.reserved,
             Told::Used => live.used,
@@ -242,6 +271,9 @@ fn anew(folder: &StateFolder, counters: &Counters, told: Told) -> io::Result<Fil
             &live.identity().to_string(),
             Mark { window, used },
         );
+    }
+    if told == Told::Used {
+        spell(&mut text, CLOSED, Mark { window: 0, used: 0 });
     }
     folder.write(QUOTAS, text.as_bytes())?;
     OpenOptions::new().append(true).open(folder.file(QUOTAS))

@@ -18,6 +18,7 @@ pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
         counts_outlive_a_restart_exactly,
         a_kill_loses_at_most_a_hundredth_and_admits_no_more,
+        a_start_says_what_it_took_up_and_what_a_kill_cost,
         a_damaged_journal_stops_no_start,
         counts_without_a_folder_are_of_this_run,
     ]
@@ -74,6 +75,24 @@ fn a_kill_loses_at_most_a_hundredth_and_admits_no_more() {
             admitted + lost >= limit,
             "{admitted} of {limit}, {lost} may be lost"
         );
+    }
+}
+
+/// Nobody was told that a crash had written off a part.
+fn a_start_says_what_it_took_up_and_what_a_kill_cost() {
+    let (fake, place) = (Fake::start(), TempDir::new().unwrap());
+    for (signal, said) in [
+        (Signal::TERM, ""),
+        (Signal::KILL, "windows=1 rounded_up=0"),
+        (Signal::TERM, "windows=1 rounded_up=1"),
+        (Signal::TERM, "windows=1 rounded_up=0"),
+    ] {
+        let edge = before(&fake, place.path(), 1000);
+        let text = edge.log.text();
+        assert_eq!(text.contains("rounded_up="), !said.is_empty(), "{text}");
+        assert!(text.contains(said), "no {said} in {text}");
+        assert_eq!(passed(&edge, "event", 10), 10);
+        end(edge, signal);
     }
 }
 

@@ -84,6 +84,9 @@ pub(super) const PATH: &str = "/api/v1/explain";
 pub(super) struct Explained {
     pub(super) steps: Vec<Step>,
     pub(super) verdict: Verdict,
+    /// `head` where the body was not given and decides, too.
+    #[serde(default)]
+    pub(super) judged: Option<String>,
     /// What the edge itself would answer; absent where the upstream does.
     pub(super) status: Option<u16>,
     /// Why it is refused.
@@ -136,6 +139,9 @@ impl Explained {
 
     fn ending(&self) -> String {
         let word = match self.verdict {
+            Verdict::Forwarded if self.judged.as_deref() == Some("head") => {
+                "forwarded as far as its head tells; its items were not looked at: give them with --body FILE"
+            }
             Verdict::Forwarded => "forwarded",
             Verdict::Refused => "refused",
             Verdict::Local => "answered by the edge itself",

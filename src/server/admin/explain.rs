@@ -54,6 +54,16 @@ struct Asked<'a> {
 /// What is told: each step, and how it ends.
 struct Told {
     steps: Vec<Value>,
+    judged: Judged,
+}
+
+/// How much of a request there was to judge.
+#[derive(Clone, Copy)]
+enum Judged {
+    /// All that an edge looks at.
+    All,
+    /// Its head: the envelope was not given, and limits may still keep its items here.
+    Head,
 }
 
 /// How a request would end.
@@ -82,7 +92,10 @@ pub(super) async fn explain(shared: &Shared, body: &[u8]) -> Result<Value, Strin
     let asked: Asked<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let (head, body) = request(&asked)?;
     let rules = shared.rules.load_full();
-    let mut told = Told { steps: Vec::new() };
+    let mut told = Told {
+        steps: Vec::new(),
+        judged: Judged::All,
+    };
     let asking = Asking {
         shared,
         rules: &rules,
@@ -103,6 +116,10 @@ pub(super) async fn explain(shared: &Shared, body: &[u8]) -> Result<Value, Strin
     Ok(json!({
         "steps": told.steps,
         "verdict": verdict,
+        "judged": match told.judged {
+            Judged::All => "all",
+            Judged::Head => "head",
+        },
         "status": status,
         "reason": reason,
     }))

@@ -56,7 +56,11 @@ fn explain_exits_as_the_request_would_end() {
     );
     for (arguments, code, verdict) in [
         (&["/"][..], 0, "forwarded"),
-        (&["-X", "POST", &good], 0, "forwarded"),
+        (
+            &["-X", "POST", &good],
+            0,
+            "forwarded as far as its head tells; its items were not looked at: give them with --body FILE",
+        ),
         (
             &["-X", "OPTIONS", &good],
             0,

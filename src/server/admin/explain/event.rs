@@ -22,7 +22,7 @@ use super::super::super::ingest::holds_envelope;
 use super::super::super::line_one::{Begun, LineOne};
 use super::super::super::opening::{refuse_line, whose};
 use super::items::{Looking, find};
-use super::{Asking, End, Told};
+use super::{Asking, End, Judged, Told};
 
 impl Asking<'_> {
     pub(super) fn event(
@@ -99,6 +99,7 @@ impl Asking<'_> {
         if self.body.is_empty() {
             let why = "give the body to see what limits would make of its items";
             told.step("items", "not given", why);
+            told.judged = Judged::Head;
         }
         match told_sender.or(sender) {
             Some(sender) if !self.body.is_empty() => {

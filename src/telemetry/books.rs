@@ -41,7 +41,10 @@ pub(super) fn items(lines: &[Line]) -> Vec<MetricFamily> {
     vec![
         family(
             "vidette_items_total",
-            "Items ended, by project, category, outcome and reason.",
+            "Items ended, by project, category, outcome and reason. Beside Sentry's categories: \
+             unread (a request nobody looked into, one item), uncounted (Sentry does not count \
+             it), unknown (a type not known here). Beside numbers: unproven (its key was not \
+             seen to work), other (no room for its number, or none).",
             MetricType::COUNTER,
             totals,
         ),

@@ -7,7 +7,8 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::command_line::ran;
-use crate::edge::{Edge, KEY, program};
+use crate::edge::{Edge, KEY, envelope_target, program};
+use crate::line_one::Packing;
 use crate::parts::promises;
 use crate::senders::{STRANGE, target};
 use crate::upstream::{Fake, HANG};
@@ -23,6 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
         quotas_that_cannot_be_kept_are_a_reason,
         a_keys_own_quota_is_measured,
         quotas_by_ip_are_told_of_where_they_are_not_measured,
+        too_many_items_are_refused_in_words_and_booked_as_far_as_they_were_read,
     ]
 }
 
@@ -195,4 +197,39 @@ fn quotas_by_ip_are_told_of_where_they_are_not_measured() {
     let told = ran(program().args(["status", "--admin", &edge.admin.to_string()]));
     let line = "quotas   0 full, journal off, 1 by ip (how full those are is not measured)";
     assert!(told.stdout.lines().any(|l| l == line), "{}", told.stdout);
+}
+
+fn too_many_items_are_refused_in_words_and_booked_as_far_as_they_were_read() {
+    let fake = Fake::start();
+    let session = format!(
+        "{{\"type\":\"session\",\"length\":900}}\n{}\n",
+        "x".repeat(900)
+    );
+    let sent = format!("{{}}\n{}", session.repeat(5));
+    // Whole, and as they come by; with a limit that could keep one here, and with none.
+    for inspect in ["256KiB", "1KiB"] {
+        for quotas in [
+            json!([]),
+            json!([{"categories": ["error"], "limit": 1, "per": "1h"}]),
+        ] {
+            for packing in Packing::ALL {
+                let changes = json!({
+                    "limits": {"items": 3, "inspect_bytes": inspect},
+                    "projects": [{"id": 42, "keys": [KEY], "quotas": quotas}],
+                });
+                let edge = Edge::configured(&fake.url(), &fake.url(), changes);
+                let packed = packing.pack(sent.as_bytes());
+                let answer = edge.ask("POST", &envelope_target(), packing.headers(), &packed);
+                let what = format!("{inspect}, {quotas}, {packing:?}: {}", answer.text());
+                assert_eq!(answer.status, 413, "{what}");
+                crate::ingest::check_refusal(&answer);
+                assert!(answer.text().contains("limits.items"), "{what}");
+                let labels = ["outcome=\"refused\"", "status=\"413\""];
+                edge.wait_metric("vidette_requests_total", &labels, 1.0);
+                let row = super::row(&edge, json!(42), "session");
+                assert_eq!(row["items"]["dropped"], json!({"too_large": 3}), "{what}");
+                assert_eq!(row["items"]["forwarded"], 0, "{what}");
+            }
+        }
+    }
 }

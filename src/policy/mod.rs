@@ -5,6 +5,7 @@
 //! The checks in their order, the first that refuses names the reason: method,
 //! size, credentials, form of the request, key, project, verdict, origin.
 
+pub mod breaker;
 pub mod directory;
 pub mod gcra;
 mod homes;
@@ -12,16 +13,19 @@ pub mod inspection;
 pub mod learned;
 pub mod millis;
 pub mod origins;
+pub mod pace;
 pub mod pair;
 pub mod proven;
 pub mod proven_file;
 pub mod quotas;
 pub mod refusal;
 mod refused;
+pub mod replay;
 mod table;
 mod unproven;
 pub mod verdicts;
 mod who;
+mod word;
 
 use std::io::Write as _;
 

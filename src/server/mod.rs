@@ -36,6 +36,7 @@ mod sieve;
 mod sightings;
 mod socket;
 mod spill;
+pub mod spool;
 mod state;
 mod statics;
 mod stream;

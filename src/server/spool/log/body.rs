@@ -1,0 +1,63 @@
+//! Large bodies in files of their own: synced and named before the record that
+//! refers to them is written, gone after it is done with. Their bytes have no
+//! checksum; a file of another length than its record says counts as damaged.
+
+use std::io;
+
+use super::disk::{Disk, forgive, write_zeros};
+use super::frame::BodyRef;
+use super::names::Name;
+
+/// The bodies of one log.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    /// The name of the next: its upper half is a segment's number not used before
+    /// this start, so that no record left over can mean another's body.
+    pub next: u64,
+    /// Bytes of those that are there.
+    pub bytes: u64,
+}
+
+impl Bodies {
+    /// Names a file that was filled; [`Disk::sync_dir`] has yet to make the name last.
+    pub(super) fn keep<D: Disk>(&mut self, disk: &D, file: D::File) -> io::Result<BodyRef> {
+        disk.sync_data(&file)?;
+        let body = BodyRef {
+            number: self.next,
+            bytes: disk.len(&file)?,
+        };
+        // A name that was tried is spent, whatever came of it.
+        self.next = self.next.saturating_add(1);
+        disk.link(file, &Name::Body(body.number).to_string())?;
+        self.bytes = self.bytes.saturating_add(body.bytes);
+        Ok(body)
+    }
+
+    /// Takes a body's name away. One that stays is removed by the next start.
+    pub(super) fn remove<D: Disk>(&mut self, disk: &D, body: BodyRef) {
+        let unlinked = disk.unlink(&Name::Body(body.number).to_string());
+        if forgive(unlinked, "a large body that is done with stays") {
+            self.bytes = self.bytes.saturating_sub(body.bytes);
+        }
+    }
+}
+
+/// A body's file, if it is there at its full length.
+pub(super) fn open<D: Disk>(disk: &D, body: BodyRef) -> io::Result<Option<D::File>> {
+    match disk.open(&Name::Body(body.number).to_string()) {
+        Ok(file) => Ok((disk.len(&file)? == body.bytes).then_some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Overwrites a body with zeros. One that is gone has nothing to overwrite.
+pub(super) fn erase<D: Disk>(disk: &D, body: BodyRef) -> io::Result<()> {
+    match open(disk, body)? {
+        Some(file) => {
+            write_zeros(disk, &file, 0, body.bytes)?;
+            disk.sync_data(&file)
+        }
+        None => Ok(()),
+    }
+}

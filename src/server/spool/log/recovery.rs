@@ -1,0 +1,354 @@
+//! What a directory holds, after whatever happened to it. Decides which records are
+//! good, which of two copies counts, and what is left over; a file that it does not
+//! understand, or cannot read, it leaves as it is.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+
+use super::acks::Ack;
+use super::body::{self, Bodies};
+use super::books::{Books, Moved};
+use super::candidate::{Candidate, Loaded, load};
+use super::disk::{Disk, forgive};
+use super::done::DamagedFiles;
+use super::frame::{BodyRef, Head};
+use super::names::{Name, SegmentId};
+use super::scan::Payload;
+use super::segment::{Segment, room_for};
+use super::{Log, LogLimits, OpenError, Place};
+
+/// A record that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is.
+    pub place: Place,
+    /// What is known of it.
+    pub head: Head,
+    /// What it takes up, with its head and its body.
+    pub bytes: u64,
+}
+
+/// What a start found.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The records not done with, by their order.
+    pub records: Vec<Found>,
+    /// Records that were lost, as far as can be known: a damaged stretch that held
+    /// several counts once.
+    pub damaged: u64,
+    /// Bytes behind the accepted records of a segment: what was half written when
+    /// the power went, mostly.
+    pub cut_bytes: u64,
+    /// Files that were left as they are: of another version, or not to be read.
+    pub quarantined: Vec<String>,
+}
+
+/// The files of a directory.
+#[derive(Debug, Default)]
+struct Listing {
+    segments: Vec<SegmentId>,
+    acks: Vec<SegmentId>,
+    damaged: Vec<SegmentId>,
+    bodies: HashSet<u64>,
+    temporary: Vec<String>,
+    /// The highest number that a name takes up.
+    number_max: u32,
+}
+
+impl Listing {
+    fn of<D: Disk>(disk: &D) -> io::Result<Self> {
+        let mut listing = Self::default();
+        for file in disk.list()? {
+            let Some(name) = Name::parse(&file) else {
+                continue;
+            };
+            listing.number_max = listing.number_max.max(name.number());
+            match name {
+                Name::Segment(id) => listing.segments.push(id),
+                Name::Acks(id) => listing.acks.push(id),
+                Name::Damaged(id) => listing.damaged.push(id),
+                Name::Temporary => listing.temporary.push(file),
+                Name::Body(number) => {
+                    listing.bodies.insert(number);
+                }
+            }
+        }
+        listing.segments.sort_unstable();
+        Ok(listing)
+    }
+}
+
+/// Reads all segments, the newest first: each tells where the one before it ends.
+/// What is blank is removed; what cannot be read or understood is left.
+fn load_all<D: Disk>(disk: &D, listing: &Listing, recovered: &mut Recovered) -> Vec<Candidate> {
+    let mut candidates = Vec::<Candidate>::new();
+    for id in listing.segments.iter().rev() {
+        let name = Name::Segment(*id).to_string();
+        let after = candidates.last();
+        // Numbers are not given twice: a file that takes another's is not ours.
+        let twice = after.is_some_and(|after| after.segment.id.number == id.number);
+        match load(disk, *id, after.is_none(), after.and_then(|it| it.header)) {
+            Ok(Loaded::Candidate(candidate)) if !twice => {
+                recovered.cut_bytes += candidate.cut_bytes;
+                // With a header it still tells where the one before it ends.
+                if candidate.is_blank() && candidate.header.is_none() {
+                    forgive(disk.unlink(&name), "an empty segment stays");
+                } else {
+                    candidates.push(*candidate);
+                }
+            }
+            Ok(_) => recovered.quarantined.push(name),
+            Err(error) => {
+                tracing::warn!(%error, "spool: a segment cannot be read and is left as it is");
+                recovered.quarantined.push(name);
+            }
+        }
+    }
+    candidates
+}
+
+/// One record among all: its order, its segment (a later one first), and where it is
+/// in the candidates.
+type Copy = (u64, Reverse<u32>, usize, usize);
+
+/// Which of the copies of a record counts, if any, and whether it was lost.
+fn choose(candidates: &[Candidate], copies: &[Copy]) -> (Option<(usize, usize)>, bool) {
+    let (mut kept, mut done, mut bad) = (None, false, false);
+    for &(.., at, index) in copies {
+        let Some(candidate) = candidates.get(at) else {
+            continue;
+        };
+        let Some((offset, _, payload)) = candidate.records.get(index) else {
+            continue;
+        };
+        if candidate.segment.acks.has(index) {
+            done |= !candidate.elsewhere.contains(offset);
+            continue;
+        }
+        match payload {
+            Payload::Erased => done = true,
+            Payload::Whole => kept = kept.or(Some((at, index))),
+            // Where a torn write may be, nobody can tell a loss.
+            Payload::Bad => bad |= !candidate.newest,
+        }
+    }
+    match done {
+        true => (None, false),
+        false => (kept, bad && kept.is_none()),
+    }
+}
+
+/// Enters the records that count: one of each order, none that is done with, none
+/// without its body. Settles all others.
+fn enter<D: Disk>(
+    disk: &D,
+    candidates: &mut [Candidate],
+    bodies: &mut Bodies,
+    left_over: &mut HashSet<u64>,
+    recovered: &mut Recovered,
+) -> Books {
+    let mut books = Books::default();
+    let mut all: Vec<Copy> = Vec::new();
+    for (at, candidate) in candidates.iter().enumerate() {
+        let number = Reverse(candidate.segment.id.number);
+        let records = candidate.records.iter().enumerate();
+        all.extend(records.map(|(index, (_, frame, _))| (frame.head.order, number, at, index)));
+    }
+    all.sort_unstable();
+    for copies in all.chunk_by(|a, b| a.0 == b.0) {
+        let (kept, mut lost) = choose(candidates, copies);
+        for &(.., at, index) in copies {
+            let Some(candidate) = candidates.get_mut(at) else {
+                continue;
+            };
+            let Some(&(offset, frame, payload)) = candidate.records.get(index) else {
+                continue;
+            };
+            let segment = &mut candidate.segment;
+            if kept != Some((at, index)) {
+                if payload == Payload::Bad && candidate.newest {
+                    recovered.cut_bytes += frame.len();
+                }
+                segment.damaged.set(segment.damaged.get() || lost);
+                segment.settle(
+                    offset,
+                    if kept.is_some() {
+                        Ack::Elsewhere
+                    } else {
+                        Ack::Done
+                    },
+                );
+            } else if frame
+                .body
+                .is_some_and(|body| is_missing(disk, body, left_over))
+            {
+                lost = true;
+                segment.damaged.set(true);
+                segment.settle(offset, Ack::Done);
+            } else {
+                if let Some(body) = frame.body {
+                    left_over.remove(&body.number);
+                    bodies.bytes = bodies.bytes.saturating_add(body.bytes);
+                }
+                books.add(frame.head.project.unwrap_or_default(), frame.bytes());
+                recovered.records.push(Found {
+                    place: Place {
+                        segment: segment.id.number,
+                        offset,
+                    },
+                    head: frame.head,
+                    bytes: frame.bytes(),
+                });
+            }
+        }
+        recovered.damaged += u64::from(lost);
+    }
+    books
+}
+
+/// Whether a record's body is not there. One that cannot be opened now may be later.
+fn is_missing<D: Disk>(disk: &D, body: BodyRef, files: &HashSet<u64>) -> bool {
+    !files.contains(&body.number) || matches!(body::open(disk, body), Ok(None))
+}
+
+/// Opens a log: reads, decides, clears away, and ends what was written to last.
+pub(super) fn open<D: Disk>(disk: D, limits: LogLimits) -> Result<(Log<D>, Recovered), OpenError> {
+    let mut recovered = Recovered::default();
+    let mut listing = Listing::of(&disk).map_err(OpenError::List)?;
+    let mut candidates = load_all(&disk, &listing, &mut recovered);
+    for candidate in &candidates {
+        recovered.damaged += candidate.gaps;
+        // Bytes behind the last record of a segment whose end nobody knows: kept, too.
+        let odd = candidate.gaps > 0 || (candidate.cut_bytes > 0 && !candidate.newest);
+        candidate.segment.damaged.set(odd);
+    }
+    let next_number = listing.number_max.checked_add(1);
+    let named_max = listing
+        .bodies
+        .iter()
+        .max()
+        .map_or(0, |max| max.saturating_add(1));
+    let mut bodies = Bodies {
+        next: named_max.max(u64::from(next_number.unwrap_or(u32::MAX)) << 32),
+        bytes: 0,
+    };
+    let books = enter(
+        &disk,
+        &mut candidates,
+        &mut bodies,
+        &mut listing.bodies,
+        &mut recovered,
+    );
+    let last = candidates.iter().find(|it| !it.records.is_empty());
+    let previous = last.map_or((0, 0), |it| (it.segment.id.number, it.segment.end));
+    settle_on_disk(&disk, &mut candidates, &listing, &recovered);
+    let damaged = listing.damaged.iter().map(|id| {
+        let file = disk.open(&Name::Damaged(*id).to_string());
+        (
+            *id,
+            file.and_then(|file| disk.len(&file)).unwrap_or_default(),
+        )
+    });
+    let mut damaged = DamagedFiles::new(damaged.collect());
+    damaged.trim(&disk, limits.damaged_bytes_max);
+    let segments: BTreeMap<u32, Segment> = candidates
+        .into_iter()
+        .map(|candidate| (candidate.segment.id.number, candidate.segment))
+        .collect();
+    let numbers: BTreeSet<u32> = segments.keys().copied().collect();
+    let room = u32::try_from(room_for(limits.inline_bytes_max)).unwrap_or(u32::MAX);
+    let mut log = Log {
+        disk,
+        limits: LogLimits {
+            segment_bytes: limits.segment_bytes.max(room),
+            ..limits
+        },
+        segments,
+        newest: None,
+        next_number,
+        previous,
+        bodies,
+        books,
+        moved: Moved::default(),
+        damaged,
+        unsaved: BTreeSet::new(),
+        unsaved_acks: 0,
+    };
+    for number in numbers {
+        log.drop_if_done(number);
+    }
+    Ok((log, recovered))
+}
+
+/// Removes what belongs to nothing: bodies without a record, side files without a
+/// segment, bodies that never got their name.
+fn clear_away<D: Disk>(
+    disk: &D,
+    listing: &Listing,
+    candidates: &[Candidate],
+    recovered: &Recovered,
+) {
+    for name in &listing.temporary {
+        forgive(disk.unlink(name), "an unfinished body stays");
+    }
+    // What cannot be read may refer to any body, and own any side file.
+    if !recovered.quarantined.is_empty() {
+        return;
+    }
+    for number in &listing.bodies {
+        let unlinked = disk.unlink(&Name::Body(*number).to_string());
+        forgive(unlinked, "a body without a record stays");
+    }
+    let known: HashSet<u32> = candidates.iter().map(|it| it.segment.id.number).collect();
+    for id in listing.acks.iter().filter(|id| !known.contains(&id.number)) {
+        let unlinked = disk.unlink(&Name::Acks(*id).to_string());
+        forgive(unlinked, "a side file without a segment stays");
+    }
+}
+
+/// Brings the disk to what was decided, each step only after the one that it rests on:
+/// records are synced before their other copies are given up, what was decided against
+/// is written down before a footer lists it or a body goes.
+fn settle_on_disk<D: Disk>(
+    disk: &D,
+    candidates: &mut [Candidate],
+    listing: &Listing,
+    recovered: &Recovered,
+) {
+    let mut on_disk = true;
+    for candidate in candidates.iter() {
+        on_disk &= candidate.may_end() && forgive(candidate.sync(disk), "a copy may be lost");
+    }
+    if !on_disk {
+        for candidate in candidates.iter_mut() {
+            candidate.segment.acks.keep_elsewhere_unsaid();
+        }
+    }
+    let saved = save_acks(disk, candidates, !listing.bodies.is_empty());
+    if !forgive(saved, "what a restart found is not written down") {
+        return;
+    }
+    clear_away(disk, listing, candidates, recovered);
+    for candidate in candidates.iter_mut().filter(|it| it.may_end()) {
+        let written = candidate.write_footer(disk);
+        forgive(written, "a segment gets no footer: a restart takes longer");
+    }
+}
+
+/// Has on disk what was decided against records, and, when bodies are to go, what
+/// was read of acks: a crash must not bring a record back without its body.
+fn save_acks<D: Disk>(disk: &D, candidates: &mut [Candidate], bodies_go: bool) -> io::Result<()> {
+    let mut written = false;
+    for candidate in candidates {
+        let segment = &mut candidate.segment;
+        if segment.acks.has_pending() || (bodies_go && segment.acks.file_bytes > 0) {
+            segment.acks.write(disk, segment.id, true)?;
+            written = true;
+        }
+    }
+    match written {
+        true => disk.sync_dir(),
+        false => Ok(()),
+    }
+}

@@ -72,7 +72,7 @@ impl Address {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        if *method == Method::POST {
+        if !method.is_safe() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let (head, body) = exchange(&to, request.body(Full::new(body))?)?.into_parts();

@@ -10,8 +10,10 @@ mod explain;
 #[cfg(test)]
 mod fake;
 mod healthcheck;
+mod maintenance;
 mod reload;
 mod run;
+mod spool;
 mod status;
 
 use std::path::PathBuf;
@@ -42,6 +44,12 @@ enum Command {
     Demo(demo::Arguments),
     /// Show the traffic light; exit 1 on red.
     Status(status::Arguments),
+    /// Keep every event while Sentry is being worked on, and send it afterwards.
+    #[command(subcommand)]
+    Maintenance(maintenance::Switch),
+    /// Look at what is kept until Sentry takes it, and steer that.
+    #[command(subcommand)]
+    Spool(spool::Command),
     /// Make a running edge read its configuration again.
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
@@ -74,6 +82,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(subject) => doctor::main(&subject),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
+        Command::Maintenance(switch) => maintenance::main(&switch),
+        Command::Spool(command) => spool::main(&command),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
     }

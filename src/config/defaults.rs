@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Admin, Bodies, ClientIpRules, Config, Defaults, ForwardedHeader, Global, HostPolicy, Idle,
-    Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate,
-    ReadAhead, ServeRelays, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream,
-    UpstreamTimeouts,
+    Admin, Bodies, ClientIpRules, Config, Copies, Defaults, ForwardedHeader, Global, HostPolicy,
+    Idle, Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate,
+    ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel,
+    Upstream, UpstreamTimeouts,
 };
 use crate::domain::client_ip::{self, HeaderForm};
 
@@ -66,6 +66,7 @@ pub(super) fn config() -> Config {
         state: State {
             path: Some(PathBuf::from("/var/lib/vidette")),
         },
+        spool: spool(),
         sentry: None,
         limits: limits(),
         metrics: Metrics {
@@ -89,6 +90,7 @@ fn upstream() -> Upstream {
             web: Duration::from_secs(12),
         },
         resolve_interval: Duration::from_secs(10),
+        probe_interval: Duration::from_secs(1),
         web_read_ahead: ReadAhead {
             request: MIB,
             response: MIB,
@@ -101,6 +103,21 @@ fn upstream() -> Upstream {
             web: Duration::from_secs(90),
         },
         connections: 1024,
+    }
+}
+
+fn spool() -> Spool {
+    Spool {
+        path: Some(PathBuf::from("/var/lib/vidette/spool")),
+        max_bytes: 4 * GIB,
+        project_bytes: 2 * GIB,
+        max_age: Duration::from_secs(86_400),
+        free_floor: GIB,
+        replay_requests: 64,
+        copies: Copies {
+            memory: 16 * MIB,
+            disk: 2 * GIB,
+        },
     }
 }
 

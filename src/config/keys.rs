@@ -79,6 +79,22 @@ const LOOKUP: Span = Span {
     min: Duration::from_millis(100),
     max: Duration::from_secs(86_400),
 };
+/// Sooner than a connection takes to fail would be a flood.
+const PROBE: Span = Span {
+    min: Duration::from_millis(10),
+    max: Duration::from_secs(3600),
+};
+/// Less would not hold a large event.
+const SPOOL: Size = Size {
+    min: MIB,
+    max: 1024 * TIB,
+};
+/// Sentry takes nothing that is older than a month.
+const KEPT: Span = Span {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(30 * 86_400),
+};
+const REPLAY: Count = Count { min: 1, max: 4096 };
 /// More threads than any machine has cores; each costs a runtime.
 const WORKERS: Workers = Workers { max: 1024 };
 /// Descriptors, of which Linux gives a process a million by its own ceiling.
@@ -268,7 +284,7 @@ pub(super) static KEYS: &[Key] = &[
         upstream.resolve_interval,
         LOOKUP
     ),
-    later("upstream.probe_interval"),
+    here!("upstream.probe_interval", upstream.probe_interval, PROBE),
     here!(
         "upstream.web_read_ahead.request",
         upstream.web_read_ahead.request,
@@ -328,11 +344,14 @@ pub(super) static KEYS: &[Key] = &[
     here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),
     here!("state.path", state.path, PathOrOff),
-    later("spool"),
-    later("spool.path"),
-    later("spool.max_bytes"),
-    later("spool.max_age"),
-    later("spool.free_floor"),
+    here!("spool.path", spool.path, PathOrOff),
+    here!("spool.max_bytes", spool.max_bytes, SPOOL),
+    here!("spool.project_bytes", spool.project_bytes, SPOOL),
+    here!("spool.max_age", spool.max_age, KEPT),
+    here!("spool.free_floor", spool.free_floor, DISK),
+    here!("spool.replay_requests", spool.replay_requests, REPLAY),
+    here!("spool.copies.memory", spool.copies.memory, DISK),
+    here!("spool.copies.disk", spool.copies.disk, DISK),
     later("shared_quota"),
     later("shared_quota.url"),
     sentry!("sentry.url", url, OneUrl),

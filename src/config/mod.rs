@@ -92,6 +92,12 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
     })
 }
 
+/// A time as the configuration has it: `90s`, `40m`, `2h`. `None`: it is none.
+#[must_use]
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    units::duration(text)
+}
+
 /// The digest of a file's bytes that [`Loaded`] carries.
 pub fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -130,6 +136,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.keys.limited_max != new.keys.limited_max,
         ),
         ("state.path", old.state.path != new.state.path),
+        ("spool.path", old.spool.path != new.spool.path),
         (
             "limits.quota_ips",
             old.limits.quota_ips != new.limits.quota_ips,

@@ -113,7 +113,7 @@ fn configuration(options: Options, stand_in: SocketAddr) -> String {
          client_ip: {{trusted_proxies: [loopback]}}\n\
          keys: {{mode: open}}\n\
          static: []\n\
-         state: {{path: off}}\n"
+         state: {{path: off}}\nspool: {{path: off}}\n"
     )
 }
 

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +14,7 @@ use super::sieve::Sieve;
 use super::spill::Spilled;
 use super::stream::{BodyError, Stream};
 use super::tally::Tally;
+use super::tee::{Copied, Tee, TeeBudget};
 
 /// What is known of a body from outside while it is on its way.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ impl BodyWatch {
 pub(crate) struct Outgoing {
     source: Source,
     watch: Rc<BodyWatch>,
+    /// The copy of what goes by.
+    tee: Option<Box<Tee>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +56,8 @@ enum Source {
     Whole(VecDeque<Bytes>),
     Stream(Box<Stream>),
     Disk(Box<Spilled>),
+    /// Another beginning than the file's own, and the rest of that.
+    Led(Bytes, Box<Spilled>),
     /// Without the items that stay here.
     Sieved(Box<Sieve>),
     /// Packed as it came, and looked into beside.
@@ -63,10 +69,44 @@ enum Source {
 impl Outgoing {
     fn of(source: Source) -> Self {
         let watch = Rc::new(BodyWatch::default());
-        watch
-            .complete
-            .set(matches!(source, Source::Whole(_) | Source::Disk(_)));
-        Self { source, watch }
+        watch.complete.set(matches!(
+            source,
+            Source::Whole(_) | Source::Disk(_) | Source::Led(..)
+        ));
+        let tee = None;
+        Self { source, watch, tee }
+    }
+
+    /// From here on what goes by is copied, unless it is here in full.
+    pub(crate) fn is_copied(&mut self, budget: TeeBudget) {
+        self.tee = Some(Box::new(Tee::new(budget)));
+    }
+
+    /// Reads what is still to come, and yields all of the body. `None`: some of it has
+    /// gone by without a copy.
+    pub(crate) async fn rest(mut self) -> Result<Option<Copied>, BodyError> {
+        let Some(mut tee) = self.tee.take() else {
+            return Ok(match self.source {
+                Source::Whole(chunks) => Some(Copied::Chunks(chunks)),
+                Source::Stream(_)
+                | Source::Disk(_)
+                | Source::Led(..)
+                | Source::Sieved(_)
+                | Source::Tallied(_)
+                | Source::Joined(..) => None,
+            });
+        };
+        while !tee.gave_up() {
+            poll_fn(|cx| tee.poll_ready(cx)).await;
+            match poll_fn(|cx| self.poll_source(cx)).await {
+                Some(chunk) => tee.add(&chunk?),
+                None => break,
+            }
+            if self.watch.is_complete() {
+                break;
+            }
+        }
+        Ok(tee.finish().await)
     }
 
     /// A body that is here in full.
@@ -82,6 +122,11 @@ impl Outgoing {
     /// A body that lies on disk in full.
     pub(crate) fn disk(spilled: Spilled) -> Self {
         Self::of(Source::Disk(Box::new(spilled)))
+    }
+
+    /// A body that begins like this, and goes on as a file does.
+    pub(crate) fn led(beginning: Bytes, spilled: Spilled) -> Self {
+        Self::of(Source::Led(beginning, Box::new(spilled)))
     }
 
     /// A body whose beginning lies on disk and whose rest is still to come.
@@ -106,6 +151,7 @@ impl Outgoing {
             Source::Whole(_)
             | Source::Stream(_)
             | Source::Disk(_)
+            | Source::Led(..)
             | Source::Joined(..)
             | Source::Tallied(_) => false,
         }
@@ -122,6 +168,7 @@ impl Outgoing {
             Source::Whole(chunks) => Some(chunks),
             Source::Stream(_)
             | Source::Disk(_)
+            | Source::Led(..)
             | Source::Joined(..)
             | Source::Sieved(_)
             | Source::Tallied(_) => None,
@@ -136,6 +183,10 @@ impl Outgoing {
             Source::Sieved(sieve) => sieve.length(),
             Source::Tallied(tally) => tally.length(),
             Source::Disk(spilled) => Some(spilled.remaining_bytes()),
+            Source::Led(beginning, spilled) => {
+                let bytes = u64::try_from(beginning.len()).unwrap_or(u64::MAX);
+                Some(bytes + spilled.remaining_bytes())
+            }
         }
     }
 }
@@ -146,10 +197,22 @@ impl Outgoing {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let watch = &self.watch;
-        if watch.paused.get() {
+        if self.watch.paused.get() {
             return Poll::Pending;
         }
+        let Some(tee) = &mut self.tee else {
+            return self.poll_source(cx);
+        };
+        ready!(tee.poll_ready(cx));
+        let polled = ready!(self.poll_source(cx));
+        if let (Some(Ok(chunk)), Some(tee)) = (&polled, &mut self.tee) {
+            tee.add(chunk);
+        }
+        Poll::Ready(polled)
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let watch = &self.watch;
         match &mut self.source {
             Source::Whole(chunks) => Poll::Ready(chunks.pop_front().map(Ok)),
             Source::Joined(spilled, _) if spilled.remaining_bytes() > 0 => spilled.poll_chunk(cx),
@@ -165,7 +228,10 @@ impl Outgoing {
                 }
                 Poll::Ready(chunk)
             }
-            Source::Disk(spilled) => spilled.poll_chunk(cx),
+            Source::Led(beginning, _) if !beginning.is_empty() => {
+                Poll::Ready(Some(Ok(std::mem::take(beginning))))
+            }
+            Source::Disk(spilled) | Source::Led(_, spilled) => spilled.poll_chunk(cx),
             Source::Sieved(sieve) => {
                 let polled = sieve.poll_chunk(cx);
                 watch

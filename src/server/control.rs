@@ -194,6 +194,11 @@ impl Reloader {
         configured.then(|| self.standing.load_full())
     }
 
+    /// Writes down whether the upstream is being worked on.
+    pub(crate) fn keep_maintenance(&self) {
+        self.memory.keep_maintenance(&self.shared.maintenance);
+    }
+
     /// The configuration in force.
     pub(crate) fn config(&self) -> Config {
         self.loaded.borrow().config.clone()

@@ -12,32 +12,28 @@ use http::response::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::domain::outcome::Reason;
-use crate::policy::Refusal;
-use crate::telemetry::labels::{Ending, Route, Upstream};
+use crate::telemetry::labels::{Ending, Route};
 
 use super::body::BodyWatch;
+use super::exchange::{Came, Delivered, exchange};
 use super::lessons::{bare_limit, learn, learn_limits};
 use super::manifest::Manifest;
 use super::pump::Ahead;
 use super::reply::{Held, Passing, Reply, Taken};
+use super::rescue::{Keeper, Told};
 use super::respond;
 use super::stream::BodyError;
 use super::ticket::Ticket;
-use super::upstream::connect::ConnectError;
-use super::upstream::send::{Answer, Outbound, SendError, Sent, send};
+use super::undelivered::{body_refusal, no_room, undelivered};
+use super::upstream::send::{Answer, Outbound, SendError, Sent};
 use super::worker::{InForce, Worker};
 
 /// An answer up to this size is taken whole if it is here already: it leaves in
 /// one write, and its connection is free before the client has read a byte.
 const TAKEN_AT_ONCE_BYTES: u64 = 64 * 1024;
 
-/// Seconds after which a client whose event could not be delivered may try again.
-const RETRY_AFTER_S: u32 = 30;
-
-/// What came of a delivery. The ticket comes back with it.
-type Delivered = (Ticket, Result<Answer, SendError>);
-
-/// Sends a request and yields its answer, or ours in its place.
+/// Sends a request and yields its answer, or ours in its place. `keeper`: keeps it
+/// where the upstream does not take it.
 ///
 /// When the future is dropped, because the client is gone, an exchange whose
 /// body is complete is finished by the worker, and counted; any other is broken off.
@@ -46,6 +42,7 @@ pub(crate) fn deliver(
     rules: Rc<InForce>,
     outbound: Outbound,
     ticket: Ticket,
+    keeper: Option<Keeper>,
 ) -> impl Future<Output = Response<Reply>> {
     let watch = outbound.body.watch();
     let manifest = ticket.manifest().cloned();
@@ -54,6 +51,7 @@ pub(crate) fn deliver(
         Rc::clone(&rules),
         outbound,
         ticket,
+        keeper,
     ));
     let mut custody = Custody {
         watch,
@@ -63,32 +61,17 @@ pub(crate) fn deliver(
         exchange: Some(exchange),
     };
     poll_fn(move |cx| {
-        let (ticket, sent) = ready!(custody.poll(cx));
-        Poll::Ready(match sent {
-            Ok(answer) => pass_on(cx, answer, ticket, &rules),
-            Err(error) => give_up(error, &rules, ticket),
+        let (ticket, came) = ready!(custody.poll(cx));
+        Poll::Ready(match came {
+            Came::Answer(answer) => pass_on(cx, *answer, ticket, &rules),
+            Came::Kept(told) => answer_kept(told, ticket),
+            Came::Nothing(error) => give_up(error, &rules, ticket),
+            Came::NoRoom => {
+                let mut ticket = ticket;
+                respond::fail(no_room(), &mut ticket)
+            }
         })
     })
-}
-
-async fn exchange(
-    worker: Rc<Worker>,
-    rules: Rc<InForce>,
-    outbound: Outbound,
-    ticket: Ticket,
-) -> Delivered {
-    let watch = outbound.body.watch();
-    let sent = send(&worker, &rules, outbound).await;
-    let had = match sent {
-        Ok(_) => true,
-        // Nobody can tell what it did with a whole request before it fell silent.
-        Err(SendError::Broken | SendError::Silent) => watch.is_complete(),
-        Err(SendError::Connect(_) | SendError::Body(_)) => false,
-    };
-    if let Some(manifest) = ticket.manifest().filter(|_| had) {
-        manifest.is_used();
-    }
-    (ticket, sent)
 }
 
 /// An exchange under way, in safe hands: dropped with its body complete it goes
@@ -141,9 +124,9 @@ impl Drop for Custody {
 
 /// The end of an exchange that nobody waits for: only the books want to know, and
 /// whoever judges its key.
-async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
-    match sent {
-        Ok(answer) => {
+async fn finish_alone((mut ticket, came): Delivered, rules: &InForce) {
+    match came {
+        Came::Answer(answer) => {
             let status = answer.head.status;
             judge(&mut ticket, status);
             ticket.unanswered();
@@ -169,10 +152,12 @@ async fn finish_alone((mut ticket, sent): Delivered, rules: &InForce) {
                 }
             }
         }
-        Err(error) => {
+        Came::Kept(_) => ticket.judge(Ending::Spooled, 0, None),
+        Came::Nothing(error) => {
             let refusal = undelivered(error, ticket.route());
             ticket.judge(Ending::Failed, 0, Some(refusal.reason));
         }
+        Came::NoRoom => ticket.judge(Ending::Failed, 0, Some(no_room().reason)),
     }
 }
 
@@ -209,6 +194,8 @@ fn pass_on(
         respond::tell(&mut head.headers, &manifest.limits(), bare.as_ref());
     }
     if early {
+        // The upstream's connection stays open for the rest of its answer.
+        answer.watch.pause();
         head.headers
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -250,10 +237,20 @@ fn clean(head: &mut Parts, route: Route) {
     respond::share(headers);
 }
 
+/// The answer to a request that is kept.
+fn answer_kept(told: Told, mut ticket: Ticket) -> Response<Reply> {
+    let limits = match ticket.manifest() {
+        Some(manifest) => manifest.limits().to_vec(),
+        None => Vec::new(),
+    };
+    let id = told.event_id.as_deref();
+    respond::kept(told.endpoint, id, &limits, &mut ticket)
+}
+
 fn give_up(error: SendError, rules: &InForce, mut ticket: Ticket) -> Response<Reply> {
     let refusal = match error {
         SendError::Body(error) => return turn_away(error, rules, ticket),
-        SendError::Connect(_) | SendError::Broken | SendError::Silent => {
+        SendError::Connect(_) | SendError::Held | SendError::Broken | SendError::Silent => {
             undelivered(error, ticket.route())
         }
     };
@@ -272,86 +269,4 @@ pub(crate) fn turn_away(error: BodyError, rules: &InForce, mut ticket: Ticket) -
         ticket.judge(Ending::Aborted, 0, Some(Reason::ClientGone));
     }
     response
-}
-
-/// The words and the status for a delivery that failed.
-pub(crate) fn undelivered(error: SendError, route: Route) -> Refusal {
-    let mut refusal = match error {
-        SendError::Body(_) => Refusal::of(
-            Reason::ClientGone,
-            400,
-            "the body ended before its announced length",
-        ),
-        SendError::Connect(ConnectError::Full) => Refusal::later(
-            Reason::Overloaded,
-            "all connections to the upstream are in use",
-            1,
-        ),
-        SendError::Connect(ConnectError::Unresolved) => Refusal::of(
-            Reason::NoUpstream,
-            502,
-            "the upstream's name does not resolve",
-        ),
-        SendError::Connect(ConnectError::Unreachable) => Refusal::of(
-            Reason::NoUpstream,
-            502,
-            "the upstream does not take connections",
-        ),
-        SendError::Broken => Refusal::of(
-            Reason::NoUpstream,
-            502,
-            "the upstream broke its connection off",
-        ),
-        SendError::Silent => Refusal::of(
-            Reason::NoUpstream,
-            504,
-            "the upstream did not answer in time",
-        ),
-    };
-    if route.is_event() && refusal.retry_after_s.is_none() {
-        // SDKs take any other 5xx for final; a 503 tells the ones that listen.
-        refusal.status = 503;
-        refusal.retry_after_s = Some(RETRY_AFTER_S);
-    }
-    refusal
-}
-
-/// The words and the status for a body that did not arrive whole.
-fn body_refusal(error: BodyError, rules: &InForce, route: Route) -> Refusal {
-    let mut refusal = match error {
-        BodyError::TooLarge => {
-            let (bytes_max, limit) = rules.body_limit(route);
-            Refusal::too_large(route.as_str(), limit, bytes_max)
-        }
-        BodyError::Slow => {
-            Refusal::of(Reason::ClientSlow, 408, "the body stood still for too long")
-        }
-        BodyError::Coding(error) => Refusal::coding(error),
-        BodyError::Envelope(error) => Refusal::scan(error),
-        BodyError::Full => Refusal::of(
-            Reason::Quota,
-            429,
-            "a rate limit has no room for the rest of this request",
-        ),
-        BodyError::Disk => Refusal::of(
-            Reason::Internal,
-            500,
-            "the body could not be kept on this machine's disk",
-        ),
-        BodyError::Gone => Refusal::of(
-            Reason::ClientGone,
-            400,
-            "the body ended before its announced length",
-        ),
-    };
-    refusal.close = true;
-    refusal
-}
-
-/// The upstream of a route.
-pub(crate) fn upstream_of(route: Route) -> Upstream {
-    match route {
-        Route::Ingest | Route::Tunnel | Route::Relay => Upstream::Ingest,
-        Route::Web | Route::Upload | Route::Static | Route::Local => Upstream::Web,
-    }
 }

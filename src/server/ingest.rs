@@ -22,10 +22,11 @@ use super::opening::{Turned, open};
 use super::outbound;
 use super::reception::refuse_unread;
 use super::reply::Reply;
+use super::rescue::Keeper;
 use super::respond;
 use super::stream::Stream;
 use super::ticket::Ticket;
-use super::upstream::send::{Outbound, Repeat};
+use super::upstream::send::{Keep, Outbound, Repeat};
 use super::worker::{InForce, Worker};
 
 /// An event request that passed the gate by its head.
@@ -156,13 +157,16 @@ pub(crate) async fn serve(
         &rules,
         path.flatten(),
     );
-    let outbound = Outbound {
+    let mut outbound = Outbound {
         upstream: Upstream::Ingest,
         head,
         body,
         repeat: Repeat::Safe,
+        keep: Keep::No,
     };
-    deliver(worker, rules, outbound, ticket).await
+    let keeper = Keeper::of(&worker, pass, &outbound.head.method, ticket.manifest());
+    let keeper = keeper.map(|keeper| keeper.keeps(&worker, &rules, &mut outbound));
+    deliver(worker, rules, outbound, ticket, keeper).await
 }
 
 /// What refuses a request before its body is read: a limit that covers whatever an

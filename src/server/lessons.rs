@@ -19,24 +19,26 @@ pub(crate) fn learn_limits(ticket: &Ticket, head: &Parts, rules: &InForce) {
     let Some(sender) = ticket.sender().filter(|_| ticket.route().is_event()) else {
         return;
     };
-    let bare = bare_limit(head);
-    let told = head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS);
-    if bare.is_none() && !told {
+    let limited = head.status == StatusCode::TOO_MANY_REQUESTS;
+    if !limited && !head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS) {
         return;
     }
-    let values = head.headers.get_all(respond::X_SENTRY_RATE_LIMITS).iter();
-    let mut limits: Vec<RateLimit> = values
-        .flat_map(|value| rate_limits::parse(value.as_bytes()))
-        .collect();
-    limits.extend(bare);
+    let limits = limits_of(head);
     ticket.learn_limits(sender, limits, rules.config.limits.retry_after_max);
+}
+
+/// The limits that an answer tells of.
+pub(crate) fn limits_of(head: &Parts) -> Vec<RateLimit> {
+    let values = head.headers.get_all(respond::X_SENTRY_RATE_LIMITS).iter();
+    let told = values.flat_map(|value| rate_limits::parse(value.as_bytes()));
+    told.chain(bare_limit(head)).collect()
 }
 
 /// The limit on everything that a 429 means which tells of none.
 pub(crate) fn bare_limit(head: &Parts) -> Option<RateLimit> {
     const UNTOLD_S: u64 = 60;
-    let told = head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS);
-    if head.status != StatusCode::TOO_MANY_REQUESTS || told {
+    let limited = head.status == StatusCode::TOO_MANY_REQUESTS;
+    if !limited || head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS) {
         return None;
     }
     let after = head.headers.get(RETRY_AFTER);

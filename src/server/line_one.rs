@@ -113,15 +113,23 @@ impl LineOne {
         forged: bool,
         place: Option<Place>,
     ) -> Option<(Bytes, Unpacked)> {
-        let text = self.text(&begun.chunks);
-        let line_bytes = text.len();
         let line = match forged {
-            true => Some(Bytes::from(cleaned::without_forged(&text)?)),
+            true => Some(cleaned::without_forged(&self.text(&begun.chunks))?),
             false => None,
         };
-        drop(text);
+        Some(self.part_with(begun, line.map(Bytes::from), place))
+    }
+
+    /// The same with another line in its place, if there is one.
+    pub(crate) fn part_with(
+        self,
+        begun: Begun,
+        line: Option<Bytes>,
+        place: Option<Place>,
+    ) -> (Bytes, Unpacked) {
+        let line_bytes = self.text(&begun.chunks).len();
         let Begun { chunks, rest } = begun;
-        Some(match self {
+        match self {
             Self::Plain => {
                 let (first, chunks) = split(chunks, line_bytes);
                 (line.unwrap_or(first), Unpacked::Plain { chunks, rest })
@@ -136,7 +144,7 @@ impl LineOne {
                 let inflating = Inflating::new(place, decoder, ahead, packed, rest);
                 (first, Unpacked::Packed(Box::new(inflating)))
             }
-        })
+        }
     }
 }
 

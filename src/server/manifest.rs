@@ -2,6 +2,7 @@
 //! until it is known what became of it. Never touches a byte; a manifest that is
 //! dropped unsettled counts its items as its request's end says.
 
+mod end;
 mod kept;
 mod told;
 
@@ -177,6 +178,7 @@ impl Manifest {
                 }
             }
             Fate::Kept | Fate::KeptAsError => self.keep(Kept {
+                category: item.kind.category(),
                 row: Rc::clone(&row),
                 items: item.count,
                 bytes: known_bytes,
@@ -225,6 +227,7 @@ impl Manifest {
         let row = self.row(category);
         row.received(items, bytes);
         self.keep(Kept {
+            category,
             row,
             items,
             bytes,
@@ -304,47 +307,6 @@ impl Manifest {
     /// What its sender is told to hold back.
     pub(crate) fn limits(&self) -> Ref<'_, [RateLimit]> {
         Ref::map(self.told.borrow(), Told::limits)
-    }
-
-    /// All of it has left, or the upstream has answered: from here on it is used up, whatever
-    /// comes of it.
-    pub(crate) fn is_used(&self) {
-        self.used.set(true);
-    }
-
-    /// The end of what was kept: taken by the upstream, or lost for a reason. What was
-    /// lost before the upstream can have had it is given back to its quotas.
-    pub(crate) fn settle(&self, end: Result<(), Reason>) {
-        self.ends();
-        let kept = self.kept.take();
-        let returns = end.is_err() && !self.used.get();
-        if returns && !kept.is_empty() {
-            self.looks_at_clock();
-        }
-        for kept in kept {
-            let Kept {
-                row,
-                items,
-                bytes,
-                charge,
-            } = kept;
-            match end {
-                Ok(()) => row.forwarded(items, bytes),
-                Err(reason) => {
-                    row.dropped(reason, items, bytes);
-                    if let Some(Charge {
-                        kind,
-                        fate,
-                        at,
-                        count,
-                        bytes,
-                    }) = charge.filter(|_| returns)
-                    {
-                        self.room().give_back(at, kind, fate, count, bytes);
-                    }
-                }
-            }
-        }
     }
 
     /// Changes what was charged for the item under way.

@@ -19,6 +19,7 @@ use crate::telemetry::process;
 
 use super::journal::Journal;
 use super::knowledge::Knowledge;
+use super::maintenance::Maintenance;
 use super::sentry::copy;
 use super::state::StateFolder;
 use super::worker::Shared;
@@ -121,6 +122,16 @@ impl Memory {
         verdicts
     }
 
+    /// Whether the upstream was being worked on when an earlier run ended.
+    pub(crate) fn maintenance(&self) -> Maintenance {
+        Maintenance::recall(self.folder.as_ref(), process::now_s())
+    }
+
+    /// Has the next run know of it.
+    pub(crate) fn keep_maintenance(&self, maintenance: &Maintenance) {
+        maintenance.keep(self.folder.as_ref());
+    }
+
     /// Where used quotas are written down from now on.
     pub(crate) fn journal(&self, counters: &Arc<Counters>) -> Journal {
         match &self.folder {
@@ -151,6 +162,9 @@ impl Memory {
             sleep(SWEEP_EVERY).await;
             let now = Instant::now();
             shared.look_at_clock();
+            if shared.maintenance.look(process::now_s()) {
+                tracing::info!("maintenance is over: what was kept is sent now");
+            }
             shared.verdicts.sweep(shared.millis(now));
             shared.learned.sweep(shared.millis(now));
             shared.counters.sweep(shared.moment(now));
@@ -176,6 +190,7 @@ impl Memory {
 
     /// Writes down what is proven, at the end of a run.
     pub(crate) fn close(&self, shared: &Shared) {
+        shared.spool.close();
         shared.journal.close();
         save(self.folder.as_ref(), shared, None);
     }

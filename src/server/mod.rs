@@ -12,6 +12,8 @@ mod client_io;
 mod connection;
 mod control;
 mod deliver;
+mod event_id;
+mod exchange;
 mod hearing;
 mod inflating;
 mod ingest;
@@ -21,6 +23,7 @@ mod knowledge;
 mod lessons;
 mod line_one;
 mod listen;
+mod maintenance;
 mod manifest;
 mod memory;
 mod opening;
@@ -29,6 +32,7 @@ mod passage;
 mod pump;
 mod reception;
 mod reply;
+mod rescue;
 mod respond;
 mod rules;
 mod sentry;
@@ -42,10 +46,13 @@ mod statics;
 mod stream;
 mod survey;
 mod tally;
+mod tee;
 mod thread;
 mod ticket;
+mod undelivered;
 mod unpacked;
 mod upstream;
+mod way;
 mod worker;
 
 use std::io;
@@ -71,6 +78,7 @@ use admin::Page;
 use control::Control;
 use memory::Memory;
 use rules::Rules;
+use spool::Spool;
 use worker::Shared;
 
 /// Why the edge does not run.
@@ -226,8 +234,11 @@ fn share(config: &Config, memory: &Memory, ledger: Arc<Ledger>) -> Shared {
         ips: size(config.limits.quota_ips),
     }));
     let rules = Rules::new(config.clone(), None, &memory.knowledge, &counters);
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
     let shared = Shared {
-        rules: Arc::new(ArcSwap::from_pointee(rules)),
+        spool: Spool::open(&rules, &ledger, epoch),
+        maintenance: memory.maintenance(),
+        rules,
         connections: AtomicU64::new(0),
         descriptors: raise_open_files(config.limits.connections),
         stopping: AtomicBool::new(false),

@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use http::Response;
+use http::header::ACCEPT;
+use http::{HeaderMap, Response};
 
 use crate::policy::Refusal;
 use crate::telemetry::labels::Route;
@@ -13,7 +14,7 @@ use crate::telemetry::labels::Route;
 use super::arrival::Arrived;
 use super::body::Outgoing;
 use super::chunks::{gather, total_bytes};
-use super::deliver::{deliver, turn_away, upstream_of};
+use super::deliver::{deliver, turn_away};
 use super::outbound;
 use super::reception::refuse_unread;
 use super::reply::Reply;
@@ -21,7 +22,8 @@ use super::rules::Rules;
 use super::spill::{Added, DiskBudget, Spill};
 use super::stream::{BodyError, Stream};
 use super::ticket::Ticket;
-use super::upstream::send::{Outbound, Repeat};
+use super::upstream;
+use super::upstream::send::{Keep, Outbound, Repeat};
 use super::worker::{InForce, Worker};
 
 /// Chunks of an upload are written to disk in lots of this size: few system
@@ -33,9 +35,10 @@ pub(crate) async fn serve(
     worker: Rc<Worker>,
     rules: Rc<InForce>,
     arrived: Arrived,
-    ticket: Ticket,
+    mut ticket: Ticket,
 ) -> Response<Reply> {
     let route = ticket.route();
+    ticket.shows_pages = takes_pages(&arrived.head.headers);
     if let Err(refusal) = check_size(&rules, route, arrived.announced) {
         return refuse_unread(refusal, arrived.body, ticket);
     }
@@ -57,7 +60,7 @@ pub(crate) async fn serve(
         Ok(body) => body,
         Err(error) => return turn_away(error, &rules, ticket),
     };
-    let upstream = upstream_of(route);
+    let upstream = upstream::of_route(route);
     let path = path.map(|path| *path);
     outbound::prepare(&mut head, sender, route, upstream, &rules, path);
     deliver(
@@ -68,10 +71,18 @@ pub(crate) async fn serve(
             head,
             body,
             repeat,
+            keep: Keep::No,
         },
         ticket,
+        None,
     )
     .await
+}
+
+/// Whether its sender asks for pages, as browsers do and nobody else.
+fn takes_pages(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter();
+    accepted.any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
 }
 
 /// Refuses a body that is announced to be over its route's limit.

@@ -32,6 +32,9 @@ const EXPOSED_HEADERS: &str = "x-sentry-error,x-sentry-rate-limits,retry-after";
 /// What ingest answers vary by.
 const VARIES: &str = "origin, access-control-request-method, access-control-request-headers";
 
+/// What a person sees whose page cannot be had.
+const UNREACHABLE: &str = include_str!("unreachable.html");
+
 /// A refusal as JSON, with its reason in `x-sentry-error`; counts it.
 pub(crate) fn refuse(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
     let response = answer(&refusal, ticket.route());
@@ -43,7 +46,15 @@ pub(crate) fn refuse(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
 /// What stands in a delivered answer's place: the upstream could not be had.
 pub(crate) fn fail(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
     ticket.judge(Ending::Failed, refusal.status, Some(refusal.reason));
-    answer(&refusal, ticket.route())
+    let mut response = answer(&refusal, ticket.route());
+    if ticket.shows_pages {
+        // Every detail is our own words, with nothing of the request in it.
+        let page = UNREACHABLE.replace("{detail}", &refusal.detail);
+        *response.body_mut() = Reply::text(page);
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, html);
+    }
+    response
 }
 
 fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
@@ -82,6 +93,32 @@ fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
     if route.is_event() || route == Route::Local {
         share(headers);
     }
+    response
+}
+
+/// What a client hears whose request is kept here until the upstream takes it: what the
+/// upstream would have said (PROTOCOL 1.1).
+pub(crate) fn kept(
+    endpoint: Endpoint,
+    event_id: Option<&str>,
+    limits: &[RateLimit],
+    ticket: &mut Ticket,
+) -> Response<Reply> {
+    let mut response = success(endpoint);
+    if matches!(endpoint, Endpoint::Envelope | Endpoint::Store) {
+        let body = match event_id {
+            Some(id) => json!({"id": id}),
+            None => json!({}),
+        };
+        *response.body_mut() = Reply::text(body.to_string());
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+    }
+    if endpoint == Endpoint::Attachments {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    tell(response.headers_mut(), limits, None);
+    ticket.judge(Ending::Spooled, response.status().as_u16(), None);
     response
 }
 

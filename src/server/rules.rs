@@ -62,6 +62,9 @@ impl Rules {
         };
         let ingest = keep(Upstream::Ingest, &config.upstream.ingest);
         let web = keep(Upstream::Web, &config.upstream.web);
+        for target in [&ingest, &web] {
+            target.retune(&config.upstream);
+        }
         let header = |name: &str| {
             HeaderName::from_bytes(name.as_bytes()).expect("checked to be a header's name")
         };

@@ -21,6 +21,9 @@ use super::stream::BodyError;
 /// enough that a hundred uploads stay below a few megabytes.
 const READ_BYTES: usize = 128 * 1024;
 
+/// What is read for a look at how a body begins.
+const BEGINNING_BYTES: usize = 64 * 1024;
+
 /// A share of the disk that all bodies together may take.
 #[derive(Debug, Clone)]
 pub(crate) struct DiskBudget {
@@ -98,12 +101,24 @@ impl Spill {
         written.map(|()| Added::Kept)
     }
 
+    /// What it begins with, some 64 KiB. Blocks for one read of what was just written.
+    pub(crate) fn beginning(&self) -> Bytes {
+        beginning(&self.file)
+    }
+
+    /// The file and its length. What it takes of the budget is given back with the guard.
+    pub(crate) fn file(&self) -> (&Arc<File>, u64) {
+        (&self.file, self.bytes)
+    }
+
     /// The body from its first byte.
     pub(crate) fn finish(self) -> Spilled {
         Spilled {
-            spill: self,
+            file: Arc::clone(&self.file),
+            bytes: self.bytes,
             at: 0,
             reading: None,
+            _spill: Some(self),
         }
     }
 }
@@ -117,15 +132,37 @@ impl Drop for Spill {
 /// A file being read back.
 #[derive(Debug)]
 pub(crate) struct Spilled {
-    spill: Spill,
+    file: Arc<File>,
+    bytes: u64,
     at: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// What it takes of a budget.
+    _spill: Option<Spill>,
+}
+
+/// What a file begins with, some 64 KiB; nothing where it cannot be read.
+pub(crate) fn beginning(file: &File) -> Bytes {
+    let mut beginning = BytesMut::zeroed(BEGINNING_BYTES);
+    let read = file.read_at(&mut beginning, 0);
+    beginning.truncate(read.unwrap_or(0));
+    beginning.freeze()
 }
 
 impl Spilled {
+    /// A file of so many bytes that somebody else keeps, from one of them on.
+    pub(crate) fn of(file: Arc<File>, bytes: u64, at: u64) -> Self {
+        Self {
+            file,
+            bytes,
+            at,
+            reading: None,
+            _spill: None,
+        }
+    }
+
     /// Bytes not yet read.
     pub(crate) fn remaining_bytes(&self) -> u64 {
-        self.spill.bytes.saturating_sub(self.at)
+        self.bytes.saturating_sub(self.at)
     }
 
     /// The next chunk; `None` after the last.
@@ -136,7 +173,7 @@ impl Spilled {
         if self.remaining_bytes() == 0 {
             return Poll::Ready(None);
         }
-        let (file, at) = (Arc::clone(&self.spill.file), self.at);
+        let (file, at) = (Arc::clone(&self.file), self.at);
         let size = usize::try_from(self.remaining_bytes())
             .unwrap_or(usize::MAX)
             .min(READ_BYTES);

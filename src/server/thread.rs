@@ -17,11 +17,15 @@ use tokio::time::{Instant, sleep};
 use crate::telemetry::metrics::WorkerMetrics;
 
 use super::listen::accept;
+use super::spool::replay;
 use super::worker::{Shared, Worker};
 
-/// How often upstream connections are looked through, idle or silent, and the
+/// How often idle upstream connections are looked through, and the
 /// board is told where requests come from.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How often upstreams that keep a request waiting are noticed.
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
 /// How often a stopping worker looks whether its connections are gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -66,6 +70,10 @@ impl Plan {
                 accepting.spawn_local(accept(Rc::clone(&worker), listener, socket));
             }
             let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker), self.place));
+            // One is enough: what was kept goes below what comes.
+            let replaying = (self.place == 0)
+                .then(|| tokio::task::spawn_local(replay::run(Rc::clone(&worker))));
+            let listening = tokio::task::spawn_local(listen(Rc::clone(&worker)));
             // An error means that the sender is gone, and with it the edge.
             if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
                 tracing::debug!("the edge was dropped without a stop");
@@ -74,6 +82,10 @@ impl Plan {
             worker.wake_stopping();
             drain(&worker).await;
             sweeping.abort();
+            listening.abort();
+            if let Some(replaying) = replaying {
+                replaying.abort();
+            }
             Ok(())
         })
     }
@@ -99,13 +111,22 @@ async fn drain(worker: &Rc<Worker>) {
     }
 }
 
+async fn listen(worker: Rc<Worker>) {
+    loop {
+        sleep(LISTEN_EVERY).await;
+        let rules = worker.rules();
+        worker.ingest.listen(LISTEN_EVERY, &rules);
+        worker.web.listen(LISTEN_EVERY, &rules);
+    }
+}
+
 async fn sweep(worker: Rc<Worker>, place: usize) {
     loop {
         sleep(SWEEP_EVERY).await;
         let rules = worker.rules();
         let now = Instant::now();
-        worker.ingest.sweep(now, SWEEP_EVERY, &rules);
-        worker.web.sweep(now, SWEEP_EVERY, &rules);
+        worker.ingest.sweep(now, &rules);
+        worker.web.sweep(now, &rules);
         worker.watch.report(place, &worker.shared.sightings);
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Ticket {
     announced: u64,
     /// The client asked for leave before it sends its body (`Expect`).
     pub asks_leave: bool,
+    /// Its sender is a person at a browser, to whom JSON says little.
+    pub shows_pages: bool,
     /// When it was over, where somebody has just looked at the clock.
     ended: Option<Instant>,
     /// Who sent it, where its answer can teach something about them.
@@ -68,6 +70,7 @@ impl Ticket {
             route: Route::Local,
             announced: 0,
             asks_leave: false,
+            shows_pages: false,
             ended: None,
             sender: None,
             manifest: None,

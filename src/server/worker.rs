@@ -24,8 +24,11 @@ use crate::telemetry::metrics::WorkerMetrics;
 
 use super::inflating::Places;
 use super::journal::Journal;
+use super::maintenance::Maintenance;
 use super::rules::Rules;
 use super::sightings::{Board, Watch};
+use super::spool::parcel::Holding;
+use super::spool::{End, Spool};
 use super::upstream::pool::Pool;
 
 /// What all threads of one edge share.
@@ -49,6 +52,10 @@ pub(crate) struct Shared {
     pub learned: Learned,
     /// Where used quotas are written down.
     pub journal: Journal,
+    /// What the upstream did not take.
+    pub spool: Spool,
+    /// Whether the upstream is being worked on.
+    pub maintenance: Maintenance,
     /// The books of all workers.
     pub ledger: Arc<Ledger>,
     /// What the wall clock shows beyond `epoch`, in milliseconds of Unix time.
@@ -191,6 +198,25 @@ impl Worker {
             now: self.millis(at),
             verdicts: &self.shared.verdicts,
             here,
+        }
+    }
+
+    /// Enters into the books what became of a request that is kept.
+    pub(crate) fn settle_kept(&self, holdings: &[Holding], end: &End) {
+        for held in holdings {
+            let row = self.ledger.row(held.account, held.category);
+            let (items, bytes) = (held.items, held.bytes);
+            match end {
+                End::Taken => {
+                    row.left_spool(items, bytes);
+                    row.forwarded(items, bytes);
+                }
+                End::Refused(reason) => {
+                    row.left_spool(items, bytes);
+                    row.dropped(*reason, items, bytes);
+                }
+                End::Again | End::Unsent | End::Limited(_) => {}
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::domain::client_ip::Source;
 
 use super::books;
+use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Handshake, Journal, Route, Upstream};
 use super::metrics::{BUCKETS_US, Durations, Metrics, STATUSES, WorkerMetrics};
 
@@ -29,6 +30,10 @@ pub struct Readings {
     pub limits_learned_longest_s: u64,
     /// How what is used of quotas is written down.
     pub journal: Journal,
+    /// What is kept.
+    pub spool: SpoolReading,
+    /// How each upstream's breaker stands, by the upstream's name.
+    pub breakers: Vec<(&'static str, u8)>,
 }
 
 /// The whole exposition: our families, and the process' own on Linux.
@@ -47,7 +52,9 @@ impl Exposition {
     #[must_use]
     pub fn render(&self, readings: impl FnOnce() -> Readings) -> Vec<u8> {
         let mut families = self.collect();
-        families.extend(books::limits(&readings()));
+        let readings = readings();
+        families.extend(books::limits(&readings));
+        families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
         let (sampled, empty): (Vec<_>, Vec<_>) = families
@@ -398,6 +405,8 @@ mod tests {
             quotas_used,
             limits_learned_longest_s: 57,
             journal: Journal::Slow,
+            spool: SpoolReading::default(),
+            breakers: vec![("ingest", 2), ("web", 0)],
         }
     }
 
@@ -430,6 +439,14 @@ mod tests {
             "vidette_quota_used_ratio",
             "vidette_quota_journal",
             "vidette_limits_learned_longest_seconds",
+            "vidette_spool_items",
+            "vidette_spool_bytes",
+            "vidette_spool_oldest_seconds",
+            "vidette_spool_appended_total",
+            "vidette_spool_replayed_total",
+            "vidette_spool_expired_total",
+            "vidette_duplicates_total",
+            "vidette_breaker_state",
             "vidette_upstream_requests_total",
             "vidette_upstream_duration_seconds",
             "vidette_upstream_connections",

@@ -6,6 +6,7 @@
 mod books;
 pub mod clock;
 pub mod exposition;
+pub mod kept;
 pub mod labels;
 pub mod ledger;
 pub mod log;

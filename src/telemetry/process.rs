@@ -52,6 +52,15 @@ pub(super) fn families() -> Vec<MetricFamily> {
     families
 }
 
+/// The wall clock, in milliseconds of Unix time.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
 /// Seconds since the epoch; 0 on a clock before it.
 #[must_use]
 pub fn now_s() -> u64 {

@@ -101,7 +101,10 @@ fn check_names_line_column_and_the_nearest_key() {
             "edge.yml:2:",
         ),
         ("upstream:\n\tingest: x\n".to_owned(), "edge.yml:2:"),
-        (format!("{GOOD}spool: {{}}\n"), "edge.yml:3:1: error: "),
+        (
+            format!("{GOOD}shared_quota: {{}}\n"),
+            "edge.yml:3:1: error: ",
+        ),
         (
             format!("{GOOD}projects: [{{id: 42, keys: [shop]}}]\n"),
             "edge.yml:3:28: error: not a key in projects[0].keys[0]",

@@ -118,13 +118,14 @@ pub(crate) fn configuration(ingest: &str, web: &str, changes: &Value) -> Value {
         "client_ip": {"trusted_proxies": ["loopback"]},
         "keys": {"mode": "open"},
         "state": {"path": "off"},
+        "spool": {"path": "off"},
         "log": {"format": "text", "level": "debug"},
     });
     lay_over(&mut all, changes);
     all
 }
 
-fn lay_over(below: &mut Value, above: &Value) {
+pub(crate) fn lay_over(below: &mut Value, above: &Value) {
     match (below, above) {
         (Value::Object(below), Value::Object(above)) => {
             for (key, value) in above {
@@ -163,10 +164,25 @@ impl Edge {
     /// An edge that runs on this file's text.
     #[track_caller]
     pub(crate) fn run(text: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start(program(), text, environment)
+    }
+
+    /// The same in a mount namespace of its own, in which this was done first.
+    #[track_caller]
+    pub(crate) fn run_where(done: &str, text: &str) -> Self {
+        let mut command = Command::new("unshare");
+        let edge = env!("CARGO_BIN_EXE_vidette");
+        let script = format!("set -e\n{done}\nexec \"{edge}\" \"$@\"");
+        command.args(["--map-root-user", "--mount", "sh", "-c", &script, "vidette"]);
+        Self::start(command, text, &[])
+    }
+
+    #[track_caller]
+    fn start(mut program: Command, text: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("vidette.yml");
         fs::write(&file, text).unwrap();
-        let mut child = program()
+        let mut child = program
             .args(["run", "-c"])
             .arg(&file)
             .envs(environment.iter().copied())

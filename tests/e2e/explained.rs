@@ -94,7 +94,7 @@ fn versatile(fake: &Fake, mode: &str) -> (Edge, tempfile::TempDir) {
     std::fs::write(folder.path().join("app.js"), "1").unwrap();
     let changes = json!({
         "keys": {"mode": mode},
-        "state": {"path": "off"},
+        "state": {"path": "off"}, "spool": {"path": "off"},
         "serve_relays": "internal",
         "tunnel": {"paths": ["/t"]},
         "static": [{"path": "/js-sdk/", "root": folder.path(), "cors": true}],
@@ -204,7 +204,8 @@ fn a_verdict_that_was_learned_is_explained() {
             b"{\"detail\":\"no\"}",
         )
     });
-    let changes = json!({"keys": {"mode": "learn"}, "state": {"path": "off"}});
+    let changes =
+        json!({"keys": {"mode": "learn"}, "state": {"path": "off"}, "spool": {"path": "off"}});
     let edge = Edge::configured(&fake.url(), &fake.url(), changes);
     let row = Row::post(&envelope_target(), ENVELOPE);
     let (mut told, mut real) = (Vec::new(), Vec::new());

@@ -49,6 +49,7 @@ mod routes;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
+mod spool;
 mod stored_addresses;
 mod tap;
 mod tunnel_clients;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         sentry_keys::trials(),
         line_one::trials(),
         stored_addresses::trials(),
+        spool::trials(),
         explained::trials(),
     ];
     let trials: Vec<Trial> = subjects.into_iter().flatten().collect();

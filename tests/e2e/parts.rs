@@ -18,6 +18,8 @@ pub(crate) enum Part {
     Node,
     /// Chromium, driven from Node.
     Browser,
+    /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
+    Mounts,
 }
 
 impl Part {
@@ -29,6 +31,7 @@ impl Part {
             Self::Python => "venv",
             Self::Node => "node_modules",
             Self::Browser => "chromium",
+            Self::Mounts => "mount_namespaces",
         }
     }
 
@@ -39,6 +42,20 @@ impl Part {
             Self::Python => python().is_some(),
             Self::Node => program("node").is_some() && node_modules().is_some(),
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
+            Self::Mounts => {
+                let tried = std::process::Command::new("unshare")
+                    .args([
+                        "--map-root-user",
+                        "--mount",
+                        "mount",
+                        "-t",
+                        "tmpfs",
+                        "x",
+                        "/mnt",
+                    ])
+                    .output();
+                tried.is_ok_and(|tried| tried.status.success())
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ fn told(answer: &Answer) -> (u64, String) {
 
 /// The row of a project and a category in the ledger, once nothing is in flight.
 #[track_caller]
-fn row(edge: &Edge, project: Value, category: &str) -> Value {
+pub(crate) fn row(edge: &Edge, project: Value, category: &str) -> Value {
     let ledger = counted::settled(edge);
     let rows = ledger["rows"].as_array().unwrap();
     let mut found = rows

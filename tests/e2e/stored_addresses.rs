@@ -230,7 +230,7 @@ fn a_peer_over_ipv6_is_stored_like_any_other() {
         let changes = json!({
             "listen": {"public": ["127.0.0.1:0", "[::1]:0"]},
             "client_ip": {"store": store, "trusted_proxies": []},
-            "state": {"path": "off"},
+            "state": {"path": "off"}, "spool": {"path": "off"},
         });
         let edge = Edge::configured(&fake.url(), &fake.url(), changes);
         let status = edge.admin_get("/api/v1/status").json();

@@ -216,12 +216,25 @@ pub(crate) struct Silent {
 impl Silent {
     /// Takes a free port of the loopback address.
     pub(crate) fn reserve() -> Self {
+        Self::at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Takes the same port at another address.
+    pub(crate) fn beside(&self, address: [u8; 4]) -> Self {
+        Self::at((address, self.address.port()).into())
+    }
+
+    /// Takes an address; port 0 is a free one.
+    pub(crate) fn at(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-            .unwrap();
+        socket.bind(&address.into()).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         Self { socket, address }
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Makes what its peers send pile up on their side: almost nothing is buffered here.

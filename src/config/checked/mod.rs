@@ -7,6 +7,7 @@
 mod client_ip;
 mod projects;
 mod secret;
+mod spool;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ pub use super::words::{HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRela
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
+pub use spool::{Copies, Spool};
 pub use upstream::{Idle, ReadAhead, Upstream, UpstreamTimeouts, UpstreamUrl};
 
 /// All that an operator can decide, checked. Equal configurations behave equally.
@@ -54,6 +56,8 @@ pub struct Config {
     pub statics: Vec<StaticRoot>,
     /// What outlives a restart.
     pub state: State,
+    /// What is kept while the upstream is away.
+    pub spool: Spool,
     /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
     /// Every bound on what clients and upstreams may take.

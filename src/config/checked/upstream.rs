@@ -23,6 +23,8 @@ pub struct Upstream {
     pub idle: Idle,
     /// How often names are looked up again; default 10 s.
     pub resolve_interval: Duration,
+    /// How often one that fails is asked whether it is back; default 1 s.
+    pub probe_interval: Duration,
     /// How much of a web exchange is read ahead, so that slow clients hold no
     /// web worker.
     pub web_read_ahead: ReadAhead,

@@ -76,7 +76,7 @@ fn a_key_of_a_later_version_is_never_ignored() {
     let later = |key: &str, column: usize| {
         format!("v.yml:2:{column}: error: \"{key}\" is not in this version yet; remove it")
     };
-    for key in ["spool", "shared_quota", "client_reports"] {
+    for key in ["shared_quota", "client_reports"] {
         check_below(&format!("{key}: {{a: 1}}\n"), &[&later(key, 1)]);
         check_below(&format!("{key}:\n"), &[&later(key, 1)]);
     }
@@ -100,10 +100,6 @@ fn a_key_of_a_later_version_is_never_ignored() {
             &[&later(key, 39)],
         );
     }
-    check(
-        "upstream:\n  probe_interval: 1s\n  ingest: [http://relay]\n",
-        &[&later("upstream.probe_interval", 3)],
-    );
 }
 
 #[test]

@@ -97,6 +97,37 @@ fn check_bounds(cases: &[Bounds<'_>]) {
 }
 
 #[test]
+fn the_spool_keeps_its_bounds() {
+    check_bounds(&[
+        (
+            "spool",
+            "max_bytes",
+            "1MiB",
+            "1048575",
+            "1024TiB",
+            "1025TiB",
+        ),
+        (
+            "spool",
+            "project_bytes",
+            "1MiB",
+            "1048575",
+            "1024TiB",
+            "1025TiB",
+        ),
+        ("spool", "max_age", "1s", "999ms", "30d", "31d"),
+        ("spool", "replay_requests", "1", "0", "4096", "4097"),
+    ]);
+    for key in [
+        "free_floor: 0",
+        "copies: {memory: 0}",
+        "copies: {disk: 1024TiB}",
+    ] {
+        check_value(&format!("spool: {{{key}}}"), "");
+    }
+}
+
+#[test]
 fn sizes_and_counts_keep_their_bounds() {
     let cases = [
         ("limits", "header_bytes", "8KiB", "8191", "1MiB", "1048577"),
@@ -142,6 +173,13 @@ fn sizes_and_counts_keep_their_bounds() {
         ("limits.bodies", "upload", "1", "0", "1TiB", "2TiB"),
     ];
     check_bounds(&cases);
+    for key in [
+        "free_floor: 0",
+        "copies: {memory: 0}",
+        "copies: {disk: 1024TiB}",
+    ] {
+        check_value(&format!("spool: {{{key}}}"), "");
+    }
     check_value(
         "limits: {connections: 1e3}",
         "not a whole number in limits.connections",
@@ -215,6 +253,8 @@ fn upstream_waits_keep_their_bounds() {
     }
     check("resolve_interval", "100ms", "");
     check("resolve_interval", "99ms", "out of bounds");
+    check("probe_interval", "10ms", "");
+    check("probe_interval", "9ms", "out of bounds");
     check("web_read_ahead.request", "4KiB", "");
     check("web_read_ahead.request", "4095", "out of bounds");
     check("web_read_ahead.response", "1GiB", "");
@@ -229,7 +269,7 @@ fn upstream_waits_keep_their_bounds() {
 #[test]
 fn values_arrive_where_they_belong() {
     let text = "upstream: {ingest: ['http://a'], host: target, ingest_deadline: 3s, idle: {ingest: 1s, web: 2s}, \
-                resolve_interval: 7s, web_read_ahead: {request: 8KiB, response: 9KiB, disk: 3GiB, path: /x}, \
+                resolve_interval: 7s, probe_interval: 8s, web_read_ahead: {request: 8KiB, response: 9KiB, disk: 3GiB, path: /x}, \
                 timeouts: {connect: 4s, ingest: 5s, web: 6s}, connections: 7}";
     let (config, _) = parse("v.yml", text, &Env::empty()).unwrap();
     let seconds = Duration::from_secs;
@@ -247,6 +287,7 @@ fn values_arrive_where_they_belong() {
             web: seconds(2),
         },
         resolve_interval: seconds(7),
+        probe_interval: seconds(8),
         web_read_ahead: ReadAhead {
             request: 8 << 10,
             response: 9 << 10,

@@ -32,6 +32,24 @@ pub enum Coding {
 pub struct UnknownCoding;
 
 impl Coding {
+    /// Its name, as `Content-Encoding` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The coding of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::of_header(Some(name.as_bytes())).ok()
+    }
+
     /// Reads the value of `Content-Encoding`: exactly one name.
     ///
     /// An empty value and `UTF-8` are what two old SDKs write when they mean none. More is

@@ -112,6 +112,29 @@ impl Endpoint {
         }
     }
 
+    /// Whether a request can be kept and sent later: its answer says nothing that only the
+    /// upstream knows, and its client does not wait for more than that.
+    #[must_use]
+    pub const fn can_wait(self) -> bool {
+        match self {
+            Self::Envelope
+            | Self::Store
+            | Self::Security
+            | Self::Nel
+            | Self::Minidump
+            | Self::Unreal
+            | Self::Attachments
+            | Self::Cron => true,
+            Self::UploadCreate
+            | Self::UploadChunk
+            | Self::OtlpTraces
+            | Self::OtlpLogs
+            | Self::Integration
+            | Self::Playstation
+            | Self::Unknown => false,
+        }
+    }
+
     /// Whether a request that names no key in header, query or path is refused at its head.
     ///
     /// False where a key may still come (an envelope's first line), where another proof stands in

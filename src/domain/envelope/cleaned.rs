@@ -54,7 +54,7 @@ pub fn without_forged(line: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Where the comma behind the first member of a sound object's inside stands.
-fn member_end(inside: &[u8]) -> Option<usize> {
+pub(super) fn member_end(inside: &[u8]) -> Option<usize> {
     let mut at = 0;
     let mut depth = 0_usize;
     while let Some(byte) = inside.get(at) {
@@ -76,7 +76,7 @@ fn member_end(inside: &[u8]) -> Option<usize> {
 }
 
 /// The length of the string that `json` begins with, both quotes counted.
-fn string_length(json: &[u8]) -> Option<usize> {
+pub(super) fn string_length(json: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
         let next = memchr::memchr2(b'"', b'\\', json.get(at..)?)?;

@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod cleaned;
 pub mod header;
+pub mod held;
 pub mod item;
 mod item_header;
 pub mod scan;

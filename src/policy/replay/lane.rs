@@ -43,6 +43,26 @@ impl Lane {
         lanes.min().unwrap_or(Self::Other)
     }
 
+    /// Its number, to be written down: its place among all of them.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::CheckIn => 0,
+            Self::Error => 1,
+            Self::Transaction => 2,
+            Self::Attachment => 3,
+            Self::Replay => 4,
+            Self::Other => 5,
+        }
+    }
+
+    /// The lane of that number; of one that nobody wrote, the last.
+    #[must_use]
+    pub fn read(number: u8) -> Self {
+        let lane = Self::ALL.get(usize::from(number));
+        lane.copied().unwrap_or(Self::Other)
+    }
+
     /// What a byte costs: each lane of a project gets at least twice the bytes of the next while
     /// both have some, and the last one in thirty-one at least. Strict order would be simpler, and
     /// let replays expire behind a flood of errors that drains as fast as it comes.

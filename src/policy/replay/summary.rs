@@ -22,6 +22,18 @@ pub struct ProjectHeld {
 }
 
 impl<P: Copy> Replay<P> {
+    /// Whether no more may be held.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.records >= self.records_max
+    }
+
+    /// Whose a record is that is under way.
+    #[must_use]
+    pub fn project_of(&self, order: u64) -> Option<ProjectId> {
+        self.under_way.get(&order)?.held.project
+    }
+
     /// How many records are held, those under way with them.
     #[must_use]
     pub const fn len(&self) -> usize {

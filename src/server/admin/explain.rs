@@ -25,10 +25,11 @@ use crate::telemetry::labels::Route;
 
 use super::super::arrival::{check_bytes, check_method};
 use super::super::claims::Claims;
-use super::super::deliver::{undelivered, upstream_of};
 use super::super::passage::check_size;
 use super::super::reception::relays;
 use super::super::rules::Rules;
+use super::super::undelivered::undelivered;
+use super::super::upstream;
 use super::super::upstream::connect::ConnectError;
 use super::super::upstream::send::SendError;
 use super::super::worker::Shared;
@@ -242,7 +243,7 @@ impl Asking<'_> {
     }
 
     fn passes(&self, told: &mut Told, route: Route) -> End {
-        let upstream = upstream_of(route);
+        let upstream = upstream::of_route(route);
         let target = self.rules.target(upstream);
         told.step("upstream", upstream.as_str(), target.authority());
         // Known without asking anybody; whether it takes connections is not.

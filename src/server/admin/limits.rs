@@ -31,6 +31,14 @@ pub(super) fn readings(shared: &Shared) -> Readings {
         quotas_used: quotas_used(shared),
         limits_learned_longest_s: seconds(held(shared)),
         journal: shared.journal.state(),
+        spool: super::keeping::reading(shared),
+        breakers: shared
+            .rules
+            .load()
+            .targets()
+            .values()
+            .map(|target| (target.upstream.as_str(), target.breaker.state().as_gauge()))
+            .collect(),
     }
 }
 

@@ -9,6 +9,8 @@
 //! /api/v1/config     the configuration in force, secrets as ***
 //! /api/v1/clients    where requests come from, and why
 //! /api/v1/explain    POST: what would become of a request
+//! /api/v1/maintenance  whether the upstream is being worked on; POST: switch it
+//! /api/v1/spool      what is kept; POST: pause it; DELETE: drop it
 //! /api/v1/reload     POST: read the configuration again
 //! ```
 //!
@@ -18,6 +20,7 @@
 mod clients;
 mod explain;
 mod guard;
+mod keeping;
 mod ledger;
 mod limits;
 mod status;
@@ -41,6 +44,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::policy::breaker::State;
 use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
 use crate::telemetry::metrics::Metrics;
 
@@ -52,6 +56,9 @@ const CONNECTIONS_MAX: usize = 256;
 
 /// How long a peer may take over a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What switches something is short.
+const STEERING_BYTES_MAX: usize = 4096;
 
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -152,6 +159,9 @@ impl Desk {
                 if method == Method::POST && path == "/api/v1/explain" {
                     return self.explain(request.into_body()).await;
                 }
+                if matches!(path, "/api/v1/maintenance" | "/api/v1/spool") {
+                    return self.steer(request).await;
+                }
                 self.guarded(method, path)
             }
         }
@@ -201,8 +211,29 @@ impl Desk {
         }
     }
 
+    /// What is kept, shown or steered.
+    async fn steer(&self, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let body = Limited::new(body, STEERING_BYTES_MAX).collect();
+        let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
+            let detail = "the body is over 4 KiB, or did not arrive";
+            return error_answer(StatusCode::PAYLOAD_TOO_LARGE, detail);
+        };
+        let body = body.to_bytes();
+        match head.uri.path() {
+            "/api/v1/spool" => self.spool(&head.method, head.uri.query(), &body).await,
+            _ => self.maintenance(&head.method, &body),
+        }
+    }
+
+    /// Ready while events are taken: while the upstream takes them, or they can be kept.
     fn ready(&self) -> Answer {
-        let ready = !self.shared.stopping.load(Ordering::Relaxed);
+        let shared = &self.shared;
+        let spool = &shared.spool;
+        let keeps = spool.is_open() && !spool.state().takes_nothing();
+        let delivers = shared.rules.load().ingest.breaker.state() != State::Open;
+        let stopping = shared.stopping.load(Ordering::Relaxed);
+        let ready = !stopping && (delivers || keeps);
         let status = if ready {
             StatusCode::OK
         } else {

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
 
 use super::super::rules::Rules;
 use super::super::sentry::keep::Standing;
 use super::super::upstream::Target;
 use super::super::worker::Shared;
+use super::keeping;
 use super::limits::Limits;
 
 /// `/api/v1/status` as DESIGN's contract has it.
@@ -27,9 +29,11 @@ pub(super) fn status(
     let accepting = !shared.stopping.load(Ordering::Relaxed);
     let mut reasons = reasons(&rules, accepting, standing, pending);
     reasons.extend(limits.reasons());
+    reasons.extend(keeping::reasons(shared));
     let targets = rules.targets();
     let delivering = state(&rules.ingest) == "up";
-    let light = match (accepting && delivering, reasons.is_empty()) {
+    let keeps = shared.spool.is_open() && !shared.spool.state().takes_nothing();
+    let light = match (accepting && (delivering || keeps), reasons.is_empty()) {
         (false, _) => "red",
         (true, false) => "amber",
         (true, true) => "green",
@@ -43,7 +47,7 @@ pub(super) fn status(
                 "name": target.upstream.as_str(),
                 "state": state(target),
                 "addresses": addresses,
-                "breaker": "closed",
+                "breaker": target.breaker.state().name(),
             })
         })
         .collect();
@@ -53,8 +57,8 @@ pub(super) fn status(
         "accepting": accepting,
         "delivering": delivering,
         "upstreams": upstreams,
-        "spool": {"items": 0, "bytes": 0, "oldest_s": 0, "paused": false},
-        "maintenance": null,
+        "spool": keeping::spool(shared),
+        "maintenance": keeping::maintenance(shared),
         "keys": keys(&rules, standing),
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
@@ -75,8 +79,16 @@ fn reasons(
     }
     for target in rules.targets().values() {
         match state(target) {
-            "down" => reasons.push(format!(
+            "down" if target.addresses().is_empty() => reasons.push(format!(
                 "upstream {}: its name does not resolve",
+                target.upstream.as_str()
+            )),
+            "down" => reasons.push(format!(
+                "upstream {}: it fails, and is asked now and then whether it is back",
+                target.upstream.as_str()
+            )),
+            "degraded" if target.breaker.state() == State::HalfOpen => reasons.push(format!(
+                "upstream {}: it is coming back",
                 target.upstream.as_str()
             )),
             "degraded" => reasons.push(format!(
@@ -123,9 +135,10 @@ fn state(target: &Target) -> &'static str {
     if target.addresses().is_empty() {
         return "down";
     }
-    if target.is_failing() {
-        "degraded"
-    } else {
-        "up"
+    match target.breaker.state() {
+        State::Open => "down",
+        State::HalfOpen => "degraded",
+        State::Closed if target.is_failing() => "degraded",
+        State::Closed => "up",
     }
 }

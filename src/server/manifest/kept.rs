@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::domain::category::Category;
 use crate::domain::envelope::item::ItemKind;
 use crate::policy::inspection::Fate;
 use crate::policy::quotas::Moment;
@@ -11,6 +12,7 @@ use crate::telemetry::ledger::Row;
 /// Items that go on, and wait in the books for the upstream's word.
 #[derive(Debug)]
 pub(super) struct Kept {
+    pub(super) category: Category,
     pub(super) row: Rc<Row>,
     pub(super) items: u64,
     pub(super) bytes: u64,

@@ -1,4 +1,290 @@
-//! What keeps an event that a client was answered 200 for while Sentry is away.
-//! So far its log alone: nothing here runs a thread, decides or talks to anybody.
+//! What the upstream did not take, kept on disk until it does.
+//!
+//! `parcel` says how a request lies in a record, `log` where records lie, `clerk` is the
+//! one thread that touches them, `replay` sends them and `departure` makes them ready.
+//! Workers reach the clerk by a bounded queue, and wait for nothing but the disk.
 
+mod clerk;
+mod departure;
+mod intake;
 pub mod log;
+mod orders;
+mod outgo;
+pub(crate) mod parcel;
+pub(crate) mod replay;
+mod room;
+pub(crate) mod state;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::domain::endpoint::ProjectId;
+use crate::domain::outcome::Reason;
+use crate::domain::rate_limits::RateLimit;
+
+use crate::telemetry::ledger::Ledger;
+
+use super::rules::Rules;
+use super::spill::DiskBudget;
+use super::tee::{Copied, TeeBudget};
+use clerk::Plan;
+use log::RealDisk;
+use orders::{Order, Steer, Wanted};
+pub(crate) use orders::{Overview, ProjectKept};
+use parcel::Parcel;
+use replay::NextUp;
+use state::State;
+
+/// Requests that wait for the disk, and their bytes. Who finds no place is not kept.
+const ORDERS_MAX: usize = 4096;
+const QUEUED_BYTES_MAX: u64 = 64 << 20;
+
+/// How long an operator waits for the clerk.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What becomes of a request that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The upstream has it.
+    Taken,
+    /// It goes no further.
+    Refused(Reason),
+    /// It is to be sent in its turn.
+    Again,
+    /// It was not sent after all.
+    Unsent,
+    /// It is to be sent when these are over.
+    Limited(Vec<RateLimit>),
+}
+
+/// When a kept request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// In its turn.
+    Now,
+    /// Once its [`End`] is told: its upstream may still answer.
+    WhenTold,
+}
+
+/// A request that is kept, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept(u64);
+
+/// Why a request was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotKept {
+    /// There is no room for one of its kind.
+    Full,
+    /// The disk does not take it.
+    Disk,
+    /// Too many wait for the disk already.
+    Busy,
+}
+
+/// The spool as all threads share it. Dropped without [`close`](Self::close), the disk
+/// has all that was answered 200.
+#[derive(Debug, Default)]
+pub(crate) struct Spool {
+    desk: Option<Desk>,
+    state: Arc<State>,
+    /// Something may be sent that could not before.
+    due: Arc<Notify>,
+    /// What copies of bodies take, in memory and on disk.
+    copies: (Arc<AtomicU64>, Arc<AtomicU64>),
+}
+
+/// The way to the clerk.
+#[derive(Debug)]
+struct Desk {
+    orders: SyncSender<Order>,
+    queued_bytes: Arc<AtomicU64>,
+    folder: PathBuf,
+    clerk: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Spool {
+    /// Takes up what an earlier run kept. Without a directory, or with one that cannot be
+    /// used, nothing is kept: the log says so, and the edge runs all the same.
+    pub(crate) fn open(rules: &Arc<ArcSwap<Rules>>, ledger: &Arc<Ledger>, epoch: Instant) -> Self {
+        let mut own = Self::default();
+        let Some(folder) = rules.load().config.spool.path.clone() else {
+            return own;
+        };
+        let disk = match RealDisk::open(&folder) {
+            Ok(disk) => disk,
+            Err(error) => {
+                tracing::warn!(%error, "spool.path cannot be used: what the upstream does not take is lost");
+                own.state.failing.store(true, Relaxed);
+                return own;
+            }
+        };
+        let (orders, taken) = sync_channel(ORDERS_MAX);
+        let queued_bytes = Arc::default();
+        let plan = Plan {
+            disk,
+            rules: Arc::clone(rules),
+            ledger: Arc::clone(ledger),
+            state: Arc::clone(&own.state),
+            due: Arc::clone(&own.due),
+            queued_bytes: Arc::clone(&queued_bytes),
+            epoch,
+        };
+        let clerk = Builder::new().name("spool".to_owned());
+        match clerk.spawn(move || plan.run(&taken)) {
+            Ok(clerk) => {
+                own.desk = Some(Desk {
+                    orders,
+                    queued_bytes,
+                    folder,
+                    clerk: Mutex::new(Some(clerk)),
+                });
+            }
+            Err(error) => tracing::error!(%error, "the spool's thread cannot be started"),
+        }
+        own
+    }
+
+    /// Where unnamed files may lie for a while.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let folder = self.desk.as_ref().map(|desk| desk.folder.clone());
+        folder.unwrap_or_default()
+    }
+
+    /// Whether anything can be kept at all.
+    pub(crate) fn is_open(&self) -> bool {
+        self.desk.is_some()
+    }
+
+    /// How it fares.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Completes when something may be sent that could not before.
+    pub(crate) async fn is_due(&self) {
+        self.due.notified().await;
+    }
+
+    /// Keeps a request: it is on disk when this returns. Dropped before, it may be or not.
+    pub(crate) async fn keep(&self, parcel: Parcel, due: Due) -> Result<Kept, NotKept> {
+        let desk = self.desk.as_ref().ok_or(NotKept::Disk)?;
+        let bytes = parcel.memory_bytes();
+        let fits = |queued: u64| Some(queued + bytes).filter(|sum| *sum <= QUEUED_BYTES_MAX);
+        let queued = &desk.queued_bytes;
+        queued
+            .fetch_update(Relaxed, Relaxed, fits)
+            .map_err(|_| NotKept::Busy)?;
+        let (told, tells) = oneshot::channel();
+        let order = Order::Keep(Wanted {
+            parcel: Box::new(parcel),
+            due,
+            told,
+        });
+        if desk.orders.try_send(order).is_err() {
+            queued.fetch_sub(bytes, Relaxed);
+            return Err(NotKept::Busy);
+        }
+        tells.await.unwrap_or(Err(NotKept::Disk))
+    }
+
+    /// Says what became of a request that is kept.
+    pub(crate) fn end(&self, kept: Kept, end: End) {
+        let Some(desk) = &self.desk else {
+            return;
+        };
+        let mut order = Order::Steer(Steer::End { kept, end });
+        // The queue is the clerk's to empty, and it never waits for a worker: a request
+        // that is not told of is sent once more after the next start.
+        for _ in 0..3 {
+            match desk.orders.try_send(order) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(back)) => order = back,
+            }
+            std::thread::yield_now();
+        }
+        tracing::warn!("the spool's queue is full: a request may be sent twice");
+    }
+
+    /// Requests to be sent now, at most so many. Each has to [`end`](Self::end).
+    pub(crate) async fn next(&self, most: usize) -> NextUp {
+        let asked = |told| Steer::Next { most, told };
+        self.ask(asked).await.unwrap_or_default()
+    }
+
+    /// What is kept. `None`: the clerk does not answer.
+    pub(crate) async fn overview(&self) -> Option<Overview> {
+        self.ask(|told| Steer::Overview { told }).await
+    }
+
+    /// Drops what is kept of a project, or of all, and says how many requests. `None`: the
+    /// clerk does not answer.
+    pub(crate) async fn purge(&self, project: Option<ProjectId>) -> Option<u64> {
+        self.ask(|told| Steer::Purge { project, told }).await
+    }
+
+    /// Whether the directory was to be used, and cannot be.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.desk.is_none() && self.state.failing.load(Relaxed)
+    }
+
+    /// Stops the sending, or goes on with it.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.state.paused.store(paused, Relaxed);
+        self.due.notify_one();
+    }
+
+    /// Where the copy of a body may lie that is being sent.
+    pub(crate) fn copies(&self, config: &crate::config::checked::Spool) -> Option<TeeBudget> {
+        let desk = self.desk.as_ref()?;
+        let (memory, disk) = &self.copies;
+        Some(TeeBudget {
+            memory: Arc::clone(memory),
+            memory_max: config.copies.memory,
+            disk: DiskBudget {
+                taken: Arc::clone(disk),
+                bytes_max: config.copies.disk,
+            },
+            folder: desk.folder.clone(),
+        })
+    }
+
+    /// Writes down what is done, and stops the clerk.
+    pub(crate) fn close(&self) {
+        let Some(desk) = &self.desk else {
+            return;
+        };
+        let clerk = desk.clerk.lock().ok().and_then(|mut held| held.take());
+        if desk.orders.send(Order::Steer(Steer::Close)).is_ok()
+            && let Some(clerk) = clerk
+        {
+            clerk.join().ok();
+        }
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Steer) -> Option<T> {
+        let desk = self.desk.as_ref()?;
+        let (told, tells) = oneshot::channel();
+        desk.orders.try_send(Order::Steer(order(told))).ok()?;
+        timeout(PATIENCE, tells).await.ok()?.ok()
+    }
+}
+
+impl Parcel {
+    /// What it takes while it waits for the disk.
+    pub(in crate::server) fn memory_bytes(&self) -> u64 {
+        let body = match &self.body {
+            Copied::Chunks(chunks) => super::chunks::total_bytes(chunks),
+            Copied::File(_) => 0,
+        };
+        body + u64::try_from(self.head.len()).unwrap_or(u64::MAX)
+    }
+}

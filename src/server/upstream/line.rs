@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::Method;
 use http::request::Parts as Asked;
 use http::response::Parts as Answered;
+use http::{Method, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -23,7 +23,7 @@ use super::super::stream::BodyError;
 use super::framing::{Fault, Framing, Step};
 use super::head::HeadReader;
 use super::pool::Slot;
-use super::sending::Sending;
+use super::sending::{Left, Sending};
 use super::talk::Talk;
 
 /// Bytes of one read: few at first, since most answers are small; more as long as
@@ -49,6 +49,8 @@ pub(crate) enum Failure {
     Body(BodyError),
     /// The upstream was silent for too long.
     Silent,
+    /// It keeps the request waiting. Nothing is over: `ask_on` waits on.
+    Late,
     /// It broke amid the answer's head, or that cannot be read.
     Broken(Fault),
 }
@@ -58,6 +60,30 @@ pub(crate) enum Failure {
 pub(crate) struct Errand {
     sending: Sending,
     head: HeadReader,
+}
+
+impl Errand {
+    /// A request that has found no connection.
+    pub(crate) fn new(head: &Asked, body: Outgoing) -> Box<Self> {
+        let mut sending = Sending::default();
+        sending.load(head, body);
+        sending.keep(true);
+        Box::new(Self {
+            sending,
+            head: HeadReader::default(),
+        })
+    }
+
+    /// What is left of the request.
+    pub(crate) fn into_left(self) -> Left {
+        self.sending.into_left()
+    }
+}
+
+/// Whether a status says that the upstream could not serve, not what it thinks of the
+/// request: it may be asked again another time.
+pub(crate) fn is_outage(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502..=504)
 }
 
 /// One open connection. Dropping it closes the socket, whatever is under way.
@@ -125,6 +151,11 @@ impl Line {
         self.sending.rewind()
     }
 
+    /// The request as it is kept, if it is: its head, and its body in full.
+    pub(crate) fn kept(&self) -> Option<Left> {
+        self.sending.copy()
+    }
+
     /// The request, for another connection.
     pub(crate) fn hand_over(&mut self) -> Box<Errand> {
         Box::new(Errand {
@@ -149,11 +180,20 @@ impl Line {
         }
         self.stays = false;
         self.talk.ask(watch);
+        self.ask_on().await
+    }
+
+    /// Waits on for the head of an answer that is late.
+    pub(crate) async fn ask_on(&mut self) -> Result<Answered, Failure> {
         let answered = poll_fn(|cx| self.poll_head(cx)).await;
-        self.talk.answered();
-        if answered.is_ok() {
-            self.sending.answered();
+        match &answered {
+            Err(Failure::Late) => return answered,
+            // Such an answer is not the request's end, if somebody keeps it.
+            Ok(head) if is_outage(head.status) => {}
+            Ok(_) => self.sending.answered(),
+            Err(_) => {}
         }
+        self.talk.answered();
         answered
     }
 
@@ -161,6 +201,9 @@ impl Line {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Failure>> {
         if self.talk.is_silent() {
             return Poll::Ready(Err(Failure::Silent));
+        }
+        if self.talk.take_late() {
+            return Poll::Ready(Err(Failure::Late));
         }
         self.talk.is_signalled_by(cx.waker());
         if let Poll::Ready(Err(error)) = self.poll_write(cx) {
@@ -260,6 +303,7 @@ impl Line {
 
     /// Lies down until its next request; what a large answer needed goes.
     pub(crate) fn rest(&mut self) {
+        self.sending.answered();
         if self.read_bytes > READ_BYTES_MIN || self.read.capacity() > READ_BYTES_MIN {
             self.read = BytesMut::new();
         }

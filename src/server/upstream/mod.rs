@@ -4,11 +4,11 @@
 pub(crate) mod connect;
 pub(crate) mod framing;
 mod head;
-mod line;
+pub(crate) mod line;
 pub(crate) mod pool;
 pub(crate) mod resolve;
 pub(crate) mod send;
-mod sending;
+pub(crate) mod sending;
 mod talk;
 
 use std::net::SocketAddr;
@@ -18,7 +18,28 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::config::checked::UpstreamUrl;
-use crate::telemetry::labels::Upstream;
+use crate::policy::breaker::Breaker;
+use crate::policy::pace::{Bounds, Pace};
+use crate::telemetry::labels::{Route, Upstream};
+
+/// Until the configuration says how often.
+const PROBE_INTERVAL_MS: u64 = 1000;
+
+/// How narrow the window of what is under way may become, and how wide; and how much of
+/// what live traffic leaves free is for what was kept.
+const BOUNDS: Bounds = Bounds {
+    min: 4,
+    max: 1024,
+    replay_percent: 50,
+};
+
+/// The upstream of a route.
+pub(crate) fn of_route(route: Route) -> Upstream {
+    match route {
+        Route::Ingest | Route::Tunnel | Route::Relay => Upstream::Ingest,
+        Route::Web | Route::Upload | Route::Static | Route::Local => Upstream::Web,
+    }
+}
 
 /// One upstream: what it is called, and where it is found now.
 #[derive(Debug)]
@@ -34,6 +55,10 @@ pub(crate) struct Target {
     doubted: AtomicBool,
     /// Connect failures since the last connection that stood.
     failures: AtomicU64,
+    /// Whether it is asked at all.
+    pub breaker: Breaker,
+    /// How much it bears at once.
+    pub pace: Pace,
 }
 
 impl Target {
@@ -49,7 +74,17 @@ impl Target {
             addresses: ArcSwap::from_pointee(literal),
             doubted: AtomicBool::new(false),
             failures: AtomicU64::new(0),
+            breaker: Breaker::new(PROBE_INTERVAL_MS),
+            pace: Pace::new(BOUNDS, BOUNDS.max),
         }
+    }
+
+    /// Takes up what the configuration says of its health.
+    pub(crate) fn retune(&self, upstream: &crate::config::checked::Upstream) {
+        let interval_ms = u64::try_from(upstream.probe_interval.as_millis()).unwrap_or(u64::MAX);
+        self.breaker.retune(interval_ms);
+        let max = u16::try_from(upstream.connections).unwrap_or(u16::MAX);
+        self.pace.retune(Bounds { max, ..BOUNDS });
     }
 
     /// The addresses known now.

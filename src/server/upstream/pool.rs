@@ -70,20 +70,24 @@ impl Pool {
         self.talks.borrow_mut().push(talk);
     }
 
-    /// Closes what has been idle too long, what leads to an address that the
-    /// upstream's name no longer resolves to, and what has been silent too long
-    /// over a request. Called `after` the last time.
-    pub(crate) fn sweep(&self, now: Instant, after: Duration, rules: &Rules) {
-        let timeouts = &rules.config.upstream.timeouts;
+    /// Breaks off what has been silent too long over a request, and tells those that
+    /// hurry of it sooner. Called `after` the last time.
+    pub(crate) fn listen(&self, after: Duration, rules: &Rules) {
+        let upstream = &rules.config.upstream;
         let patience = match self.upstream {
-            Upstream::Ingest => timeouts.ingest,
-            Upstream::Web => timeouts.web,
+            Upstream::Ingest => upstream.timeouts.ingest,
+            Upstream::Web => upstream.timeouts.web,
         };
         self.talks.borrow_mut().retain(|talk| {
-            talk.look(after, patience);
+            talk.look(after, upstream.ingest_deadline, patience);
             // Alone with it: the connection is gone.
             Rc::strong_count(talk) > 1
         });
+    }
+
+    /// Closes what has been idle too long, and what leads to an address that the
+    /// upstream's name no longer resolves to.
+    pub(crate) fn sweep(&self, now: Instant, rules: &Rules) {
         let addresses = rules.target(self.upstream).addresses();
         let life = self.life(rules);
         self.idle.borrow_mut().retain_mut(|idle| {

@@ -15,8 +15,9 @@ use super::super::body::{BodyWatch, Outgoing};
 use super::super::stream::BodyError;
 use super::super::worker::{InForce, Worker};
 use super::connect::{ConnectError, connect};
-use super::line::Failure;
+use super::line::{Errand, Failure};
 use super::pool::Lease;
+use super::sending::Left;
 
 /// A request ready to leave.
 #[derive(Debug)]
@@ -29,6 +30,17 @@ pub(crate) struct Outbound {
     pub body: Outgoing,
     /// Whether it may go out a second time.
     pub repeat: Repeat,
+    /// Whether somebody will keep it if the upstream does not take it.
+    pub keep: Keep,
+}
+
+/// Whether a request stays at hand until its upstream has taken it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It does; and its sender wants to know when it is kept waiting.
+    Yes,
+    /// Once gone it is gone.
+    No,
 }
 
 /// What may be done when a kept-alive connection closes without a word.
@@ -53,6 +65,8 @@ pub(crate) struct Answer {
     pub sent: Sent,
     /// When it came.
     pub at: Instant,
+    /// The request's body, as far as it is still to come.
+    pub watch: Rc<BodyWatch>,
 }
 
 /// How much of a request had left when its answer came.
@@ -71,6 +85,9 @@ pub(crate) enum SendError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// It was not asked.
+    #[error("the upstream is not asked for now")]
+    Held,
     /// The client's body ended before its time.
     #[error(transparent)]
     Body(BodyError),
@@ -82,72 +99,131 @@ pub(crate) enum SendError {
     Silent,
 }
 
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It was answered.
+    Answered(Answer),
+    /// There is no answer; and the request, as far as it is still at hand.
+    Failed(SendError, Option<Box<Errand>>),
+    /// The upstream keeps it waiting, and [`Keep::Yes`] asked to be told.
+    Late(Box<Waiting>),
+}
+
+/// A request that waits for its answer. Dropping it closes the upstream's connection.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    lease: Lease,
+    watch: Rc<BodyWatch>,
+    upstream: Upstream,
+    began: Instant,
+    repeat: Repeat,
+    keep: Keep,
+}
+
+impl Waiting {
+    /// The request, if all of it is at hand.
+    pub(crate) fn kept(&self) -> Option<Left> {
+        self.lease.line.kept()
+    }
+
+    /// Waits on, and says no more that it is late.
+    pub(crate) async fn go_on(mut self: Box<Self>, worker: &Rc<Worker>, rules: &InForce) -> Ended {
+        let answered = self.lease.line.ask_on().await;
+        ask(worker, rules, *self, Some(answered)).await
+    }
+}
+
 /// Sends a request and waits for its answer's head.
 ///
 /// Dropping the future closes the upstream's connection.
-pub(crate) async fn send(
-    worker: &Rc<Worker>,
-    rules: &InForce,
-    outbound: Outbound,
-) -> Result<Answer, SendError> {
+pub(crate) async fn send(worker: &Rc<Worker>, rules: &InForce, outbound: Outbound) -> Ended {
     let Outbound {
         upstream,
         head,
         body,
         repeat,
+        keep,
     } = outbound;
-    let count = |attempt| worker.metrics.attempts(upstream, attempt).add(1);
     let began = Instant::now();
     let watch = body.watch();
-    let mut lease = lease(worker, rules, upstream, began).await?;
+    let mut lease = match lease(worker, rules, upstream, began).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            let errand = Errand::new(&head, body);
+            return Ended::Failed(error.into(), Some(errand));
+        }
+    };
     lease.line.load(head, body);
+    let waiting = Waiting {
+        lease,
+        watch,
+        upstream,
+        began,
+        repeat,
+        keep,
+    };
+    ask(worker, rules, waiting, None).await
+}
+
+/// Asks until there is an answer, or none will come. `heard`: what came of the first
+/// time, if it was asked already.
+async fn ask(
+    worker: &Rc<Worker>,
+    rules: &InForce,
+    mut waiting: Waiting,
+    mut heard: Option<Result<Answered, Failure>>,
+) -> Ended {
+    let upstream = waiting.upstream;
     loop {
-        // A kept-alive connection may be closing while the request is on its way:
-        // then nobody has seen it, and it goes out once more.
-        lease.line.keep(repeat == Repeat::Safe && lease.reused);
-        let failure = match lease.line.ask(&watch).await {
-            Ok(head) => {
-                let at = Instant::now();
-                let took = at.saturating_duration_since(began);
-                let durations = worker.metrics.upstream_durations.at(upstream.index());
-                durations.observe(took);
-                count(of_status(head.status));
-                return Ok(answer(head, lease, at, &watch));
+        let lease = &mut waiting.lease;
+        let answered = match heard.take() {
+            Some(answered) => answered,
+            None => {
+                let keeps = waiting.keep == Keep::Yes;
+                // A kept-alive connection may be closing while the request is on its way:
+                // then nobody has seen it, and it goes out once more.
+                lease
+                    .line
+                    .keep(keeps || waiting.repeat == Repeat::Safe && lease.reused);
+                lease.line.talk.hurries(keeps);
+                lease.line.ask(&waiting.watch).await
             }
+        };
+        let failure = match answered {
+            Ok(head) => return Ended::Answered(waiting.answered(worker, head)),
+            Err(Failure::Late) => return Ended::Late(Box::new(waiting)),
             Err(failure) => failure,
         };
         tracing::debug!(?failure, "upstream exchange broke");
-        match failure {
-            Failure::Unsent => {
-                count(Attempt::Unsent);
-                // A fresh connection that does not take it is no better the next time.
-                if !lease.reused {
-                    return Err(SendError::Broken);
-                }
-            }
-            Failure::Unheard if lease.line.rewind() => {
-                count(Attempt::ReusedClosed);
-                // The others lay idle just as long: they are likely gone too.
-                worker.pool(upstream).clear();
-            }
-            Failure::Unheard | Failure::Broken(_) => {
-                count(Attempt::Error);
-                return Err(SendError::Broken);
-            }
-            Failure::Silent => {
-                count(Attempt::Timeout);
-                return Err(SendError::Silent);
-            }
-            Failure::Body(error) => {
-                count(Attempt::Error);
-                return Err(SendError::Body(error));
-            }
+        let error = waiting.given_up(worker, failure);
+        let errand = waiting.lease.line.hand_over();
+        if let Some(error) = error {
+            return Ended::Failed(error, Some(errand));
         }
-        let errand = lease.line.hand_over();
         // Closed before the next is dialled: it may be the one too many.
-        drop(lease);
-        lease = self::lease(worker, rules, upstream, began).await?;
+        let Waiting {
+            lease: before,
+            watch,
+            began,
+            repeat,
+            keep,
+            ..
+        } = waiting;
+        drop(before);
+        let mut lease = match self::lease(worker, rules, upstream, began).await {
+            Ok(lease) => lease,
+            Err(error) => return Ended::Failed(error.into(), Some(errand)),
+        };
         lease.line.take_over(errand);
+        waiting = Waiting {
+            lease,
+            watch,
+            upstream,
+            began,
+            repeat,
+            keep,
+        };
     }
 }
 
@@ -166,21 +242,59 @@ async fn lease(
     }
 }
 
-/// An answer's head is here; whether the request had left in full decides what
-/// becomes of its connection.
-fn answer(head: Answered, lease: Lease, at: Instant, watch: &BodyWatch) -> Answer {
-    let sent = match watch.is_complete() {
-        true => Sent::Whole,
-        false => Sent::Part,
-    };
-    if sent == Sent::Part {
-        watch.pause();
+impl Waiting {
+    /// Why it is not tried once more. `None`: it is.
+    fn given_up(&mut self, worker: &Worker, failure: Failure) -> Option<SendError> {
+        let count = |attempt| worker.metrics.attempts(self.upstream, attempt).add(1);
+        let lease = &mut self.lease;
+        let again = self.repeat == Repeat::Safe && lease.reused;
+        match failure {
+            Failure::Unsent => {
+                count(Attempt::Unsent);
+                // A fresh connection that does not take it is no better the next time.
+                (!lease.reused).then_some(SendError::Broken)
+            }
+            Failure::Unheard if again && lease.line.rewind() => {
+                count(Attempt::ReusedClosed);
+                // The others lay idle just as long: they are likely gone too.
+                worker.pool(self.upstream).clear();
+                None
+            }
+            Failure::Unheard | Failure::Broken(_) => {
+                count(Attempt::Error);
+                Some(SendError::Broken)
+            }
+            Failure::Silent | Failure::Late => {
+                count(Attempt::Timeout);
+                Some(SendError::Silent)
+            }
+            Failure::Body(error) => {
+                count(Attempt::Error);
+                Some(SendError::Body(error))
+            }
+        }
     }
-    Answer {
-        head,
-        lease,
-        sent,
-        at,
+
+    /// An answer's head is here; whether the request had left in full decides what
+    /// becomes of its connection.
+    fn answered(self, worker: &Worker, head: Answered) -> Answer {
+        let at = Instant::now();
+        let took = at.saturating_duration_since(self.began);
+        let durations = worker.metrics.upstream_durations.at(self.upstream.index());
+        durations.observe(took);
+        let attempt = of_status(head.status);
+        worker.metrics.attempts(self.upstream, attempt).add(1);
+        let sent = match self.watch.is_complete() {
+            true => Sent::Whole,
+            false => Sent::Part,
+        };
+        Answer {
+            head,
+            lease: self.lease,
+            sent,
+            at,
+            watch: self.watch,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A request as it leaves for an upstream: its head as bytes, its body beside it,
 //! and how much of both has left. Never touches a socket, and copies no payload.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::task::{Context, Poll};
 
@@ -44,6 +45,15 @@ pub(crate) struct Sending {
     kept: bool,
 }
 
+/// A request that has not been answered, as far as it is still at hand.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// Its head as bytes; empty where it has left for good.
+    pub head: Vec<u8>,
+    /// Its body: all of it, or what has yet to come.
+    pub body: Outgoing,
+}
+
 /// What of the body is in no frame yet.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Rest {
@@ -78,6 +88,24 @@ impl Sending {
     pub(crate) fn keep(&mut self, kept: bool) {
         let whole = self.body.as_ref().and_then(Outgoing::chunks).is_some();
         self.kept = kept && whole;
+    }
+
+    /// A copy of the request, while all of it stays at hand.
+    pub(crate) fn copy(&self) -> Option<Left> {
+        let chunks = self.body.as_ref().filter(|_| self.kept)?.chunks()?;
+        Some(Left {
+            head: self.lead.clone(),
+            body: Outgoing::whole(chunks.clone()),
+        })
+    }
+
+    /// What is still at hand.
+    pub(crate) fn into_left(self) -> Left {
+        let nothing = || Outgoing::whole(VecDeque::new());
+        Left {
+            head: if self.kept { self.lead } else { Vec::new() },
+            body: self.body.unwrap_or_else(nothing),
+        }
     }
 
     /// From the first byte again. False, and nothing changes, where that is gone.
@@ -220,6 +248,13 @@ impl Sending {
             self.body = None;
         }
     }
+}
+
+/// A request's head as bytes, for one whose body is no longer than it turns out to be.
+pub(crate) fn head_bytes(head: &Parts) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(&mut bytes, head, None);
+    bytes
 }
 
 /// Writes a request's head. Its framing is written from the body's length alone:

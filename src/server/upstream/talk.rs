@@ -1,5 +1,5 @@
 //! What goes on on one upstream connection, as far as its silence is concerned.
-//! Looked at once a second for all connections, so that no request pays for a
+//! Looked at four times a second for all connections, so that no request pays for a
 //! timer; timeouts are that much coarse.
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +20,10 @@ pub(crate) struct Talk {
     waiting: Cell<bool>,
     /// The connection was broken off for its silence.
     silent: Cell<bool>,
+    /// The request wants to hear when its upstream keeps it waiting.
+    hurried: Cell<bool>,
+    /// It does.
+    late: Cell<bool>,
     still_for: Cell<Duration>,
     moves_before: Cell<u64>,
     /// The request's body, while it is still to come from the client.
@@ -83,11 +87,22 @@ impl Talk {
         self.silent.get()
     }
 
-    /// Looks at the connection `after` the last look; one whose upstream has
-    /// neither taken nor said anything for `patience` is to be broken off by the
-    /// task that moves it. While the client's body is what is waited for, the
-    /// client's own limit counts.
-    pub(crate) fn look(&self, after: Duration, patience: Duration) {
+    /// From now on its task is woken once the upstream keeps it waiting, or is not.
+    pub(crate) fn hurries(&self, hurries: bool) {
+        self.hurried.set(hurries);
+        self.late.set(false);
+    }
+
+    /// Whether its upstream keeps the request waiting: told once.
+    pub(crate) fn take_late(&self) -> bool {
+        self.late.replace(false)
+    }
+
+    /// Looks at the connection `after` the last look. One whose upstream has neither
+    /// taken nor said anything for `deadline` is late, if its request hurries; for
+    /// `patience`, it is to be broken off; by the task that moves it. While the client's
+    /// body is what is waited for, the client's own limit counts.
+    pub(crate) fn look(&self, after: Duration, deadline: Duration, patience: Duration) {
         let moves = self.moves.get();
         let waits_for_client = self
             .body
@@ -100,11 +115,18 @@ impl Talk {
             return;
         }
         self.still_for.set(self.still_for.get() + after);
-        if self.still_for.get() >= patience {
+        let silent = self.still_for.get() >= patience;
+        let late = self.still_for.get() >= deadline && self.hurried.replace(false);
+        if silent {
             self.silent.set(true);
-            if let Some(signal) = &*self.signal.borrow() {
-                signal.wake_by_ref();
-            }
+        }
+        if late {
+            self.late.set(true);
+        }
+        if (silent || late)
+            && let Some(signal) = &*self.signal.borrow()
+        {
+            signal.wake_by_ref();
         }
     }
 }

@@ -54,6 +54,27 @@ impl Row {
         self.counts.forwarded.ended(items, bytes);
     }
 
+    /// Items that are held in the spool from now on. Received before, or
+    /// [carried](Self::carried).
+    pub fn spooled(&self, items: u64, bytes: u64) {
+        self.counts.spooled.ended(items, bytes);
+    }
+
+    /// Items that leave the spool: for the upstream, or for good. Call it before what
+    /// becomes of them, in a row of their own account and category; that another thread
+    /// had spooled them does not matter, the sum over all rows does.
+    pub fn left_spool(&self, items: u64, bytes: u64) {
+        let less = |n: u64| 0_u64.wrapping_sub(n);
+        self.counts.spooled.ended(less(items), less(bytes));
+    }
+
+    /// Items that were found in the spool at start.
+    pub fn carried(&self, items: u64, bytes: u64) {
+        self.counts.carried.items.add(items);
+        self.counts.carried.bytes.add(bytes);
+        self.spooled(items, bytes);
+    }
+
     /// Items that went no further.
     pub fn dropped(&self, reason: Reason, items: u64, bytes: u64) {
         let dropped = self.counts.dropped.get_or_init(Box::default);

@@ -180,7 +180,13 @@ impl<D: Disk> Log<D> {
             previous_end,
         };
         let bytes = u64::from(self.limits.segment_bytes);
-        self.disk.preallocate(file, bytes)?;
+        match self.disk.preallocate(file, bytes) {
+            // A nearly full disk may still hold what little is to be written.
+            Err(error) if AppendError::from(error.kind()) == AppendError::NoSpace => {
+                self.disk.set_len(file, bytes)?;
+            }
+            given => given?,
+        }
         let header = header.encode(id);
         write_all(&self.disk, file, &mut [IoSlice::new(&header)], 0)?;
         self.disk.sync_dir()

@@ -5,11 +5,12 @@
 //! # Promises
 //!
 //! What [`Log::append`] called `Ok` is there after any restart, byte for byte, until
-//! it is acked. An ack may be forgotten by a crash (a duplicate), and by nothing
-//! else. What was half written when a disk or the power failed may be found by a
-//! restart although its append was refused (its sender was told no: a duplicate at
-//! worst); what was never offered is never found. Damage costs the records that it
-//! hit; a start fails only over a directory that cannot be listed.
+//! it is acked. An ack may be forgotten by a crash or a failing disk (a duplicate), by
+//! nothing else. What was half written when a disk or the power failed may be found by
+//! a restart although its append was refused (its sender was told no: a duplicate at
+//! worst); what was never offered is never found. Damage costs the records that it hit
+//! and, in the segment that was written to last, those behind a damaged head: nothing
+//! tells it from a torn write. A start fails only over a directory that cannot be listed.
 //!
 //! When [`Log::compact`] finds nothing to do, the directory holds at most ten times
 //! the live bytes, one segment to append to, the damaged files that are kept, eight
@@ -158,13 +159,18 @@ pub enum AppendError {
     Io(io::ErrorKind),
 }
 
-impl From<io::Error> for AppendError {
-    fn from(error: io::Error) -> Self {
-        let kind = error.kind();
+impl From<io::ErrorKind> for AppendError {
+    fn from(kind: io::ErrorKind) -> Self {
         match kind == io::ErrorKind::StorageFull || kind == io::ErrorKind::QuotaExceeded {
             true => Self::NoSpace,
             false => Self::Io(kind),
         }
+    }
+}
+
+impl From<io::Error> for AppendError {
+    fn from(error: io::Error) -> Self {
+        error.kind().into()
     }
 }
 
@@ -294,6 +300,11 @@ impl<D: Disk> Log<D> {
     /// The disk: others may make unnamed files on it, and ask what is free.
     pub fn disk(&self) -> &D {
         &self.disk
+    }
+
+    /// The sizes of its files.
+    pub fn limits(&self) -> &LogLimits {
+        &self.limits
     }
 
     /// What the log takes up. Walks over the segments.

@@ -66,6 +66,14 @@ impl RealFile {
     }
 }
 
+impl RealFile {
+    /// The file alone, to be read. One that was never linked loses its name, if it has one.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.file
+    }
+}
+
 impl From<OwnedFd> for RealFile {
     fn from(file: OwnedFd) -> Self {
         Self {

@@ -1,0 +1,204 @@
+//! What an operator sees and steers of what is kept: the spool, and maintenance.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::endpoint::ProjectId;
+use crate::telemetry::clock::rfc3339;
+use crate::telemetry::kept::SpoolReading;
+use crate::telemetry::process;
+
+use super::super::spool::Overview;
+use super::super::worker::Shared;
+use super::{Answer, Desk, error_answer, get, json_answer, not_allowed};
+
+/// The longest maintenance: longer is a slip of the unit, and fills any disk.
+const MAINTENANCE_S_MAX: u64 = 7 * 86_400;
+
+const NO_SPOOL: &str = "there is no spool: spool.path is off, or cannot be used";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switch {
+    on: bool,
+    for_s: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Steer {
+    paused: bool,
+}
+
+impl Desk {
+    /// `/api/v1/maintenance`.
+    pub(super) fn maintenance(&self, method: &Method, body: &[u8]) -> Answer {
+        if method != Method::POST {
+            return match get(method, || told(&self.shared)) {
+                answer if answer.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                    not_allowed("GET, HEAD, POST")
+                }
+                answer => answer,
+            };
+        }
+        let Ok(switch) = serde_json::from_slice::<Switch>(body) else {
+            let detail = "write {\"on\": true, \"for_s\": 2400} or {\"on\": false}";
+            return error_answer(StatusCode::BAD_REQUEST, detail);
+        };
+        let now_s = process::now_s();
+        let until = match (switch.on, switch.for_s) {
+            (false, _) => None,
+            (true, Some(for_s @ 1..=MAINTENANCE_S_MAX)) => Some(now_s + for_s),
+            (true, _) => {
+                let detail = "for_s says for how long, in seconds: from 1 to 604800 (7 days)";
+                return error_answer(StatusCode::BAD_REQUEST, detail);
+            }
+        };
+        if until.is_some() && !self.shared.spool.is_open() {
+            return error_answer(StatusCode::CONFLICT, NO_SPOOL);
+        }
+        self.shared.maintenance.set(until, now_s);
+        self.reloader.keep_maintenance();
+        match until {
+            Some(_) => tracing::info!("maintenance is on: every event is kept"),
+            None => tracing::info!("maintenance is off"),
+        }
+        told(&self.shared)
+    }
+
+    /// `/api/v1/spool`.
+    pub(super) async fn spool(&self, method: &Method, query: Option<&str>, body: &[u8]) -> Answer {
+        let spool = &self.shared.spool;
+        if !spool.is_open() {
+            return error_answer(StatusCode::NOT_FOUND, NO_SPOOL);
+        }
+        match *method {
+            Method::GET | Method::HEAD => match spool.overview().await {
+                Some(overview) => json_answer(StatusCode::OK, &shown(&overview)),
+                None => busy(),
+            },
+            Method::POST => {
+                let Ok(steer) = serde_json::from_slice::<Steer>(body) else {
+                    let detail = "write {\"paused\": true} or {\"paused\": false}";
+                    return error_answer(StatusCode::BAD_REQUEST, detail);
+                };
+                spool.pause(steer.paused);
+                json_answer(StatusCode::OK, &json!({"paused": steer.paused}))
+            }
+            Method::DELETE => {
+                let project = match query.map(project) {
+                    None => None,
+                    Some(Some(project)) => Some(project),
+                    Some(None) => {
+                        let detail = "DELETE takes ?project=<number>, or nothing for all";
+                        return error_answer(StatusCode::BAD_REQUEST, detail);
+                    }
+                };
+                match spool.purge(project).await {
+                    Some(dropped) => {
+                        tracing::warn!(dropped, "what was kept was dropped by an operator");
+                        json_answer(StatusCode::OK, &json!({"dropped": dropped}))
+                    }
+                    None => busy(),
+                }
+            }
+            _ => not_allowed("GET, HEAD, POST, DELETE"),
+        }
+    }
+}
+
+fn busy() -> Answer {
+    let detail = "the spool's thread does not answer";
+    error_answer(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+fn project(query: &str) -> Option<ProjectId> {
+    ProjectId::parse(query.strip_prefix("project=")?.as_bytes())
+}
+
+fn told(shared: &Shared) -> Answer {
+    json_answer(StatusCode::OK, &json!({"maintenance": maintenance(shared)}))
+}
+
+/// Maintenance, as `status` has it too.
+pub(super) fn maintenance(shared: &Shared) -> Value {
+    let until = shared.maintenance.until_unix_s();
+    until.map_or(Value::Null, |until_s| {
+        let until = UNIX_EPOCH + Duration::from_secs(until_s);
+        json!({"until": rfc3339(until), "left_s": until_s.saturating_sub(process::now_s())})
+    })
+}
+
+/// The spool in the metrics.
+pub(super) fn reading(shared: &Shared) -> SpoolReading {
+    let state = shared.spool.state();
+    SpoolReading {
+        items: state.items.load(Relaxed),
+        bytes: state.bytes.load(Relaxed),
+        oldest_s: state.oldest_s(process::now_s()),
+        appended: state.appended.load(Relaxed),
+        replayed: state.replayed.load(Relaxed),
+        expired: state.expired.load(Relaxed),
+        duplicates: state.duplicates.load(Relaxed),
+    }
+}
+
+/// What of it is not as it should be, in words.
+pub(super) fn reasons(shared: &Shared) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let (spool, state) = (&shared.spool, shared.spool.state());
+    if spool.has_failed() {
+        let detail = "spool: spool.path cannot be used; what the upstream does not take is lost";
+        reasons.push(detail.to_owned());
+    } else if state.failing.load(Relaxed) {
+        reasons.push("spool: its disk fails; what the upstream does not take is lost".to_owned());
+    } else if state.full.load(Relaxed) {
+        reasons.push("spool: it is full; what the upstream does not take is lost".to_owned());
+    } else if !state.is_empty() {
+        let items = state.items.load(Relaxed);
+        reasons.push(format!("spool: {items} items wait for the upstream"));
+    }
+    if state.paused.load(Relaxed) {
+        reasons.push("spool: paused; vidette spool drain goes on".to_owned());
+    }
+    if shared.maintenance.is_on() {
+        reasons.push("maintenance is on: every event is kept".to_owned());
+    }
+    reasons
+}
+
+/// The spool in `status`.
+pub(super) fn spool(shared: &Shared) -> Value {
+    let state = shared.spool.state();
+    json!({
+        "items": state.items.load(Relaxed),
+        "bytes": state.bytes.load(Relaxed),
+        "oldest_s": state.oldest_s(process::now_s()),
+        "paused": state.paused.load(Relaxed),
+    })
+}
+
+fn shown(overview: &Overview) -> Value {
+    let projects = overview.projects.iter().map(|held| {
+        json!({
+            "project": held.project.map(ProjectId::get),
+            "requests": held.requests,
+            "bytes": held.bytes,
+            "oldest_s": held.oldest_s,
+        })
+    });
+    json!({
+        "items": overview.items,
+        "requests": overview.requests,
+        "bytes": overview.bytes,
+        "bytes_max": overview.bytes_max,
+        "oldest_s": overview.oldest_s,
+        "paused": overview.paused,
+        "projects": projects.collect::<Vec<_>>(),
+        "more_projects": overview.more_projects,
+    })
+}

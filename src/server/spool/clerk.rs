@@ -1,0 +1,281 @@
+//! The one thread that touches what is kept. It takes what workers bring, many requests
+//! to one sync of the disk, hands out what goes next, and gives up what is too old.
+//! Never sends anything, and never waits for a worker.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::policy::millis::Millis;
+use crate::policy::replay::lane::Lane;
+use crate::policy::replay::{Held, Replay};
+use crate::telemetry::ledger::{Ledger, WorkerLedger};
+use crate::telemetry::process;
+
+use super::super::rules::Rules;
+use super::log::{Disk as _, Found, Log, LogLimits, Place, RealDisk};
+use super::orders::{Order, Steer};
+use super::room::{Asks, Used, has_room, records_max, segment_bytes};
+use super::state::State;
+
+/// Orders taken up together: as many requests share a sync.
+const BATCH_MAX: usize = 512;
+
+/// How often what is too old is looked for, and files are tidied.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// Orders begin at the time of the start, with room for a million each millisecond: those of
+/// an earlier run, of which nothing may be left to see, are never given again.
+const ORDERS_BITS: u32 = 20;
+
+/// A spool without room for this much is full: most events are smaller.
+const COMMON_BYTES: u64 = 32 << 10;
+
+/// A request whose end somebody will tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Going {
+    pub(super) items: u64,
+    /// Its upstream was asked before it was kept.
+    pub(super) late: bool,
+    /// And may have taken it.
+    pub(super) maybe_sent: bool,
+}
+
+/// All that the thread has.
+pub(super) struct Clerk {
+    pub(super) log: Log<RealDisk>,
+    pub(super) held: Replay<Place>,
+    /// What an earlier run kept, and is in no book yet.
+    pub(super) uncarried: VecDeque<Found>,
+    pub(super) next_order: u64,
+    pub(super) rules: Arc<ArcSwap<Rules>>,
+    pub(super) books: WorkerLedger,
+    pub(super) state: Arc<State>,
+    pub(super) due: Arc<Notify>,
+    pub(super) queued_bytes: Arc<AtomicU64>,
+    pub(super) epoch: Instant,
+    pub(super) going: HashMap<u64, Going>,
+    /// Bytes of requests whose key nobody vouches for, by their order.
+    pub(super) strangers: HashMap<u64, u64>,
+    pub(super) stranger_bytes: u64,
+    pub(super) items: u64,
+}
+
+/// What the thread begins with.
+pub(super) struct Plan {
+    pub(super) disk: RealDisk,
+    pub(super) rules: Arc<ArcSwap<Rules>>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) state: Arc<State>,
+    pub(super) due: Arc<Notify>,
+    pub(super) queued_bytes: Arc<AtomicU64>,
+    pub(super) epoch: Instant,
+}
+
+impl Plan {
+    /// Takes up what the disk holds, and serves until somebody closes.
+    pub(super) fn run(self, orders: &Receiver<Order>) {
+        let max_bytes = self.rules.load().config.spool.max_bytes;
+        let segment_bytes = segment_bytes(max_bytes);
+        let limits = LogLimits {
+            segment_bytes,
+            inline_bytes_max: (segment_bytes / 4).min(1 << 20),
+            ..LogLimits::default()
+        };
+        let (log, found) = match Log::open(self.disk, limits) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "nothing can be kept");
+                self.state.failing.store(true, Relaxed);
+                return;
+            }
+        };
+        if found.damaged > 0 || !found.quarantined.is_empty() {
+            tracing::error!(
+                requests = found.damaged,
+                files = ?found.quarantined,
+                "some of what was kept is damaged; those files stay in spool.path"
+            );
+        }
+        if !found.records.is_empty() {
+            let requests = found.records.len();
+            tracing::info!(
+                requests,
+                "an earlier run has kept requests: they are sent now"
+            );
+        }
+        self.state.damaged.fetch_add(found.damaged, Relaxed);
+        let last = found.records.last().map_or(0, |found| found.head.order);
+        let clerk = Clerk {
+            log,
+            held: Replay::new(records_max(max_bytes)),
+            uncarried: found.records.into(),
+            next_order: (process::now_ms() << ORDERS_BITS).max(last + 1),
+            rules: self.rules,
+            books: self.ledger.worker(),
+            state: self.state,
+            due: self.due,
+            queued_bytes: self.queued_bytes,
+            epoch: self.epoch,
+            going: HashMap::new(),
+            strangers: HashMap::new(),
+            stranger_bytes: 0,
+            items: 0,
+        };
+        clerk.serve(orders);
+    }
+}
+
+impl Clerk {
+    fn serve(mut self, orders: &Receiver<Order>) {
+        let mut tidied = Instant::now();
+        self.publish();
+        loop {
+            let patience = match self.uncarried.is_empty() {
+                true => TIDY_EVERY,
+                false => Duration::ZERO,
+            };
+            match orders.recv_timeout(patience) {
+                Ok(first) => {
+                    let more = orders.try_iter().take(BATCH_MAX - 1);
+                    let batch = std::iter::once(first).chain(more).collect();
+                    if self.take_up(batch) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.carry();
+            if tidied.elapsed() >= TIDY_EVERY {
+                tidied = Instant::now();
+                self.tidy();
+            }
+            self.publish();
+        }
+    }
+
+    /// Takes up orders, what is to be kept first: it shares one sync. `true`: that was the
+    /// last of them.
+    fn take_up(&mut self, batch: Vec<Order>) -> bool {
+        let mut wanted = Vec::new();
+        let mut others = Vec::new();
+        for order in batch {
+            match order {
+                Order::Keep(keep) => wanted.push(keep),
+                Order::Steer(other) => others.push(other),
+            }
+        }
+        self.keep(wanted);
+        let mut closes = false;
+        for order in others {
+            match order {
+                Steer::End { kept, end } => self.end(kept, &end),
+                Steer::Next { most, told } => {
+                    let next = self.next(most);
+                    if let Err(untold) = told.send(next) {
+                        self.put_back(&untold);
+                    }
+                }
+                Steer::Overview { told } => drop(told.send(self.overview())),
+                Steer::Purge { project, told } => drop(told.send(self.purge(project))),
+                Steer::Close => closes = true,
+            }
+        }
+        closes
+    }
+
+    /// A request that was kept is known from here on.
+    pub(super) fn took(&mut self, held: Held<Place>, going: Option<Going>, items: u64) -> bool {
+        let pushed = match going {
+            Some(going) => {
+                self.going.insert(held.order, going);
+                self.held.push_under_way(held)
+            }
+            None => self.held.push(held),
+        };
+        if pushed.is_err() {
+            self.going.remove(&held.order);
+            self.log.ack(held.place);
+            return false;
+        }
+        self.items += items;
+        self.publish_count();
+        true
+    }
+
+    /// A request that was kept goes again: nobody knows of it.
+    pub(super) fn withdraw(&mut self, held: &Held<Place>, items: u64) {
+        let going = self.going.remove(&held.order).is_some();
+        let withdrawn = match going {
+            true => self.held.done(held.order),
+            false => self.held.withdraw(held.project, held.lane, held.order),
+        };
+        if withdrawn.is_some() {
+            self.log.ack(held.place);
+            self.forget(held.order, items);
+        }
+    }
+
+    /// Notes that a request of a stranger takes so much.
+    pub(super) fn is_strangers(&mut self, order: u64, bytes: u64) {
+        self.strangers.insert(order, bytes);
+        self.stranger_bytes += bytes;
+    }
+
+    /// What is used now.
+    pub(super) fn used(&self) -> Used {
+        let usage = self.log.usage();
+        Used {
+            live: usage.live_bytes,
+            on_disk: usage.bytes_on_disk,
+            strangers: self.stranger_bytes,
+            // A disk that does not say is tried.
+            free: self.log.disk().free_bytes().unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        let since = self.epoch.elapsed().as_millis();
+        Millis(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// Tells everybody how much is kept: before the client that it came from is told.
+    pub(super) fn publish_count(&self) {
+        let requests = self.held.len() + self.uncarried.len();
+        let requests = u64::try_from(requests).unwrap_or(u64::MAX);
+        self.state.items.store(self.items, Relaxed);
+        self.state.requests.store(requests, Relaxed);
+    }
+
+    /// Tells everybody how it stands.
+    fn publish(&self) {
+        self.publish_count();
+        let state = &self.state;
+        let used = self.used();
+        state.bytes.store(used.live, Relaxed);
+        let oldest_s = self.held.oldest_at().map_or(0, |at| at / 1000);
+        state.oldest_unix_s.store(oldest_s, Relaxed);
+        let another = Asks {
+            lane: Lane::Error,
+            bytes: COMMON_BYTES,
+            project_bytes: 0,
+            proven: true,
+        };
+        let full = !has_room(&self.rules.load().config.spool, used, another);
+        if full != state.full.swap(full, Relaxed) {
+            match full {
+                true => {
+                    tracing::error!("the spool is full: what the upstream does not take is lost")
+                }
+                false => tracing::info!("the spool has room again"),
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A kept request made ready to leave: as it would have left, but for the time that
+//! its envelope was held, which goes into `sent_at`. Never sends it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
+use http::request::Parts;
+use tokio::task::spawn_blocking;
+
+use crate::domain::coding::{Coding, DecodeLimits, Decoder};
+use crate::domain::envelope::held::sent_later;
+use crate::telemetry::labels::Upstream;
+
+use super::super::body::Outgoing;
+use super::super::line_one::{Begun, LineOne};
+use super::super::sieve::Sieve;
+use super::super::spill::{Spilled, beginning};
+use super::super::unpacked::Unpacked;
+use super::super::upstream::send::{Keep, Outbound, Repeat};
+
+/// What is unpacked, and read of a packed file, in one go.
+const SLICE_BYTES: usize = 64 * 1024;
+
+/// A body that was kept.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// In its record.
+    Here(Bytes),
+    /// In a file of its own, of so many bytes.
+    File(Arc<File>, u64),
+}
+
+/// Where and how far bodies are unpacked whose line one changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Unpacking {
+    /// How far.
+    pub limits: DecodeLimits,
+    /// A folder for those that are too large for memory.
+    pub folder: PathBuf,
+}
+
+/// The request as it leaves now, having been held for so long. `envelope`: how its body
+/// is packed, if that is one.
+///
+/// # Errors
+/// The file of a large body cannot be read, or its copy not be written.
+pub(crate) async fn depart(
+    mut head: Box<Parts>,
+    body: Body,
+    envelope: Option<Coding>,
+    held: Duration,
+    unpacking: Unpacking,
+) -> io::Result<Outbound> {
+    let (body, unpacked) = match (body, envelope) {
+        (Body::Here(body), None) => (Outgoing::whole(VecDeque::from([body])), false),
+        (Body::File(file, bytes), None) => (Outgoing::disk(Spilled::of(file, bytes, 0)), false),
+        (Body::Here(body), Some(coding)) => moved_here(body, coding, held, unpacking.limits),
+        (Body::File(file, bytes), Some(coding)) => {
+            moved_file(file, bytes, coding, held, unpacking).await?
+        }
+    };
+    if unpacked {
+        head.headers.remove(CONTENT_ENCODING);
+    }
+    Ok(Outbound {
+        upstream: Upstream::Ingest,
+        head,
+        body,
+        repeat: Repeat::Safe,
+        keep: Keep::No,
+    })
+}
+
+/// An envelope in memory with its time moved, and whether it leaves unpacked for that.
+/// One whose line one has no time, or cannot be read, leaves as it is.
+fn moved_here(
+    body: Bytes,
+    coding: Coding,
+    held: Duration,
+    limits: DecodeLimits,
+) -> (Outgoing, bool) {
+    let begun = |body: Bytes| Begun {
+        chunks: VecDeque::from([body]),
+        rest: None,
+    };
+    let found = LineOne::find(&begun(body.clone()), coding, limits);
+    let Ok(line) = found else {
+        return (Outgoing::whole(begun(body).chunks), false);
+    };
+    let later = sent_later(&line.text(&begun(body.clone()).chunks), held);
+    let Some(later) = later else {
+        return (Outgoing::whole(begun(body).chunks), false);
+    };
+    let packed = line.is_packed();
+    let (line, source) = line.part_with(begun(body), Some(later.into()), None);
+    match source {
+        Unpacked::Plain { mut chunks, .. } => {
+            chunks.push_front(line);
+            (Outgoing::whole(chunks), packed)
+        }
+        source @ Unpacked::Packed(_) => (Outgoing::sieved(Sieve::unread(line, source)), packed),
+    }
+}
+
+/// The same for one in a file. What is packed is unpacked into another first.
+async fn moved_file(
+    file: Arc<File>,
+    bytes: u64,
+    coding: Coding,
+    held: Duration,
+    unpacking: Unpacking,
+) -> io::Result<(Outgoing, bool)> {
+    let from = Arc::clone(&file);
+    let work = move || moved(&from, coding, held, &unpacking);
+    let moved = spawn_blocking(work).await.map_err(io::Error::other)??;
+    Ok(match moved {
+        None => (Outgoing::disk(Spilled::of(file, bytes, 0)), false),
+        Some(Moved {
+            line,
+            behind,
+            unpacked,
+        }) => {
+            let (file, bytes) = unpacked.clone().unwrap_or((file, bytes));
+            let rest = Spilled::of(file, bytes, behind);
+            (Outgoing::led(line.into(), rest), unpacked.is_some())
+        }
+    })
+}
+
+/// Line one of a body in a file, its time moved.
+struct Moved {
+    line: Vec<u8>,
+    /// Where the rest begins, in the file or in what it was unpacked to.
+    behind: u64,
+    unpacked: Option<(Arc<File>, u64)>,
+}
+
+fn moved(
+    file: &File,
+    coding: Coding,
+    held: Duration,
+    unpacking: &Unpacking,
+) -> io::Result<Option<Moved>> {
+    let begun = Begun {
+        chunks: VecDeque::from([beginning(file)]),
+        rest: None,
+    };
+    // Of a packed body only its beginning is here, which may show the line or not.
+    let Ok(line) = LineOne::find(&begun, coding, unpacking.limits) else {
+        return Ok(None);
+    };
+    let text = line.text(&begun.chunks);
+    let Some(later) = sent_later(&text, held) else {
+        return Ok(None);
+    };
+    let unpacked = match coding {
+        Coding::Identity => None,
+        Coding::Gzip | Coding::Deflate | Coding::Brotli | Coding::Zstd => {
+            Some(unpack(file, coding, unpacking)?)
+        }
+    };
+    Ok(Some(Moved {
+        line: later,
+        behind: u64::try_from(text.len()).unwrap_or(u64::MAX),
+        unpacked,
+    }))
+}
+
+/// What a file unpacks to, in an unnamed one, and its length.
+fn unpack(mut file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<(Arc<File>, u64)> {
+    let mut decoder = Decoder::new(coding, unpacking.limits);
+    let mut out = tempfile::tempfile_in(&unpacking.folder)?;
+    let (mut packed, mut slice) = (vec![0; SLICE_BYTES], vec![0; SLICE_BYTES]);
+    file.seek(SeekFrom::Start(0))?;
+    loop {
+        let read = file.read(&mut packed)?;
+        if read == 0 {
+            break;
+        }
+        let mut rest = packed.get(..read).unwrap_or_default();
+        loop {
+            let progress = decoder.push(rest, &mut slice).map_err(io::Error::other)?;
+            out.write_all(slice.get(..progress.written).unwrap_or_default())?;
+            rest = rest.get(progress.read..).unwrap_or_default();
+            if !progress.more {
+                break;
+            }
+        }
+    }
+    decoder.finish().map_err(io::Error::other)?;
+    Ok((Arc::new(out), decoder.decoded_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

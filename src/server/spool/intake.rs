@@ -1,0 +1,223 @@
+//! How requests are taken in: those for which there is room, as many as came at once with
+//! one sync of the disk. Never says 200: a worker does, once this has told it to.
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::policy::replay::Held;
+use crate::policy::replay::lane::Lane;
+use crate::telemetry::process;
+
+use super::super::chunks::total_bytes;
+use super::super::tee::Copied;
+use super::clerk::{Clerk, Going};
+use super::log::{AppendError, Draft, Head, Place, RealFile};
+use super::orders::Wanted;
+use super::parcel::{self, Parcel};
+use super::room::{Asks, has_room};
+use super::{Due, Kept, NotKept};
+
+/// One for which there is room.
+struct Admitted {
+    wanted: Wanted,
+    head: Head,
+    lane: Lane,
+    payload: Vec<Bytes>,
+    body: Option<RealFile>,
+    bytes: u64,
+}
+
+impl Clerk {
+    /// Keeps requests, and tells each of its end.
+    pub(super) fn keep(&mut self, wanted: Vec<Wanted>) {
+        if wanted.is_empty() {
+            return;
+        }
+        let mut used = self.used();
+        let mut admitted = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            let memory_bytes = wanted.parcel.memory_bytes();
+            self.queued_bytes.fetch_sub(memory_bytes, Relaxed);
+            match self.admit(wanted, &mut used) {
+                Ok(one) => admitted.push(one),
+                Err((told, why)) => _ = told.send(Err(why)),
+            }
+        }
+        let mut drafts: Vec<Draft<'_, RealFile>> = admitted
+            .iter_mut()
+            .map(|one| Draft {
+                head: one.head,
+                payload: &one.payload,
+                body: one.body.take(),
+            })
+            .collect();
+        let written = match drafts.is_empty() {
+            true => Vec::new(),
+            false => self.log.append(&mut drafts),
+        };
+        drop(drafts);
+        for (one, written) in admitted.into_iter().zip(written) {
+            self.tell(one, written);
+        }
+    }
+
+    /// Finds room for one, and makes it ready to be written.
+    fn admit(
+        &mut self,
+        mut wanted: Wanted,
+        used: &mut super::room::Used,
+    ) -> Result<Admitted, (oneshot::Sender<Result<Kept, NotKept>>, NotKept)> {
+        let parcel = &mut wanted.parcel;
+        let front = parcel::write(parcel);
+        let bytes = length(&front) + parcel.body_bytes() + HEAD_BYTES;
+        let lane = parcel.lane();
+        let project = parcel.project.map(|id| id.get());
+        let asks = Asks {
+            lane,
+            bytes,
+            project_bytes: self.log.project_bytes(project),
+            proven: parcel.proven,
+        };
+        let config = &self.rules.load().config.spool;
+        if !has_room(config, *used, asks) || self.held.is_full() {
+            return Err((wanted.told, NotKept::Full));
+        }
+        used.live += bytes;
+        used.on_disk += bytes;
+        used.free = used.free.saturating_sub(bytes);
+        used.strangers += if parcel.proven { 0 } else { bytes };
+        let body = std::mem::replace(&mut parcel.body, Copied::Chunks(Default::default()));
+        let (payload, body) = match self.lay_out(front, body) {
+            Ok(laid) => laid,
+            Err(error) => {
+                tracing::error!(%error, "a large body cannot be kept");
+                return Err((wanted.told, NotKept::Disk));
+            }
+        };
+        let head = Head {
+            order: self.next_order,
+            at_unix_ms: process::now_ms(),
+            project,
+            lane: lane.number(),
+            items: u32::try_from(wanted.parcel.items()).unwrap_or(u32::MAX),
+        };
+        self.next_order += 1;
+        Ok(Admitted {
+            wanted,
+            head,
+            lane,
+            payload,
+            body,
+            bytes,
+        })
+    }
+
+    /// What goes into the record, and what into a file of its own.
+    fn lay_out(
+        &self,
+        front: Bytes,
+        body: Copied,
+    ) -> std::io::Result<(Vec<Bytes>, Option<RealFile>)> {
+        match body {
+            Copied::Chunks(chunks) => {
+                let inline_max = u64::from(self.log.limits().inline_bytes_max);
+                if length(&front) + total_bytes(&chunks) <= inline_max {
+                    let payload = std::iter::once(front).chain(chunks).collect();
+                    return Ok((payload, None));
+                }
+                let file = self.log.unnamed()?;
+                let mut out = file.file();
+                for chunk in &chunks {
+                    out.write_all(chunk)?;
+                }
+                Ok((vec![front], Some(file)))
+            }
+            Copied::File(spill) => {
+                // The file's own handle goes with its budget; the log gets another.
+                let file = OwnedFd::from(spill.file().0.try_clone()?);
+                Ok((vec![front], Some(RealFile::from(file))))
+            }
+        }
+    }
+
+    fn tell(&mut self, one: Admitted, written: Result<Place, AppendError>) {
+        let Admitted {
+            wanted: Wanted { parcel, due, told },
+            head,
+            lane,
+            bytes,
+            ..
+        } = one;
+        let place = match written {
+            Ok(place) => place,
+            Err(error) => {
+                let failed = self.state.failing.swap(true, Relaxed);
+                if !failed {
+                    tracing::error!(%error, "the spool's disk does not take what it should keep");
+                }
+                let why = match error {
+                    AppendError::NoSpace => NotKept::Full,
+                    AppendError::TooLarge | AppendError::Io(_) => NotKept::Disk,
+                };
+                told.send(Err(why)).ok();
+                return;
+            }
+        };
+        if self.state.failing.swap(false, Relaxed) {
+            tracing::info!("the spool's disk works again");
+        }
+        let items = parcel.items();
+        let held = Held {
+            place,
+            order: head.order,
+            at: head.at_unix_ms,
+            project: parcel.project,
+            lane,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        };
+        let going = (due == Due::WhenTold).then_some(Going {
+            items,
+            late: true,
+            maybe_sent: parcel.maybe_sent,
+        });
+        let kept = self.took(held, going, items);
+        if kept && !parcel.proven {
+            self.is_strangers(head.order, bytes);
+        }
+        let answer = if kept {
+            Ok(Kept(head.order))
+        } else {
+            Err(NotKept::Full)
+        };
+        match (told.send(answer), kept) {
+            (Ok(()), true) => {
+                self.state.appended.fetch_add(1, Relaxed);
+                self.due.notify_one();
+            }
+            // Nobody waits for it any more, and it stands in no book.
+            (Err(_), true) => self.withdraw(&held, items),
+            (_, false) => {}
+        }
+    }
+}
+
+/// What the log adds to a record.
+const HEAD_BYTES: u64 = 64;
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+impl Parcel {
+    /// The length of its body.
+    pub(super) fn body_bytes(&self) -> u64 {
+        match &self.body {
+            Copied::Chunks(chunks) => total_bytes(chunks),
+            Copied::File(file) => file.file().1,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What workers and operators want of the clerk, and what they are told.
+
+use tokio::sync::oneshot;
+
+use crate::domain::endpoint::ProjectId;
+
+use super::parcel::Parcel;
+use super::replay::NextUp;
+use super::{Due, End, Kept, NotKept};
+
+/// What somebody wants of the clerk.
+pub(super) enum Order {
+    /// Keep a request.
+    Keep(Wanted),
+    /// Anything else.
+    Steer(Steer),
+}
+
+/// A request that somebody wants to be kept.
+pub(super) struct Wanted {
+    pub(super) parcel: Box<Parcel>,
+    pub(super) due: Due,
+    pub(super) told: oneshot::Sender<Result<Kept, NotKept>>,
+}
+
+/// What is done with what is kept.
+pub(super) enum Steer {
+    /// What became of a request.
+    End { kept: Kept, end: End },
+    /// What goes next.
+    Next {
+        most: usize,
+        told: oneshot::Sender<NextUp>,
+    },
+    /// What is kept.
+    Overview { told: oneshot::Sender<Overview> },
+    /// Drop what is kept of a project, or of all.
+    Purge {
+        project: Option<ProjectId>,
+        told: oneshot::Sender<u64>,
+    },
+    /// Write down what is done, and end.
+    Close,
+}
+
+/// What is kept, for an operator.
+#[derive(Debug, Default)]
+pub(crate) struct Overview {
+    /// Items.
+    pub items: u64,
+    /// Requests that carry them.
+    pub requests: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// How many it may be.
+    pub bytes_max: u64,
+    /// How long the oldest has been kept, in seconds.
+    pub oldest_s: u64,
+    /// Nothing of it is being sent, as somebody said.
+    pub paused: bool,
+    /// By project, the largest first; not more than a screen or two.
+    pub projects: Vec<ProjectKept>,
+    /// Projects that are not shown.
+    pub more_projects: u64,
+}
+
+/// What is kept of one project.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProjectKept {
+    /// Whose.
+    pub project: Option<ProjectId>,
+    /// Requests.
+    pub requests: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long the oldest has been kept, in seconds.
+    pub oldest_s: u64,
+}

@@ -1,0 +1,172 @@
+//! What leaves the spool: what is handed out to be sent, and what became of it. Never
+//! sends it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::domain::category::Category;
+use crate::domain::outcome::Reason;
+use crate::domain::rate_limits::RateLimit;
+use crate::policy::replay::Held;
+use crate::policy::replay::lane::{Lane, Lanes};
+use crate::telemetry::ledger::Account;
+
+use super::clerk::{Clerk, Going};
+use super::log::{Damaged, Place, RealFile, Record};
+use super::parcel::{self, Holding};
+use super::replay::{NextUp, Parting};
+use super::{End, Kept, departure};
+
+/// Bytes handed out in one go.
+const PARTING_BYTES: usize = 4 << 20;
+
+impl Clerk {
+    /// What became of a request that somebody was sending.
+    pub(super) fn end(&mut self, kept: Kept, end: &End) {
+        let order = kept.0;
+        let Some(going) = self.going.remove(&order) else {
+            return;
+        };
+        match end {
+            End::Taken => {
+                if !going.late {
+                    self.state.replayed.fetch_add(1, Relaxed);
+                    let twice = u64::from(going.maybe_sent);
+                    self.state.duplicates.fetch_add(twice, Relaxed);
+                }
+                self.is_done(order, going.items);
+            }
+            End::Refused(_) => self.is_done(order, going.items),
+            End::Unsent => {
+                self.held.put_back(order);
+            }
+            End::Again if going.late => {
+                self.held.put_back(order);
+            }
+            End::Again => {
+                self.held.again(self.now(), order, 0);
+            }
+            End::Limited(limits) => self.is_limited(order, limits),
+        }
+        self.due.notify_one();
+    }
+
+    fn is_limited(&mut self, order: u64, limits: &[RateLimit]) {
+        let most_s = self.rules.load().config.limits.retry_after_max.as_secs();
+        let now = self.now();
+        let project = self.held.project_of(order);
+        self.held.put_back(order);
+        for limit in limits {
+            let wait_ms = limit.retry_after_s.clamp(1, most_s).saturating_mul(1000);
+            let lanes = Lanes::limited(limit.categories);
+            self.held.pause(project, lanes, now.plus(wait_ms));
+        }
+    }
+
+    fn is_done(&mut self, order: u64, items: u64) {
+        if let Some(held) = self.held.done(order) {
+            self.log.ack(held.place);
+            self.forget(order, items);
+        }
+    }
+
+    pub(super) fn forget(&mut self, order: u64, items: u64) {
+        self.items = self.items.saturating_sub(items);
+        self.publish_count();
+        if let Some(bytes) = self.strangers.remove(&order) {
+            self.stranger_bytes = self.stranger_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Hands out what goes next.
+    pub(super) fn next(&mut self, most: usize) -> NextUp {
+        let now = self.now();
+        let mut partings = Vec::new();
+        let mut bytes = 0;
+        let stays = self.state.paused.load(Relaxed) || !self.uncarried.is_empty();
+        while !stays && partings.len() < most && bytes < PARTING_BYTES {
+            let Some(held) = self.held.next(now) else {
+                break;
+            };
+            match self.log.read(held.place) {
+                Ok(record) => {
+                    bytes += record.payload.len();
+                    partings.extend(self.parting(&held, record));
+                }
+                Err(Damaged::Io(error)) => {
+                    tracing::error!(%error, "what is kept cannot be read");
+                    self.held.again(now, held.order, 0);
+                }
+                Err(error) => self.is_damaged(&held, &error),
+            }
+        }
+        let waits = self.held.wakes_at().map(|at| at.since(now));
+        NextUp {
+            partings,
+            wait: waits.map(Duration::from_millis),
+        }
+    }
+
+    fn parting(&mut self, held: &Held<Place>, record: Record<RealFile>) -> Option<Parting> {
+        let Some(opened) = parcel::open(record.payload) else {
+            self.is_damaged(held, &Damaged::Checksum);
+            return None;
+        };
+        let going = Going {
+            items: record.head.items.into(),
+            late: false,
+            maybe_sent: opened.maybe_sent,
+        };
+        self.going.insert(held.order, going);
+        let body = match record.body {
+            None => departure::Body::Here(opened.body),
+            Some((file, bytes)) => departure::Body::File(Arc::new(file.into_file()), bytes),
+        };
+        Some(Parting {
+            kept: Kept(held.order),
+            at_unix_ms: held.at,
+            holdings: opened.holdings,
+            envelope: opened.envelope,
+            head: opened.head,
+            body,
+        })
+    }
+
+    /// Nobody took what was handed out.
+    pub(super) fn put_back(&mut self, next: &NextUp) {
+        for parting in &next.partings {
+            self.going.remove(&parting.kept.0);
+            self.held.put_back(parting.kept.0);
+        }
+    }
+
+    /// A request that was handed out cannot be read: what it was stands in its head alone.
+    pub(super) fn is_damaged(&mut self, held: &Held<Place>, error: &Damaged) {
+        tracing::error!(%error, "a request that was kept is lost");
+        self.state.damaged.fetch_add(1, Relaxed);
+        self.held.done(held.order);
+        self.log.ack(held.place);
+        self.forget(held.order, 1);
+        let account = held.project.map_or(Account::Other, Account::Project);
+        let holding = Holding {
+            account,
+            category: category_of(held.lane),
+            items: 1,
+            bytes: held.bytes.into(),
+        };
+        self.book(&[holding], Reason::SpoolDamaged);
+    }
+}
+
+/// What stands in for the categories of a request that cannot be read.
+const fn category_of(lane: Lane) -> Category {
+    match lane {
+        Lane::CheckIn => Category::Monitor,
+        Lane::Error => Category::Error,
+        Lane::Transaction => Category::Transaction,
+        Lane::Attachment => Category::Attachment,
+        Lane::Replay => Category::Replay,
+        Lane::Other => Category::Unknown,
+    }
+}

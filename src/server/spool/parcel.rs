@@ -1,0 +1,292 @@
+//! A request that is kept: what it carries, its head as it was to leave, its body. Owns
+//! how that is written into one record of the log, and read back; never writes a file.
+//!
+//! A record's payload is, all numbers little endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | length of the label |
+//! | 4 | length of the head |
+//! | | the label: JSON, [`Label`] |
+//! | | the head: an HTTP/1.1 request's, from its request line to its empty line |
+//! | | the body, unless it lies in a file of its own |
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::category::{Categories, Category};
+use crate::domain::coding::Coding;
+use crate::domain::endpoint::ProjectId;
+use crate::policy::replay::lane::Lane;
+use crate::telemetry::ledger::Account;
+
+use super::super::tee::Copied;
+
+/// Items of one kind that a request carries, as they stand in the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holding {
+    /// Whose they are.
+    pub account: Account,
+    /// What they are.
+    pub category: Category,
+    /// How many.
+    pub items: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+/// A request that is to be kept.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    /// What it carries.
+    pub holdings: Vec<Holding>,
+    /// The project that it counts for.
+    pub project: Option<ProjectId>,
+    /// Its sender's key is known to be real.
+    pub proven: bool,
+    /// The upstream may have taken it already.
+    pub maybe_sent: bool,
+    /// How its body is packed, if that is an envelope.
+    pub envelope: Option<Coding>,
+    /// Its head as bytes.
+    pub head: Vec<u8>,
+    /// Its body.
+    pub body: Copied,
+}
+
+impl Parcel {
+    /// What it is worth.
+    pub(crate) fn lane(&self) -> Lane {
+        lane(&self.holdings)
+    }
+
+    /// How many items it carries.
+    pub(crate) fn items(&self) -> u64 {
+        self.holdings.iter().map(|held| held.items).sum()
+    }
+}
+
+/// What a parcel is worth that holds this.
+pub(crate) fn lane(holdings: &[Holding]) -> Lane {
+    let all = holdings.iter().map(|held| held.category);
+    Lane::of(all.fold(Categories::EMPTY, Categories::with))
+}
+
+/// What stands on a parcel. Keys that are not known are left alone: a later version may
+/// have written them.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Label {
+    /// Account, category, items, bytes.
+    holds: Vec<(String, String, u64, u64)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unproven: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    maybe_sent: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    envelope: Option<String>,
+}
+
+/// Writes what comes before a parcel's body.
+pub(crate) fn write(parcel: &Parcel) -> Bytes {
+    let holds = parcel.holdings.iter().map(|held| {
+        let category = held.category.name().to_owned();
+        (held.account.label(), category, held.items, held.bytes)
+    });
+    let label = Label {
+        holds: holds.collect(),
+        unproven: !parcel.proven,
+        maybe_sent: parcel.maybe_sent,
+        envelope: parcel.envelope.map(|coding| coding.name().to_owned()),
+    };
+    // Strings and numbers are always JSON.
+    let label = serde_json::to_vec(&label).unwrap_or_default();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let mut front = BytesMut::with_capacity(8 + label.len() + parcel.head.len());
+    front.extend_from_slice(&length(&label));
+    front.extend_from_slice(&length(&parcel.head));
+    front.extend_from_slice(&label);
+    front.extend_from_slice(&parcel.head);
+    front.freeze()
+}
+
+/// A parcel as it comes out of the log.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// What it carries.
+    pub holdings: Vec<Holding>,
+    /// Its sender's key was known to be real.
+    pub proven: bool,
+    /// The upstream may have taken it already.
+    pub maybe_sent: bool,
+    /// How its body is packed, if that is an envelope.
+    pub envelope: Option<Coding>,
+    /// Its head, without a word on its body's length.
+    pub head: Box<Parts>,
+    /// Its body, unless that lies in a file.
+    pub body: Bytes,
+}
+
+/// Reads a record's payload. `None`: no parcel was written like this.
+pub(crate) fn open(mut payload: Bytes) -> Option<Opened> {
+    let mut length = || Some(usize::try_from(payload.try_get_u32_le().ok()?).ok());
+    let (label_bytes, head_bytes) = (length()??, length()??);
+    if label_bytes.checked_add(head_bytes)? > payload.len() {
+        return None;
+    }
+    let label: Label = serde_json::from_slice(&payload.split_to(label_bytes)).ok()?;
+    let head = read_head(&payload.split_to(head_bytes))?;
+    let all = Category::ALL.iter();
+    let holdings = label.holds.iter().filter_map(|held| {
+        Some(Holding {
+            account: account(&held.0)?,
+            category: *all.clone().find(|known| known.name() == held.1)?,
+            items: held.2,
+            bytes: held.3,
+        })
+    });
+    Some(Opened {
+        holdings: holdings.collect(),
+        proven: !label.unproven,
+        maybe_sent: label.maybe_sent,
+        envelope: label.envelope.as_deref().and_then(Coding::of_name),
+        head: Box::new(head),
+        body: payload,
+    })
+}
+
+fn account(label: &str) -> Option<Account> {
+    match label {
+        "other" => Some(Account::Other),
+        "unproven" => Some(Account::Unproven),
+        number => ProjectId::parse(number.as_bytes()).map(Account::Project),
+    }
+}
+
+/// Reads a head that was written here.
+fn read_head(bytes: &[u8]) -> Option<Parts> {
+    let text = bytes.strip_suffix(b"\r\n\r\n")?;
+    let mut lines = Lines(text);
+    let mut words = lines.next()?.split(|byte| *byte == b' ');
+    let (method, target) = (words.next()?, words.next()?);
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(method).ok()?;
+    *request.uri_mut() = Uri::try_from(target).ok()?;
+    for line in lines {
+        let colon = memchr::memchr(b':', line)?;
+        let (name, value) = line.split_at_checked(colon)?;
+        let name = HeaderName::from_bytes(name).ok()?;
+        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
+            let value = HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?;
+            request.headers_mut().append(name, value);
+        }
+    }
+    Some(request.into_parts().0)
+}
+
+/// What stands between line ends.
+struct Lines<'h>(&'h [u8]);
+
+impl<'h> Iterator for Lines<'h> {
+    type Item = &'h [u8];
+
+    fn next(&mut self) -> Option<&'h [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = memchr::memmem::find(self.0, b"\r\n");
+        let line = self.0.get(..end.unwrap_or(self.0.len()))?;
+        self.0 = end
+            .and_then(|end| self.0.get(end + 2..))
+            .unwrap_or_default();
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    const HEAD: &[u8] = b"POST /api/42/envelope/?a=b HTTP/1.1\r\nhost: a.example\r\n\
+                          x-odd: \xff\xfe\r\nx-empty: \r\ncookie: 1\r\ncookie: 2\r\ncontent-length: 9\r\n\r\n";
+
+    fn project(number: u64) -> ProjectId {
+        ProjectId::parse(number.to_string().as_bytes()).unwrap()
+    }
+
+    fn parcel(categories: &[Category]) -> Parcel {
+        let accounts = [
+            Account::Project(project(42)),
+            Account::Other,
+            Account::Unproven,
+        ];
+        let holdings = accounts.iter().cycle().zip(categories);
+        Parcel {
+            holdings: holdings
+                .map(|(account, category)| Holding {
+                    account: *account,
+                    category: *category,
+                    items: 3,
+                    bytes: u64::MAX,
+                })
+                .collect(),
+            project: Some(project(42)),
+            proven: false,
+            maybe_sent: true,
+            envelope: Some(Coding::Zstd),
+            head: HEAD.to_vec(),
+            body: Copied::Chunks(VecDeque::new()),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let parcel = parcel(Category::ALL);
+        let front = write(&parcel);
+        let opened = open([&front, &b"the body"[..]].concat().into()).unwrap();
+        assert_eq!(opened.holdings, parcel.holdings);
+        assert!(!opened.proven && opened.maybe_sent);
+        assert_eq!(opened.envelope, Some(Coding::Zstd));
+        assert_eq!(opened.body, "the body");
+        let head = opened.head;
+        assert_eq!(head.method, Method::POST);
+        assert_eq!(head.uri, "/api/42/envelope/?a=b");
+        let shown: Vec<_> = head
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_bytes()))
+            .collect();
+        let want: [(&str, &[u8]); 5] = [
+            ("host", b"a.example"),
+            ("x-odd", b"\xff\xfe"),
+            ("x-empty", b""),
+            ("cookie", b"1"),
+            ("cookie", b"2"),
+        ];
+        assert_eq!(shown, want, "without its length, which may change");
+    }
+
+    #[test]
+    fn what_was_not_written_here_is_not_read() {
+        let whole = write(&parcel(&[Category::Error]));
+        for cut in 0..whole.len() {
+            assert!(open(whole.slice(..cut)).is_none(), "cut at {cut}");
+        }
+        for odd in [&b""[..], &[0; 8], &[255; 64]] {
+            assert!(open(Bytes::from_static(odd)).is_none(), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn the_best_of_it_says_what_it_is_worth() {
+        let worth = |categories: &[Category]| parcel(categories).lane();
+        assert_eq!(worth(&[Category::Replay, Category::Error]), Lane::Error);
+        assert_eq!(worth(&[Category::Error, Category::Monitor]), Lane::CheckIn);
+        assert_eq!(worth(&[Category::Replay]), Lane::Replay);
+        assert_eq!(worth(&[]), Lane::Other, "nothing is known of it");
+    }
+}

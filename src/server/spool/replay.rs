@@ -1,0 +1,210 @@
+//! What was kept is sent: below live traffic, as fast as the upstream bears it, and not
+//! at all while it is away. Runs on one worker. Owns how many are under way; what goes
+//! next the clerk says, and whether the upstream is asked at all its breaker.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::request::Parts;
+use tokio::time::{Instant, timeout};
+
+use crate::domain::coding::Coding;
+use crate::policy::breaker::{Heard, Pass};
+use crate::policy::pace::Turn;
+use crate::telemetry::process;
+
+use super::super::rescue::said;
+use super::super::upstream::send::{Answer, Ended, SendError, Sent, send};
+use super::super::worker::{InForce, Worker};
+use super::departure::{Body, Unpacking, depart};
+use super::parcel::Holding;
+use super::{End, Kept};
+
+/// How long nothing is looked for where nobody says that there is something.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The shortest rest while the upstream is away, paused or busy.
+const REST: Duration = Duration::from_millis(20);
+
+/// An answer up to this size is read to its end, so that its connection serves again.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+/// A request that is to be sent now.
+#[derive(Debug)]
+pub(crate) struct Parting {
+    /// Its number.
+    pub kept: Kept,
+    /// When it was kept.
+    pub at_unix_ms: u64,
+    /// What it carries.
+    pub holdings: Vec<Holding>,
+    /// How its body is packed, if that is an envelope.
+    pub envelope: Option<Coding>,
+    /// Its head.
+    pub head: Box<Parts>,
+    /// Its body.
+    pub body: Body,
+}
+
+/// What goes next, and when to ask again if that is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct NextUp {
+    /// To be sent now.
+    pub partings: Vec<Parting>,
+    /// When the first of those that wait is due.
+    pub wait: Option<Duration>,
+}
+
+/// Leave for one request.
+struct Leave {
+    pass: Pass,
+    turn: Turn,
+}
+
+/// Sends what is kept, for as long as the worker runs.
+pub(crate) async fn run(worker: Rc<Worker>) {
+    let under_way = Rc::new(());
+    while !worker.is_stopping() {
+        let rest = round(&worker, &under_way).await;
+        let spool = &worker.shared.spool;
+        // Whatever comes first: its time, or word that there is something.
+        drop(timeout(rest, spool.is_due()).await);
+    }
+}
+
+/// Sends what may be sent now, and says when to look again.
+async fn round(worker: &Rc<Worker>, under_way: &Rc<()>) -> Duration {
+    let rules = worker.rules();
+    let (shared, config) = (&worker.shared, &rules.config.spool);
+    if shared.spool.state().is_empty() {
+        return LOOK_EVERY;
+    }
+    if shared.maintenance.is_on() {
+        return REST.max(rules.config.upstream.probe_interval);
+    }
+    let now_under_way = u64::try_from(Rc::strong_count(under_way) - 1).unwrap_or(u64::MAX);
+    let most = config.replay_requests.saturating_sub(now_under_way);
+    let mut leaves = leaves(worker, &rules, most);
+    if leaves.is_empty() {
+        return REST;
+    }
+    let next = shared.spool.next(leaves.len()).await;
+    let sent = next.partings.len();
+    for parting in next.partings {
+        let Some(leave) = leaves.pop() else {
+            shared.spool.end(parting.kept, End::Unsent);
+            continue;
+        };
+        let (worker, rules) = (Rc::clone(worker), Rc::clone(&rules));
+        let counted = Rc::clone(under_way);
+        tokio::task::spawn_local(async move {
+            part(&worker, &rules, parting, leave).await;
+            drop(counted);
+        });
+    }
+    for leave in leaves {
+        give_back(worker, &rules, leave, Heard::Nothing);
+    }
+    match (sent, next.wait) {
+        (0, Some(wait)) => wait.clamp(REST, LOOK_EVERY),
+        (0, None) => LOOK_EVERY,
+        (_, _) => Duration::ZERO,
+    }
+}
+
+/// Leave for as many requests as may go now.
+fn leaves(worker: &Worker, rules: &InForce, most: u64) -> Vec<Leave> {
+    let target = &rules.ingest;
+    let now = worker.millis(Instant::now());
+    let mut leaves = Vec::new();
+    for _ in 0..most {
+        let Some(turn) = target.pace.try_begin_replay(target.pace.live_now()) else {
+            break;
+        };
+        match target.breaker.ask(now) {
+            Pass::Hold => {
+                target.pace.end(turn, Heard::Nothing);
+                break;
+            }
+            pass @ (Pass::Go(_) | Pass::Probe(_)) => leaves.push(Leave { pass, turn }),
+        }
+    }
+    leaves
+}
+
+fn give_back(worker: &Worker, rules: &InForce, leave: Leave, heard: Heard) {
+    let now = worker.millis(Instant::now());
+    rules.ingest.breaker.tell(now, leave.pass, heard);
+    rules.ingest.pace.end(leave.turn, heard);
+}
+
+/// Sends one request, and says what became of it.
+async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave: Leave) {
+    let Parting {
+        kept,
+        at_unix_ms,
+        holdings,
+        envelope,
+        head,
+        body,
+    } = parting;
+    let held_ms = process::now_ms().saturating_sub(at_unix_ms);
+    let unpacking = Unpacking {
+        limits: rules.decode,
+        folder: worker.shared.spool.folder(),
+    };
+    let held = Duration::from_millis(held_ms);
+    let outbound = match depart(head, body, envelope, held, unpacking).await {
+        Ok(outbound) => outbound,
+        Err(error) => {
+            tracing::error!(%error, "what is kept cannot be made ready to be sent");
+            give_back(worker, rules, leave, Heard::Nothing);
+            worker.shared.spool.end(kept, End::Again);
+            return;
+        }
+    };
+    let ended = send(worker, rules, outbound).await;
+    let (end, heard) = match ended {
+        Ended::Answered(answer) => {
+            let end = match answer.sent {
+                Sent::Whole => said(&answer.head),
+                // It cannot have taken what it has not seen.
+                Sent::Part if answer.head.status.is_success() => End::Again,
+                Sent::Part => said(&answer.head),
+            };
+            let heard = super::super::way::heard(&answer.head);
+            finish(answer).await;
+            (end, heard)
+        }
+        // It never left: it is no worse than those behind it, and stays the first.
+        Ended::Failed(SendError::Connect(_), _) => (End::Unsent, Heard::Ill),
+        Ended::Failed(..) | Ended::Late(_) => (End::Again, Heard::Ill),
+    };
+    give_back(worker, rules, leave, heard);
+    worker.settle_kept(&holdings, &end);
+    worker.shared.spool.end(kept, end);
+}
+
+/// Reads an answer to its end, so that its connection serves again.
+async fn finish(answer: Answer) {
+    let Answer {
+        mut lease, sent, ..
+    } = answer;
+    let mut left = ANSWER_BYTES_MAX;
+    loop {
+        match std::future::poll_fn(|cx| lease.line.poll_body(cx)).await {
+            Some(Ok(chunk)) => {
+                let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                left = left.saturating_sub(bytes);
+                if left == 0 {
+                    return;
+                }
+            }
+            Some(Err(_)) => return,
+            None => break,
+        }
+    }
+    if sent == Sent::Whole {
+        lease.give_back(Instant::now());
+    }
+}

@@ -1,0 +1,163 @@
+//! Whether there is room for one more request. Owns the order in which a filling spool
+//! refuses; never looks at the disk.
+
+use crate::config::checked::Spool;
+use crate::policy::replay::lane::Lane;
+
+/// What senders whose keys nobody vouches for may have of the spool, in hundredths.
+const STRANGERS_PERCENT: u64 = 5;
+
+/// What is used, all in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Used {
+    /// By requests that are kept.
+    pub live: u64,
+    /// By files, whether or not all of them is kept.
+    pub on_disk: u64,
+    /// By requests of strangers.
+    pub strangers: u64,
+    /// Free on the file system.
+    pub free: u64,
+}
+
+/// A request that asks for room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asks {
+    /// What it is worth.
+    pub lane: Lane,
+    /// What it takes.
+    pub bytes: u64,
+    /// What its project has already.
+    pub project_bytes: u64,
+    /// Its key is known to be real.
+    pub proven: bool,
+}
+
+/// How full the spool may be, in hundredths, for one more of this worth.
+const fn fills_to(lane: Lane) -> u64 {
+    match lane {
+        Lane::CheckIn | Lane::Error => 100,
+        Lane::Transaction => 90,
+        Lane::Attachment | Lane::Other => 80,
+        Lane::Replay => 70,
+    }
+}
+
+/// The size of a segment, for a spool of so many bytes: a sixteenth, so that what is
+/// done with is soon free again, and at most 64 MiB.
+pub(super) fn segment_bytes(max_bytes: u64) -> u32 {
+    const LEAST: u64 = 256 << 10;
+    const MOST: u64 = 64 << 20;
+    u32::try_from((max_bytes / 16).clamp(LEAST, MOST)).unwrap_or(u32::MAX)
+}
+
+/// How many requests can be kept: a queue in memory holds them, at 40 bytes each.
+pub(super) fn records_max(max_bytes: u64) -> usize {
+    usize::try_from((max_bytes >> 10).clamp(1024, 4 << 20)).unwrap_or(usize::MAX)
+}
+
+/// Whether there is room.
+pub(super) fn has_room(config: &Spool, used: Used, asks: Asks) -> bool {
+    let fits = |used: u64, most: u64| used.saturating_add(asks.bytes) <= most;
+    let part = |percent: u64| config.max_bytes / 100 * percent;
+    // A segment more: one is always begun before the last is done with.
+    let disk_max = config.max_bytes + u64::from(segment_bytes(config.max_bytes));
+    fits(used.live, part(fills_to(asks.lane)))
+        && fits(used.on_disk, disk_max)
+        && fits(asks.project_bytes, config.project_bytes)
+        && (asks.proven || fits(used.strangers, part(STRANGERS_PERCENT)))
+        && used.free >= config.free_floor.saturating_add(asks.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn config() -> Spool {
+        Spool {
+            max_bytes: 100 * MIB,
+            project_bytes: 60 * MIB,
+            free_floor: 10 * MIB,
+            ..crate::config::Config::in_front_of(Vec::new()).spool
+        }
+    }
+
+    const ASKS: Asks = Asks {
+        lane: Lane::Error,
+        bytes: MIB,
+        project_bytes: 0,
+        proven: true,
+    };
+
+    const EMPTY: Used = Used {
+        live: 0,
+        on_disk: 0,
+        strangers: 0,
+        free: u64::MAX,
+    };
+
+    #[track_caller]
+    fn check(used: Used, asks: Asks, want: bool) {
+        assert_eq!(has_room(&config(), used, asks), want, "{used:?} {asks:?}");
+    }
+
+    #[test]
+    fn each_worth_fills_it_to_its_mark() {
+        for (lane, percent) in [
+            (Lane::CheckIn, 100),
+            (Lane::Error, 100),
+            (Lane::Transaction, 90),
+            (Lane::Attachment, 80),
+            (Lane::Other, 80),
+            (Lane::Replay, 70),
+        ] {
+            let asks = Asks { lane, ..ASKS };
+            let live = (percent - 1) * MIB;
+            check(Used { live, ..EMPTY }, asks, true);
+            let live = live + 1;
+            check(Used { live, ..EMPTY }, asks, false);
+        }
+    }
+
+    #[test]
+    fn the_directory_stays_within_a_segment_of_its_limit() {
+        let segment = u64::from(segment_bytes(100 * MIB));
+        let on_disk = 99 * MIB + segment;
+        check(Used { on_disk, ..EMPTY }, ASKS, true);
+        let on_disk = on_disk + 1;
+        check(Used { on_disk, ..EMPTY }, ASKS, false);
+    }
+
+    #[test]
+    fn no_project_has_more_than_its_share() {
+        let asks = |project_bytes| Asks {
+            project_bytes,
+            ..ASKS
+        };
+        check(EMPTY, asks(59 * MIB), true);
+        check(EMPTY, asks(59 * MIB + 1), false);
+    }
+
+    #[test]
+    fn strangers_share_a_twentieth() {
+        let stranger = Asks {
+            proven: false,
+            ..ASKS
+        };
+        let strangers = 4 * MIB;
+        check(Used { strangers, ..EMPTY }, stranger, true);
+        let strangers = strangers + 1;
+        check(Used { strangers, ..EMPTY }, stranger, false);
+        check(Used { strangers, ..EMPTY }, ASKS, true);
+    }
+
+    #[test]
+    fn some_of_the_disk_stays_free() {
+        let free = 11 * MIB;
+        check(Used { free, ..EMPTY }, ASKS, true);
+        let free = free - 1;
+        check(Used { free, ..EMPTY }, ASKS, false);
+    }
+}

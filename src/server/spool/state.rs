@@ -1,0 +1,54 @@
+//! What everybody may know of the spool without asking its thread: how much is kept,
+//! for how long, and how it fares. Written by the spool's thread and by whoever sends;
+//! read at a scrape.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Numbers, each of them true by itself.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Items that are kept.
+    pub items: AtomicU64,
+    /// Requests that carry them.
+    pub requests: AtomicU64,
+    /// Bytes on disk.
+    pub bytes: AtomicU64,
+    /// When the oldest was kept, in seconds of Unix time; 0: nothing is kept.
+    pub oldest_unix_s: AtomicU64,
+    /// Requests kept since the start.
+    pub appended: AtomicU64,
+    /// Requests sent since the start.
+    pub replayed: AtomicU64,
+    /// Requests given up for their age since the start.
+    pub expired: AtomicU64,
+    /// Requests lost to damage since the start.
+    pub damaged: AtomicU64,
+    /// Requests that may have arrived twice since the start.
+    pub duplicates: AtomicU64,
+    /// An operator has stopped the sending.
+    pub paused: AtomicBool,
+    /// There was no room for the last request of the most important kind.
+    pub full: AtomicBool,
+    /// The last write failed.
+    pub failing: AtomicBool,
+}
+
+impl State {
+    /// How long the oldest has been kept, in seconds.
+    pub(crate) fn oldest_s(&self, now_unix_s: u64) -> u64 {
+        match self.oldest_unix_s.load(Relaxed) {
+            0 => 0,
+            oldest => now_unix_s.saturating_sub(oldest),
+        }
+    }
+
+    /// Whether nothing is kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.requests.load(Relaxed) == 0
+    }
+
+    /// Whether nothing more can be kept of the most important kind.
+    pub(crate) fn takes_nothing(&self) -> bool {
+        self.full.load(Relaxed) || self.failing.load(Relaxed)
+    }
+}

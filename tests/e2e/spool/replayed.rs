@@ -1,0 +1,187 @@
+//! How what was kept is sent: below live traffic, fair, in order, with its times as they
+//! were, and with what the upstream says to it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client::request;
+use crate::edge::KEY;
+use crate::parts::promises;
+use crate::upstream::Silent;
+
+use super::{arrived, booked, emptied, event, ids, keeping};
+
+pub(super) fn trials() -> Vec<Trial> {
+    promises![&[];
+        the_time_held_goes_into_sent_at,
+        a_late_refusal_is_in_the_books,
+        a_late_limit_is_waited_for,
+        an_upstream_that_comes_and_goes_gets_everything_once,
+        one_project_does_not_hold_up_another,
+    ]
+}
+
+fn the_time_held_goes_into_sent_at() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    let rest = "\n{\"type\":\"event\",\"length\":2}\n{}\n";
+    let line = "{\"sent_at\":\"2026-11-26T10:30:00.000Z\",\"dsn\":null}";
+    let since = Instant::now();
+    assert_eq!(
+        edge.post_envelope(&[], format!("{line}{rest}").as_bytes())
+            .status,
+        200
+    );
+    let packed = crate::patterns::gzip(format!("{line}{rest}").as_bytes());
+    let gzip = [("Content-Encoding", "gzip")];
+    assert_eq!(edge.post_envelope(&gzip, &packed).status, 200);
+    std::thread::sleep(Duration::from_millis(1200));
+    let up = down.listen(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    for seen in arrived(&up, 2) {
+        let body = String::from_utf8(seen.body).unwrap();
+        let (before, after) = body.split_once("2026-11-26T10:30:0").unwrap();
+        assert_eq!(before, "{\"sent_at\":\"");
+        let (seconds, rest_of_it) = after.split_once("Z\"").unwrap();
+        assert_eq!(
+            rest_of_it,
+            format!(",\"dsn\":null}}{rest}"),
+            "nothing else moved"
+        );
+        let held: f64 = seconds.parse().unwrap();
+        let most = since.elapsed().as_secs_f64() + 1.0;
+        assert!(
+            (1.2..most).contains(&held),
+            "held for {held} s, at most {most}"
+        );
+        assert!(
+            seen.headers.one("content-encoding").is_none(),
+            "it leaves unpacked"
+        );
+    }
+}
+
+fn a_late_refusal_is_in_the_books() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    for number in 0..6 {
+        assert_eq!(edge.post_envelope(&[], &event(number)).status, 200);
+    }
+    let asked = AtomicUsize::new(0);
+    let up = down.listen(move |exchange| {
+        exchange.read_body()?;
+        let status = match asked.fetch_add(1, SeqCst) {
+            0 | 3 => 400,
+            _ => 200,
+        };
+        exchange.answer(status, &[], b"{}")
+    });
+    emptied(&edge);
+    assert_eq!(
+        ids(&up.requests()).len(),
+        6,
+        "what is refused is not sent again"
+    );
+    let row = booked(&edge, "error");
+    assert_eq!(row["forwarded"], 4, "{row}");
+    assert_eq!(row["dropped"], json!({"upstream_4xx": 2}), "{row}");
+}
+
+fn a_late_limit_is_waited_for() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    assert_eq!(edge.post_envelope(&[], &event(1)).status, 200);
+    let session = b"{}\n{\"type\":\"session\",\"length\":2}\n{}\n";
+    assert_eq!(edge.post_envelope(&[], session).status, 200);
+    let limited_at = std::sync::Arc::new(Mutex::new(None::<Instant>));
+    let at = std::sync::Arc::clone(&limited_at);
+    let up = down.listen(move |exchange| {
+        let mut body = Vec::new();
+        exchange.read_body_with(&mut |_, piece| body.extend_from_slice(piece))?;
+        let is_error = memchr::memmem::find(&body, b"\"event\"").is_some();
+        let mut at = at.lock().unwrap();
+        if is_error && at.is_none() {
+            *at = Some(Instant::now());
+            let limits = [("X-Sentry-Rate-Limits", "2:error:key")];
+            return exchange.answer(429, &limits, b"{}");
+        }
+        exchange.answer(200, &[], b"{}")
+    });
+    let requests = arrived(&up, 3);
+    let waited = limited_at.lock().unwrap().unwrap().elapsed();
+    assert_eq!(ids(&requests), [1, 1]);
+    assert!(
+        requests[2].body.ends_with(&event(1)[40..]),
+        "the session did not wait"
+    );
+    assert!(waited >= Duration::from_millis(1900), "{waited:?}");
+    emptied(&edge);
+    assert_eq!(booked(&edge, "error")["forwarded"], 1);
+}
+
+/// Up for 15 requests, then it resets 5, and again.
+fn an_upstream_that_comes_and_goes_gets_everything_once() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    for number in 0..60 {
+        assert_eq!(edge.post_envelope(&[], &event(number)).status, 200);
+    }
+    let asked = AtomicUsize::new(0);
+    let up = down.listen(move |exchange| {
+        // Before it reads the body: it has not taken it.
+        if asked.fetch_add(1, SeqCst) % 20 >= 15 {
+            return exchange.reset();
+        }
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    emptied(&edge);
+    let mut taken: Vec<u32> = up
+        .requests()
+        .iter()
+        .filter(|seen| seen.ended == crate::upstream::Ended::Whole)
+        .flat_map(|seen| ids(std::slice::from_ref(seen)))
+        .collect();
+    taken.sort_unstable();
+    assert_eq!(taken, (0..60).collect::<Vec<_>>(), "each once");
+    assert_eq!(booked(&edge, "error")["forwarded"], 60);
+}
+
+fn one_project_does_not_hold_up_another() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    let mut client = edge.connect();
+    for number in 0..210 {
+        let target = crate::senders::target(42, KEY);
+        client.send(&request("POST", &target, &[], &event(number)));
+        assert_eq!(client.answer_to("POST").status, 200);
+    }
+    let other = "b94ae32be2584e0bbd7a4cbb95971fee";
+    for number in 2000..2010 {
+        let target = crate::senders::target(7, other);
+        client.send(&request("POST", &target, &[], &event(number)));
+        assert_eq!(client.answer_to("POST").status, 200);
+    }
+    let up = down.listen(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    let seen = ids(&arrived(&up, 220));
+    let last = seen
+        .iter()
+        .rposition(|number| (2000..2010).contains(number))
+        .unwrap();
+    assert!(
+        last < 60,
+        "ten of the small project waited for {last} others"
+    );
+    let small: Vec<_> = seen.iter().filter(|number| **number >= 2000).collect();
+    assert!(small.is_sorted(), "{small:?}");
+}

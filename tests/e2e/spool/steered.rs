@@ -1,0 +1,161 @@
+//! What an operator steers: maintenance, and what is kept.
+
+use std::process::Output;
+
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::edge::{Edge, program};
+use crate::parts::promises;
+use crate::upstream::{Fake, Silent};
+
+use super::{arrived, booked, check_taken, emptied, event, ids, keeping, spool};
+
+pub(super) fn trials() -> Vec<Trial> {
+    promises![&[];
+        maintenance_keeps_everything_and_ends_by_itself,
+        maintenance_outlives_a_restart,
+        a_paused_spool_sends_nothing_until_it_is_drained,
+        a_projects_events_are_dropped_for_good,
+        without_a_spool_there_is_no_maintenance,
+    ]
+}
+
+#[track_caller]
+fn command(edge: &Edge, words: &[&str]) -> Output {
+    let admin = edge.admin.to_string();
+    let output = program().args(words).args(["--admin", &admin]).output();
+    output.unwrap()
+}
+
+#[track_caller]
+fn says(edge: &Edge, words: &[&str]) -> String {
+    let output = command(edge, words);
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn maintenance_keeps_everything_and_ends_by_itself() {
+    let (fake, place) = (Fake::start(), TempDir::new().unwrap());
+    let edge = keeping(&fake.url(), place.path(), &json!({}));
+    let said = says(&edge, &["maintenance", "on", "--for", "3s"]);
+    assert!(said.starts_with("maintenance is on until 20"), "{said}");
+    for number in 0..5 {
+        check_taken(&edge.post_envelope(&[], &event(number)), number);
+    }
+    assert!(fake.requests().is_empty(), "the upstream was asked");
+    let status = edge.admin_get("/api/v1/status").json();
+    assert!(status["maintenance"]["until"].is_string(), "{status}");
+    assert_eq!(status["light"], "amber");
+    let requests = arrived(&fake, 5);
+    assert_eq!(ids(&requests), [0, 1, 2, 3, 4], "it has ended by itself");
+    emptied(&edge);
+    let status = edge.admin_get("/api/v1/status").json();
+    assert!(status["maintenance"].is_null(), "{status}");
+}
+
+fn maintenance_outlives_a_restart() {
+    let (fake, place) = (Fake::start(), TempDir::new().unwrap());
+    let state = TempDir::new().unwrap();
+    let changes = json!({"state": {"path": state.path()}});
+    let mut edge = keeping(&fake.url(), place.path(), &changes);
+    says(&edge, &["maintenance", "on", "--for", "1h"]);
+    edge.signal(Signal::KILL);
+    edge.wait_end();
+    let edge = keeping(&fake.url(), place.path(), &changes);
+    check_taken(&edge.post_envelope(&[], &event(1)), 1);
+    assert!(fake.requests().is_empty());
+    let said = says(&edge, &["maintenance", "off"]);
+    assert_eq!(said, "maintenance is off: what was kept is being sent\n");
+    assert_eq!(ids(&arrived(&fake, 1)), [1]);
+}
+
+fn a_paused_spool_sends_nothing_until_it_is_drained() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    says(&edge, &["spool", "pause"]);
+    for number in 0..5 {
+        check_taken(&edge.post_envelope(&[], &event(number)), number);
+    }
+    let up = down.listen(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    // Live events are not held back by it, once the upstream is seen to be up.
+    let deadline = std::time::Instant::now() + crate::upstream::HANG;
+    while edge.post_envelope(&[], &event(9)).text() != "{}" {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    let seen = ids(&up.requests());
+    assert!(seen.iter().all(|number| *number == 9), "{seen:?}");
+    let listed = says(&edge, &["spool", "ls"]);
+    assert!(
+        listed.contains("; paused") && listed.contains("42"),
+        "{listed}"
+    );
+    assert_eq!(
+        says(&edge, &["spool", "drain"]),
+        "nothing is kept any more\n"
+    );
+    assert_eq!(spool(&edge)["items"], 0);
+    let seen = ids(&up.requests());
+    let kept: Vec<_> = seen.iter().filter(|number| **number < 5).collect();
+    assert_eq!(kept, [&0, &1, &2, &3, &4]);
+}
+
+fn a_projects_events_are_dropped_for_good() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    let secret = "{}\n{\"type\":\"event\",\"length\":14}\n{\"a\":\"s3cret\"}\n";
+    assert_eq!(edge.post_envelope(&[], secret.as_bytes()).status, 200);
+    let other = crate::senders::target(7, "b94ae32be2584e0bbd7a4cbb95971fee");
+    assert_eq!(edge.ask("POST", &other, &[], &event(1)).status, 200);
+    let holds = |text: &[u8]| {
+        std::fs::read_dir(place.path()).unwrap().any(|file| {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+            memchr::memmem::find(&bytes, text).is_some()
+        })
+    };
+    assert!(holds(b"s3cret"));
+    assert!(
+        !command(&edge, &["spool", "drop"]).status.success(),
+        "of whom?"
+    );
+    assert_eq!(
+        says(&edge, &["spool", "drop", "--project", "42"]),
+        "1 requests dropped\n"
+    );
+    assert!(!holds(b"s3cret"), "it is still on disk");
+    assert_eq!(spool(&edge)["items"], 1, "another's stays");
+    assert_eq!(
+        booked(&edge, "error")["dropped"],
+        json!({"spool_purged": 1})
+    );
+    assert_eq!(
+        says(&edge, &["spool", "drop", "--all"]),
+        "1 requests dropped\n"
+    );
+    assert_eq!(spool(&edge)["items"], 0);
+}
+
+fn without_a_spool_there_is_no_maintenance() {
+    let fake = Fake::start();
+    let edge = Edge::before(&fake);
+    let output = command(&edge, &["maintenance", "on", "--for", "1m"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("spool.path"), "{said}");
+    assert!(!command(&edge, &["spool", "ls"]).status.success());
+    assert_eq!(
+        command(&edge, &["maintenance", "on"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        command(&edge, &["maintenance", "on", "--for", "40"])
+            .status
+            .code(),
+        Some(2)
+    );
+}

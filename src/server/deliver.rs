@@ -112,12 +112,10 @@ impl Drop for Custody {
             }
             return;
         }
-        worker.finishing.set(worker.finishing.get() + 1);
+        let finishing = worker.finishes();
         tokio::task::spawn_local(async move {
             finish_alone(exchange.await, &rules).await;
-            worker
-                .finishing
-                .set(worker.finishing.get().saturating_sub(1));
+            drop(finishing);
         });
     }
 }

@@ -106,7 +106,11 @@ async fn rescue(
                 };
                 let told = rescued.told();
                 let (worker, rules) = (Rc::clone(worker), Rc::clone(rules));
-                tokio::task::spawn_local(outlive(worker, rules, waiting, rescued));
+                let finishing = worker.finishes();
+                tokio::task::spawn_local(async move {
+                    outlive(worker, rules, waiting, rescued).await;
+                    drop(finishing);
+                });
                 return Came::Kept(told);
             }
         };

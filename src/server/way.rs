@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::policy::breaker::{Heard, Pass};
 use crate::policy::pace::Turn;
 
+use super::upstream::connect::ConnectError;
 use super::upstream::line::is_outage;
 use super::upstream::send::{Ended, SendError};
 use super::worker::{InForce, Worker};
@@ -54,8 +55,8 @@ impl Way {
     pub(crate) fn close(mut self, ended: &Ended) {
         let (at, heard) = match ended {
             Ended::Answered(answer) => (answer.at, heard(&answer.head)),
-            Ended::Failed(SendError::Body(_), _) => (Instant::now(), Heard::Nothing),
-            Ended::Failed(..) | Ended::Late(_) => (Instant::now(), Heard::Ill),
+            Ended::Failed(error, _) => (Instant::now(), heard_in(*error)),
+            Ended::Late(_) => (Instant::now(), Heard::Ill),
         };
         self.tell(at, heard);
     }
@@ -83,5 +84,18 @@ pub(crate) fn heard(head: &Parts) -> Heard {
     match is_outage(head.status) {
         true => Heard::Ill,
         false => Heard::Well,
+    }
+}
+
+/// What the lack of one says.
+pub(crate) fn heard_in(error: SendError) -> Heard {
+    match error {
+        // The client's fault, or our own limit.
+        SendError::Body(_) | SendError::Held | SendError::Connect(ConnectError::Full) => {
+            Heard::Nothing
+        }
+        SendError::Connect(ConnectError::Unresolved | ConnectError::Unreachable)
+        | SendError::Broken
+        | SendError::Silent => Heard::Ill,
     }
 }

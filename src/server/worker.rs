@@ -119,6 +119,16 @@ impl Deref for InForce {
     }
 }
 
+/// Something that a stop waits for.
+#[derive(Debug)]
+pub(crate) struct Finishing(Rc<Cell<u64>>);
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
 /// A worker's own state, reached by everything it runs.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -131,7 +141,7 @@ pub(crate) struct Worker {
     /// Connections to the web upstream.
     pub web: Pool,
     /// Exchanges whose client has left.
-    pub finishing: Cell<u64>,
+    pub finishing: Rc<Cell<u64>>,
     /// Bodies that are unpacked on their way.
     pub unpacking: Places,
     /// Bodies that are here in full, and leave unpacked without some of their items.
@@ -162,7 +172,7 @@ impl Worker {
             metrics,
             ingest: Pool::new(Upstream::Ingest),
             web: Pool::new(Upstream::Web),
-            finishing: Cell::new(0),
+            finishing: Rc::default(),
             unpacking: Places::default(),
             parting: Places::default(),
             looking: Places::default(),
@@ -199,6 +209,12 @@ impl Worker {
             verdicts: &self.shared.verdicts,
             here,
         }
+    }
+
+    /// Counts something that a stop waits for, until it is dropped.
+    pub(crate) fn finishes(&self) -> Finishing {
+        self.finishing.set(self.finishing.get() + 1);
+        Finishing(Rc::clone(&self.finishing))
     }
 
     /// Enters into the books what became of a request that is kept.

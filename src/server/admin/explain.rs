@@ -21,6 +21,7 @@ use crate::domain::credentials::Sources;
 use crate::domain::endpoint::{self, Endpoint, Ingest, Project};
 use crate::domain::path;
 use crate::policy::Refusal;
+use crate::policy::breaker::State;
 use crate::telemetry::labels::Route;
 
 use super::super::arrival::{check_bytes, check_method};
@@ -71,6 +72,8 @@ enum Judged {
 enum End {
     /// It goes to an upstream.
     Forwarded,
+    /// It is kept, and goes to its upstream later.
+    Kept,
     /// It is answered here, with success.
     Local(u16),
     /// It is refused here.
@@ -107,6 +110,7 @@ pub(super) async fn explain(shared: &Shared, body: &[u8]) -> Result<Value, Strin
     let end = asking.way(&mut told).await;
     let (verdict, status, reason) = match end {
         End::Forwarded => ("forwarded", None, None),
+        End::Kept => ("spooled", None, None),
         End::Local(status) => ("local", Some(status), None),
         End::Refused(refusal) => {
             told.step("refused", refusal.reason.as_str(), refusal.detail.clone());
@@ -242,10 +246,43 @@ impl Asking<'_> {
         }
     }
 
+    /// Whether it would be kept at once. Nobody is asked: the breaker is only looked at.
+    fn would_be_kept(&self, route: Route) -> bool {
+        let shared = self.shared;
+        let away = shared.maintenance.is_on()
+            || self.rules.ingest.breaker.state() == State::Open
+            || self.rules.ingest.addresses().is_empty();
+        away && shared.spool.is_open() && route.is_event() && self.can_wait()
+    }
+
+    fn can_wait(&self) -> bool {
+        let Ok(path) = path::normalise(self.head.uri.path()) else {
+            return false;
+        };
+        let waits = match endpoint::route(&path) {
+            endpoint::Route::Ingest(ingest) => ingest.endpoint.can_wait(),
+            endpoint::Route::Relays
+            | endpoint::Route::RelayInternal
+            | endpoint::Route::Upload
+            | endpoint::Route::Assets { .. }
+            | endpoint::Route::Static
+            | endpoint::Route::Web => false,
+        };
+        waits || self.rules.is_tunnel(&path)
+    }
+
     fn passes(&self, told: &mut Told, route: Route) -> End {
         let upstream = upstream::of_route(route);
         let target = self.rules.target(upstream);
         told.step("upstream", upstream.as_str(), target.authority());
+        if self.would_be_kept(route) {
+            told.step(
+                "spool",
+                "kept",
+                "the upstream is not asked now: it is sent later",
+            );
+            return End::Kept;
+        }
         // Known without asking anybody; whether it takes connections is not.
         if target.addresses().is_empty() {
             let error = SendError::Connect(ConnectError::Unresolved);

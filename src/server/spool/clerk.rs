@@ -19,7 +19,7 @@ use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::process;
 
 use super::super::rules::Rules;
-use super::log::{Disk as _, Found, Log, LogLimits, Place, RealDisk};
+use super::log::{Disk as _, Found, Log, LogLimits, OpenError, Place, RealDisk, Recovered};
 use super::orders::{Order, Steer};
 use super::room::{Asks, Used, has_room, records_max, segment_bytes};
 use super::state::State;
@@ -45,6 +45,8 @@ pub(super) struct Going {
     pub(super) late: bool,
     /// And may have taken it.
     pub(super) maybe_sent: bool,
+    /// Somebody has dropped it meanwhile: it is not sent again.
+    pub(super) purged: bool,
 }
 
 /// All that the thread has.
@@ -78,9 +80,20 @@ pub(super) struct Plan {
     pub(super) epoch: Instant,
 }
 
+/// What the thread begins with, and what an earlier run has left.
+pub(super) struct Taken {
+    plan: Plan,
+    log: Log<RealDisk>,
+    found: Recovered,
+}
+
 impl Plan {
-    /// Takes up what the disk holds, and serves until somebody closes.
-    pub(super) fn run(self, orders: &Receiver<Order>) {
+    /// Takes up what the disk holds: reads what is at the end of each file, and the newest
+    /// as a whole.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(super) fn take_up(self) -> Result<Taken, OpenError> {
         let max_bytes = self.rules.load().config.spool.max_bytes;
         let segment_bytes = segment_bytes(max_bytes);
         let limits = LogLimits {
@@ -88,14 +101,7 @@ impl Plan {
             inline_bytes_max: (segment_bytes / 4).min(1 << 20),
             ..LogLimits::default()
         };
-        let (log, found) = match Log::open(self.disk, limits) {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::error!(%error, "nothing can be kept");
-                self.state.failing.store(true, Relaxed);
-                return;
-            }
-        };
+        let (log, found) = Log::open(self.disk.clone(), limits)?;
         if found.damaged > 0 || !found.quarantined.is_empty() {
             tracing::error!(
                 requests = found.damaged,
@@ -110,23 +116,50 @@ impl Plan {
                 "an earlier run has kept requests: they are sent now"
             );
         }
-        self.state.damaged.fetch_add(found.damaged, Relaxed);
+        let state = &self.state;
+        state.damaged.fetch_add(found.damaged, Relaxed);
+        // Before anybody can ask.
+        state.items.store(items(&found), Relaxed);
+        let requests = u64::try_from(found.records.len()).unwrap_or(u64::MAX);
+        state.requests.store(requests, Relaxed);
+        Ok(Taken {
+            plan: self,
+            log,
+            found,
+        })
+    }
+}
+
+/// The items in what was found.
+fn items(found: &Recovered) -> u64 {
+    let items = found
+        .records
+        .iter()
+        .map(|found| u64::from(found.head.items));
+    items.sum()
+}
+
+impl Taken {
+    /// Serves until somebody closes.
+    pub(super) fn serve(self, orders: &Receiver<Order>) {
+        let Self { plan, log, found } = self;
         let last = found.records.last().map_or(0, |found| found.head.order);
+        let max_bytes = plan.rules.load().config.spool.max_bytes;
         let clerk = Clerk {
             log,
             held: Replay::new(records_max(max_bytes)),
+            items: items(&found),
             uncarried: found.records.into(),
             next_order: (process::now_ms() << ORDERS_BITS).max(last + 1),
-            rules: self.rules,
-            books: self.ledger.worker(),
-            state: self.state,
-            due: self.due,
-            queued_bytes: self.queued_bytes,
-            epoch: self.epoch,
+            books: plan.ledger.worker(),
+            rules: plan.rules,
+            state: plan.state,
+            due: plan.due,
+            queued_bytes: plan.queued_bytes,
+            epoch: plan.epoch,
             going: HashMap::new(),
             strangers: HashMap::new(),
             stranger_bytes: 0,
-            items: 0,
         };
         clerk.serve(orders);
     }

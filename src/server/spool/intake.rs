@@ -183,6 +183,7 @@ impl Clerk {
             items,
             late: true,
             maybe_sent: parcel.maybe_sent,
+            purged: false,
         });
         let kept = self.took(held, going, items);
         if kept && !parcel.proven {

@@ -138,8 +138,16 @@ impl Spool {
             queued_bytes: Arc::clone(&queued_bytes),
             epoch,
         };
+        let kept = match plan.take_up() {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "spool.path cannot be used: what the upstream does not take is lost");
+                own.state.failing.store(true, Relaxed);
+                return own;
+            }
+        };
         let clerk = Builder::new().name("spool".to_owned());
-        match clerk.spawn(move || plan.run(&taken)) {
+        match clerk.spawn(move || kept.serve(&taken)) {
             Ok(clerk) => {
                 own.desk = Some(Desk {
                     orders,

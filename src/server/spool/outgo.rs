@@ -38,6 +38,11 @@ impl Clerk {
                 self.is_done(order, going.items);
             }
             End::Refused(_) => self.is_done(order, going.items),
+            End::Unsent | End::Again | End::Limited(_) if going.purged => {
+                if let Some(held) = self.held.done(order) {
+                    self.purge_one(&held);
+                }
+            }
             End::Unsent => {
                 self.held.put_back(order);
             }
@@ -117,6 +122,7 @@ impl Clerk {
             items: record.head.items.into(),
             late: false,
             maybe_sent: opened.maybe_sent,
+            purged: false,
         };
         self.going.insert(held.order, going);
         let body = match record.body {

@@ -15,6 +15,7 @@ use crate::telemetry::process;
 
 use super::super::rescue::said;
 use super::super::upstream::send::{Answer, Ended, SendError, Sent, send};
+use super::super::way::{heard, heard_in};
 use super::super::worker::{InForce, Worker};
 use super::departure::{Body, Unpacking, depart};
 use super::parcel::Holding;
@@ -96,7 +97,7 @@ async fn round(worker: &Rc<Worker>, under_way: &Rc<()>) -> Duration {
             continue;
         };
         let (worker, rules) = (Rc::clone(worker), Rc::clone(&rules));
-        let counted = Rc::clone(under_way);
+        let counted = (Rc::clone(under_way), worker.finishes());
         tokio::task::spawn_local(async move {
             part(&worker, &rules, parting, leave).await;
             drop(counted);
@@ -172,13 +173,14 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
                 Sent::Part if answer.head.status.is_success() => End::Again,
                 Sent::Part => said(&answer.head),
             };
-            let heard = super::super::way::heard(&answer.head);
+            let heard = heard(&answer.head);
             finish(answer).await;
             (end, heard)
         }
         // It never left: it is no worse than those behind it, and stays the first.
-        Ended::Failed(SendError::Connect(_), _) => (End::Unsent, Heard::Ill),
-        Ended::Failed(..) | Ended::Late(_) => (End::Again, Heard::Ill),
+        Ended::Failed(error @ SendError::Connect(_), _) => (End::Unsent, heard_in(error)),
+        Ended::Failed(error, _) => (End::Again, heard_in(error)),
+        Ended::Late(_) => (End::Again, Heard::Ill),
     };
     give_back(worker, rules, leave, heard);
     worker.settle_kept(&holdings, &end);

@@ -50,12 +50,14 @@ impl Clerk {
                     tracing::error!(%error, "a request that an earlier run kept is lost");
                     self.state.damaged.fetch_add(1, Relaxed);
                     self.log.ack(found.place);
+                    self.forget(found.head.order, found.head.items.into());
                     continue;
                 }
             };
             let Some(opened) = parcel::open(record.payload) else {
                 self.state.damaged.fetch_add(1, Relaxed);
                 self.log.ack(found.place);
+                self.forget(found.head.order, found.head.items.into());
                 continue;
             };
             for held in &opened.holdings {
@@ -71,6 +73,8 @@ impl Clerk {
                 lane: Lane::read(head.lane),
                 bytes: u32::try_from(found.bytes).unwrap_or(u32::MAX),
             };
+            // Its items were counted when it was found.
+            self.items = self.items.saturating_sub(head.items.into());
             if self.took(held, None, head.items.into()) && !opened.proven {
                 self.is_strangers(head.order, found.bytes);
             }
@@ -102,6 +106,8 @@ impl Clerk {
         }
     }
 
+    /// Drops what is kept of a project, or of all, and says how many requests. What is being
+    /// sent is dropped unless the upstream takes it.
     pub(super) fn purge(&mut self, project: Option<ProjectId>) -> u64 {
         let projects = match project {
             Some(project) => vec![Some(project)],
@@ -114,15 +120,26 @@ impl Clerk {
         for project in projects {
             let all: Vec<_> = self.held.drop_project(project).collect();
             for held in all {
-                self.give_up(&held, Reason::SpoolPurged);
-                if let Err(error) = self.log.erase(held.place) {
-                    tracing::error!(%error, "a dropped request cannot be overwritten");
-                    self.log.ack(held.place);
-                }
+                self.purge_one(&held);
                 dropped += 1;
+            }
+            for (order, going) in &mut self.going {
+                if !going.purged && self.held.project_of(*order) == project {
+                    going.purged = true;
+                    dropped += 1;
+                }
             }
         }
         dropped
+    }
+
+    /// Drops one, and overwrites it.
+    pub(super) fn purge_one(&mut self, held: &Held<Place>) {
+        self.give_up(held, Reason::SpoolPurged);
+        if let Err(error) = self.log.erase(held.place) {
+            tracing::error!(%error, "a dropped request cannot be overwritten");
+            self.log.ack(held.place);
+        }
     }
 
     pub(super) fn overview(&self) -> Overview {

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::telemetry::labels::Upstream;
 
 use super::super::worker::{InForce, Worker};
 use super::Target;
 use super::line::Line;
-use super::pool::Lease;
+use super::pool::{Lease, Pool};
 
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,11 +29,13 @@ pub(crate) enum ConnectError {
     Full,
 }
 
-/// Dials the target's addresses in turn, beginning where the last call ended.
+/// Dials the target's addresses in turn, beginning where the last call ended, and last
+/// those that failed lately; for `patience` at most.
 pub(crate) async fn connect(
     worker: &Rc<Worker>,
     rules: &InForce,
     target: &Target,
+    patience: Duration,
 ) -> Result<Lease, ConnectError> {
     let pool = worker.pool(target.upstream);
     let workers = u64::try_from(rules.workers()).unwrap_or(1);
@@ -41,25 +43,39 @@ pub(crate) async fn connect(
     let slot = pool
         .slot(share, &worker.metrics)
         .ok_or(ConnectError::Full)?;
-    let addresses = target.addresses().clone();
+    let now = Instant::now();
+    let addresses = in_turn(&target.addresses(), pool, now);
     if addresses.is_empty() {
         target.doubt();
         return Err(ConnectError::Unresolved);
     }
-    let limit = rules.config.upstream.timeouts.connect;
-    let first = pool.turn() % addresses.len();
-    for address in addresses.iter().cycle().skip(first).take(addresses.len()) {
-        let Some(stream) = dial(*address, limit).await else {
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for address in addresses {
+        // What does not answer at all must leave the others time.
+        let share = patience.saturating_sub(now.elapsed()) / left;
+        left -= 1;
+        let limit = rules.config.upstream.timeouts.connect.min(share);
+        let Some(stream) = dial(address, limit).await else {
+            pool.spare(address, Instant::now());
             continue;
         };
         target.trust();
         let head_bytes_max = head_bytes_max(rules, target.upstream);
-        let line = Box::new(Line::new(stream, *address, head_bytes_max, slot));
+        let line = Box::new(Line::new(stream, address, head_bytes_max, slot));
         pool.watch(Rc::clone(&line.talk));
         return Ok(Lease::new(Rc::clone(worker), line, target));
     }
     target.doubt();
     Err(ConnectError::Unreachable)
+}
+
+/// The addresses from this turn's on, those that failed lately last.
+fn in_turn(addresses: &[SocketAddr], pool: &Pool, now: Instant) -> Vec<SocketAddr> {
+    let first = pool.turn() % addresses.len().max(1);
+    let (before, from) = addresses.split_at(first.min(addresses.len()));
+    let mut turn: Vec<SocketAddr> = from.iter().chain(before).copied().collect();
+    turn.sort_by_key(|address| pool.is_spared(*address, now));
+    turn
 }
 
 async fn dial(address: SocketAddr, limit: Duration) -> Option<TcpStream> {

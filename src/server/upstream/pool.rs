@@ -2,6 +2,7 @@
 //! No locks, since nobody else sees them; never waits, and never dials.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,10 @@ use super::Target;
 use super::line::Line;
 use super::talk::Talk;
 
+/// How long an address that failed is spared while there are others. Each worker finds it out
+/// by itself: one request in so long.
+const SPARED_FOR: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 struct Idle {
     line: Box<Line>,
@@ -31,6 +36,8 @@ pub(crate) struct Pool {
     talks: RefCell<Vec<Rc<Talk>>>,
     open: Rc<Cell<u64>>,
     turn: Cell<usize>,
+    /// Addresses that failed lately, and until when they are spared.
+    spared: RefCell<Vec<(SocketAddr, Instant)>>,
 }
 
 impl Pool {
@@ -42,7 +49,23 @@ impl Pool {
             talks: RefCell::default(),
             open: Rc::default(),
             turn: Cell::new(0),
+            spared: RefCell::default(),
         }
+    }
+
+    /// An address failed: for a while others go first, if there are any.
+    pub(crate) fn spare(&self, address: SocketAddr, now: Instant) {
+        let mut spared = self.spared.borrow_mut();
+        spared.retain(|(other, until)| *other != address && *until > now);
+        spared.push((address, now + SPARED_FOR));
+    }
+
+    /// Whether an address failed lately.
+    pub(crate) fn is_spared(&self, address: SocketAddr, now: Instant) -> bool {
+        let spared = self.spared.borrow();
+        spared
+            .iter()
+            .any(|(other, until)| *other == address && *until > now)
     }
 
     /// The freshest connection to where the upstream is now, if it has not lain too
@@ -58,7 +81,8 @@ impl Pool {
                 idle.clear();
                 return None;
             }
-            if addresses.contains(&line.address) {
+            let spared = addresses.len() > 1 && self.is_spared(line.address, now);
+            if addresses.contains(&line.address) && !spared {
                 return Some(line);
             }
         }

@@ -3,6 +3,7 @@
 //! an answer, and never reads its body.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::StatusCode;
 use http::request::Parts;
@@ -15,7 +16,7 @@ use super::super::body::{BodyWatch, Outgoing};
 use super::super::stream::BodyError;
 use super::super::worker::{InForce, Worker};
 use super::connect::{ConnectError, connect};
-use super::line::{Errand, Failure};
+use super::line::{Errand, Failure, is_outage};
 use super::pool::Lease;
 use super::sending::Left;
 
@@ -147,7 +148,7 @@ pub(crate) async fn send(worker: &Rc<Worker>, rules: &InForce, outbound: Outboun
     } = outbound;
     let began = Instant::now();
     let watch = body.watch();
-    let mut lease = match lease(worker, rules, upstream, began).await {
+    let mut lease = match lease(worker, rules, upstream, began, keep).await {
         Ok(lease) => lease,
         Err(error) => {
             let errand = Errand::new(&head, body);
@@ -197,6 +198,10 @@ async fn ask(
         };
         tracing::debug!(?failure, "upstream exchange broke");
         let error = waiting.given_up(worker, failure);
+        if matches!(error, Some(SendError::Broken | SendError::Silent)) {
+            let address = waiting.lease.line.address;
+            worker.pool(upstream).spare(address, Instant::now());
+        }
         let errand = waiting.lease.line.hand_over();
         if let Some(error) = error {
             return Ended::Failed(error, Some(errand));
@@ -211,7 +216,7 @@ async fn ask(
             ..
         } = waiting;
         drop(before);
-        let mut lease = match self::lease(worker, rules, upstream, began).await {
+        let mut lease = match self::lease(worker, rules, upstream, began, keep).await {
             Ok(lease) => lease,
             Err(error) => return Ended::Failed(error.into(), Some(errand)),
         };
@@ -227,16 +232,22 @@ async fn ask(
     }
 }
 
-/// A connection: the freshest that lies idle, else a new one.
+/// A connection: the freshest that lies idle, else a new one. Who keeps what is not taken
+/// keeps its client waiting no longer for a connection than for an answer.
 async fn lease(
     worker: &Rc<Worker>,
     rules: &InForce,
     upstream: Upstream,
     now: Instant,
+    keep: Keep,
 ) -> Result<Lease, ConnectError> {
+    let patience = match keep {
+        Keep::Yes => rules.config.upstream.ingest_deadline,
+        Keep::No => Duration::MAX,
+    };
     match worker.pool(upstream).checkout(now, rules) {
         Some(line) => Ok(Lease::reused(Rc::clone(worker), line, upstream)),
-        None => connect(worker, rules, rules.target(upstream))
+        None => connect(worker, rules, rules.target(upstream), patience)
             .await
             .inspect_err(|_| worker.metrics.attempts(upstream, Attempt::Error).add(1)),
     }
@@ -282,6 +293,10 @@ impl Waiting {
         let took = at.saturating_duration_since(self.began);
         let durations = worker.metrics.upstream_durations.at(self.upstream.index());
         durations.observe(took);
+        if is_outage(head.status) {
+            let address = self.lease.line.address;
+            worker.pool(self.upstream).spare(address, at);
+        }
         let attempt = of_status(head.status);
         worker.metrics.attempts(self.upstream, attempt).add(1);
         let sent = match self.watch.is_complete() {

@@ -23,6 +23,8 @@ pub(super) fn trials() -> Vec<Trial> {
         what_the_upstream_says_of_an_event_is_its_answer,
         a_reset_is_no_answer,
         an_upstream_that_hangs_keeps_nobody_waiting,
+        an_upstream_that_takes_no_connection_keeps_nobody_waiting,
+        one_bad_address_of_two_is_spared,
         an_answer_that_comes_late_is_the_end_of_it,
         a_client_that_leaves_loses_nothing,
     ]
@@ -135,6 +137,48 @@ fn an_upstream_that_hangs_keeps_nobody_waiting() {
         "what it took in the end was not sent again"
     );
     assert_eq!(booked(&edge, "error")["forwarded"], 8);
+}
+
+/// Its queue is full, so that the system answers no SYN.
+fn an_upstream_that_takes_no_connection_keeps_nobody_waiting() {
+    let place = TempDir::new().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let filling =
+        (0..4).map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)));
+    let filling: Vec<_> = filling.collect();
+    assert!(filling.iter().any(Result::is_err), "its queue is not full");
+    let changes = json!({"upstream": {"ingest_deadline": "300ms", "timeouts": {"connect": "1h"}}});
+    let edge = keeping(&format!("http://{address}"), place.path(), &changes);
+    for number in 0..8 {
+        check_taken(&edge.post_envelope(&[], &event(number)), number);
+    }
+    assert_eq!(spool(&edge)["items"], 8);
+}
+
+fn one_bad_address_of_two_is_spared() {
+    let place = TempDir::new().unwrap();
+    let bad = Fake::with(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(503, &[], b"{}")
+    });
+    let good = Fake::start();
+    let changes = json!({"upstream": {"ingest": [bad.url(), good.url()]}});
+    let edge = keeping(&good.url(), place.path(), &changes);
+    for number in 0..100 {
+        assert_eq!(edge.post_envelope(&[], &event(number)).status, 200);
+    }
+    emptied(&edge);
+    let mut seen = ids(&good.requests());
+    seen.sort_unstable();
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    let bad = bad.requests().len();
+    assert!(bad < 10, "{bad} went to the one that fails");
+    let status = edge.admin_get("/api/v1/status").json();
+    assert_eq!(status["upstreams"][0]["breaker"], "closed", "{status}");
 }
 
 fn an_answer_that_comes_late_is_the_end_of_it() {

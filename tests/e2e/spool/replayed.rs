@@ -23,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_late_limit_is_waited_for,
         an_upstream_that_comes_and_goes_gets_everything_once,
         one_project_does_not_hold_up_another,
+        a_stop_in_the_middle_sends_nothing_twice,
     ]
 }
 
@@ -184,4 +185,30 @@ fn one_project_does_not_hold_up_another() {
     );
     let small: Vec<_> = seen.iter().filter(|number| **number >= 2000).collect();
     assert!(small.is_sorted(), "{small:?}");
+}
+
+fn a_stop_in_the_middle_sends_nothing_twice() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let url = down.url();
+    let changes = json!({"spool": {"replay_requests": 8}});
+    let mut edge = keeping(&url, place.path(), &changes);
+    for number in 0..60 {
+        assert_eq!(edge.post_envelope(&[], &event(number)).status, 200);
+    }
+    let up = down.listen(|exchange| {
+        exchange.read_body()?;
+        std::thread::sleep(Duration::from_millis(30));
+        exchange.answer(200, &[], b"{}")
+    });
+    arrived(&up, 10);
+    edge.signal(rustix::process::Signal::TERM);
+    assert!(edge.wait_end().success());
+    drop(edge);
+    let before = up.requests().len();
+    assert!(before < 60, "it was too fast to be stopped");
+    let edge = keeping(&url, place.path(), &changes);
+    emptied(&edge);
+    let mut seen = ids(&up.requests());
+    seen.sort_unstable();
+    assert_eq!(seen, (0..60).collect::<Vec<_>>(), "each once");
 }

@@ -12,7 +12,7 @@
 //! open       admitted + body         -> line one      server::opening, server::passage
 //! inspect    line one + body         -> outgoing      server::inspecting, policy::inspection
 //! outbound   head                    -> outbound      server::outbound
-//! deliver    outbound                -> answer        server::deliver, server::upstream
+//! deliver    outbound                -> answer, kept  server::exchange, server::upstream
 //! respond    answer or refusal       -> response      server::deliver, server::respond
 //! ```
 //!
@@ -20,6 +20,10 @@
 //! takes `server::passage`. Each request carries one `Ticket`, which counts it
 //! exactly once however it ends, and a `Manifest` of its items: judged as each is
 //! met, and in the books (`telemetry::ledger`) until it is known what became of it.
+//!
+//! What the upstream does not take is kept: `server::way` says whether it is asked at
+//! all, `server::rescue` keeps what it did not take, [`server::spool`] writes it down
+//! and sends it later.
 //!
 //! # Layers
 //!
@@ -29,7 +33,7 @@
 //!
 //! **Invariants.** `domain` and `policy` never do IO, read a clock, draw a random
 //! number, log or await. A payload byte is never copied in user space: chunks
-//! arrive as `Bytes` and leave as slices of the same. A worker never waits for
+//! arrive as `Bytes` and leave as slices of the same. A worker never blocks on
 //! another thread and never takes a lock that another core holds for long. Every
 //! queue, table, body and loop has a limit.
 //!
@@ -38,7 +42,9 @@
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
 //! reloads, look-ups, Sentry's list of keys and the admin server; one that writes
-//! down what is used of quotas (`server::journal`).
+//! down what is used of quotas (`server::journal`), and one that writes down what the
+//! upstream did not take (`server::spool`). A request waits for these two and for nobody
+//! else, and only where its 200 would be a lie otherwise.
 //!
 //! # State
 //!

@@ -17,8 +17,7 @@
 mod lately;
 mod standing;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
+use super::atomic::{AtomicU64, Ordering::Relaxed};
 use super::millis::Millis;
 use super::word;
 use lately::Lately;
@@ -113,7 +112,7 @@ pub struct Breaker {
 impl Breaker {
     /// A closed one. Once open, it lets a probe through each `probe_interval_ms`.
     #[must_use]
-    pub const fn new(probe_interval_ms: u64) -> Self {
+    pub fn new(probe_interval_ms: u64) -> Self {
         Self {
             standing: AtomicU64::new(Standing::START.packed()),
             lately: Lately::new(),

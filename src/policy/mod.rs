@@ -5,6 +5,7 @@
 //! The checks in their order, the first that refuses names the reason: method,
 //! size, credentials, form of the request, key, project, verdict, origin.
 
+mod atomic;
 pub mod breaker;
 pub mod directory;
 pub mod gcra;

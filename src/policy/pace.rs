@@ -16,8 +16,7 @@
 //! so no race lets one more begin than fits. Replay's room depends on live traffic's
 //! word too: what begins live at the same moment may find it a few too many.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
+use super::atomic::{AtomicU64, Ordering::Relaxed};
 use super::breaker::Heard;
 use super::word;
 

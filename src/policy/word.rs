@@ -5,7 +5,7 @@
 //! one moment: whatever threads do, they did it one after another. So a test that
 //! runs one change after another tries all that can happen.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use super::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Changes a word to what `step` makes of it, and yields what `step` tells beside; `None`, and no
 /// change, where `step` wants none.

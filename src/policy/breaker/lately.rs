@@ -1,8 +1,7 @@
 //! What a breaker heard in the last seconds. Owns the counts, shared by all workers;
 //! never decides what follows from them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
+use super::super::atomic::{AtomicU64, Ordering::Relaxed};
 use super::super::millis::Millis;
 use super::super::word;
 use super::standing::{TERM_BITS, low};
@@ -23,8 +22,8 @@ const SLOTS: usize = 5;
 pub(super) struct Lately([AtomicU64; SLOTS]);
 
 impl Lately {
-    pub(super) const fn new() -> Self {
-        Self([const { AtomicU64::new(0) }; SLOTS])
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
     }
 
     pub(super) fn count(&self, now: Millis, term: u64, heard: Heard) {

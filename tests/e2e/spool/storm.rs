@@ -188,7 +188,7 @@ fn storm(seed: u64, sender: impl FnOnce(SocketAddr, &AtomicBool) -> Vec<String> 
         answered.len(),
         record.len()
     );
-    assert!(answered.len() > 100, "hardly anything was sent");
+    assert!(answered.len() > 20, "hardly anything was sent");
     assert!(
         lost.is_empty(),
         "seed {seed}: {} are lost, such as {:?}",

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::Replay;
 use super::project::Project;
 use super::turns::Name;
+use super::{Held, Replay};
 use crate::domain::endpoint::ProjectId;
 
 /// What is held of one project.
@@ -28,10 +28,10 @@ impl<P: Copy> Replay<P> {
         self.records >= self.records_max
     }
 
-    /// Whose a record is that is under way.
+    /// A record that is under way.
     #[must_use]
-    pub fn project_of(&self, order: u64) -> Option<ProjectId> {
-        self.under_way.get(&order)?.held.project
+    pub fn going(&self, order: u64) -> Option<Held<P>> {
+        Some(self.under_way.get(&order)?.held)
     }
 
     /// How many records are held, those under way with them.

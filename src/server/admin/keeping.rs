@@ -139,7 +139,7 @@ pub(super) fn reading(shared: &Shared) -> SpoolReading {
     SpoolReading {
         items: state.items.load(Relaxed),
         bytes: state.bytes.load(Relaxed),
-        oldest_s: state.oldest_s(process::now_s()),
+        oldest_s: state.oldest_s.load(Relaxed),
         appended: state.appended.load(Relaxed),
         replayed: state.replayed.load(Relaxed),
         expired: state.expired.load(Relaxed),
@@ -177,7 +177,7 @@ pub(super) fn spool(shared: &Shared) -> Value {
     json!({
         "items": state.items.load(Relaxed),
         "bytes": state.bytes.load(Relaxed),
-        "oldest_s": state.oldest_s(process::now_s()),
+        "oldest_s": state.oldest_s.load(Relaxed),
         "paused": state.paused.load(Relaxed),
     })
 }

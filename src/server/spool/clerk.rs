@@ -62,6 +62,10 @@ pub(super) struct Clerk {
     pub(super) due: Arc<Notify>,
     pub(super) queued_bytes: Arc<AtomicU64>,
     pub(super) epoch: Instant,
+    /// What the wall clock showed at `epoch`, in milliseconds of Unix time. Ages are counted from
+    /// there by the clock that only moves forward: were the wall clock set, all that is kept
+    /// could be too old at once.
+    pub(super) epoch_unix_ms: u64,
     pub(super) going: HashMap<u64, Going>,
     /// Bytes of requests whose key nobody vouches for, by their order.
     pub(super) strangers: HashMap<u64, u64>,
@@ -78,6 +82,10 @@ pub(super) struct Plan {
     pub(super) due: Arc<Notify>,
     pub(super) queued_bytes: Arc<AtomicU64>,
     pub(super) epoch: Instant,
+}
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What the thread begins with, and what an earlier run has left.
@@ -156,6 +164,7 @@ impl Taken {
             state: plan.state,
             due: plan.due,
             queued_bytes: plan.queued_bytes,
+            epoch_unix_ms: process::now_ms().saturating_sub(elapsed_ms(plan.epoch)),
             epoch: plan.epoch,
             going: HashMap::new(),
             strangers: HashMap::new(),
@@ -275,8 +284,12 @@ impl Clerk {
     }
 
     pub(super) fn now(&self) -> Millis {
-        let since = self.epoch.elapsed().as_millis();
-        Millis(u64::try_from(since).unwrap_or(u64::MAX))
+        Millis(elapsed_ms(self.epoch))
+    }
+
+    /// Now, in milliseconds of Unix time as this run counts it.
+    pub(super) fn now_unix_ms(&self) -> u64 {
+        self.epoch_unix_ms.saturating_add(elapsed_ms(self.epoch))
     }
 
     /// Tells everybody how much is kept: before the client that it came from is told.
@@ -293,8 +306,10 @@ impl Clerk {
         let state = &self.state;
         let used = self.used();
         state.bytes.store(used.live, Relaxed);
-        let oldest_s = self.held.oldest_at().map_or(0, |at| at / 1000);
-        state.oldest_unix_s.store(oldest_s, Relaxed);
+        let now_ms = self.now_unix_ms();
+        let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
+        let oldest_s = self.held.oldest_at().map_or(0, age_s);
+        state.oldest_s.store(oldest_s, Relaxed);
         let another = Asks {
             lane: Lane::Error,
             bytes: COMMON_BYTES,

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 
 use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
-use crate::telemetry::process;
 
 use super::super::chunks::total_bytes;
 use super::super::tee::Copied;
@@ -100,7 +99,7 @@ impl Clerk {
         };
         let head = Head {
             order: self.next_order,
-            at_unix_ms: process::now_ms(),
+            at_unix_ms: self.now_unix_ms(),
             project,
             lane: lane.number(),
             items: u32::try_from(wanted.parcel.items()).unwrap_or(u32::MAX),

@@ -38,34 +38,43 @@ impl Clerk {
                 self.is_done(order, going.items);
             }
             End::Refused(_) => self.is_done(order, going.items),
-            End::Unsent | End::Again | End::Limited(_) if going.purged => {
-                if let Some(held) = self.held.done(order) {
-                    self.purge_one(&held);
-                }
-            }
-            End::Unsent => {
-                self.held.put_back(order);
-            }
-            End::Again if going.late => {
-                self.held.put_back(order);
-            }
-            End::Again => {
-                self.held.again(self.now(), order, 0);
-            }
-            End::Limited(limits) => self.is_limited(order, limits),
+            End::Unsent | End::Again | End::Limited(_) => self.comes_back(order, going, end),
         }
         self.due.notify_one();
     }
 
-    fn is_limited(&mut self, order: u64, limits: &[RateLimit]) {
+    /// A request that the upstream did not take waits again; one that nobody wants any more,
+    /// or that is too old by now, does not.
+    fn comes_back(&mut self, order: u64, going: Going, end: &End) {
+        let Some(held) = self.held.going(order) else {
+            return;
+        };
+        let age_ms = self.now_unix_ms().saturating_sub(held.at);
+        match end {
+            _ if going.purged => {
+                self.held.done(order);
+                self.purge_one(&held);
+            }
+            _ if age_ms > self.age_ms_max() => {
+                self.held.done(order);
+                self.expire(&held);
+            }
+            End::Limited(limits) => self.is_limited(&held, limits),
+            End::Again if !going.late => _ = self.held.again(self.now(), order, 0),
+            End::Again | End::Unsent | End::Taken | End::Refused(_) => {
+                self.held.put_back(order);
+            }
+        }
+    }
+
+    fn is_limited(&mut self, held: &Held<Place>, limits: &[RateLimit]) {
         let most_s = self.rules.load().config.limits.retry_after_max.as_secs();
         let now = self.now();
-        let project = self.held.project_of(order);
-        self.held.put_back(order);
+        self.held.put_back(held.order);
         for limit in limits {
             let wait_ms = limit.retry_after_s.clamp(1, most_s).saturating_mul(1000);
             let lanes = Lanes::limited(limit.categories);
-            self.held.pause(project, lanes, now.plus(wait_ms));
+            self.held.pause(held.project, lanes, now.plus(wait_ms));
         }
     }
 
@@ -131,7 +140,7 @@ impl Clerk {
         };
         Some(Parting {
             kept: Kept(held.order),
-            at_unix_ms: held.at,
+            held: Duration::from_millis(self.now_unix_ms().saturating_sub(held.at)),
             holdings: opened.holdings,
             envelope: opened.envelope,
             head: opened.head,

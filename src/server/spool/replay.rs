@@ -11,7 +11,6 @@ use tokio::time::{Instant, timeout};
 use crate::domain::coding::Coding;
 use crate::policy::breaker::{Heard, Pass};
 use crate::policy::pace::Turn;
-use crate::telemetry::process;
 
 use super::super::rescue::said;
 use super::super::upstream::send::{Answer, Ended, SendError, Sent, send};
@@ -35,8 +34,8 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) struct Parting {
     /// Its number.
     pub kept: Kept,
-    /// When it was kept.
-    pub at_unix_ms: u64,
+    /// For how long it was kept.
+    pub held: Duration,
     /// What it carries.
     pub holdings: Vec<Holding>,
     /// How its body is packed, if that is an envelope.
@@ -143,18 +142,16 @@ fn give_back(worker: &Worker, rules: &InForce, leave: Leave, heard: Heard) {
 async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave: Leave) {
     let Parting {
         kept,
-        at_unix_ms,
+        held,
         holdings,
         envelope,
         head,
         body,
     } = parting;
-    let held_ms = process::now_ms().saturating_sub(at_unix_ms);
     let unpacking = Unpacking {
         limits: rules.decode,
         folder: worker.shared.spool.folder(),
     };
-    let held = Duration::from_millis(held_ms);
     let outbound = match depart(head, body, envelope, held, unpacking).await {
         Ok(outbound) => outbound,
         Err(error) => {

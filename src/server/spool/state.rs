@@ -13,8 +13,8 @@ pub(crate) struct State {
     pub requests: AtomicU64,
     /// Bytes on disk.
     pub bytes: AtomicU64,
-    /// When the oldest was kept, in seconds of Unix time; 0: nothing is kept.
-    pub oldest_unix_s: AtomicU64,
+    /// How long the oldest has been kept, in seconds; 0: nothing is.
+    pub oldest_s: AtomicU64,
     /// Requests kept since the start.
     pub appended: AtomicU64,
     /// Requests sent since the start.
@@ -34,14 +34,6 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// How long the oldest has been kept, in seconds.
-    pub(crate) fn oldest_s(&self, now_unix_s: u64) -> u64 {
-        match self.oldest_unix_s.load(Relaxed) {
-            0 => 0,
-            oldest => now_unix_s.saturating_sub(oldest),
-        }
-    }
-
     /// Whether nothing is kept.
     pub(crate) fn is_empty(&self) -> bool {
         self.requests.load(Relaxed) == 0

@@ -7,7 +7,6 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
-use crate::telemetry::process;
 
 use super::clerk::Clerk;
 use super::log::Place;
@@ -83,17 +82,30 @@ impl Clerk {
 
     /// Gives up what is too old, and tidies files.
     pub(super) fn tidy(&mut self) {
-        let max_age = self.rules.load().config.spool.max_age;
-        let age_ms = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-        for held in self.held.expire(process::now_ms(), age_ms, EXPIRED_AT_ONCE) {
-            self.state.expired.fetch_add(1, Relaxed);
-            self.give_up(&held, Reason::SpoolExpired);
-            self.log.ack(held.place);
+        let age_ms = self.age_ms_max();
+        let expired = self
+            .held
+            .expire(self.now_unix_ms(), age_ms, EXPIRED_AT_ONCE);
+        for held in expired {
+            self.expire(&held);
         }
         self.log.flush_acks();
         if let Err(error) = self.log.compact() {
             tracing::warn!(%error, "what is kept cannot be moved together");
         }
+    }
+
+    /// How old a request may become, in milliseconds.
+    pub(super) fn age_ms_max(&self) -> u64 {
+        let max_age = self.rules.load().config.spool.max_age;
+        u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Gives one up that is too old.
+    pub(super) fn expire(&mut self, held: &Held<Place>) {
+        self.state.expired.fetch_add(1, Relaxed);
+        self.give_up(held, Reason::SpoolExpired);
+        self.log.ack(held.place);
     }
 
     /// Books a request that waited as dropped.
@@ -124,7 +136,8 @@ impl Clerk {
                 dropped += 1;
             }
             for (order, going) in &mut self.going {
-                if !going.purged && self.held.project_of(*order) == project {
+                let held = self.held.going(*order);
+                if !going.purged && held.is_some_and(|held| held.project == project) {
                     going.purged = true;
                     dropped += 1;
                 }
@@ -143,7 +156,7 @@ impl Clerk {
     }
 
     pub(super) fn overview(&self) -> Overview {
-        let now_ms = process::now_ms();
+        let now_ms = self.now_unix_ms();
         let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
         let all = self.held.summary(usize::MAX);
         let shown = all.iter().take(PROJECTS_SHOWN).map(|held| ProjectKept {

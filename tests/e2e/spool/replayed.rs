@@ -24,6 +24,8 @@ pub(super) fn trials() -> Vec<Trial> {
         an_upstream_that_comes_and_goes_gets_everything_once,
         one_project_does_not_hold_up_another,
         a_stop_in_the_middle_sends_nothing_twice,
+        what_is_too_old_is_given_up_and_booked,
+        what_came_in_is_judged_once,
     ]
 }
 
@@ -211,4 +213,56 @@ fn a_stop_in_the_middle_sends_nothing_twice() {
     let mut seen = ids(&up.requests());
     seen.sort_unstable();
     assert_eq!(seen, (0..60).collect::<Vec<_>>(), "each once");
+}
+
+fn what_is_too_old_is_given_up_and_booked() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(
+        &down.url(),
+        place.path(),
+        &json!({"spool": {"max_age": "1s"}}),
+    );
+    for number in 0..20 {
+        assert_eq!(edge.post_envelope(&[], &event(number)).status, 200);
+    }
+    emptied(&edge);
+    let row = booked(&edge, "error");
+    assert_eq!(row["dropped"], json!({"spool_expired": 20}), "{row}");
+    assert_eq!(row["spooled"], 0, "{row}");
+    edge.wait_metric("vidette_spool_expired_total", &[], 20.0);
+}
+
+/// What was kept has used its quotas; what left them no room stays behind then as ever.
+fn what_came_in_is_judged_once() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let quotas = json!([
+        {"categories": ["error"], "limit": 3, "per": "1h"},
+        {"categories": ["session"], "limit": 0, "per": "1h"},
+    ]);
+    let changes = json!({"projects": [{"id": 42, "keys": [KEY], "quotas": quotas}]});
+    let edge = keeping(&down.url(), place.path(), &changes);
+    let session = b"{\"type\":\"session\",\"length\":2}\n{}\n";
+    let mut statuses = Vec::new();
+    for number in 0..5 {
+        let both = [event(number), session.to_vec()].concat();
+        let gzip = [("Content-Encoding", "gzip")];
+        let answer = edge.post_envelope(&gzip, &crate::patterns::gzip(&both));
+        if answer.status == 200 {
+            let told = answer.header("x-sentry-rate-limits").unwrap();
+            assert!(told.contains(":session:"), "{told}");
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 429, 429]);
+    let up = down.listen(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    let requests = arrived(&up, 3);
+    emptied(&edge);
+    assert_eq!(ids(&requests), [0, 1, 2]);
+    assert_eq!(requests[0].body, event(0), "without what stayed behind");
+    let errors = booked(&edge, "error");
+    assert_eq!(errors["forwarded"], 3, "{errors}");
+    assert_eq!(errors["dropped"], json!({"quota": 2}), "{errors}");
 }

@@ -82,6 +82,11 @@ impl Outgoing {
         self.tee = Some(Box::new(Tee::new(budget)));
     }
 
+    /// Whether what has gone by of it is still at hand.
+    pub(crate) fn has_copy(&self) -> bool {
+        self.tee.is_some()
+    }
+
     /// Reads what is still to come, and yields all of the body. `None`: some of it has
     /// gone by without a copy.
     pub(crate) async fn rest(mut self) -> Result<Option<Copied>, BodyError> {
@@ -96,14 +101,12 @@ impl Outgoing {
                 | Source::Joined(..) => None,
             });
         };
-        while !tee.gave_up() {
+        // Asked again, a client that has sent its last byte but not said so would be waited for.
+        while !tee.gave_up() && !self.watch.is_complete() {
             poll_fn(|cx| tee.poll_ready(cx)).await;
             match poll_fn(|cx| self.poll_source(cx)).await {
                 Some(chunk) => tee.add(&chunk?),
                 None => break,
-            }
-            if self.watch.is_complete() {
-                break;
             }
         }
         Ok(tee.finish().await)

@@ -36,7 +36,7 @@ pub(crate) async fn exchange(
 ) -> Delivered {
     let watch = outbound.body.watch();
     let way = match &keeper {
-        Some(_) => Way::open(&worker, &rules, ticket.started),
+        Some(_) => Way::open(&worker, &rules, ticket.started, &watch),
         None => None,
     };
     let ended = match (way, &keeper) {
@@ -95,10 +95,13 @@ async fn rescue(
                 let maybe_sent = matches!(error, SendError::Broken | SendError::Silent);
                 (errand.into_left(), Came::Nothing(error), maybe_sent)
             }
-            Ended::Late(waiting) => {
+            Ended::Late(mut waiting) => {
                 let kept = match waiting.kept() {
                     Some(left) => keeper.keep(worker, left, true, Due::WhenTold).await.ok(),
-                    None => None,
+                    None => {
+                        waiting.hurries();
+                        None
+                    }
                 };
                 let Some(rescued) = kept else {
                     ended = waiting.go_on(worker, rules).await;
@@ -113,6 +116,9 @@ async fn rescue(
                 });
                 return Came::Kept(told);
             }
+        };
+        let Some(left) = left else {
+            return instead;
         };
         return match keeper.keep(worker, left, maybe_sent, Due::Now).await {
             Ok(rescued) => Came::Kept(rescued.told()),

@@ -150,7 +150,7 @@ impl Keeper {
         let parcel = Parcel {
             holdings: holdings.clone(),
             project: self.manifest.project(),
-            proven: self.manifest.is_proven(),
+            proven: self.manifest.is_trusted(),
             maybe_sent,
             envelope: self.coding,
             head,
@@ -203,6 +203,8 @@ pub(crate) fn said(head: &Answered) -> End {
         429 => End::Limited(lessons::limits_of(head)),
         // A page of a proxy between, or a login: nobody has looked at the event.
         300..400 => End::Again,
+        // The request was too slow or too early for it: no word on the event either.
+        408 | 425 => End::Again,
         400..500 => End::Refused(Reason::Upstream4xx),
         _ => End::Again,
     }

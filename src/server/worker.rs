@@ -142,6 +142,8 @@ pub(crate) struct Worker {
     pub web: Pool,
     /// Exchanges whose client has left.
     pub finishing: Rc<Cell<u64>>,
+    /// Events on their way upstream whose body is still to come.
+    pub streaming: Cell<u64>,
     /// Bodies that are unpacked on their way.
     pub unpacking: Places,
     /// Bodies that are here in full, and leave unpacked without some of their items.
@@ -173,6 +175,7 @@ impl Worker {
             ingest: Pool::new(Upstream::Ingest),
             web: Pool::new(Upstream::Web),
             finishing: Rc::default(),
+            streaming: Cell::new(0),
             unpacking: Places::default(),
             parting: Places::default(),
             looking: Places::default(),

@@ -1,6 +1,7 @@
 //! What is kept while the upstream does not take it: every event that was answered 200
 //! arrives, in order, once, with its times as they were; and the books say so.
 
+mod adversary;
 mod faults;
 mod kept;
 mod large;
@@ -21,6 +22,7 @@ use crate::upstream::{Fake, HANG, Request};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = kept::trials();
+    trials.extend(adversary::trials());
     trials.extend(faults::trials());
     trials.extend(large::trials());
     trials.extend(places::trials());

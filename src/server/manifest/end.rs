@@ -3,7 +3,7 @@
 
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
-use crate::telemetry::ledger::Account;
+use crate::policy::quotas::Trust;
 
 use super::super::spool::parcel::Holding;
 use super::Manifest;
@@ -15,9 +15,10 @@ impl Manifest {
         self.who.project
     }
 
-    /// Whether its sender's key is known to be real.
-    pub(crate) fn is_proven(&self) -> bool {
-        self.account != Account::Unproven
+    /// Whether its sender is believed, or nobody is known who could be: as on an edge that has
+    /// just been put there.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.who.trust == Trust::Whole
     }
 
     /// What of it goes on.

@@ -155,7 +155,8 @@ impl Taken {
         let max_bytes = plan.rules.load().config.spool.max_bytes;
         let clerk = Clerk {
             log,
-            held: Replay::new(records_max(max_bytes)),
+            // What an earlier run kept has its place, were that more than may be kept now.
+            held: Replay::new(records_max(max_bytes).saturating_add(found.records.len())),
             items: items(&found),
             uncarried: found.records.into(),
             next_order: (process::now_ms() << ORDERS_BITS).max(last + 1),

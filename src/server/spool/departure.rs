@@ -28,7 +28,7 @@ use super::super::upstream::send::{Keep, Outbound, Repeat};
 const SLICE_BYTES: usize = 64 * 1024;
 
 /// A body that was kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Body {
     /// In its record.
     Here(Bytes),

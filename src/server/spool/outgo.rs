@@ -70,7 +70,12 @@ impl Clerk {
     fn is_limited(&mut self, held: &Held<Place>, limits: &[RateLimit]) {
         let most_s = self.rules.load().config.limits.retry_after_max.as_secs();
         let now = self.now();
-        self.held.put_back(held.order);
+        let names = |limit: &RateLimit| Lanes::limited(limit.categories).has(held.lane);
+        match limits.iter().any(names) {
+            true => _ = self.held.put_back(held.order),
+            // Of others alone: its own time is not told.
+            false => _ = self.held.again(now, held.order, 0),
+        }
         for limit in limits {
             let wait_ms = limit.retry_after_s.clamp(1, most_s).saturating_mul(1000);
             let lanes = Lanes::limited(limit.categories);

@@ -14,7 +14,7 @@ use crate::policy::pace::Turn;
 
 use super::super::rescue::said;
 use super::super::upstream::send::{Answer, Ended, SendError, Sent, send};
-use super::super::way::{heard, heard_in};
+use super::super::way::{heard, heard_of};
 use super::super::worker::{InForce, Worker};
 use super::departure::{Body, Unpacking, depart};
 use super::parcel::Holding;
@@ -144,7 +144,7 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
         kept,
         held,
         holdings,
-        envelope,
+        mut envelope,
         head,
         body,
     } = parting;
@@ -152,16 +152,30 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
         limits: rules.decode,
         folder: worker.shared.spool.folder(),
     };
-    let outbound = match depart(head, body, envelope, held, unpacking).await {
-        Ok(outbound) => outbound,
-        Err(error) => {
-            tracing::error!(%error, "what is kept cannot be made ready to be sent");
-            give_back(worker, rules, leave, Heard::Nothing);
-            worker.shared.spool.end(kept, End::Again);
-            return;
+    let ended = loop {
+        let departs = depart(
+            head.clone(),
+            body.clone(),
+            envelope,
+            held,
+            unpacking.clone(),
+        );
+        let ended = match departs.await {
+            Ok(outbound) => send(worker, rules, outbound).await,
+            Err(_) if envelope.take().is_some() => continue,
+            Err(error) => {
+                tracing::error!(%error, "what is kept cannot be made ready to be sent");
+                give_back(worker, rules, leave, Heard::Nothing);
+                worker.shared.spool.end(kept, End::Again);
+                return;
+            }
+        };
+        // What does not unpack here goes as it came: what that is worth its upstream says.
+        match ended {
+            Ended::Failed(SendError::Body(_), _) if envelope.take().is_some() => {}
+            ended @ (Ended::Answered(_) | Ended::Failed(..) | Ended::Late(_)) => break ended,
         }
     };
-    let ended = send(worker, rules, outbound).await;
     let (end, heard) = match ended {
         Ended::Answered(answer) => {
             let end = match answer.sent {
@@ -175,8 +189,8 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
             (end, heard)
         }
         // It never left: it is no worse than those behind it, and stays the first.
-        Ended::Failed(error @ SendError::Connect(_), _) => (End::Unsent, heard_in(error)),
-        Ended::Failed(error, _) => (End::Again, heard_in(error)),
+        Ended::Failed(error @ SendError::Connect(_), _) => (End::Unsent, heard_of(error)),
+        Ended::Failed(error, _) => (End::Again, heard_of(error)),
         Ended::Late(_) => (End::Again, Heard::Ill),
     };
     give_back(worker, rules, leave, heard);

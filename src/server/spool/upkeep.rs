@@ -9,7 +9,7 @@ use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
 
 use super::clerk::Clerk;
-use super::log::Place;
+use super::log::{Damaged, Place};
 use super::parcel::{self, Holding};
 use super::{Overview, ProjectKept};
 
@@ -45,6 +45,11 @@ impl Clerk {
             };
             let record = match self.log.read(found.place) {
                 Ok(record) => record,
+                Err(error @ Damaged::Io(_)) => {
+                    // Not acked: a disk, or a limit on open files, that fails now may not then.
+                    tracing::error!(%error, "a request that an earlier run kept waits for the next start");
+                    continue;
+                }
                 Err(error) => {
                     tracing::error!(%error, "a request that an earlier run kept is lost");
                     self.state.damaged.fetch_add(1, Relaxed);

@@ -75,7 +75,7 @@ impl Errand {
     }
 
     /// What is left of the request.
-    pub(crate) fn into_left(self) -> Left {
+    pub(crate) fn into_left(self) -> Option<Left> {
         self.sending.into_left()
     }
 }
@@ -151,9 +151,9 @@ impl Line {
         self.sending.rewind()
     }
 
-    /// The request as it is kept, if it is: its head, and its body in full.
-    pub(crate) fn kept(&self) -> Option<Left> {
-        self.sending.copy()
+    /// The request, if all of it has come: as it is kept, or, once, as it was copied.
+    pub(crate) fn kept(&mut self) -> Option<Left> {
+        self.sending.copy().or_else(|| self.sending.take_copy())
     }
 
     /// The request, for another connection.

@@ -124,8 +124,13 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// The request, if all of it is at hand.
-    pub(crate) fn kept(&self) -> Option<Left> {
+    pub(crate) fn kept(&mut self) -> Option<Left> {
         self.lease.line.kept()
+    }
+
+    /// Wants to be told of it again: its client has yet to send the rest.
+    pub(crate) fn hurries(&self) {
+        self.lease.line.talk.hurries(true);
     }
 
     /// Waits on, and says no more that it is late.

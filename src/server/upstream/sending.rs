@@ -1,7 +1,6 @@
 //! A request as it leaves for an upstream: its head as bytes, its body beside it,
 //! and how much of both has left. Never touches a socket, and copies no payload.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::task::{Context, Poll};
 
@@ -99,13 +98,21 @@ impl Sending {
         })
     }
 
+    /// The copy of a body that has left in full, once: the request is not at hand after that.
+    pub(crate) fn take_copy(&mut self) -> Option<Left> {
+        let over = self.is_over();
+        let copied = |body: &mut Outgoing| over && body.has_copy();
+        let body = self.body.take_if(copied)?;
+        let head = Vec::new();
+        Some(Left { head, body })
+    }
+
     /// What is still at hand.
-    pub(crate) fn into_left(self) -> Left {
-        let nothing = || Outgoing::whole(VecDeque::new());
-        Left {
+    pub(crate) fn into_left(self) -> Option<Left> {
+        Some(Left {
             head: if self.kept { self.lead } else { Vec::new() },
-            body: self.body.unwrap_or_else(nothing),
-        }
+            body: self.body?,
+        })
     }
 
     /// From the first byte again. False, and nothing changes, where that is gone.
@@ -244,7 +251,9 @@ impl Sending {
         self.chunk = Bytes::new();
         self.tail = b"";
         self.gone = 0;
-        if self.rest == Rest::Nothing {
+        // A copy stays until the answer: the upstream may read all of it and take none.
+        let copied = self.body.as_ref().is_some_and(Outgoing::has_copy);
+        if self.rest == Rest::Nothing && !copied {
             self.body = None;
         }
     }

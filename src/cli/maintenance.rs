@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 
 use super::{admin, fail, misused, say};
 
+/// The longest, as the edge has it: seven days.
+const MAINTENANCE_S_MAX: u64 = 7 * 86_400;
+
 /// What `maintenance` takes.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Switch {
     /// Keep every event from now on; what was kept is sent once this is over.
     On {
-        /// For how long: 40m, 2h. It ends by itself.
+        /// For how long: 40m, 2h, 7d at most. It ends by itself.
         #[arg(long = "for", value_name = "TIME", value_parser = time)]
         lasts: Duration,
         #[command(flatten)]
@@ -29,8 +32,8 @@ pub(super) enum Switch {
 
 fn time(text: &str) -> Result<Duration, String> {
     crate::config::duration(text)
-        .filter(|time| time.as_secs() > 0)
-        .ok_or_else(|| "not a time; write 90s, 40m or 2h".to_owned())
+        .filter(|time| (1..=MAINTENANCE_S_MAX).contains(&time.as_secs()))
+        .ok_or_else(|| "not a time from 1s to 7d; write 90s, 40m or 2h".to_owned())
 }
 
 pub(super) fn main(switch: &Switch) -> ExitCode {
@@ -70,7 +73,9 @@ fn steer(address: &admin::Address, body: &Value) -> Result<String, Wrong> {
             (Some(until), true) => Ok(format!(
                 "maintenance is on until {until}: events are kept, and sent afterwards"
             )),
-            (None, false) => Ok("maintenance is off: what was kept is being sent".to_owned()),
+            (None, false) => Ok(
+                "maintenance is off: what was kept is sent, unless the spool is paused".to_owned(),
+            ),
             (_, _) => bail!("the edge says otherwise: {}", answer.body),
         }
     };
@@ -114,7 +119,7 @@ mod tests {
         check(
             &json!({"on": false}),
             off,
-            Ok("maintenance is off: what was kept is being sent"),
+            Ok("maintenance is off: what was kept is sent, unless the spool is paused"),
         );
         check(&json!({"on": false}), until, Err("otherwise"));
     }

@@ -40,7 +40,7 @@ pub(super) enum Command {
     },
     /// Drop what is kept, for good; its bytes are overwritten.
     Drop {
-        /// Only what is this project's.
+        /// Only what is this project's; else --all.
         #[arg(long, value_name = "ID", required_unless_present = "all")]
         project: Option<u64>,
         /// Of all projects.
@@ -159,7 +159,7 @@ fn drain(address: &admin::Address, no_wait: bool) -> anyhow::Result<()> {
             if shows {
                 eprintln!();
             }
-            say("nothing is kept any more");
+            say("the spool is empty: all that was kept is sent");
             return Ok(());
         }
         if now.paused {

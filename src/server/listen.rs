@@ -30,7 +30,7 @@ pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdLis
     let mut address = address;
     let mut sockets = Vec::with_capacity(workers);
     for _ in 0..workers {
-        let socket = bind_one(address)
+        let socket = bind_one(address, true)
             .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
         address = socket.local_addr()?;
         sockets.push(socket);
@@ -38,14 +38,20 @@ pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdLis
     Ok(sockets)
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
+/// A socket that nobody shares: who finds the address taken is told.
+pub(crate) fn bind_alone(address: SocketAddr) -> io::Result<StdListener> {
+    bind_one(address, false)
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+}
+
+fn bind_one(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }

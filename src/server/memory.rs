@@ -20,6 +20,7 @@ use crate::telemetry::process;
 use super::journal::Journal;
 use super::knowledge::Knowledge;
 use super::maintenance::Maintenance;
+use super::outages::Outages;
 use super::sentry::copy;
 use super::state::StateFolder;
 use super::worker::Shared;
@@ -157,11 +158,13 @@ impl Memory {
     /// Sweeps the tables and writes down what is proven, for as long as it runs.
     pub(crate) async fn keep(self: Rc<Self>, shared: Arc<Shared>, metrics: Arc<Metrics>) {
         let mut saved_at = Instant::now();
+        let mut outages = Outages::default();
         let mut saved = None;
         loop {
             sleep(SWEEP_EVERY).await;
             let now = Instant::now();
             shared.look_at_clock();
+            outages.tell(&shared);
             if shared.maintenance.look(process::now_s()) {
                 tracing::info!("maintenance is over: what was kept is sent now");
             }

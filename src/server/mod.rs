@@ -27,6 +27,7 @@ mod maintenance;
 mod manifest;
 mod memory;
 mod opening;
+mod outages;
 mod outbound;
 mod passage;
 mod pump;
@@ -129,10 +130,7 @@ impl Edge {
             .last_reload_success_s
             .store(process::now_s(), Ordering::Relaxed);
         let (mut sockets, public) = bind_public(&loaded, count)?;
-        let admin_socket = listen::bind(config.listen.admin, 1)
-            .map_err(StartError::Listen)?
-            .pop()
-            .ok_or(StartError::Died)?;
+        let admin_socket = listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
         let memory = Memory::recall(config);
         let shared = Arc::new(share(config, &memory, ledger));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use http::header::CONTENT_TYPE;
 use http::response::Parts as Answered;
 use tokio::time::timeout;
 
@@ -205,7 +206,13 @@ pub(crate) fn said(head: &Answered) -> End {
         300..400 => End::Again,
         // The request was too slow or too early for it: no word on the event either.
         408 | 425 => End::Again,
-        400..500 => End::Refused(Reason::Upstream4xx),
+        // Sentry says no in JSON; a page is some proxy's, or a login's.
+        400..500 if is_json(head) => End::Refused(Reason::Upstream4xx),
         _ => End::Again,
     }
+}
+
+fn is_json(head: &Answered) -> bool {
+    let kind = head.headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }

@@ -35,7 +35,7 @@ pub(crate) struct DiskBudget {
 
 impl DiskBudget {
     /// Takes `bytes` if they fit.
-    fn take(&self, bytes: u64) -> bool {
+    pub(crate) fn take(&self, bytes: u64) -> bool {
         let fits = |taken: u64| {
             taken
                 .checked_add(bytes)
@@ -78,6 +78,24 @@ impl Spill {
             bytes: 0,
             budget,
         })
+    }
+
+    /// A file of so many bytes that somebody has written; they were taken of the budget.
+    pub(crate) fn of(file: File, bytes: u64, budget: DiskBudget) -> Self {
+        Self {
+            file: Arc::new(file),
+            bytes,
+            budget,
+        }
+    }
+
+    /// So many more bytes are written to it, if they fit.
+    pub(crate) fn grows(&mut self, bytes: u64) -> bool {
+        let fits = self.budget.take(bytes);
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
     }
 
     /// Appends the chunks, or hands them back when the disk's share is used up.
@@ -158,6 +176,11 @@ impl Spilled {
             reading: None,
             _spill: None,
         }
+    }
+
+    /// The same from one of its bytes on.
+    pub(crate) fn behind(self, at: u64) -> Self {
+        Self { at, ..self }
     }
 
     /// Bytes not yet read.

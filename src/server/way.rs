@@ -120,7 +120,7 @@ impl Drop for Way {
 /// kept whole first.
 fn stream_place(worker: &Worker, rules: &InForce) -> Option<Place> {
     let workers = u64::try_from(rules.workers()).unwrap_or(1);
-    let most = rules.config.upstream.connections / workers.max(1) / 2;
+    let most = (rules.config.upstream.connections / workers.max(1) / 2).max(1);
     let streaming = worker.streaming.get();
     (streaming < most).then(|| {
         worker.streaming.set(streaming + 1);

@@ -20,6 +20,8 @@ pub struct SpoolReading {
     pub replayed: u64,
     /// Requests given up for their age since the start.
     pub expired: u64,
+    /// Requests lost to damage since the start.
+    pub damaged: u64,
     /// Requests that may have arrived twice since the start.
     pub duplicates: u64,
 }
@@ -57,6 +59,11 @@ pub(super) fn families(spool: &SpoolReading, breakers: &[(&'static str, u8)]) ->
             "vidette_spool_expired_total",
             "Kept requests that were given up for their age.",
             spool.expired,
+        ),
+        total(
+            "vidette_spool_damaged_total",
+            "Kept requests that were lost to damage on disk.",
+            spool.damaged,
         ),
         total(
             "vidette_duplicates_total",

@@ -143,6 +143,7 @@ pub(super) fn reading(shared: &Shared) -> SpoolReading {
         appended: state.appended.load(Relaxed),
         replayed: state.replayed.load(Relaxed),
         expired: state.expired.load(Relaxed),
+        damaged: state.damaged.load(Relaxed),
         duplicates: state.duplicates.load(Relaxed),
     }
 }
@@ -160,13 +161,22 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
         reasons.push("spool: it is full; what the upstream does not take is lost".to_owned());
     } else if !state.is_empty() {
         let items = state.items.load(Relaxed);
-        reasons.push(format!("spool: {items} items wait for the upstream"));
+        let mib = state.bytes.load(Relaxed).div_ceil(1 << 20);
+        let most = shared.rules.load().config.spool.max_bytes >> 20;
+        let oldest_s = state.oldest_s.load(Relaxed);
+        reasons.push(format!(
+            "spool: {items} items wait for the upstream, {mib} of {most} MiB, the oldest for {oldest_s} s"
+        ));
     }
     if state.paused.load(Relaxed) {
         reasons.push("spool: paused; vidette spool drain goes on".to_owned());
     }
     if shared.maintenance.is_on() {
-        reasons.push("maintenance is on: every event is kept".to_owned());
+        let left_s = shared.maintenance.until_unix_s().unwrap_or(0);
+        let left_min = left_s.saturating_sub(process::now_s()).div_ceil(60);
+        reasons.push(format!(
+            "maintenance is on for {left_min} min more: every event is kept"
+        ));
     }
     reasons
 }

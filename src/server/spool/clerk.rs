@@ -121,7 +121,7 @@ impl Plan {
             let requests = found.records.len();
             tracing::info!(
                 requests,
-                "an earlier run has kept requests: they are sent now"
+                "an earlier run has kept requests: they are sent in their turn"
             );
         }
         let state = &self.state;

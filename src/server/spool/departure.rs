@@ -20,7 +20,7 @@ use crate::telemetry::labels::Upstream;
 use super::super::body::Outgoing;
 use super::super::line_one::{Begun, LineOne};
 use super::super::sieve::Sieve;
-use super::super::spill::{Spilled, beginning};
+use super::super::spill::{DiskBudget, Spill, Spilled, beginning};
 use super::super::unpacked::Unpacked;
 use super::super::upstream::send::{Keep, Outbound, Repeat};
 
@@ -43,6 +43,8 @@ pub(crate) struct Unpacking {
     pub limits: DecodeLimits,
     /// A folder for those that are too large for memory.
     pub folder: PathBuf,
+    /// Their share of the disk.
+    pub disk: DiskBudget,
 }
 
 /// The request as it leaves now, having been held for so long. `envelope`: how its body
@@ -126,9 +128,12 @@ async fn moved_file(
             behind,
             unpacked,
         }) => {
-            let (file, bytes) = unpacked.clone().unwrap_or((file, bytes));
-            let rest = Spilled::of(file, bytes, behind);
-            (Outgoing::led(line.into(), rest), unpacked.is_some())
+            let packed = unpacked.is_some();
+            let rest = match unpacked {
+                Some(unpacked) => unpacked.finish().behind(behind),
+                None => Spilled::of(file, bytes, behind),
+            };
+            (Outgoing::led(line.into(), rest), packed)
         }
     })
 }
@@ -138,7 +143,7 @@ struct Moved {
     line: Vec<u8>,
     /// Where the rest begins, in the file or in what it was unpacked to.
     behind: u64,
-    unpacked: Option<(Arc<File>, u64)>,
+    unpacked: Option<Spill>,
 }
 
 fn moved(
@@ -172,10 +177,17 @@ fn moved(
     }))
 }
 
-/// What a file unpacks to, in an unnamed one, and its length.
-fn unpack(mut file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<(Arc<File>, u64)> {
+/// What a file unpacks to, in an unnamed one.
+///
+/// # Errors
+/// It does not unpack, or there is no room for it.
+fn unpack(mut file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<Spill> {
     let mut decoder = Decoder::new(coding, unpacking.limits);
-    let mut out = tempfile::tempfile_in(&unpacking.folder)?;
+    let made = tempfile::tempfile_in(&unpacking.folder)?;
+    let mut out = made.try_clone()?;
+    let disk = &unpacking.disk;
+    // Gives back what was taken, however this ends.
+    let mut spill = Spill::of(made, 0, disk.clone());
     let (mut packed, mut slice) = (vec![0; SLICE_BYTES], vec![0; SLICE_BYTES]);
     file.seek(SeekFrom::Start(0))?;
     loop {
@@ -186,7 +198,11 @@ fn unpack(mut file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<
         let mut rest = packed.get(..read).unwrap_or_default();
         loop {
             let progress = decoder.push(rest, &mut slice).map_err(io::Error::other)?;
-            out.write_all(slice.get(..progress.written).unwrap_or_default())?;
+            let written = slice.get(..progress.written).unwrap_or_default();
+            if !spill.grows(u64::try_from(written.len()).unwrap_or(u64::MAX)) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            out.write_all(written)?;
             rest = rest.get(progress.read..).unwrap_or_default();
             if !progress.more {
                 break;
@@ -194,7 +210,7 @@ fn unpack(mut file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<
         }
     }
     decoder.finish().map_err(io::Error::other)?;
-    Ok((Arc::new(out), decoder.decoded_bytes()))
+    Ok(spill)
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ impl Clerk {
         for (one, written) in admitted.into_iter().zip(written) {
             self.tell(one, written);
         }
+        // Once for all of them: it wakes a thread.
+        self.due.notify_one();
     }
 
     /// Finds room for one, and makes it ready to be written.
@@ -196,7 +198,6 @@ impl Clerk {
         match (told.send(answer), kept) {
             (Ok(()), true) => {
                 self.state.appended.fetch_add(1, Relaxed);
-                self.due.notify_one();
             }
             // Nobody waits for it any more, and it stands in no book.
             (Err(_), true) => self.withdraw(&held, items),

@@ -122,7 +122,8 @@ impl Spool {
         let disk = match RealDisk::open(&folder) {
             Ok(disk) => disk,
             Err(error) => {
-                tracing::warn!(%error, "spool.path cannot be used: what the upstream does not take is lost");
+                let path = folder.display();
+                tracing::error!(%error, %path, "spool.path cannot be used: what the upstream does not take is lost");
                 own.state.failing.store(true, Relaxed);
                 return own;
             }
@@ -141,7 +142,8 @@ impl Spool {
         let kept = match plan.take_up() {
             Ok(kept) => kept,
             Err(error) => {
-                tracing::warn!(%error, "spool.path cannot be used: what the upstream does not take is lost");
+                let path = folder.display();
+                tracing::error!(%error, %path, "spool.path cannot be used: what the upstream does not take is lost");
                 own.state.failing.store(true, Relaxed);
                 return own;
             }
@@ -250,17 +252,21 @@ impl Spool {
         self.due.notify_one();
     }
 
+    /// The share of the disk of bodies that are copied or unpacked.
+    pub(crate) fn copies_disk(&self, config: &crate::config::checked::Spool) -> DiskBudget {
+        DiskBudget {
+            taken: Arc::clone(&self.copies.1),
+            bytes_max: config.copies.disk,
+        }
+    }
+
     /// Where the copy of a body may lie that is being sent.
     pub(crate) fn copies(&self, config: &crate::config::checked::Spool) -> Option<TeeBudget> {
         let desk = self.desk.as_ref()?;
-        let (memory, disk) = &self.copies;
         Some(TeeBudget {
-            memory: Arc::clone(memory),
+            memory: Arc::clone(&self.copies.0),
             memory_max: config.copies.memory,
-            disk: DiskBudget {
-                taken: Arc::clone(disk),
-                bytes_max: config.copies.disk,
-            },
+            disk: self.copies_disk(config),
             folder: desk.folder.clone(),
         })
     }

@@ -151,6 +151,7 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
     let unpacking = Unpacking {
         limits: rules.decode,
         folder: worker.shared.spool.folder(),
+        disk: worker.shared.spool.copies_disk(&rules.config.spool),
     };
     let ended = loop {
         let departs = depart(

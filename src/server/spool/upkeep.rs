@@ -9,7 +9,7 @@ use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
 
 use super::clerk::Clerk;
-use super::log::{Damaged, Place};
+use super::log::{Compacted, Damaged, Place};
 use super::parcel::{self, Holding};
 use super::{Overview, ProjectKept};
 
@@ -18,6 +18,9 @@ const EXPIRED_AT_ONCE: usize = 256;
 
 /// Requests of an earlier run that are read in one go.
 const CARRIED_AT_ONCE: usize = 256;
+
+/// Files that are moved together in one go.
+const COMPACTED_AT_ONCE: usize = 4;
 
 /// Projects that an operator is shown.
 const PROJECTS_SHOWN: usize = 100;
@@ -91,12 +94,30 @@ impl Clerk {
         let expired = self
             .held
             .expire(self.now_unix_ms(), age_ms, EXPIRED_AT_ONCE);
+        if !expired.is_empty() {
+            let requests = expired.len();
+            tracing::warn!(
+                requests,
+                "kept requests are given up: they are older than spool.max_age"
+            );
+        }
         for held in expired {
             self.expire(&held);
         }
         self.log.flush_acks();
-        if let Err(error) = self.log.compact() {
-            tracing::warn!(%error, "what is kept cannot be moved together");
+        // Half of the limit is in files, and little of it is kept: what is left of each is
+        // moved together, a few files a second.
+        let (used, max_bytes) = (self.used(), self.rules.load().config.spool.max_bytes);
+        let scarce = used.on_disk > max_bytes / 2 && used.live < used.on_disk / 2;
+        for _ in 0..COMPACTED_AT_ONCE {
+            match self.log.compact(scarce) {
+                Ok(Compacted::Moved { .. }) => {}
+                Ok(Compacted::Nothing | Compacted::Stuck) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "what is kept cannot be moved together");
+                    break;
+                }
+            }
         }
     }
 

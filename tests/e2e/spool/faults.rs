@@ -192,7 +192,7 @@ fn an_answer_that_comes_late_is_the_end_of_it() {
         let fake = at_first(1, move |exchange| {
             exchange.read_body()?;
             behind.pass();
-            exchange.answer(status, &[], b"{}")
+            exchange.answer(status, &[("content-type", "application/json")], b"{}")
         });
         let changes = json!({"upstream": {"ingest_deadline": "300ms"}});
         let edge = keeping(&fake.url(), place.path(), &changes);

@@ -80,17 +80,19 @@ fn a_late_refusal_is_in_the_books() {
     let asked = AtomicUsize::new(0);
     let up = down.listen(move |exchange| {
         exchange.read_body()?;
-        let status = match asked.fetch_add(1, SeqCst) {
-            0 | 3 => 400,
-            _ => 200,
-        };
-        exchange.answer(status, &[], b"{}")
+        let json = [("content-type", "application/json")];
+        match asked.fetch_add(1, SeqCst) {
+            0 | 3 => exchange.answer(400, &json, b"{}"),
+            // A proxy's page is no word of Sentry's.
+            4 => exchange.answer(404, &[("content-type", "text/html")], b"<html>"),
+            _ => exchange.answer(200, &json, b"{}"),
+        }
     });
     emptied(&edge);
     assert_eq!(
         ids(&up.requests()).len(),
-        6,
-        "what is refused is not sent again"
+        7,
+        "what is refused is not sent again, what a proxy answers is"
     );
     let row = booked(&edge, "error");
     assert_eq!(row["forwarded"], 4, "{row}");

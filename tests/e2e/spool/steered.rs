@@ -68,7 +68,10 @@ fn maintenance_outlives_a_restart() {
     check_taken(&edge.post_envelope(&[], &event(1)), 1);
     assert!(fake.requests().is_empty());
     let said = says(&edge, &["maintenance", "off"]);
-    assert_eq!(said, "maintenance is off: what was kept is being sent\n");
+    assert_eq!(
+        said,
+        "maintenance is off: what was kept is sent, unless the spool is paused\n"
+    );
     assert_eq!(ids(&arrived(&fake, 1)), [1]);
 }
 
@@ -97,7 +100,7 @@ fn a_paused_spool_sends_nothing_until_it_is_drained() {
     );
     assert_eq!(
         says(&edge, &["spool", "drain"]),
-        "nothing is kept any more\n"
+        "the spool is empty: all that was kept is sent\n"
     );
     assert_eq!(spool(&edge)["items"], 0);
     let seen = ids(&up.requests());

@@ -43,6 +43,10 @@ fn left(bytes: &[u8], coding: Option<Coding>, in_file: bool) -> (Vec<u8>, bool) 
             ratio: 1000,
         },
         folder: folder.path().to_owned(),
+        disk: DiskBudget {
+            taken: Arc::default(),
+            bytes_max: u64::MAX,
+        },
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(async {

@@ -12,6 +12,9 @@ use bytes::Bytes;
 /// A segment is copied forward when less than one part in so many of its file is live.
 const LIVE_PART: u64 = 10;
 
+/// The same where room is scarce.
+const SCARCE_PART: u64 = 2;
+
 /// What one step of compaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compacted {
@@ -28,13 +31,14 @@ pub enum Compacted {
 
 impl<D: Disk> Log<D> {
     /// Copies the live records of one segment forward and removes it, if less than a
-    /// tenth of it is live. Takes the memory and the time of that tenth. Places stay
-    /// good.
+    /// tenth of it is live; where room is `scarce`, less than half. Takes the memory and
+    /// the time of that part. Places stay good.
     ///
     /// # Errors
     /// The copy cannot be written; everything is as before.
-    pub fn compact(&mut self) -> Result<Compacted, AppendError> {
+    pub fn compact(&mut self, scarce: bool) -> Result<Compacted, AppendError> {
         let newest = self.newest.as_ref().map(|newest| newest.id.number);
+        let part = if scarce { SCARCE_PART } else { LIVE_PART };
         let mut sealed = self
             .segments
             .values()
@@ -42,7 +46,7 @@ impl<D: Disk> Log<D> {
         let few = sealed.find(|segment| {
             !segment.stuck
                 && segment.live_records() > 0
-                && segment.live_bytes.saturating_mul(LIVE_PART) < segment.file_bytes
+                && segment.live_bytes.saturating_mul(part) < segment.file_bytes
         });
         let Some(segment) = few else {
             return Ok(Compacted::Nothing);

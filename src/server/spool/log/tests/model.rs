@@ -179,7 +179,7 @@ impl History {
     /// Copies forward until there is nothing to copy: then the disk's bound holds.
     fn compact(&mut self) {
         for _ in 0..100 {
-            match self.log().compact() {
+            match self.log().compact(false) {
                 Ok(compact::Compacted::Nothing) => break,
                 Ok(_) => {}
                 Err(_) => return,

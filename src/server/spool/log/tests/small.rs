@@ -186,9 +186,9 @@ fn a_place_outlives_a_copy_forward() {
     for place in places {
         log.ack(place);
     }
-    let moved = log.compact().unwrap();
+    let moved = log.compact(false).unwrap();
     assert_eq!(moved, compact::Compacted::Moved { records: 1 });
-    assert_eq!(log.compact().unwrap(), compact::Compacted::Nothing);
+    assert_eq!(log.compact(false).unwrap(), compact::Compacted::Nothing);
     assert_eq!(log.read(kept).unwrap().head, head(1));
     log.ack(kept);
     assert!(matches!(log.read(kept), Err(Damaged::Gone)));

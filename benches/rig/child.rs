@@ -1,4 +1,4 @@
-//! A program that the rig started, and the folder it runs in: both gone when the value is.
+//! A program that a bench started, and the folder it runs in: both gone when the value is.
 //!
 //! Ends nothing but its own child, by its process id, and never by name.
 
@@ -112,7 +112,7 @@ impl Drop for Child {
                 Ok(Some(_)) | Err(_) => return,
             }
         }
-        eprintln!("rig: {} did not end when asked: killed", self.name);
+        eprintln!("{} did not end when asked: killed", self.name);
         // Fails only where the process has ended meanwhile, which is what is wanted.
         drop(self.process.kill());
         drop(self.process.wait());
@@ -138,15 +138,15 @@ pub(crate) fn found(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A fresh folder under the system's temporary one, removed with all in it when dropped.
+/// A fresh folder, removed with all in it when dropped.
 ///
 /// Anyone may read it: nginx's worker is another user than the rig when root runs it.
 pub(crate) struct ScratchFolder(PathBuf);
 
 impl ScratchFolder {
-    /// Makes the folder; fails if it is already there.
-    pub(crate) fn create() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("vidette-rig-{}", std::process::id()));
+    /// Makes the folder in another; fails if it is already there.
+    pub(crate) fn create(parent: &Path, name: &str) -> io::Result<Self> {
+        let path = parent.join(format!("vidette-{name}-{}", std::process::id()));
         fs::create_dir(&path)?;
         Ok(Self(path))
     }
@@ -160,7 +160,7 @@ impl ScratchFolder {
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("rig: {} is left behind: {error}", self.0.display());
+            eprintln!("{} is left behind: {error}", self.0.display());
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Where the numbers were taken: cores, processor, kernel, and the programs with their versions.
+//! Where the numbers were taken: the machine, its cores, and the programs with their versions.
 //! Changes nothing on the machine.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::child::found;
+use crate::host::{Host, allowed_cores};
 
 /// Why this machine cannot run the rig.
 #[derive(Debug, thiserror::Error)]
@@ -36,16 +36,7 @@ pub(crate) struct Cores {
 impl Cores {
     /// The first core for the proxies, the rest for the load.
     pub(crate) fn allowed() -> io::Result<Self> {
-        let status = fs::read_to_string("/proc/self/status")?;
-        let list = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-        let cores: Vec<u32> = list
-            .unwrap_or("0")
-            .trim()
-            .split(',')
-            .flat_map(range)
-            .collect();
+        let cores: Vec<u32> = allowed_cores()?.split(',').flat_map(range).collect();
         let (first, rest) = cores.split_first().unwrap_or((&0, &[]));
         let rest = if rest.is_empty() {
             std::slice::from_ref(first)
@@ -72,10 +63,7 @@ fn range(part: &str) -> Vec<u32> {
 
 /// What stands beside the numbers.
 pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) kernel: String,
-    /// Over the last minute before the run: near zero, or something else was measured too.
-    pub(crate) load_average: String,
+    pub(crate) host: Host,
     pub(crate) versions: Vec<(&'static str, String)>,
 }
 
@@ -112,9 +100,7 @@ impl Machine {
         }
         versions.retain(|(name, _)| !matches!(*name, "taskset" | "setpriv"));
         Ok(Self {
-            processor: processor(),
-            kernel: first_line("/proc/sys/kernel/osrelease"),
-            load_average: first_word(&first_line("/proc/loadavg")),
+            host: Host::look(),
             versions,
         })
     }
@@ -137,26 +123,4 @@ fn version(name: &'static str, path: &Path, flag: &str) -> Result<Option<String>
         .and_then(|line| line.split_ascii_whitespace().find(digit));
     let number = word.unwrap_or("unknown").trim_start_matches("nginx/");
     Ok(Some(number.into()))
-}
-
-fn processor() -> String {
-    let list = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let named = list
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    named
-        .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']))
-        .into()
-}
-
-fn first_line(path: &str) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().next().unwrap_or("unknown").into()
-}
-
-fn first_word(line: &str) -> String {
-    line.split_ascii_whitespace()
-        .next()
-        .unwrap_or("unknown")
-        .into()
 }

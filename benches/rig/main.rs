@@ -13,10 +13,13 @@ mod arguments;
 mod child;
 mod cpu;
 mod envelope;
+mod event;
+mod host;
 mod load;
 mod machine;
 mod proxies;
 mod report;
+mod spread;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -58,7 +61,8 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     let cores = Cores::allowed().context("reading the cores this process may use")?;
     let machine = Machine::look(arguments.vidette.as_deref())?;
-    let folder = ScratchFolder::create().context("making a folder for configurations")?;
+    let folder = ScratchFolder::create(&std::env::temp_dir(), "rig")
+        .context("making a folder for configurations")?;
     let mut lineup = Lineup::start(&folder, &cores, arguments.vidette.as_deref())?;
     let load = Load::prepare(&folder, &cores)?;
     for proxy in lineup.proxies() {

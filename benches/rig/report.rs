@@ -10,6 +10,7 @@ use crate::envelope::{BODIES, Body};
 use crate::load::{Answered, CONNECTIONS};
 use crate::machine::{Cores, Machine};
 use crate::proxies::Kind;
+use crate::spread::Spread;
 
 /// The budgets: vidette's CPU time per request as a share of the other's, at most.
 const GATES: [(Kind, usize, f64); 4] = [
@@ -50,33 +51,6 @@ impl fmt::Display for Cell {
             "{body} {proxy}: {:.1} us, {rate:.0} requests/s",
             self.cpu_us()
         )
-    }
-}
-
-/// Smallest, middle and largest of the rounds.
-#[derive(Clone, Copy)]
-struct Spread {
-    min: f64,
-    median: f64,
-    max: f64,
-}
-
-impl Spread {
-    /// `None` of nothing.
-    fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let (min, max) = (*values.first()?, *values.last()?);
-        let upper = *values.get(values.len() / 2)?;
-        let lower = *values.get((values.len() - 1) / 2)?;
-        Some(Self {
-            min,
-            median: f64::midpoint(lower, upper),
-            max,
-        })
-    }
-
-    fn json(self) -> Value {
-        json!({"min": self.min, "median": self.median, "max": self.max})
     }
 }
 
@@ -163,12 +137,12 @@ impl Report {
              {}. {}.",
             self.rounds(),
             self.turn.as_secs(),
-            machine.processor,
+            machine.host.processor,
             cores.count,
             cores.proxies,
             cores.load,
-            machine.kernel,
-            machine.load_average,
+            machine.host.kernel,
+            machine.host.load_average,
             versions.join(", "),
         ));
         text
@@ -185,9 +159,9 @@ impl Report {
             .collect();
         let whole = json!({
             "machine": {
-                "processor": machine.processor, "kernel": machine.kernel, "cores": cores.count,
+                "processor": machine.host.processor, "kernel": machine.host.kernel, "cores": cores.count,
                 "proxy_cores": cores.proxies, "load_cores": cores.load,
-                "load_average_before": machine.load_average,
+                "load_average_before": machine.host.load_average,
             },
             "versions": versions,
             "rounds": self.rounds(),

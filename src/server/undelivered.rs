@@ -15,7 +15,7 @@ const RETRY_AFTER_S: u32 = 30;
 
 /// The words for a request that the spool has no room for.
 pub(crate) fn no_room() -> Refusal {
-    let detail = "the upstream does not take it, and the spool has no room for its kind";
+    let detail = "the upstream does not take it, and its share of the spool is full";
     Refusal::later(Reason::SpoolFull, detail, RETRY_AFTER_S)
 }
 

@@ -19,6 +19,7 @@ use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::process;
 
 use super::super::rules::Rules;
+use super::intake::ToldFull;
 use super::log::{Disk as _, Found, Log, LogLimits, OpenError, Place, RealDisk, Recovered};
 use super::orders::{Order, Steer};
 use super::room::{Asks, Used, has_room, records_max, segment_bytes};
@@ -71,6 +72,7 @@ pub(super) struct Clerk {
     pub(super) strangers: HashMap<u64, u64>,
     pub(super) stranger_bytes: u64,
     pub(super) items: u64,
+    pub(super) told_full: ToldFull,
 }
 
 /// What the thread begins with.
@@ -170,6 +172,7 @@ impl Taken {
             going: HashMap::new(),
             strangers: HashMap::new(),
             stranger_bytes: 0,
+            told_full: ToldFull::default(),
         };
         clerk.serve(orders);
     }

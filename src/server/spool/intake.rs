@@ -4,10 +4,13 @@
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use crate::config::checked::Spool;
 use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
 
@@ -17,7 +20,7 @@ use super::clerk::{Clerk, Going};
 use super::log::{AppendError, Draft, Head, Place, RealFile};
 use super::orders::Wanted;
 use super::parcel::{self, Parcel};
-use super::room::{Asks, has_room};
+use super::room::{Asks, Used, has_room};
 use super::{Due, Kept, NotKept};
 
 /// One for which there is room.
@@ -70,7 +73,7 @@ impl Clerk {
     fn admit(
         &mut self,
         mut wanted: Wanted,
-        used: &mut super::room::Used,
+        used: &mut Used,
     ) -> Result<Admitted, (oneshot::Sender<Result<Kept, NotKept>>, NotKept)> {
         let parcel = &mut wanted.parcel;
         let front = parcel::write(parcel);
@@ -85,6 +88,7 @@ impl Clerk {
         };
         let config = &self.rules.load().config.spool;
         if !has_room(config, *used, asks) || self.held.is_full() {
+            self.told_full.tell(&asks, *used, config);
             return Err((wanted.told, NotKept::Full));
         }
         used.live += bytes;
@@ -220,5 +224,32 @@ impl Parcel {
             Copied::Chunks(chunks) => total_bytes(chunks),
             Copied::File(file) => file.file().1,
         }
+    }
+}
+
+/// Tells the log, once a minute at most, whom the spool refuses and why.
+#[derive(Debug, Default)]
+pub(super) struct ToldFull(Option<Instant>);
+
+impl ToldFull {
+    fn tell(&mut self, asks: &Asks, used: Used, config: &Spool) {
+        const EVERY: Duration = Duration::from_secs(60);
+        if self.0.is_some_and(|at| at.elapsed() < EVERY) {
+            return;
+        }
+        self.0 = Some(Instant::now());
+        tracing::warn!(
+            kind = ?asks.lane,
+            proven = asks.proven,
+            bytes = asks.bytes,
+            project_bytes = asks.project_bytes,
+            project_bytes_max = config.project_bytes,
+            kept_bytes = used.live,
+            bytes_max = config.max_bytes,
+            strangers_bytes = used.strangers,
+            free_bytes = used.free,
+            free_floor = config.free_floor,
+            "the spool has no room for a request: it is refused"
+        );
     }
 }

@@ -19,9 +19,9 @@ use super::super::tee::Copied;
 use super::clerk::{Clerk, Going};
 use super::log::{AppendError, Draft, Head, Place, RealFile};
 use super::orders::Wanted;
-use super::parcel::{self, Parcel};
+use super::parcel;
 use super::room::{Asks, Used, has_room};
-use super::{Due, Kept, NotKept};
+use super::{Due, Kept, NotKept, queued_bytes};
 
 /// One for which there is room.
 struct Admitted {
@@ -42,8 +42,8 @@ impl Clerk {
         let mut used = self.used();
         let mut admitted = Vec::with_capacity(wanted.len());
         for wanted in wanted {
-            let memory_bytes = wanted.parcel.memory_bytes();
-            self.queued_bytes.fetch_sub(memory_bytes, Relaxed);
+            let queued = queued_bytes(&wanted.parcel);
+            self.queued_bytes.fetch_sub(queued, Relaxed);
             match self.admit(wanted, &mut used) {
                 Ok(one) => admitted.push(one),
                 Err((told, why)) => _ = told.send(Err(why)),
@@ -215,16 +215,6 @@ const HEAD_BYTES: u64 = 64;
 
 fn length(bytes: &Bytes) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-impl Parcel {
-    /// The length of its body.
-    pub(super) fn body_bytes(&self) -> u64 {
-        match &self.body {
-            Copied::Chunks(chunks) => total_bytes(chunks),
-            Copied::File(file) => file.file().1,
-        }
-    }
 }
 
 /// Tells the log, once a minute at most, whom the spool refuses and why.

@@ -27,15 +27,15 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::config::checked;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
-
 use crate::telemetry::ledger::Ledger;
 
 use super::rules::Rules;
 use super::spill::DiskBudget;
-use super::tee::{Copied, TeeBudget};
+use super::tee::TeeBudget;
 use clerk::Plan;
 use log::RealDisk;
 use orders::{Order, Steer, Wanted};
@@ -44,9 +44,15 @@ use parcel::Parcel;
 use replay::NextUp;
 use state::State;
 
+/// Orders that wait for the clerk: as many requests as may be, and as many ends of others.
+const ORDERS_MAX: usize = 2 * QUEUED_MAX;
+
 /// Requests that wait for the disk, and their bytes. Who finds no place is not kept.
-const ORDERS_MAX: usize = 4096;
+const QUEUED_MAX: usize = 4096;
 const QUEUED_BYTES_MAX: u64 = 64 << 20;
+
+/// What the smallest of them counts: the limit on bytes is the one on their number.
+const QUEUED_BYTES_EACH: u64 = 16 << 10;
 
 /// How long an operator waits for the clerk.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -119,12 +125,15 @@ impl Spool {
         let Some(folder) = rules.load().config.spool.path.clone() else {
             return own;
         };
+        let failed = |error: &dyn std::error::Error| {
+            let path = folder.display();
+            tracing::error!(%error, %path, "spool.path cannot be used: what the upstream does not take is lost");
+            own.state.failing.store(true, Relaxed);
+        };
         let disk = match RealDisk::open(&folder) {
             Ok(disk) => disk,
             Err(error) => {
-                let path = folder.display();
-                tracing::error!(%error, %path, "spool.path cannot be used: what the upstream does not take is lost");
-                own.state.failing.store(true, Relaxed);
+                failed(&error);
                 return own;
             }
         };
@@ -142,9 +151,7 @@ impl Spool {
         let kept = match plan.take_up() {
             Ok(kept) => kept,
             Err(error) => {
-                let path = folder.display();
-                tracing::error!(%error, %path, "spool.path cannot be used: what the upstream does not take is lost");
-                own.state.failing.store(true, Relaxed);
+                failed(&error);
                 return own;
             }
         };
@@ -158,7 +165,7 @@ impl Spool {
                     clerk: Mutex::new(Some(clerk)),
                 });
             }
-            Err(error) => tracing::error!(%error, "the spool's thread cannot be started"),
+            Err(error) => failed(&error),
         }
         own
     }
@@ -187,7 +194,7 @@ impl Spool {
     /// Keeps a request: it is on disk when this returns. Dropped before, it may be or not.
     pub(crate) async fn keep(&self, parcel: Parcel, due: Due) -> Result<Kept, NotKept> {
         let desk = self.desk.as_ref().ok_or(NotKept::Disk)?;
-        let bytes = parcel.memory_bytes();
+        let bytes = queued_bytes(&parcel);
         let fits = |queued: u64| Some(queued + bytes).filter(|sum| *sum <= QUEUED_BYTES_MAX);
         let queued = &desk.queued_bytes;
         queued
@@ -253,7 +260,7 @@ impl Spool {
     }
 
     /// The share of the disk of bodies that are copied or unpacked.
-    pub(crate) fn copies_disk(&self, config: &crate::config::checked::Spool) -> DiskBudget {
+    pub(crate) fn copies_disk(&self, config: &checked::Spool) -> DiskBudget {
         DiskBudget {
             taken: Arc::clone(&self.copies.1),
             bytes_max: config.copies.disk,
@@ -261,7 +268,7 @@ impl Spool {
     }
 
     /// Where the copy of a body may lie that is being sent.
-    pub(crate) fn copies(&self, config: &crate::config::checked::Spool) -> Option<TeeBudget> {
+    pub(crate) fn copies(&self, config: &checked::Spool) -> Option<TeeBudget> {
         let desk = self.desk.as_ref()?;
         Some(TeeBudget {
             memory: Arc::clone(&self.copies.0),
@@ -292,13 +299,10 @@ impl Spool {
     }
 }
 
-impl Parcel {
-    /// What it takes while it waits for the disk.
-    pub(in crate::server) fn memory_bytes(&self) -> u64 {
-        let body = match &self.body {
-            Copied::Chunks(chunks) => super::chunks::total_bytes(chunks),
-            Copied::File(_) => 0,
-        };
-        body + u64::try_from(self.head.len()).unwrap_or(u64::MAX)
-    }
+/// What a request takes of the queue while it waits for the disk.
+fn queued_bytes(parcel: &Parcel) -> u64 {
+    parcel.memory_bytes().max(QUEUED_BYTES_EACH)
 }
+
+#[cfg(test)]
+mod tests;

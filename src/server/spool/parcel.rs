@@ -23,6 +23,7 @@ use crate::domain::endpoint::ProjectId;
 use crate::policy::replay::lane::Lane;
 use crate::telemetry::ledger::Account;
 
+use super::super::chunks::total_bytes;
 use super::super::tee::Copied;
 
 /// Items of one kind that a request carries, as they stand in the books.
@@ -66,6 +67,23 @@ impl Parcel {
     /// How many items it carries.
     pub(crate) fn items(&self) -> u64 {
         self.holdings.iter().map(|held| held.items).sum()
+    }
+
+    /// The length of its body.
+    pub(super) fn body_bytes(&self) -> u64 {
+        match &self.body {
+            Copied::Chunks(chunks) => total_bytes(chunks),
+            Copied::File(file) => file.file().1,
+        }
+    }
+
+    /// What it takes of memory.
+    pub(in crate::server) fn memory_bytes(&self) -> u64 {
+        let body = match &self.body {
+            Copied::Chunks(chunks) => total_bytes(chunks),
+            Copied::File(_) => 0,
+        };
+        body + u64::try_from(self.head.len()).unwrap_or(u64::MAX)
     }
 }
 

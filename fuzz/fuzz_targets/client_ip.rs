@@ -6,7 +6,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use libfuzzer_sys::fuzz_target;
-use vidette::domain::client_ip::{HeaderForm, TrustedHops, explain, preset, resolve};
+use vidette::domain::client_ip::{HeaderForm, explain, preset, resolve};
+use vidette::domain::networks::Networks;
 
 fuzz_target!(|input: &[u8]| {
     let Some((first, text)) = input.split_first() else {
@@ -20,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let networks = ["loopback", "private"].into_iter();
     let networks = networks.flat_map(|name| preset(name).expect("a preset").iter().copied());
-    let trusted: TrustedHops = networks.collect();
+    let trusted: Networks = networks.collect();
     let lines = || text.split(|byte| *byte == b'\n');
     let lines: Vec<&[u8]> = lines().collect();
     let found = resolve(peer, form, lines.iter().copied(), &trusted);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::config::checked::Config;
-use crate::domain::client_ip::{Store, TrustedHops};
+use crate::domain::client_ip::Store;
 use crate::domain::coding::DecodeLimits;
+use crate::domain::networks::Networks;
 use crate::policy::Gate;
 use crate::policy::quotas::Counters;
 use crate::telemetry::labels::{Route, Upstream};
@@ -23,7 +24,7 @@ pub(crate) struct Rules {
     /// The checked configuration they follow from.
     pub config: Config,
     /// Whose word about a client's address is believed.
-    pub trusted: TrustedHops,
+    pub trusted: Networks,
     /// The header in which they name it.
     pub forwarded: HeaderName,
     /// The headers that carry the one address upstream.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::{Secret, StorePolicy};
-use crate::domain::client_ip::{HeaderForm, TrustedHops};
+use crate::domain::client_ip::HeaderForm;
+use crate::domain::networks::Networks;
 
 /// How the client's address is found and handed on.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +39,7 @@ pub struct TrustedProxies {
 
 impl TrustedProxies {
     /// The set to ask; build it once per policy, not per request.
-    pub fn hops(&self) -> TrustedHops {
+    pub fn hops(&self) -> Networks {
         self.nets.iter().copied().collect()
     }
 }

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::walk::{Met, walk};
-use super::{ClientIp, HeaderForm, TrustedHops};
+use super::{ClientIp, HeaderForm, Networks};
 
 /// What the walk made of a hop, and what followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,7 +88,7 @@ pub fn explain<'a>(
     peer: IpAddr,
     form: HeaderForm,
     lines: impl DoubleEndedIterator<Item = &'a [u8]>,
-    trusted: &TrustedHops,
+    trusted: &Networks,
 ) -> Explained {
     let mut steps = Vec::new();
     let client = walk(peer, form, lines, trusted, |met: Met<'a>| {

@@ -9,16 +9,15 @@ mod explained;
 mod hop;
 mod presets;
 mod store;
-mod trusted;
 mod walk;
 
 use std::net::IpAddr;
 
+use super::networks::Networks;
 pub use conclusions::{Conclusions, conclusions};
 pub use explained::{Explained, HopStep, HopVerdict, TEXT_CHARS_MAX, explain};
 pub use presets::{FRONTS, PRESETS, front_of, preset};
 pub use store::{HashKey, Store};
-pub use trusted::TrustedHops;
 
 /// How the believed header writes its hops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,7 +94,7 @@ pub fn resolve<'a>(
     peer: IpAddr,
     form: HeaderForm,
     lines: impl DoubleEndedIterator<Item = &'a [u8]>,
-    trusted: &TrustedHops,
+    trusted: &Networks,
 ) -> ClientIp {
     walk::walk(peer, form, lines, trusted, |_| {})
 }

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::*;
 
 /// Presets and CIDRs, as the configuration writes them.
-fn trusted(names: &[&str]) -> TrustedHops {
+fn trusted(names: &[&str]) -> Networks {
     let mut networks: Vec<IpNet> = Vec::new();
     for name in names {
         match preset(name) {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::explained::HopVerdict;
 use super::hop::{self, Hop, Written};
-use super::{ClientIp, HeaderForm, Source, TrustedHops, is_private};
+use super::{ClientIp, HeaderForm, Networks, Source, is_private};
 
 /// A walk ends after this many hops: real chains have a handful, and a forged header of 64 KiB
 /// could otherwise name ten thousand.
@@ -28,7 +28,7 @@ pub(super) fn walk<'a>(
     peer: IpAddr,
     form: HeaderForm,
     mut lines: impl DoubleEndedIterator<Item = &'a [u8]>,
-    trusted: &TrustedHops,
+    trusted: &Networks,
     mut met: impl FnMut(Met<'a>),
 ) -> ClientIp {
     let peer = peer.to_canonical();
@@ -72,7 +72,7 @@ pub(super) fn walk<'a>(
 fn outwards<'a>(
     peer: IpAddr,
     hops: impl Iterator<Item = Written<'a>>,
-    trusted: &TrustedHops,
+    trusted: &Networks,
     mut met: impl FnMut(Met<'a>),
 ) -> (IpAddr, Source) {
     let mut nearest = (peer, Source::Peer);

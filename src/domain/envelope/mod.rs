@@ -8,3 +8,4 @@ pub mod item;
 mod item_header;
 pub mod scan;
 mod skim;
+pub mod trace;

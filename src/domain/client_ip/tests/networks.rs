@@ -94,7 +94,7 @@ fn membership_holds_at_both_ends_of_overlapping_networks() {
         trusted(&["0.0.0.0/0", "::/0"]).contains("255.255.255.255".parse().expect("an address"))
     );
     assert!(
-        TrustedHops::default().is_empty(),
+        Networks::default().is_empty(),
         "the default trusts somebody"
     );
 }

@@ -132,7 +132,7 @@ proptest! {
             .into_iter()
             .filter_map(|(bits, length)| IpNet::new(Ipv4Addr::from(bits).into(), length).ok())
             .collect();
-        let hops: TrustedHops = networks.iter().copied().collect();
+        let hops: Networks = networks.iter().copied().collect();
         let mut addresses = vec![IpAddr::from(Ipv4Addr::from(address))];
         if !networks.is_empty() {
             let network = networks[near.index(networks.len())];

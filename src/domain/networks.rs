@@ -1,18 +1,17 @@
-//! The hops that are believed.
+//! A set of networks, and who is in it.
 //!
-//! Owns membership in a set of networks. Never parses their text: the configuration does.
+//! Owns the membership alone. Never parses their text: the configuration does.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The networks whose word about earlier hops is believed.
+/// Networks of both families; the default holds none.
 ///
 /// Kept as sorted ranges without overlap: a look-up is one binary search, for the usual dozen
-/// networks a few comparisons in one cache line, and thousands stay cheap. The default trusts
-/// nobody.
+/// networks a few comparisons in one cache line, and thousands stay cheap.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TrustedHops {
+pub struct Networks {
     v4: Vec<Range<u32>>,
     v6: Vec<Range<u128>>,
 }
@@ -24,7 +23,7 @@ struct Range<T> {
     last: T,
 }
 
-impl TrustedHops {
+impl Networks {
     /// Whether the address is in one of the networks; an IPv4 address in IPv6 clothing counts as
     /// the IPv4 one.
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -34,13 +33,13 @@ impl TrustedHops {
         }
     }
 
-    /// Whether nobody is trusted.
+    /// Whether nobody is in it.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
 }
 
-impl FromIterator<IpNet> for TrustedHops {
+impl FromIterator<IpNet> for Networks {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {

@@ -11,6 +11,8 @@ use super::checked::{
     Upstream, UpstreamTimeouts,
 };
 use crate::domain::client_ip::{self, HeaderForm};
+use crate::domain::filter::Filters;
+use crate::domain::sampling::Sample;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -54,6 +56,8 @@ pub(super) fn config() -> Config {
         global: Global { quotas: Vec::new() },
         defaults: Defaults {
             quotas: Vec::new(),
+            sample: Sample::default(),
+            filters: Filters::default(),
             allowed_origins: vec!["*".to_owned()],
         },
         projects: Vec::new(),

@@ -11,9 +11,9 @@ use super::checked::{
 use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
-    Address, Count, HeaderNames, Hosts, Kind, Listeners, OneHeader, OneUrl, OptionalPath, Origins,
-    PathOrOff, PerTime, Projects, Proxies, Quotas, Shown, Size, Span, Statics, Token, TunnelPaths,
-    Urls, Variable, Word, Workers,
+    Address, Count, HeaderNames, Hosts, InboundFilters, Kind, Listeners, OneHeader, OneUrl,
+    OptionalPath, Origins, PathOrOff, PerTime, Projects, Proxies, Quotas, Samples, Shown, Size,
+    Span, Statics, Token, TunnelPaths, Urls, Variable, Word, Workers,
 };
 use super::tree::Node;
 
@@ -333,8 +333,8 @@ pub(super) static KEYS: &[Key] = &[
     here!("keys.limited_max", keys.limited_max, TABLE),
     here!("global.quotas", global.quotas, Quotas::OfProject),
     here!("defaults.quotas", defaults.quotas, Quotas::OfProject),
-    later("defaults.sample"),
-    later("defaults.filters"),
+    here!("defaults.sample", defaults.sample, Samples),
+    here!("defaults.filters", defaults.filters, InboundFilters),
     here!(
         "defaults.allowed_origins",
         defaults.allowed_origins,

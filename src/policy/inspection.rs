@@ -6,6 +6,8 @@ use crate::domain::category::Categories;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::scan::{Flag, ItemHeader};
+use crate::domain::envelope::trace::Trace;
+use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::{RateLimit, Scope};
 
@@ -13,6 +15,7 @@ use super::learned::{Covered, Learned};
 use super::millis::Millis;
 use super::pair::Pair;
 use super::quotas::{self, Applying, Counters, Full, Granted, Load, Moment};
+use super::wanted::{About, Wishes, keeps};
 
 /// What a request's items are judged by.
 pub struct Room<'a> {
@@ -30,6 +33,12 @@ pub struct Room<'a> {
     pub now: Millis,
     /// Whether items are charged, or only looked at.
     pub charges: bool,
+    /// What its project wants.
+    pub wishes: &'a Wishes,
+    /// What its line one tells.
+    pub trace: &'a Trace,
+    /// Stands for an id where an item has none: anything even.
+    pub draw: u128,
 }
 
 /// What becomes of an item.
@@ -78,26 +87,57 @@ impl Room<'_> {
     /// Whether nothing here can ever refuse an item.
     #[must_use]
     pub fn is_boundless(&self) -> bool {
-        self.quotas.is_empty() && !self.learned.knows(self.pair)
+        self.quotas.is_empty() && self.wishes.is_empty() && !self.learned.knows(self.pair)
     }
 
     /// Judges an item of `bytes`, and charges it to all its quotas or to none.
     ///
-    /// `event`: why the event that it belongs to was dropped, if it was; what belongs to it goes
-    /// with it, under the same reason and without a charge.
+    /// `gone`: why the event that it belongs to was dropped, if it was; what belongs to it goes
+    /// with it, under the same reason and without a charge. `event`: what its payload tells,
+    /// where that was read.
     #[must_use]
-    pub fn judge(&self, item: &ItemHeader, bytes: u64, event: Option<Reason>) -> Ruling {
-        match event {
-            Some(reason) if item.kind.follows_event() => Ruling::of(Fate::Dropped(reason)),
-            Some(_) | None if item.kind.is_free() => Ruling::of(Fate::Kept),
-            Some(_) | None => self.charge(item, bytes),
+    pub fn judge(
+        &self,
+        item: &ItemHeader,
+        bytes: u64,
+        gone: Option<Reason>,
+        event: Option<&Event<'_>>,
+    ) -> Ruling {
+        match gone {
+            Some(reason) if item.kind.follows_event() => return Ruling::of(Fate::Dropped(reason)),
+            Some(_) | None if item.kind.is_free() => return Ruling::of(Fate::Kept),
+            Some(_) | None => {}
         }
+        if let Some(reason) = event.and_then(|event| self.wishes.filters.event(item.kind, event)) {
+            return Ruling::of(Fate::Dropped(reason));
+        }
+        // First of all a crash is the error that it makes.
+        let crash = item.kind == ItemKind::CrashAttachment;
+        let first = if crash { ItemKind::Event } else { item.kind };
+        if let Some(refused) = self.recalls(first.learned()) {
+            return Ruling::dropped(refused);
+        }
+        if !self.samples_in(item.kind, event) {
+            return Ruling::of(Fate::Dropped(Reason::Sampled));
+        }
+        self.charge(item, bytes)
+    }
+
+    fn samples_in(&self, kind: ItemKind, event: Option<&Event<'_>>) -> bool {
+        if self.wishes.rates.is_empty() {
+            return true;
+        }
+        let about = About {
+            trace: self.trace,
+            event,
+            draw: self.draw,
+        };
+        keeps(self.wishes.rates.of(kind, &about), kind, &about)
     }
 
     fn charge(&self, item: &ItemHeader, bytes: u64) -> Ruling {
         if item.kind != ItemKind::CrashAttachment {
-            let load = load(item.kind, item.count, bytes);
-            return match self.take(item.kind.learned(), &load) {
+            return match self.take(&load(item.kind, item.count, bytes)) {
                 Ok(granted) => Ruling {
                     granted,
                     ..Ruling::of(Fate::Kept)
@@ -106,12 +146,15 @@ impl Room<'_> {
             };
         }
         // It is two things: an error that it makes, and an attachment that is stored.
-        let error = load(ItemKind::Event, 1, 0);
-        let mut granted = match self.take(ItemKind::Event.learned(), &error) {
+        let mut granted = match self.take(&load(ItemKind::Event, 1, 0)) {
             Ok(granted) => granted,
             Err(refused) => return Ruling::dropped(refused),
         };
-        match self.take(item.kind.learned(), &load(item.kind, 1, bytes)) {
+        let stored = match self.recalls(item.kind.learned()) {
+            Some(refused) => Err(refused),
+            None => self.take(&load(item.kind, 1, bytes)),
+        };
+        match stored {
             Ok(more) => {
                 granted.merge(more);
                 Ruling {
@@ -141,7 +184,7 @@ impl Room<'_> {
     pub fn charge_bytes(&self, kind: ItemKind, bytes: u64) -> Result<Granted, (Reason, RateLimit)> {
         match kind.is_free() {
             true => Ok(Granted::default()),
-            false => self.take(Categories::EMPTY, &load(kind, 0, bytes)),
+            false => self.take(&load(kind, 0, bytes)),
         }
     }
 
@@ -174,13 +217,13 @@ impl Room<'_> {
         Some((full.reason, told(full)))
     }
 
-    fn take(&self, learned: Categories, load: &Load) -> Result<Granted, (Reason, RateLimit)> {
-        // Bytes that follow an item that is under way ask nobody upstream.
-        if load.items > 0
-            && let Some(limit) = self.learned.covers(self.now, self.pair, learned)
-        {
-            return Err((Reason::Learned, recalled(limit)));
-        }
+    /// What the upstream told of such items.
+    fn recalls(&self, learned: Categories) -> Option<(Reason, RateLimit)> {
+        let limit = self.learned.covers(self.now, self.pair, learned)?;
+        Some((Reason::Learned, recalled(limit)))
+    }
+
+    fn take(&self, load: &Load) -> Result<Granted, (Reason, RateLimit)> {
         let charged = match self.charges {
             true => self.quotas.charge(self.at, load, self.counters),
             false => match self.quotas.look(self.at, load, self.counters) {

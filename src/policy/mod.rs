@@ -25,10 +25,12 @@ pub mod replay;
 mod table;
 mod unproven;
 pub mod verdicts;
+pub mod wanted;
 mod who;
 mod word;
 
 use std::io::Write as _;
+use std::net::IpAddr;
 
 use crate::domain::credentials::{self, Credentials, Key, Sources};
 use crate::domain::endpoint::{Endpoint, Ingest, Project, ProjectId};
@@ -42,6 +44,7 @@ use pair::{Known, OriginKey, Pair, Sender};
 use proven::ProvenHere;
 use quotas::Quotas;
 use verdicts::{Verdict, Verdicts};
+use wanted::Wanted;
 
 pub use refusal::Refusal;
 
@@ -61,6 +64,17 @@ pub struct Question<'a> {
     pub announced: Option<u64>,
     /// The page it speaks for, if a browser says so.
     pub page: &'a Page<'a>,
+    /// Whose it is, by address and by its own word.
+    pub client: Client<'a>,
+}
+
+/// The machine and the program that sent a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// Its address.
+    pub ip: IpAddr,
+    /// The first user agent in the head, if it is text.
+    pub user_agent: Option<&'a str>,
 }
 
 /// Whom a request says it is from, once its key is known, wherever that stood.
@@ -72,6 +86,10 @@ pub struct Claim<'a> {
     pub project: Option<ProjectId>,
     /// The page it speaks for, if a browser says so.
     pub page: &'a Page<'a>,
+    /// Whose it is, by address and by its own word.
+    pub client: Client<'a>,
+    /// What it was posted to, for the answer to what nobody wants.
+    pub endpoint: Endpoint,
 }
 
 /// The live state that a judgement reads and moves. One for each request.
@@ -128,6 +146,8 @@ pub struct Gate {
     pub origins: Origins,
     /// How much of what each may send.
     pub quotas: Quotas,
+    /// What of it is wanted.
+    pub wanted: Wanted,
 }
 
 impl std::fmt::Debug for Gate {
@@ -173,8 +193,17 @@ impl Gate {
                 Verdict::OverUnprovenRate => return Err(Refusal::unproven()),
             }
         }
-        self.check_origin(claim)?;
-        Ok(sender)
+        let welcome = self
+            .check_address(claim)
+            .and_then(|()| self.check_origin(claim))
+            .and_then(|()| self.check_agent(claim));
+        match welcome {
+            Ok(()) => Ok(sender),
+            Err(mut refusal) => {
+                refusal.sender = Some(Box::new(sender));
+                Err(refusal)
+            }
+        }
     }
 
     /// What stands in the head, checked in form; the key, if the head has one.
@@ -244,13 +273,46 @@ impl Gate {
         }
     }
 
+    /// Whether the project wants anything from the client's address.
+    ///
+    /// # Errors
+    /// 200 under `client_ip`: whoever is filtered never hears of it.
+    pub fn check_address(&self, claim: &Claim<'_>) -> Result<(), Refusal> {
+        let wishes = self.wanted.of(self.claimed_project(claim));
+        match wishes.filters.client(claim.client.ip) {
+            Some(reason) => Err(Refusal::unwanted(reason, claim.endpoint)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the project wants anything from the client's program.
+    ///
+    /// # Errors
+    /// 200 under `user_agent` or `crawler`.
+    pub fn check_agent(&self, claim: &Claim<'_>) -> Result<(), Refusal> {
+        let wishes = self.wanted.of(self.claimed_project(claim));
+        let agent = claim
+            .client
+            .user_agent
+            .filter(|_| wishes.filters.asks_agent());
+        match agent.and_then(|agent| wishes.filters.agent(agent)) {
+            Some(reason) => Err(Refusal::unwanted(reason, claim.endpoint)),
+            None => Ok(()),
+        }
+    }
+
+    /// The project that a request is for: the one it names, else its key's own.
+    fn claimed_project(&self, claim: &Claim<'_>) -> Option<ProjectId> {
+        let own = || self.directory.find(&claim.key).and_then(|key| key.project);
+        claim.project.or_else(own)
+    }
+
     /// Whether the project lets the page send.
     ///
     /// # Errors
     /// 403 under `origin`.
     pub fn check_origin(&self, claim: &Claim<'_>) -> Result<(), Refusal> {
-        let own = || self.directory.find(&claim.key).and_then(|key| key.project);
-        let allowed = self.origins.of(claim.project.or_else(own));
+        let allowed = self.origins.of(self.claimed_project(claim));
         match allowed.is_any() || allowed.allows(claim.page.origin.as_ref()) {
             true => Ok(()),
             false => Err(Refusal::origin()),
@@ -275,6 +337,8 @@ impl<'a> Question<'a> {
             key,
             project: self.project(),
             page: self.page,
+            client: self.client,
+            endpoint: self.ingest.endpoint,
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::domain::envelope::scan::ScanError;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
 
+use super::pair::Sender;
+
 /// Why a request does not pass, and what its sender is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -30,6 +32,10 @@ pub struct Refusal {
     pub limits: Vec<RateLimit>,
     /// The endpoint whose clients must not see a 429: they are answered with its success.
     pub instead: Option<Endpoint>,
+    /// The event's id, for the answer of such a success.
+    pub event_id: Option<Box<str>>,
+    /// Who sent it, where that was known by then.
+    pub sender: Option<Box<Sender>>,
     /// The connection's framing is in doubt: close it after the answer.
     pub close: bool,
 }
@@ -47,8 +53,18 @@ impl Refusal {
             retry_after_s: None,
             limits: Vec::new(),
             instead: None,
+            event_id: None,
+            sender: None,
             close: false,
         }
+    }
+
+    /// Nothing of it is wanted: its sender hears a success, for there is nothing to mend.
+    #[must_use]
+    pub fn unwanted(reason: Reason, endpoint: Endpoint) -> Self {
+        let mut refusal = Self::of(reason, 200, "nothing of this request is wanted");
+        refusal.instead = Some(endpoint);
+        refusal
     }
 
     /// 405, with the methods that would do.

@@ -1,5 +1,7 @@
 //! What the gate lets in and what it refuses, in its order.
 
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::domain::endpoint::{Route, route};
 use crate::domain::origin::AllowedOrigins;
@@ -32,6 +34,7 @@ fn check(
         content_type: None,
         announced,
         page: &Page::default(),
+        client: CLIENT,
     };
     let gate = Gate {
         body_bytes_max: 1000,
@@ -40,6 +43,7 @@ fn check(
         directory: Directory::default(),
         origins: Origins::default(),
         quotas: Quotas::default(),
+        wanted: Wanted::default(),
     };
     let verdicts = verdicts();
     let mut live = Live {
@@ -148,6 +152,12 @@ const GOOD: &[u8; 32] = b"a94ae32be2584e0bbd7a4cbb95971fee";
 const OFF: &[u8; 32] = b"b94ae32be2584e0bbd7a4cbb95971fee";
 const STRANGE: &[u8; 32] = b"c94ae32be2584e0bbd7a4cbb95971fee";
 
+/// Somebody whom nobody filters.
+const CLIENT: Client<'static> = Client {
+    ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
+    user_agent: Some("sentry.python/2.0"),
+};
+
 /// A gate that knows `GOOD` as project 42's and `OFF` as switched off; project 42
 /// allows one shop's pages.
 fn gate(mode: Mode) -> Gate {
@@ -167,6 +177,7 @@ fn gate(mode: Mode) -> Gate {
         awaits_list: None,
         directory: Directory::build(keys).unwrap(),
         quotas: Quotas::default(),
+        wanted: Wanted::default(),
         origins: Origins::new(
             AllowedOrigins::any(),
             [(ProjectId::parse(b"42").unwrap(), shop)],
@@ -202,6 +213,8 @@ fn ask(
         key: Key::parse(key).unwrap(),
         project: ProjectId::parse(project.as_bytes()),
         page: &page,
+        client: CLIENT,
+        endpoint: Endpoint::Envelope,
     };
     let now = Millis(now_s * 1000);
     let mut live = Live {

@@ -71,6 +71,7 @@ mod tests {
     use crate::policy::proven::ProvenPair;
     use crate::policy::quotas::Quotas;
     use crate::policy::verdicts::VerdictLimits;
+    use crate::policy::wanted::Wanted;
 
     fn project(number: u64) -> Option<ProjectId> {
         ProjectId::parse(number.to_string().as_bytes())
@@ -97,6 +98,7 @@ mod tests {
             directory: Directory::build((!alone).then_some((key(1), named))).unwrap(),
             origins: Origins::default(),
             quotas: Quotas::default(),
+            wanted: Wanted::default(),
         };
         let verdicts = Verdicts::new(VerdictLimits {
             proven_max: 10,

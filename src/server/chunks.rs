@@ -13,6 +13,14 @@ pub(crate) fn total_bytes(chunks: &VecDeque<Bytes>) -> u64 {
         .sum()
 }
 
+/// All of it in one piece, copied only where it lies in several.
+pub(crate) fn joined(chunks: &VecDeque<Bytes>) -> Bytes {
+    match (chunks.front(), chunks.len()) {
+        (Some(only), 1) => only.clone(),
+        (_, _) => chunks.iter().flatten().copied().collect(),
+    }
+}
+
 /// How many chunks of a body are kept as they came, and how large later ones are
 /// made by joining. A chunk costs a handle of 32 bytes: what is sent byte by byte
 /// would take as many times its length, and as many steps each time it is added up.

@@ -2,7 +2,7 @@
 //! look-up for each name would cost more than the gate's own checks. Judges
 //! nothing.
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, REFERER};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -59,6 +59,8 @@ pub(crate) struct Claims<'h> {
     pub content_type: Option<&'h [u8]>,
     origin: Twice<'h>,
     referer: Twice<'h>,
+    /// The first user agent, if it is text.
+    pub user_agent: Option<&'h str>,
 }
 
 impl<'h> Claims<'h> {
@@ -74,6 +76,8 @@ impl<'h> Claims<'h> {
                 claims.origin.meets(value);
             } else if *name == REFERER {
                 claims.referer.meets(value);
+            } else if *name == USER_AGENT {
+                claims.user_agent = claims.user_agent.or(value.to_str().ok());
             } else if *name == AUTHORIZATION {
                 claims.authorization.meets(value);
             } else if *name == X_SENTRY_AUTH {

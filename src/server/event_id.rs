@@ -60,17 +60,23 @@ struct Event<'a> {
     event_id: Option<Cow<'a, str>>,
 }
 
-/// A single event is JSON, or that packed by zlib, or that in base64 (PROTOCOL 1.1).
 fn of_event(body: &[u8]) -> Option<String> {
+    let text = text(body)?;
+    let event: Event<'_> = serde_json::from_slice(&text).ok()?;
+    event.event_id.as_deref().and_then(shown)
+}
+
+/// The JSON of a single event, which comes as it is, or packed by zlib, or that in base64
+/// (PROTOCOL 1.1). `None`: it is none, or one beyond what is unpacked.
+pub(crate) fn text(body: &[u8]) -> Option<Cow<'_, [u8]>> {
     let body = body.trim_ascii();
     if body.first() == Some(&b'{') {
-        let event: Event<'_> = serde_json::from_slice(body).ok()?;
-        return event.event_id.as_deref().and_then(shown);
+        return Some(Cow::Borrowed(body));
     }
-    let packed = STANDARD.decode(body).ok();
-    let packed = packed.as_deref().unwrap_or(body);
+    let decoded = STANDARD.decode(body).ok();
+    let packed = decoded.as_deref().unwrap_or(body);
     if packed.first() == Some(&b'{') {
-        return of_event(packed);
+        return decoded.map(Cow::Owned);
     }
     let coding = match packed {
         [0x1f, 0x8b, ..] => Coding::Gzip,
@@ -88,8 +94,9 @@ fn of_event(body: &[u8]) -> Option<String> {
             break;
         }
     }
-    let event = event.get(..written)?;
-    (event.first() == Some(&b'{')).then(|| of_event(event))?
+    event.truncate(written);
+    let event = Vec::from(event.trim_ascii());
+    (event.first() == Some(&b'{')).then_some(Cow::Owned(event))
 }
 
 #[cfg(test)]

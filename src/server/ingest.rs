@@ -11,7 +11,7 @@ use crate::domain::coding::Coding;
 use crate::domain::credentials::Sources;
 use crate::domain::endpoint::{Endpoint, Ingest, Project, ProjectId};
 use crate::policy::inspection::{Fate, only_item};
-use crate::policy::{Admitted, Question, Refusal};
+use crate::policy::{Admitted, Client, Question, Refusal};
 use crate::telemetry::labels::Upstream;
 
 use super::arrival::Arrived;
@@ -95,6 +95,10 @@ fn ask(
         content_type: claims.content_type,
         announced: arrived.announced,
         page: &page,
+        client: Client {
+            ip: arrived.sender.client,
+            user_agent: claims.user_agent,
+        },
     };
     let mut here = worker.proven_here.borrow_mut();
     let admitted = rules
@@ -133,7 +137,7 @@ pub(crate) async fn serve(
     let stream = Stream::new(body, announced, bytes_max, idle, ticket.meter());
     ticket.is_sent_by(pass.admitted.sender);
     if let Some(sender) = pass.admitted.sender {
-        let manifest = Manifest::new(&worker, &rules, sender, pass.client, ticket.started);
+        let manifest = Manifest::new(&worker, &rules, sender, pass, ticket.started);
         let full = refused_at_head(&manifest, pass, announced);
         ticket.carries(Rc::new(manifest));
         if let Some(refusal) = full {
@@ -142,10 +146,13 @@ pub(crate) async fn serve(
     }
     let body = match open(&worker, &rules, stream, pass, &mut head, &mut ticket).await {
         Ok(body) => body,
-        Err(Turned::Refused(refusal, Some(unread))) => {
-            return refuse_unread(*refusal, unread, ticket);
+        Err(Turned::Refused(refusal, unread)) => {
+            ticket.is_refused(&rules, &refusal, pass.client);
+            return match unread {
+                Some(unread) => refuse_unread(*refusal, unread, ticket),
+                None => respond::refuse(*refusal, &mut ticket),
+            };
         }
-        Err(Turned::Refused(refusal, None)) => return respond::refuse(*refusal, &mut ticket),
         Err(Turned::Failed(error)) => return turn_away(error, &rules, ticket),
     };
     let path = pass.tunnelled.then(|| head.uri.path_and_query().cloned());
@@ -172,15 +179,19 @@ pub(crate) async fn serve(
 /// What refuses a request before its body is read: a limit that covers whatever an
 /// envelope may hold, or the one item that any other request is.
 fn refused_at_head(manifest: &Manifest, pass: Pass, announced: Option<u64>) -> Option<Refusal> {
-    if pass.envelope.is_some() {
+    let endpoint = pass.endpoint;
+    let item = only_item(endpoint, announced);
+    // What has to be read before it is judged is met when it is here.
+    if pass.envelope.is_some() || endpoint == Endpoint::Store && manifest.reads(item.kind) {
         return manifest.full();
     }
-    let endpoint = pass.endpoint;
-    match manifest.meet(&only_item(endpoint, announced), announced) {
+    match manifest.meet(&item, announced, None) {
         Fate::Kept | Fate::KeptAsError => None,
         Fate::Dropped(_) => {
             let mut refusal = manifest.nothing_left();
-            refusal.instead = endpoint.never_429().then_some(endpoint);
+            if endpoint.never_429() {
+                refusal.instead = Some(endpoint);
+            }
             Some(refusal)
         }
     }

@@ -23,7 +23,7 @@ use super::manifest::Manifest;
 use super::opening::{Turned, refuse_line};
 use super::sieve::{Judge, Sieve};
 use super::stream::Stream;
-use super::survey::{Found, Survey};
+use super::survey::{Asking, Found, Survey};
 use super::tally::Tally;
 use super::worker::{InForce, Worker};
 
@@ -80,29 +80,33 @@ async fn whole(
         begun,
         looking: _looking,
     } = envelope;
-    let mut survey = Survey::new(rules.items_max);
+    let asking = Asking {
+        wishes: manifest.wishes(),
+        trace: manifest.trace(),
+    };
+    let mut survey = Survey::new(rules.items_max, asking);
     let read = read_through(&mut survey, worker, line, &begun).await;
     let found = survey.found();
     let line = match read {
         Ok(line) => line,
         Err(refusal) => {
-            for (item, bytes) in &found {
+            for Found { item, bytes, .. } in found {
                 manifest.pass_by(item, *bytes);
             }
             return Err(refused(refusal));
         }
     };
-    let fates = judge(manifest, &found);
+    let fates = judge(manifest, &survey);
     manifest.secured().await;
     if !fates.is_empty() && fates.iter().all(|fate| matches!(fate, Fate::Dropped(_))) {
         return Err(Turned::Refused(Box::new(manifest.nothing_left()), None));
     }
-    let stays = |(fate, (item, _)): (&Fate, &Found)| match fate {
+    let stays = |(fate, Found { item, .. }): (&Fate, &Found)| match fate {
         Fate::Kept => true,
         Fate::KeptAsError => item.flag.is_some(),
         Fate::Dropped(_) => false,
     };
-    if !forged && fates.iter().zip(&found).all(stays) {
+    if !forged && fates.iter().zip(found).all(stays) {
         return Ok(begun.unchanged());
     }
     let line = match line {
@@ -241,24 +245,32 @@ fn place(
 
 /// Judges all items. Events come first wherever they stand: what belongs to one goes
 /// with it. A replay's items go on together or not at all.
-fn judge(manifest: &Manifest, found: &[Found]) -> VecDeque<Fate> {
+fn judge(manifest: &Manifest, survey: &Survey<'_>) -> VecDeque<Fate> {
+    let found = survey.found();
     if !manifest.is_boundless() {
         manifest.looks_at_clock();
     }
-    let replay = found.iter().filter(|(item, _)| item.kind.is_replay());
-    let replay = replay.fold((0, 0_u64), |(count, all), (item, bytes)| {
-        (count + item.count, all.saturating_add(*bytes))
+    let of_replay = || found.iter().filter(|found| found.item.kind.is_replay());
+    let replay = of_replay().fold((0, 0_u64), |(count, all), found| {
+        (count + found.item.count, all.saturating_add(found.bytes))
     });
     let mut replays = None;
-    let mut meet = |(item, bytes): &Found| match (item.kind.is_replay(), replays) {
-        (false, _) => manifest.meet(item, Some(*bytes)),
-        (true, None) => *replays.insert(manifest.meet_for(item, Some(*bytes), replay)),
-        (true, Some(fate)) => manifest.follow(item, *bytes, fate),
+    let mut meet = |found: &Found| {
+        let Found { item, bytes, .. } = found;
+        match (item.kind.is_replay(), replays) {
+            (false, _) => manifest.meet(item, Some(*bytes), survey.event(found).as_ref()),
+            (true, None) => {
+                let event = of_replay().find_map(|part| survey.event(part));
+                let fate = manifest.meet_for(item, Some(*bytes), replay, event.as_ref());
+                *replays.insert(fate)
+            }
+            (true, Some(fate)) => manifest.follow(item, *bytes, fate),
+        }
     };
     let mut fates = vec![None; found.len()];
     for events in [true, false] {
         let due = fates.iter_mut().zip(found);
-        for (fate, found) in due.filter(|(_, (item, _))| item.kind.is_event() == events) {
+        for (fate, found) in due.filter(|(_, found)| found.item.kind.is_event() == events) {
             *fate = Some(meet(found));
         }
     }
@@ -272,7 +284,7 @@ fn scanner(rules: &InForce) -> Scanner {
 
 /// Reads a body through that is here. Line one comes back where it can be used again.
 async fn read_through(
-    survey: &mut Survey,
+    survey: &mut Survey<'_>,
     worker: &Worker,
     line: LineOne,
     begun: &Begun,

@@ -15,6 +15,7 @@ use crate::domain::quota::{By, Limit, Per, Quota};
 use crate::policy::directory::{Directory, KeyRate, Named, Source};
 use crate::policy::origins::Origins;
 use crate::policy::quotas::{Counters, QuotaSpec, Quotas};
+use crate::policy::wanted::{Own, Wanted};
 use crate::policy::{Gate, Mode};
 
 use super::sentry::list::{KeyList, ListedKey};
@@ -51,6 +52,7 @@ impl Knowledge {
             directory: self.directory(config),
             origins: Origins::new(allowed(&config.defaults.allowed_origins), own),
             quotas: Quotas::compile(&self.quotas(config), counters),
+            wanted: wanted(config),
         }
     }
 
@@ -111,6 +113,16 @@ impl Knowledge {
             }
         }
     }
+}
+
+/// What is wanted of what.
+fn wanted(config: &Config) -> Wanted {
+    let own = config.projects.iter().map(|project| Own {
+        project: project.id,
+        filters: project.filters.as_ref(),
+        sample: project.sample.as_ref(),
+    });
+    Wanted::new(&config.defaults.filters, &config.defaults.sample, own)
 }
 
 /// The projects that the configuration gives keys, in order.

@@ -5,15 +5,18 @@
 mod end;
 mod kept;
 mod told;
+mod wanted;
 
-use std::cell::{Cell, Ref, RefCell};
-use std::net::IpAddr;
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::rc::Rc;
 
 use tokio::time::Instant;
 
 use crate::domain::category::Category;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::envelope::scan::ItemHeader;
+use crate::domain::envelope::trace::Trace;
+use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Refusal;
@@ -26,6 +29,7 @@ use crate::telemetry::ledger::{Account, Row};
 use kept::{Charge, Kept, Open};
 use told::Told;
 
+use super::ingest::Pass;
 use super::stream::BodyError;
 use super::worker::{InForce, Worker};
 
@@ -64,6 +68,11 @@ pub(crate) struct Manifest {
     open: RefCell<Option<Open>>,
     /// What must be on disk before anything kept may leave.
     granted: RefCell<Granted>,
+    endpoint: Endpoint,
+    /// What line one tells, where anybody asks.
+    trace: OnceCell<Trace>,
+    /// Stands for an id where an item has none.
+    draw: u128,
 }
 
 impl Manifest {
@@ -72,14 +81,15 @@ impl Manifest {
         worker: &Rc<Worker>,
         rules: &Rc<InForce>,
         sender: Sender,
-        client: IpAddr,
+        pass: Pass,
         at: Instant,
     ) -> Self {
         let (who, vouched) = {
             let mut here = worker.proven_here.borrow_mut();
             let verdicts = &worker.shared.verdicts;
-            rules.gate.who(&sender, client, verdicts, &mut here)
+            rules.gate.who(&sender, pass.client, verdicts, &mut here)
         };
+        let wants_all = rules.gate.wanted.of(who.project).is_empty();
         let account = worker.ledger.account(who.project, vouched);
         Self {
             worker: Rc::clone(worker),
@@ -97,6 +107,9 @@ impl Manifest {
             dropped: Cell::new(None),
             open: RefCell::default(),
             granted: RefCell::default(),
+            endpoint: pass.endpoint,
+            trace: OnceCell::new(),
+            draw: if wants_all { 0 } else { fastrand::u128(..) },
         }
     }
 
@@ -136,10 +149,16 @@ impl Manifest {
     }
 
     /// Judges an item as its header is read. `bytes`: its payload's length, if that is known.
-    pub(crate) fn meet(&self, item: &ItemHeader, bytes: Option<u64>) -> Fate {
+    /// `event`: what its payload tells, where that was read.
+    pub(crate) fn meet(
+        &self,
+        item: &ItemHeader,
+        bytes: Option<u64>,
+        event: Option<&Event<'_>>,
+    ) -> Fate {
         let known_bytes = bytes.unwrap_or(0).min(BOOKED_BYTES_MAX);
         let count = item.within(bytes).count;
-        self.meet_for(item, bytes, (count, known_bytes))
+        self.meet_for(item, bytes, (count, known_bytes), event)
     }
 
     /// The same, charged for more than itself: for all of a replay's items, which are worth
@@ -149,6 +168,7 @@ impl Manifest {
         item: &ItemHeader,
         bytes: Option<u64>,
         (count, charged_bytes): (u64, u64),
+        event: Option<&Event<'_>>,
     ) -> Fate {
         self.met.set(true);
         let item = &item.within(bytes);
@@ -158,7 +178,9 @@ impl Manifest {
         let charged = ItemHeader { count, ..*item };
         let ruling = match self.boundless.get() {
             true => Ruling::of(Fate::Kept),
-            false => self.room().judge(&charged, charged_bytes, self.event.get()),
+            false => self
+                .room()
+                .judge(&charged, charged_bytes, self.event.get(), event),
         };
         let Ruling {
             fate,
@@ -301,7 +323,14 @@ impl Manifest {
     /// The refusal of a request of which nothing is left.
     pub(crate) fn nothing_left(&self) -> Refusal {
         let reason = self.dropped.get().unwrap_or(Reason::Quota);
-        self.told.borrow().refusal(reason)
+        let told = self.told.borrow();
+        if !told.limits().is_empty() {
+            return told.refusal(reason);
+        }
+        let mut refusal = Refusal::unwanted(reason, self.endpoint);
+        let id = self.trace().event_id;
+        refusal.event_id = id.map(|id| format!("{id:032x}").into());
+        refusal
     }
 
     /// What its sender is told to hold back.
@@ -327,6 +356,9 @@ impl Manifest {
             at: self.at.get().0,
             now: self.at.get().1,
             charges: true,
+            wishes: self.wishes(),
+            trace: self.trace(),
+            draw: self.draw,
         }
     }
 

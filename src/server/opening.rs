@@ -18,12 +18,15 @@ use crate::domain::dsn::{self, Dsn};
 use crate::domain::endpoint::{Endpoint, ProjectId};
 use crate::domain::envelope::agreement::{DsnDisagreement, agrees};
 use crate::domain::envelope::header::{self, EnvelopeHeader};
+use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
-use crate::policy::{Claim, Refusal};
+use crate::policy::inspection::{Fate, only_item};
+use crate::policy::{Claim, Client, Refusal};
 
 use super::body::Outgoing;
-use super::chunks::{gather, total_bytes};
+use super::chunks::{gather, joined, total_bytes};
 use super::claims::{Claims, X_SENTRY_AUTH};
+use super::event_id;
 use super::ingest::Pass;
 use super::inspecting::{Envelope, inspect};
 use super::line_one::{Begun, LineOne, NoLine, WAITED_FOR_BYTES};
@@ -61,7 +64,7 @@ pub(crate) async fn open(
         return Err(Turned::Refused(Box::new(Refusal::empty()), None));
     }
     let Some(coding) = pass.envelope else {
-        return pass_only_item(begun, ticket).await;
+        return pass_only_item(pass.endpoint, begun, ticket).await;
     };
     // Held while a packed body that is here is looked into, one slice after the other.
     let looking = match coding == Coding::Identity {
@@ -94,10 +97,17 @@ pub(crate) async fn open(
 
 /// A body that is no envelope: one item, met at the head; only its bytes may be
 /// unknown yet.
-async fn pass_only_item(begun: Begun, ticket: &Ticket) -> Result<Outgoing, Turned> {
+async fn pass_only_item(
+    endpoint: Endpoint,
+    begun: Begun,
+    ticket: &Ticket,
+) -> Result<Outgoing, Turned> {
     let Some(manifest) = ticket.manifest() else {
         return Ok(begun.unchanged());
     };
+    if !manifest.has_met() {
+        meet_event(endpoint, &begun, manifest)?;
+    }
     let body = match begun.rest {
         Some(rest) if rest.announced().is_none() => {
             let (chunks, rest) = (begun.chunks, Some(rest));
@@ -119,6 +129,27 @@ async fn pass_only_item(begun: Begun, ticket: &Ticket) -> Result<Outgoing, Turne
     Ok(body)
 }
 
+/// Meets a single event that is judged by what it says. One that is too long to be read is
+/// judged by what is known without.
+fn meet_event(endpoint: Endpoint, begun: &Begun, manifest: &Manifest) -> Result<(), Turned> {
+    let announced = match &begun.rest {
+        Some(rest) => rest.announced(),
+        None => Some(total_bytes(&begun.chunks)),
+    };
+    let whole = begun.rest.is_none().then(|| joined(&begun.chunks));
+    let text = whole.as_deref().and_then(event_id::text);
+    let event = text.as_deref().and_then(Event::read);
+    manifest.looks_at_clock();
+    manifest.is_of(event.as_ref().and_then(Event::id));
+    match manifest.meet(&only_item(endpoint, announced), announced, event.as_ref()) {
+        Fate::Kept | Fate::KeptAsError => Ok(()),
+        Fate::Dropped(_) => {
+            let refusal = Box::new(manifest.nothing_left());
+            Err(Turned::Refused(refusal, None))
+        }
+    }
+}
+
 /// Judges line one, and yields it; and whether it must be cleaned.
 fn read_line(
     worker: &Rc<Worker>,
@@ -134,6 +165,9 @@ fn read_line(
         let text = line.text(&begun.chunks);
         let header = header::parse(&text).map_err(Refusal::malformed)?;
         judge(worker, rules, pass, &header, head, ticket)?;
+        if let Some(manifest) = ticket.manifest() {
+            manifest.hears(&text);
+        }
         header.forged
     };
     Ok((line, forged))
@@ -178,11 +212,17 @@ fn judge(
     let Some(dsn) = whose(header, credentials, pass.project)? else {
         return Ok(());
     };
-    let page = Claims::of(&head.headers).page();
+    let claims = Claims::of(&head.headers);
+    let page = claims.page();
     let claim = Claim {
         key: dsn.key,
         project: Some(dsn.project),
         page: &page,
+        client: Client {
+            ip: pass.client,
+            user_agent: claims.user_agent,
+        },
+        endpoint: pass.endpoint,
     };
     let sender = {
         let mut here = worker.proven_here.borrow_mut();
@@ -191,7 +231,7 @@ fn judge(
             .admit_key(&claim, &mut worker.live(ticket.started, &mut here))?
     };
     ticket.is_sent_by(Some(sender));
-    let manifest = Manifest::new(worker, rules, sender, pass.client, ticket.started);
+    let manifest = Manifest::new(worker, rules, sender, pass, ticket.started);
     let full = manifest.full();
     ticket.carries(Rc::new(manifest));
     if let Some(refusal) = full {

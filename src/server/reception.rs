@@ -113,7 +113,10 @@ async fn serve(
     match next {
         Next::Event(pass) => ingest::serve(worker, rules, arrived, pass, ticket).await,
         Next::Preflight => unread(respond::preflight(&mut ticket), &arrived.body),
-        Next::Refuse(refusal) => refuse_unread(refusal, arrived.body, ticket),
+        Next::Refuse(refusal) => {
+            ticket.is_refused(&rules, &refusal, arrived.sender.client);
+            refuse_unread(refusal, arrived.body, ticket)
+        }
         Next::Passage => Box::pin(passage::serve(worker, rules, arrived, ticket)).await,
         Next::Asset => {
             let served = Box::pin(passage::serve(worker, rules, arrived, ticket)).await;

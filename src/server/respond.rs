@@ -59,7 +59,7 @@ pub(crate) fn fail(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
 
 fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
     if let Some(endpoint) = refusal.instead {
-        return success(endpoint);
+        return success(endpoint, refusal.event_id.as_deref());
     }
     let body = json!({
         "detail": refusal.detail,
@@ -104,7 +104,16 @@ pub(crate) fn kept(
     limits: &[RateLimit],
     ticket: &mut Ticket,
 ) -> Response<Reply> {
-    let mut response = success(endpoint);
+    let mut response = success(endpoint, event_id);
+    tell(response.headers_mut(), limits, None);
+    ticket.judge(Ending::Spooled, response.status().as_u16(), None);
+    response
+}
+
+/// An endpoint's own success (PROTOCOL 1.1), for what is kept here, for what nobody wants, and
+/// for clients that try again on a 429 or know nothing of it.
+fn success(endpoint: Endpoint, event_id: Option<&str>) -> Response<Reply> {
+    let mut response = Response::new(Reply::empty());
     if matches!(endpoint, Endpoint::Envelope | Endpoint::Store) {
         let body = match event_id {
             Some(id) => json!({"id": id}),
@@ -117,15 +126,6 @@ pub(crate) fn kept(
     if endpoint == Endpoint::Attachments {
         *response.status_mut() = StatusCode::CREATED;
     }
-    tell(response.headers_mut(), limits, None);
-    ticket.judge(Ending::Spooled, response.status().as_u16(), None);
-    response
-}
-
-/// An endpoint's own success, for clients that try again on a 429 or know nothing of it
-/// (PROTOCOL 1.1): what they sent was counted and left here.
-fn success(endpoint: Endpoint) -> Response<Reply> {
-    let mut response = Response::new(Reply::empty());
     if matches!(endpoint, Endpoint::Minidump | Endpoint::Unreal) {
         let mut id = format!("{:032x}", fastrand::u128(..));
         for dash in [8, 13, 18, 23] {

@@ -268,7 +268,7 @@ impl Sieve {
 
     fn decide(&mut self, item: &ItemHeader) -> Fate {
         let fate = match &mut self.judge {
-            Judge::Now(manifest) => manifest.meet(item, item.length),
+            Judge::Now(manifest) => manifest.meet(item, item.length, None),
             Judge::Before(fates) => fates.pop_front().unwrap_or(Fate::Dropped(Reason::Internal)),
         };
         self.keeps = !matches!(fate, Fate::Dropped(_));

@@ -1,29 +1,64 @@
-//! A look at all items of a body that is here: what each is, and how long. Keeps
-//! nothing of them, and decides nothing.
+//! A look at all items of a body that is here: what each is, how long, and what it says of
+//! itself where somebody asks. Keeps nothing else of them, and decides nothing.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::{Buf as _, Bytes};
 
 use crate::domain::coding::Decoder;
+use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::scan::{Ended, ItemHeader, ScanLimits, Scanner, What};
+use crate::domain::envelope::trace::Trace;
+use crate::domain::event::Event;
 use crate::policy::Refusal;
+use crate::policy::wanted::Wishes;
 
-/// An item that was found, and its payload's length.
-pub(crate) type Found = (ItemHeader, u64);
+/// How much of a body's payloads is copied to be read; what lies beyond is judged unread.
+const READ_BYTES_MAX: usize = 1024 * 1024;
 
-/// The look, as far as it has come.
-pub(crate) struct Survey {
-    scanner: Scanner,
-    found: Vec<Found>,
+/// An item that was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// What it is.
+    pub item: ItemHeader,
+    /// Its payload's length.
+    pub bytes: u64,
+    /// Where its payload lies in what was copied, if somebody asks.
+    payload: Option<Range<usize>>,
 }
 
-impl Survey {
+/// Who asks what payloads say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    /// What is wanted.
+    pub wishes: &'a Wishes,
+    /// What line one has said.
+    pub trace: &'a Trace,
+}
+
+impl Asking<'_> {
+    fn read(&self, kind: ItemKind) -> bool {
+        !self.wishes.is_empty() && self.wishes.read(kind, self.trace)
+    }
+}
+
+/// The look, as far as it has come.
+pub(crate) struct Survey<'a> {
+    scanner: Scanner,
+    asking: Asking<'a>,
+    found: Vec<Found>,
+    payloads: Vec<u8>,
+}
+
+impl<'a> Survey<'a> {
     /// Nothing seen yet; more than so many items are refused.
-    pub(crate) fn new(items_max: u32) -> Self {
+    pub(crate) fn new(items_max: u32, asking: Asking<'a>) -> Self {
         Self {
             scanner: Scanner::new(ScanLimits { items_max }),
+            asking,
             found: Vec::with_capacity(2),
+            payloads: Vec::new(),
         }
     }
 
@@ -47,18 +82,44 @@ impl Survey {
         let mut rest = bytes;
         while !rest.is_empty() {
             let step = self.scanner.push(rest).map_err(Refusal::scan)?;
-            rest = rest.get(step.read..).unwrap_or_default();
+            let (here, behind) = rest.split_at(step.read.min(rest.len()));
+            rest = behind;
             match step.what {
                 What::Header => {}
-                What::Item(item) => self.found.push((item, 0)),
+                What::Item(item) => self.finds(item),
                 What::Payload { bytes, .. } => {
-                    if let Some((_, length)) = self.found.last_mut() {
-                        *length += u64::try_from(bytes).unwrap_or(u64::MAX);
-                    }
+                    self.passes(here.get(..bytes).unwrap_or_default());
                 }
             }
         }
         Ok(())
+    }
+
+    fn finds(&mut self, item: ItemHeader) {
+        let from = self.payloads.len();
+        self.found.push(Found {
+            item,
+            bytes: 0,
+            payload: self.asking.read(item.kind).then_some(from..from),
+        });
+    }
+
+    /// More payload of the item found last.
+    fn passes(&mut self, payload: &[u8]) {
+        let Some(found) = self.found.last_mut() else {
+            return;
+        };
+        found.bytes += u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        let Some(range) = &mut found.payload else {
+            return;
+        };
+        if range.end + payload.len() > READ_BYTES_MAX {
+            self.payloads.truncate(range.start);
+            found.payload = None;
+            return;
+        }
+        self.payloads.extend_from_slice(payload);
+        range.end = self.payloads.len();
     }
 
     /// One slice of what is packed. `true`: there is more of it.
@@ -77,13 +138,19 @@ impl Survey {
     /// The body is over.
     pub(crate) fn end(&mut self) -> Result<(), Refusal> {
         if let Ended::Item(item) = self.scanner.finish().map_err(Refusal::scan)? {
-            self.found.push((item, 0));
+            self.finds(item);
         }
         Ok(())
     }
 
     /// What was found, up to the end or to what could not be followed.
-    pub(crate) fn found(self) -> Vec<Found> {
-        self.found
+    pub(crate) fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    /// What an item says of itself, where somebody asks and it can be read.
+    pub(crate) fn event(&self, found: &Found) -> Option<Event<'_>> {
+        let payload = found.payload.clone()?;
+        Event::read(self.payloads.get(payload)?)
     }
 }

@@ -127,7 +127,7 @@ impl Tally {
             match step.what {
                 What::Header => {}
                 What::Item(item) => {
-                    self.manifest.meet(&item, item.length);
+                    self.manifest.meet(&item, item.length, None);
                 }
                 What::Payload { bytes, ends } => {
                     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -148,7 +148,7 @@ impl Tally {
             Ended::Nothing => {}
             Ended::Payload => self.manifest.ends(),
             Ended::Item(item) => {
-                self.manifest.meet(&item, item.length);
+                self.manifest.meet(&item, item.length, None);
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! One request's place in the books: counted exactly once, however it ends.
 //! Never decides how it ends; a ticket dropped undecided counts as aborted.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use tokio::time::Instant;
 use crate::domain::category::Category;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
-use crate::policy::Mode;
 use crate::policy::learned::LearnedLimit;
 use crate::policy::pair::Sender;
 use crate::policy::verdicts::Answer;
+use crate::policy::{Mode, Refusal};
 use crate::telemetry::labels::{Ending, Route};
 use crate::telemetry::ledger::Account;
 
@@ -39,6 +40,8 @@ pub(crate) struct Ticket {
     ended: Option<Instant>,
     /// Who sent it, where its answer can teach something about them.
     sender: Option<Sender>,
+    /// Whose books it is in while nobody looked into it.
+    account: Account,
     /// What it carries, as far as that is known.
     manifest: Option<Rc<Manifest>>,
     judged: Judged,
@@ -73,6 +76,7 @@ impl Ticket {
             shows_pages: false,
             ended: None,
             sender: None,
+            account: Account::Unproven,
             manifest: None,
             judged,
         }
@@ -87,6 +91,16 @@ impl Ticket {
     /// Whom its answer will teach something about.
     pub(crate) fn is_sent_by(&mut self, sender: Option<Sender>) {
         self.sender = sender;
+    }
+
+    /// Whose books it is in that was refused, if its sender was known by then.
+    pub(crate) fn is_refused(&mut self, rules: &InForce, refusal: &Refusal, client: IpAddr) {
+        if let Some(sender) = &refusal.sender {
+            let verdicts = &self.worker.shared.verdicts;
+            let mut here = self.worker.proven_here.borrow_mut();
+            let (who, vouched) = rules.gate.who(sender, client, verdicts, &mut here);
+            self.account = self.worker.ledger.account(who.project, vouched);
+        }
     }
 
     /// What it carries, from now on.
@@ -203,7 +217,7 @@ impl Ticket {
             (None, None) => {}
             (None, Some(reason)) => {
                 let known = self.manifest.as_ref().map(|manifest| manifest.account());
-                let account = known.unwrap_or(Account::Unproven);
+                let account = known.unwrap_or(self.account);
                 let row = self.worker.ledger.row(account, Category::Unread);
                 row.received(1, self.announced);
                 row.dropped(reason, 1, self.announced);

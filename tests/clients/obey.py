@@ -36,6 +36,8 @@ KINDS = {"error": error, "transaction": transaction, "session": session}
 def main():
     sentry_sdk.init(
         dsn=sys.argv[1],
+        release="vidette-tests@1.0.0",
+        environment="tests",
         traces_sample_rate=1.0,
         auto_session_tracking=False,
         auto_enabling_integrations=False,

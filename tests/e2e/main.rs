@@ -55,6 +55,7 @@ mod tap;
 mod tunnel_clients;
 mod uploads;
 mod upstream;
+mod wanted;
 mod way;
 mod web;
 mod wire;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         tunnel_clients::trials(),
         senders::trials(),
         quotas::trials(),
+        wanted::trials(),
         lessons::trials(),
         sentry_keys::trials(),
         line_one::trials(),

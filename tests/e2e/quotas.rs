@@ -17,6 +17,8 @@ use crate::client::Answer;
 use crate::edge::{Edge, KEY};
 use crate::upstream::Fake;
 
+pub(crate) use obeyed::Sdk;
+
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = mixed::trials();
     trials.extend(refused::trials());

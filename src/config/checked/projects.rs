@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{KeyMode, Secret, UpstreamUrl};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
+use crate::domain::filter::Filters;
 use crate::domain::quota::Quota;
+use crate::domain::sampling::Sample;
 
 /// Which keys are let in, and how many are remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +52,10 @@ pub struct Global {
 pub struct Defaults {
     /// At most 50, names unique; default none.
     pub quotas: Vec<Quota>,
+    /// How much is kept; default all.
+    pub sample: Sample,
+    /// What is not wanted at all; default nothing.
+    pub filters: Filters,
     /// The origins that pages may send from, as patterns; default `*`. Empty
     /// refuses every page that names its origin.
     pub allowed_origins: Vec<String>,
@@ -70,6 +76,11 @@ pub struct Project {
     /// At most 50, names unique; `None` follows the default, else this replaces it
     /// whole, with none where it is empty.
     pub quotas: Option<Vec<Quota>>,
+    /// How much is kept; `None` follows the default, else this replaces it whole.
+    pub sample: Option<Sample>,
+    /// What is not wanted at all; `None` follows the default, else this replaces it
+    /// whole.
+    pub filters: Option<Filters>,
 }
 
 /// A key of a listed project.

@@ -3,12 +3,16 @@
 //! which kind stands where.
 
 mod address;
+mod categories;
+mod filters;
 mod header;
 mod number;
 mod origins;
+mod patterns;
 mod projects;
 mod proxies;
 mod quotas;
+mod sample;
 mod slips;
 mod statics;
 mod text;
@@ -18,12 +22,14 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 pub(super) use address::{Address, Listeners, OneUrl, Urls};
+pub(super) use filters::InboundFilters;
 pub(super) use header::{HeaderNames, OneHeader};
 pub(super) use number::{Count, PerTime, Size, Span, Workers};
 pub(super) use origins::Origins;
 pub(super) use projects::Projects;
 pub(super) use proxies::Proxies;
 pub(super) use quotas::Quotas;
+pub(super) use sample::Samples;
 pub(super) use statics::Statics;
 pub(super) use text::{Hosts, OptionalPath, PathOrOff, Token, Word, token};
 pub(super) use tunnel::TunnelPaths;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    FEWER, Fields, Kind, Origins, Quotas, Shown, Variable, at_most, each, flag, map, refuse,
-    refuse_repeats, repeat, scalar,
+    FEWER, Fields, InboundFilters, Kind, Origins, Quotas, Samples, Shown, Variable, at_most, each,
+    flag, map, refuse, refuse_repeats, repeat, scalar,
 };
 use crate::config::checked::{Project, ProjectKey};
 use crate::config::errors::Faults;
@@ -12,7 +12,7 @@ use crate::config::tree::{Content, Node};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 
-/// A list of `{id, name, keys, allowed_origins, quotas}`.
+/// A list of `{id, name, keys, allowed_origins, quotas, sample, filters}`.
 pub(in crate::config) struct Projects {
     pub(in crate::config) max: usize,
     /// Of all projects together.
@@ -60,8 +60,16 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
     let fields = Fields::of(
         node,
         faults,
-        &["id", "name", "keys", "allowed_origins", "quotas"],
-        &["sample", "filters"],
+        &[
+            "id",
+            "name",
+            "keys",
+            "allowed_origins",
+            "quotas",
+            "sample",
+            "filters",
+        ],
+        &[],
     )?;
     let id = fields
         .required("id", faults)
@@ -82,12 +90,22 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
         Some(node) => Quotas::OfProject.read(node, faults).map(Some),
         None => Some(None),
     };
+    let sample = match fields.optional("sample") {
+        Some(node) => Samples.read(node, faults).map(Some),
+        None => Some(None),
+    };
+    let filters = match fields.optional("filters") {
+        Some(node) => InboundFilters.read(node, faults).map(Some),
+        None => Some(None),
+    };
     Some(Project {
         id: id?,
         name: name?,
         keys: keys?,
         allowed_origins: allowed_origins?,
         quotas: quotas?,
+        sample: sample?,
+        filters: filters?,
     })
 }
 
@@ -174,6 +192,8 @@ fn show_project(project: &Project) -> Shown {
         keys,
         allowed_origins,
         quotas,
+        sample,
+        filters,
     } = project;
     let name = name.as_ref().map(|name| Shown::Text(name.clone()));
     let keys = (!keys.is_empty()).then(|| Shown::List(keys.iter().map(show_key).collect()));
@@ -185,6 +205,11 @@ fn show_project(project: &Project) -> Shown {
         ("keys", keys),
         ("allowed_origins", origins),
         ("quotas", quotas),
+        ("sample", sample.as_ref().map(|own| Samples.show(own))),
+        (
+            "filters",
+            filters.as_ref().map(|own| InboundFilters.show(own)),
+        ),
     ])
 }
 

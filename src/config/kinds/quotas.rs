@@ -3,17 +3,16 @@
 
 use std::time::Duration;
 
+use super::categories::{self, Asked};
 use super::number::whole;
 use super::slips;
-use super::text::{meant, one_of};
 use super::{
     Fields, Kind, Shown, Variable, Word, at_most, each, map, refuse, refuse_repeats_of, scalar,
 };
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
 use crate::config::units;
-use crate::domain::category::{Categories, Category};
-use crate::domain::envelope::item::ItemKind;
+use crate::domain::category::Categories;
 use crate::domain::quota::{By, Limit, Per, Quota};
 
 /// A list of `{name, categories, limit, per, by}`.
@@ -85,7 +84,7 @@ impl Quotas {
             None => Some(None),
         };
         let categories = match fields.optional("categories") {
-            Some(node) => categories(node, faults),
+            Some(node) => categories::read(node, faults, Asked::COUNTED),
             None => Some(Categories::EMPTY),
         };
         let limit = fields
@@ -130,28 +129,6 @@ impl Quotas {
             (Self::OfProject | Self::OfKey, by) => Some(by),
         }
     }
-}
-
-fn categories(node: &Node, faults: &mut Faults) -> Option<Categories> {
-    const LIST: &str = "write a list such as [error, transaction]";
-    let counted = ItemKind::all_categories();
-    let names = || counted.iter().map(Category::name);
-    let accepted = format!("write {}", one_of(names()));
-    let each = each(node, faults, LIST, |node, faults| {
-        let text = scalar(node, faults, &accepted)?;
-        let wrong = match Category::of_name(text) {
-            Some(category) if counted.has(category) => return Some(category),
-            // Sentry has it, and no item is ever of it: the quota would limit nothing.
-            Some(category) => format!("{} counts nothing", category.name()),
-            None => "an unknown category".to_owned(),
-        };
-        let hint = match slips::category(text).filter(|meant| counted.has(*meant)) {
-            Some(category) => format!("; did you mean \"{}\"?", category.name()),
-            None => meant(text, names()),
-        };
-        refuse(node, faults, &wrong, &format!("{accepted}{hint}"))
-    })?;
-    Some(Categories::of(&each))
 }
 
 /// Items where it is a number alone, else bytes: so nobody gets one for the other

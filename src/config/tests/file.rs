@@ -80,16 +80,6 @@ fn a_key_of_a_later_version_is_never_ignored() {
         check_below(&format!("{key}: {{a: 1}}\n"), &[&later(key, 1)]);
         check_below(&format!("{key}:\n"), &[&later(key, 1)]);
     }
-    for key in ["sample", "filters"] {
-        check_below(
-            &format!("defaults: {{{key}: []}}\n"),
-            &[&later(&format!("defaults.{key}"), 12)],
-        );
-        check_below(
-            &format!("projects: [{{id: 42, {key}: []}}]\n"),
-            &[&later(key, 21)],
-        );
-    }
     check_below(
         "sentry: {credentials: c.json}\n",
         &[&later("sentry.credentials", 10)],

@@ -10,6 +10,7 @@ mod quotas;
 mod sentry;
 mod shown;
 mod values;
+mod wanted;
 
 use super::*;
 

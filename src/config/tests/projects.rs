@@ -44,6 +44,8 @@ fn a_project_says_who_it_is_and_who_may_send() {
             ],
             allowed_origins: Some(vec!["*.shop.example".to_owned()]),
             quotas: None,
+            sample: None,
+            filters: None,
         },
         Project {
             id: id("7"),
@@ -51,6 +53,8 @@ fn a_project_says_who_it_is_and_who_may_send() {
             keys: Vec::new(),
             allowed_origins: None,
             quotas: None,
+            sample: None,
+            filters: None,
         },
     ];
     assert_eq!(accepted(&text, &Env::empty()).projects, want);

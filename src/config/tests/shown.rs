@@ -167,6 +167,8 @@ proptest! {
             keys: Vec::new(),
             allowed_origins: None,
             quotas: None,
+            sample: None,
+            filters: None,
         }];
         let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
         prop_assert_eq!(back, config);
@@ -208,6 +210,8 @@ proptest! {
             }],
             allowed_origins: None,
             quotas: Some(vec![quota]),
+            sample: None,
+            filters: None,
         }];
         let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
         prop_assert_eq!(back, config);

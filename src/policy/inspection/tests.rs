@@ -18,6 +18,7 @@ struct Scene {
     learned: Learned,
     pair: Pair,
     who: Who,
+    wishes: Wishes,
 }
 
 fn quota(categories: &[Category], limit: Limit) -> Quota {
@@ -52,6 +53,7 @@ fn scene(quotas: Vec<Quota>) -> Scene {
             ip: "203.0.113.9".parse().unwrap(),
             trust: Trust::Whole,
         },
+        wishes: Wishes::default(),
     }
 }
 
@@ -68,6 +70,9 @@ impl Scene {
             },
             now: Millis(1000),
             charges: true,
+            wishes: &self.wishes,
+            trace: &Trace::NOTHING,
+            draw: 0,
         }
     }
 
@@ -83,7 +88,7 @@ impl Scene {
 
     #[track_caller]
     fn check(&self, kind: ItemKind, event: Option<Reason>, want: Fate) -> Option<RateLimit> {
-        let ruling = self.room().judge(&item(kind, 1), 10, event);
+        let ruling = self.room().judge(&item(kind, 1), 10, event, None);
         assert_eq!(ruling.fate, want, "{kind:?}");
         ruling.limit
     }
@@ -170,7 +175,7 @@ fn learned_limits_go_before_quotas_and_charge_nothing() {
     );
     let mut later = scene.room();
     later.now = Millis(2500);
-    let fate = later.judge(&item(ItemKind::Event, 1), 10, None).fate;
+    let fate = later.judge(&item(ItemKind::Event, 1), 10, None, None).fate;
     assert_eq!(fate, Fate::Kept, "the one place was not used");
 }
 
@@ -240,12 +245,15 @@ fn a_look_charges_nothing() {
     looking.charges = false;
     for _ in 0..3 {
         assert_eq!(
-            looking.judge(&item(ItemKind::Event, 1), 1, None).fate,
+            looking.judge(&item(ItemKind::Event, 1), 1, None, None).fate,
             Fate::Kept
         );
     }
     scene.check(ItemKind::Event, None, Fate::Kept);
-    assert_eq!(looking.judge(&item(ItemKind::Event, 1), 1, None).fate, FULL);
+    assert_eq!(
+        looking.judge(&item(ItemKind::Event, 1), 1, None, None).fate,
+        FULL
+    );
 }
 
 #[test]

@@ -32,8 +32,10 @@ export function offer(Sentry, { options = {}, kinds = {} } = {}) {
       environment: "tests",
       tracesSampleRate: 1,
       traceLifecycle: "static",
-      // None of the default ones: they would start sessions and page loads of their own.
+      // None of the default ones: they would start sessions and page loads of their own. This
+      // one tells where the page is.
       defaultIntegrations: false,
+      integrations: [Sentry.httpContextIntegration()],
       sendClientReports: false,
       transport: noting,
       beforeSendTransaction: (event) => {

@@ -25,14 +25,14 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// An SDK that sends what it is told to.
-struct Sdk {
+pub(crate) struct Sdk {
     child: Child,
     orders: ChildStdin,
     done: BufReader<ChildStdout>,
 }
 
 impl Sdk {
-    fn start(program: &Path, script: &str, dsn: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(program: &Path, script: &str, dsn: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .arg(checkout("tests/clients").join(script))
             .arg(dsn)
@@ -52,7 +52,7 @@ impl Sdk {
 
     /// Hands the SDK one of a kind; it has sent it, or held it back, when this returns.
     #[track_caller]
-    fn captures(&mut self, kind: &str) {
+    pub(crate) fn captures(&mut self, kind: &str) {
         writeln!(self.orders, "{kind}").unwrap();
         let mut line = String::new();
         self.done.read_line(&mut line).unwrap();

@@ -11,16 +11,21 @@ use crate::domain::coding::Coding;
 use crate::domain::credentials::{Credentials, Sources};
 use crate::domain::endpoint::{Endpoint, Ingest};
 use crate::domain::envelope::header;
+use crate::domain::envelope::trace::Trace;
+use crate::domain::event::Event;
+use crate::domain::outcome::{Group, Reason};
 use crate::policy::inspection::only_item;
 use crate::policy::pair::{Known, Sender};
 use crate::policy::verdicts::Standing;
-use crate::policy::{Claim, Mode, Question, Refusal, sender};
+use crate::policy::{Claim, Client, Mode, Question, Refusal, sender};
 use crate::telemetry::labels::Route;
 
 use super::super::super::claims::Claims;
+use super::super::super::event_id;
 use super::super::super::ingest::holds_envelope;
 use super::super::super::line_one::{Begun, LineOne};
 use super::super::super::opening::{refuse_line, whose};
+use super::super::super::survey::{self, Found};
 use super::items::{Looking, find};
 use super::{Asking, End, Judged, Told};
 
@@ -60,6 +65,10 @@ impl Asking<'_> {
             content_type: claims.content_type,
             announced: self.announced(),
             page: &page,
+            client: Client {
+                ip: client,
+                user_agent: claims.user_agent,
+            },
         };
         let credentials = self.rules.gate.read(&question)?;
         let mut sender = None;
@@ -77,7 +86,7 @@ impl Asking<'_> {
                 "the envelope's dsn may tell",
             );
         }
-        let full = |sender: &Sender| self.looking(sender, client).full();
+        let full = |sender: &Sender| self.looking(sender, client, None).full();
         if !holds_envelope(ingest.endpoint, &question) {
             return match &sender {
                 Some(sender) => self.only_item(told, ingest.endpoint, sender, client),
@@ -103,18 +112,36 @@ impl Asking<'_> {
         }
         match told_sender.or(sender) {
             Some(sender) if !self.body.is_empty() => {
-                self.items(told, coding, &begun, &self.looking(&sender, client))
+                let looking = self.looking(&sender, client, Some((&begun, coding)));
+                self.items(told, coding, &begun, &looking)
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    fn looking<'l>(&'l self, sender: &'l Sender, client: IpAddr) -> Looking<'l> {
+    fn looking<'l>(
+        &'l self,
+        sender: &'l Sender,
+        client: IpAddr,
+        begun: Option<(&Begun, Coding)>,
+    ) -> Looking<'l> {
         Looking {
             rules: self.rules,
             shared: self.shared,
             sender,
             client,
+            trace: self.trace(begun),
+        }
+    }
+
+    /// What line one tells of the trace, where there is one to be read.
+    fn trace(&self, begun: Option<(&Begun, Coding)>) -> Trace {
+        let Some((begun, coding)) = begun else {
+            return Trace::NOTHING;
+        };
+        match LineOne::find(begun, coding, self.rules.decode) {
+            Ok(line) => Trace::read(&line.text(&begun.chunks)),
+            Err(_) => Trace::NOTHING,
         }
     }
 
@@ -128,17 +155,19 @@ impl Asking<'_> {
     ) -> Result<(), Refusal> {
         let announced = self.announced();
         let item = only_item(endpoint, announced);
-        let looked = self
-            .looking(sender, client)
-            .item(&item, announced.unwrap_or(0), None);
+        let single = endpoint == Endpoint::Store;
+        let text = single.then(|| event_id::text(&self.body)).flatten();
+        let event = text.as_deref().and_then(Event::read);
+        let looked = self.looking(sender, client, None).item(
+            &item,
+            announced.unwrap_or(0),
+            None,
+            event.as_ref(),
+        );
         told.step("item", looked.result, looked.why);
         match looked.dropped {
             None => Ok(()),
-            Some(reason) => {
-                let status = if endpoint.never_429() { 200 } else { 429 };
-                let detail = "a rate limit leaves nothing of this request";
-                Err(Refusal::of(reason, status, detail))
-            }
+            Some(reason) => Err(nothing_left(reason, endpoint)),
         }
     }
 
@@ -150,21 +179,27 @@ impl Asking<'_> {
         looking: &Looking<'_>,
     ) -> Result<(), Refusal> {
         let line = LineOne::find(begun, coding, self.rules.decode).map_err(refuse_line)?;
-        let found = find(self.rules, coding, line, begun)?;
-        let events = found.iter().filter(|(item, _)| item.kind.is_event());
-        let mut events =
-            events.filter_map(|(item, bytes)| looking.item(item, *bytes, None).dropped);
-        let event = events.next();
+        let asking = survey::Asking {
+            wishes: looking.wishes(),
+            trace: &looking.trace,
+        };
+        let survey = find(self.rules, coding, line, begun, asking)?;
+        let found = survey.found();
+        let look = |found: &Found, gone| {
+            let event = survey.event(found);
+            looking.item(&found.item, found.bytes, gone, event.as_ref())
+        };
+        let mut events = found.iter().filter(|found| found.item.kind.is_event());
+        let event = events.find_map(|found| look(found, None).dropped);
         let mut dropped = Vec::new();
-        for (item, bytes) in &found {
-            let looked = looking.item(item, *bytes, event);
+        for found in found {
+            let looked = look(found, event);
             told.step("item", looked.result, looked.why);
             dropped.extend(looked.dropped);
         }
         match dropped.last() {
             Some(reason) if dropped.len() == found.len() => {
-                let detail = "a rate limit leaves nothing of this request";
-                Err(Refusal::of(*reason, 429, detail))
+                Err(nothing_left(*reason, Endpoint::Envelope))
             }
             Some(_) | None => Ok(()),
         }
@@ -196,6 +231,7 @@ impl Asking<'_> {
             ),
         };
         told.step("key", result, why);
+        gate.check_address(claim)?;
         gate.check_origin(claim)?;
         let (origin, why) = match &claim.page.origin {
             Some(origin) => (origin.to_string(), "allowed_origins lets it send"),
@@ -206,6 +242,7 @@ impl Asking<'_> {
             ),
         };
         told.step("origin", origin, why);
+        gate.check_agent(claim)?;
         Ok(sender)
     }
 
@@ -239,6 +276,8 @@ impl Asking<'_> {
                 key: dsn.key,
                 project: Some(dsn.project),
                 page: question.page,
+                client: question.client,
+                endpoint: question.ingest.endpoint,
             };
             sender = Some(self.key(told, &claim)?);
         } else {
@@ -265,4 +304,14 @@ impl Asking<'_> {
         let is_some = |bytes: &u64| *bytes > 0;
         given.filter(is_some).or_else(said).filter(is_some)
     }
+}
+
+/// What a request is answered of which nothing is left.
+fn nothing_left(reason: Reason, endpoint: Endpoint) -> Refusal {
+    if matches!(reason.group(), Group::Filter | Group::Sample) {
+        return Refusal::unwanted(reason, endpoint);
+    }
+    let status = if endpoint.never_429() { 200 } else { 429 };
+    let detail = "a rate limit leaves nothing of this request";
+    Refusal::of(reason, status, detail)
 }

@@ -5,15 +5,18 @@ use std::net::IpAddr;
 
 use crate::domain::coding::Coding;
 use crate::domain::envelope::scan::ItemHeader;
+use crate::domain::envelope::trace::Trace;
+use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::policy::inspection::{Fate, Room};
 use crate::policy::pair::Sender;
 use crate::policy::proven::ProvenHere;
+use crate::policy::wanted::Wishes;
 
 use super::super::super::line_one::{Begun, LineOne};
 use super::super::super::rules::Rules;
-use super::super::super::survey::{Found, Survey};
+use super::super::super::survey::{self, Survey};
 use super::super::super::worker::Shared;
 
 /// What is unpacked in one go.
@@ -33,13 +36,14 @@ pub(super) struct ItemTold {
 ///
 /// # Errors
 /// What the envelope would be refused for.
-pub(super) fn find(
+pub(super) fn find<'a>(
     rules: &Rules,
     coding: Coding,
     line: LineOne,
     begun: &Begun,
-) -> Result<Vec<Found>, Refusal> {
-    let mut survey = Survey::new(rules.items_max);
+    asking: survey::Asking<'a>,
+) -> Result<Survey<'a>, Refusal> {
+    let mut survey = Survey::new(rules.items_max, asking);
     match line {
         LineOne::Plain => {
             debug_assert_eq!(coding, Coding::Identity, "a plain line is not packed");
@@ -58,7 +62,7 @@ pub(super) fn find(
         }
     }
     survey.end()?;
-    Ok(survey.found())
+    Ok(survey)
 }
 
 /// Who asks, and what there is to ask.
@@ -71,6 +75,8 @@ pub(super) struct Looking<'a> {
     pub sender: &'a Sender,
     /// The client's address.
     pub client: IpAddr,
+    /// What line one tells.
+    pub trace: Trace,
 }
 
 impl Looking<'_> {
@@ -87,7 +93,18 @@ impl Looking<'_> {
             at: self.shared.moment(now),
             now: self.shared.millis(now),
             charges: false,
+            wishes: self.wishes(),
+            trace: &self.trace,
+            draw: 0,
         })
+    }
+
+    /// What its project wants.
+    pub(super) fn wishes(&self) -> &Wishes {
+        let mut nothing_met = ProvenHere::new(0);
+        let (gate, verdicts) = (&self.rules.gate, &self.shared.verdicts);
+        let (who, _) = gate.who(self.sender, self.client, verdicts, &mut nothing_met);
+        gate.wanted.of(who.project)
     }
 
     /// What would refuse the request by its head.
@@ -103,9 +120,16 @@ impl Looking<'_> {
         Some(refusal)
     }
 
-    /// What would become of an item; `event`: why its event would stay here.
-    pub(super) fn item(&self, item: &ItemHeader, bytes: u64, event: Option<Reason>) -> ItemTold {
-        let ruling = self.look(|room| room.judge(item, bytes, event));
+    /// What would become of an item; `gone`: why its event would stay here; `event`: what its
+    /// payload tells, where that was read.
+    pub(super) fn item(
+        &self,
+        item: &ItemHeader,
+        bytes: u64,
+        gone: Option<Reason>,
+        event: Option<&Event<'_>>,
+    ) -> ItemTold {
+        let ruling = self.look(|room| room.judge(item, bytes, gone, event));
         let category = item.kind.category().name();
         let result = match item.count {
             1 => format!("{category}, {bytes} bytes"),
@@ -126,8 +150,12 @@ impl Looking<'_> {
                 );
                 (why, Some(reason))
             }
-            (Fate::Dropped(reason), None) => {
+            (Fate::Dropped(reason), None) if gone.is_some() && item.kind.follows_event() => {
                 let why = format!("stays here with its event: {}", reason.as_str());
+                (why, Some(reason))
+            }
+            (Fate::Dropped(reason), None) => {
+                let why = format!("is not wanted: {}", reason.as_str());
                 (why, Some(reason))
             }
         };

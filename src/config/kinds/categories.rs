@@ -1,0 +1,75 @@
+//! Owns how categories are named, one or a list of them.
+
+use super::slips;
+use super::text::{meant, one_of};
+use super::{each, refuse, scalar};
+use crate::config::errors::Faults;
+use crate::config::tree::Node;
+use crate::domain::category::{Categories, Category};
+use crate::domain::envelope::item::ItemKind;
+
+/// Which categories make sense in a place.
+pub(super) struct Asked {
+    /// Those that make none there, though items are of them.
+    without: Categories,
+    /// What such a one is, in words behind its name.
+    wrong: &'static str,
+}
+
+impl Asked {
+    /// Every one that items count in: a limit on another would never be met.
+    pub(super) const COUNTED: Self = Self {
+        without: Categories::EMPTY,
+        wrong: "",
+    };
+
+    /// Those of items that may be left out: others count, or tell of others.
+    pub(super) const SAMPLED: Self = Self {
+        without: Categories::of(&[Category::Session, Category::Monitor]),
+        wrong: "is never sampled",
+    };
+
+    fn all(&self) -> Categories {
+        ItemKind::all_categories().without(self.without)
+    }
+
+    /// Their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        let all = ItemKind::all_categories().without(self.without);
+        let each = Category::ALL
+            .iter()
+            .filter(move |category| all.has(**category));
+        each.map(|category| category.name())
+    }
+
+    /// The category that a text names.
+    pub(super) fn named(&self, node: &Node, text: &str, faults: &mut Faults) -> Option<Category> {
+        let all = self.all();
+        let wrong = match Category::of_name(text) {
+            Some(category) if all.has(category) => return Some(category),
+            Some(category) if self.without.has(category) => {
+                format!("{} {}", category.name(), self.wrong)
+            }
+            // Sentry has it, and no item is ever of it: it would match nothing.
+            Some(category) => format!("{} counts nothing", category.name()),
+            None => "an unknown category".to_owned(),
+        };
+        let hint = match slips::category(text).filter(|meant| all.has(*meant)) {
+            Some(category) => format!("; did you mean \"{}\"?", category.name()),
+            None => meant(text, self.names()),
+        };
+        let accepted = format!("write {}", one_of(self.names()));
+        refuse(node, faults, &wrong, &format!("{accepted}{hint}"))
+    }
+}
+
+/// A list of them.
+pub(super) fn read(node: &Node, faults: &mut Faults, asked: Asked) -> Option<Categories> {
+    const LIST: &str = "write a list such as [error, transaction]";
+    let each = each(node, faults, LIST, |node, faults| {
+        let accepted = format!("write {}", one_of(asked.names()));
+        let text = scalar(node, faults, &accepted)?;
+        asked.named(node, text, faults)
+    })?;
+    Some(Categories::of(&each))
+}

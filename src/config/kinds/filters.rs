@@ -1,0 +1,112 @@
+//! Owns which of a project's events nobody wants.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::patterns;
+use super::{Fields, Kind, Shown, Variable, at_most, each, flag, map, refuse, scalar};
+use crate::config::errors::Faults;
+use crate::config::tree::{Content, Node};
+use crate::domain::filter::Filters;
+use crate::domain::glob::Glob;
+
+/// `{client_ips, user_agents, crawlers, releases, environments, error_messages, localhost}`.
+pub(in crate::config) struct InboundFilters;
+
+/// One look-up finds an address among as many as one likes; more is a slip.
+const NETWORKS_MAX: usize = 10_000;
+
+impl Kind for InboundFilters {
+    type Value = Filters;
+    const VARIABLE: Variable = Variable::Never;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Filters> {
+        const KNOWN: [&str; 7] = [
+            "client_ips",
+            "user_agents",
+            "crawlers",
+            "releases",
+            "environments",
+            "error_messages",
+            "localhost",
+        ];
+        match &node.content {
+            Content::Map(_) => {}
+            Content::Reported => return None,
+            Content::Empty | Content::Scalar(_) | Content::List(_) => {
+                return refuse(node, faults, "no filters", "write {crawlers: true}");
+            }
+        }
+        let fields = Fields::of(node, faults, &KNOWN, &[])?;
+        let client_ips = match fields.optional("client_ips") {
+            Some(node) => networks(node, faults),
+            None => Some(Vec::new()),
+        };
+        let mut globs = |key| match fields.optional(key) {
+            Some(node) => patterns::list(node, faults),
+            None => Some(Vec::<Glob>::new()),
+        };
+        let user_agents = globs("user_agents");
+        let releases = globs("releases");
+        let environments = globs("environments");
+        let error_messages = globs("error_messages");
+        let mut flag = |key| match fields.optional(key) {
+            Some(node) => flag(node, faults),
+            None => Some(false),
+        };
+        let (crawlers, localhost) = (flag("crawlers"), flag("localhost"));
+        Some(Filters {
+            client_ips: client_ips?,
+            user_agents: user_agents?,
+            crawlers: crawlers?,
+            releases: releases?,
+            environments: environments?,
+            error_messages: error_messages?,
+            localhost: localhost?,
+        })
+    }
+
+    fn show(&self, value: &Filters) -> Shown {
+        let Filters {
+            client_ips,
+            user_agents,
+            crawlers,
+            releases,
+            environments,
+            error_messages,
+            localhost,
+        } = value;
+        let networks = client_ips.iter().map(|net| Shown::Text(net.to_string()));
+        let networks = Shown::List(networks.collect());
+        map([
+            ("client_ips", (!client_ips.is_empty()).then_some(networks)),
+            ("user_agents", patterns::show_list(user_agents)),
+            ("crawlers", crawlers.then_some(Shown::Flag(true))),
+            ("releases", patterns::show_list(releases)),
+            ("environments", patterns::show_list(environments)),
+            ("error_messages", patterns::show_list(error_messages)),
+            ("localhost", localhost.then_some(Shown::Flag(true))),
+        ])
+    }
+}
+
+fn networks(node: &Node, faults: &mut Faults) -> Option<Vec<IpNet>> {
+    const LIST: &str = "write a list such as [203.0.113.0/24]";
+    const ACCEPTED: &str = "write a CIDR such as 203.0.113.0/24, or an address";
+    at_most(node, faults, NETWORKS_MAX, "networks")?;
+    each(node, faults, LIST, |node, faults| {
+        let text = scalar(node, faults, ACCEPTED)?;
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(IpNet::from(address));
+        }
+        match text.parse::<IpNet>() {
+            // 10.0.0.1/8 is either 10.0.0.1 or 10.0.0.0/8: nobody is shut out by a guess.
+            Ok(net) if net.trunc() != net => {
+                refuse(node, faults, "bits set behind the prefix", ACCEPTED)
+            }
+            Ok(net) => Some(net),
+            Err(_) => refuse(node, faults, "not a CIDR or an address", ACCEPTED),
+        }
+    })
+}

@@ -1,0 +1,38 @@
+//! Owns patterns for texts, one or a list of them. What one matches is the domain's business.
+
+use super::{Shown, at_most, each, refuse, scalar};
+use crate::config::errors::Faults;
+use crate::config::tree::Node;
+use crate::domain::glob::{Glob, GlobError, PATTERN_BYTES_MAX};
+
+/// Each event is compared with every one.
+const PATTERNS_MAX: usize = 1_000;
+
+/// One pattern.
+pub(super) fn one(node: &Node, faults: &mut Faults) -> Option<Glob> {
+    let accepted = format!(
+        "write up to {PATTERN_BYTES_MAX} bytes, with * for anything and ? for one character"
+    );
+    let text = scalar(node, faults, &accepted)?;
+    match Glob::parse(text) {
+        Ok(glob) => Some(glob),
+        Err(GlobError::Empty) => refuse(node, faults, "an empty pattern", &accepted),
+        Err(GlobError::TooLong) => refuse(node, faults, "too long a pattern", &accepted),
+    }
+}
+
+/// A list of them.
+pub(super) fn list(node: &Node, faults: &mut Faults) -> Option<Vec<Glob>> {
+    at_most(node, faults, PATTERNS_MAX, "patterns")?;
+    each(node, faults, "write a list such as [\"dev*\"]", one)
+}
+
+/// A pattern as it was written.
+pub(super) fn show(glob: &Glob) -> Shown {
+    Shown::Text(glob.as_str().to_owned())
+}
+
+/// A list of them.
+pub(super) fn show_list(globs: &[Glob]) -> Option<Shown> {
+    (!globs.is_empty()).then(|| Shown::List(globs.iter().map(show).collect()))
+}

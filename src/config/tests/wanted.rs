@@ -1,0 +1,202 @@
+//! Promises about what is wanted: shares, rules and filters, in every place that takes them.
+
+use super::*;
+use crate::domain::category::{Categories, Category};
+use crate::domain::filter::Filters;
+use crate::domain::glob::Glob;
+use crate::domain::sampling::{Rate, Rule, Sample};
+
+#[track_caller]
+fn sample(text: &str) -> Sample {
+    let text = format!("defaults: {{sample: {text}}}");
+    accepted(&text, &Env::empty()).defaults.sample
+}
+
+#[track_caller]
+fn filters(text: &str) -> Filters {
+    let text = format!("defaults: {{filters: {text}}}");
+    accepted(&text, &Env::empty()).defaults.filters
+}
+
+/// A value in both places that take it; `@` in `wrong` is its path.
+#[track_caller]
+fn check(key: &str, value: &str, wrong: &str) {
+    for (text, path) in [
+        ("defaults: {KEY: VALUE}", "defaults"),
+        ("projects: [{id: 42, KEY: VALUE}]", "projects[0]"),
+    ] {
+        let text = text.replace("KEY", key).replace("VALUE", value);
+        check_value(&text, &wrong.replace('@', &format!("{path}.{key}")));
+    }
+}
+
+fn rate(share: f64) -> Rate {
+    Rate::of(share).unwrap()
+}
+
+fn globs(texts: &[&str]) -> Vec<Glob> {
+    texts
+        .iter()
+        .map(|text| Glob::parse(text).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_sample_says_which_share_of_what_is_kept() {
+    let only = |category| Categories::of(&[category]);
+    let want = Sample {
+        categories: vec![
+            (only(Category::Transaction), rate(0.1)),
+            (only(Category::Replay), rate(0.05)),
+        ],
+        rules: vec![
+            Rule {
+                categories: Categories::of(&[Category::Transaction, Category::Span]),
+                environment: Some(Glob::parse("stag*").unwrap()),
+                release: None,
+                rate: rate(0.01),
+            },
+            Rule {
+                categories: Categories::EMPTY,
+                environment: None,
+                release: Some(Glob::parse("*-beta").unwrap()),
+                rate: rate(1.0),
+            },
+        ],
+    };
+    let text = "{transaction: 0.1, replay: 5%, rules: [\
+        {categories: [transaction, span], environment: \"stag*\", rate: 1%}, \
+        {release: \"*-beta\", rate: 1}]}";
+    assert_eq!(sample(text), want);
+    assert_eq!(sample("{}"), Sample::default());
+    for whole in ["{error: 0}", "{error: 0%}"] {
+        assert_eq!(
+            sample(whole).categories,
+            [(only(Category::Error), rate(0.0))]
+        );
+    }
+}
+
+#[test]
+fn a_share_lies_between_none_and_all() {
+    for share in ["1.01", "101%", "2"] {
+        check(
+            "sample",
+            &format!("{{error: {share}}}"),
+            "out of bounds in @.error",
+        );
+    }
+    for share in ["-0.1", "half", "1e-1", ".nan", "'%'"] {
+        check(
+            "sample",
+            &format!("{{error: {share}}}"),
+            "not a share in @.error",
+        );
+    }
+    check("sample", "{error: []}", "a list in @.error");
+}
+
+#[test]
+fn what_is_no_sample_is_refused() {
+    for other in ["0.1", "[transaction]"] {
+        check("sample", other, "no shares in @");
+    }
+    check(
+        "sample",
+        "{rules: [{categories: [error]}]}",
+        "no \"rate\" in @.rules[0]",
+    );
+    check("sample", "{rules: [0.1]}", "no rate in @.rules[0]");
+    let many = ["{rate: 0.1}"; 51].join(", ");
+    let wrong = "more than 50 rules in @.rules";
+    check("sample", &format!("{{rules: [{many}]}}"), wrong);
+}
+
+#[test]
+fn what_is_never_sampled_is_refused_by_name() {
+    for category in ["session", "monitor"] {
+        let text = format!("defaults: {{sample: {{{category}: 0.5}}}}");
+        let text = format!("{UPSTREAM}{text}");
+        let error = refused(&text, &Env::empty());
+        let want = format!("{category} is never sampled in defaults.sample.{category}");
+        assert!(error.contains(&want), "{error}");
+    }
+    let error = refused(
+        &format!("{UPSTREAM}defaults: {{sample: {{errors: 1}}}}"),
+        &Env::empty(),
+    );
+    let want = "unknown key \"errors\" in defaults.sample; did you mean \"error\"?";
+    assert!(error.contains(want), "{error}");
+}
+
+#[test]
+fn filters_say_what_nobody_wants() {
+    let want = Filters {
+        client_ips: vec![
+            "203.0.113.0/24".parse().unwrap(),
+            "::1/128".parse().unwrap(),
+        ],
+        user_agents: globs(&["*bot*"]),
+        crawlers: true,
+        releases: globs(&["1.*"]),
+        environments: globs(&["dev", "test"]),
+        error_messages: globs(&["*Timeout*"]),
+        localhost: true,
+    };
+    let text = "{client_ips: [203.0.113.0/24, \"::1\"], user_agents: [\"*bot*\"], crawlers: true, \
+        releases: [\"1.*\"], environments: [dev, test], error_messages: [\"*Timeout*\"], \
+        localhost: true}";
+    assert_eq!(filters(text), want);
+    assert_eq!(filters("{}"), Filters::default());
+}
+
+#[test]
+fn what_is_no_filter_is_refused() {
+    check("filters", "[]", "no filters in @");
+    check(
+        "filters",
+        "{crawlers: maybe}",
+        "not true or false in @.crawlers",
+    );
+    let net = |wrong: &str| format!("{wrong} in @.client_ips[0]");
+    check(
+        "filters",
+        "{client_ips: [here]}",
+        &net("not a CIDR or an address"),
+    );
+    check(
+        "filters",
+        "{client_ips: [10.0.0.1/8]}",
+        &net("bits set behind the prefix"),
+    );
+    let glob = |wrong: &str| format!("{wrong} in @.releases[0]");
+    check("filters", "{releases: [\"\"]}", &glob("an empty pattern"));
+    let longest = "a".repeat(256);
+    check(
+        "filters",
+        &format!("{{releases: [{longest}a]}}"),
+        &glob("too long a pattern"),
+    );
+    assert_eq!(
+        filters(&format!("{{releases: [{longest}]}}"))
+            .releases
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn a_projects_own_wishes_are_kept_apart_from_the_default() {
+    let text = "defaults: {sample: {error: 0.5}}\n\
+        projects: [{id: 1, sample: {}}, {id: 2, filters: {localhost: true}}]\n";
+    let config = accepted(text, &Env::empty());
+    let [one, two] = &config.projects[..] else {
+        panic!("two projects")
+    };
+    assert_eq!(
+        (one.sample.clone(), one.filters.is_none()),
+        (Some(Sample::default()), true)
+    );
+    assert_eq!(two.sample, None);
+    assert!(two.filters.as_ref().is_some_and(|own| own.localhost));
+}

@@ -1,0 +1,117 @@
+//! Is it wanted? What each project filters and how much of the rest it keeps.
+//!
+//! Owns the rule that a project's own filters and its own rates replace the defaults, each
+//! whole. Never counts and never limits: what is dropped here, its sender never hears of.
+
+mod filters;
+mod rates;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+
+use crate::domain::endpoint::ProjectId;
+use crate::domain::envelope::item::ItemKind;
+use crate::domain::envelope::trace::Trace;
+use crate::domain::event::Event;
+use crate::domain::filter;
+use crate::domain::sampling::Sample;
+
+pub use filters::Filters;
+pub use rates::{Rates, keeps};
+
+/// What one project wants.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// What it does not want at all.
+    pub filters: Arc<Filters>,
+    /// How much it wants of the rest.
+    pub rates: Arc<Rates>,
+}
+
+impl Wishes {
+    /// Whether it wants whatever comes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty() && self.rates.is_empty()
+    }
+
+    /// Whether the payload of such an item is asked for, its trace being known.
+    #[must_use]
+    pub fn read(&self, kind: ItemKind, trace: &Trace) -> bool {
+        self.filters.read(kind) || self.rates.read(kind, trace)
+    }
+}
+
+/// What is known of an item beside its header.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// What line one tells.
+    pub trace: &'a Trace,
+    /// What its payload tells, where that was read.
+    pub event: Option<&'a Event<'a>>,
+    /// Stands for an id where there is none: anything even.
+    pub draw: u128,
+}
+
+/// What every project wants. Immutable; a reload builds another.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    default: Wishes,
+    own: HashMap<ProjectId, Wishes, RandomState>,
+}
+
+/// What a project says of its own; `None` follows the default.
+#[derive(Debug)]
+pub struct Own<'a> {
+    /// Whose it is.
+    pub project: ProjectId,
+    /// Its filters.
+    pub filters: Option<&'a filter::Filters>,
+    /// Its rates.
+    pub sample: Option<&'a Sample>,
+}
+
+impl Wanted {
+    /// What follows from the defaults and from what projects say of their own.
+    #[must_use]
+    pub fn new<'a>(
+        filters: &filter::Filters,
+        sample: &Sample,
+        own: impl IntoIterator<Item = Own<'a>>,
+    ) -> Self {
+        let default = Wishes {
+            filters: Arc::new(Filters::new(filters)),
+            rates: Arc::new(Rates::new(sample)),
+        };
+        let own = own.into_iter().filter_map(|own| {
+            if own.filters.is_none() && own.sample.is_none() {
+                return None;
+            }
+            let filters = own.filters.map(|filters| Arc::new(Filters::new(filters)));
+            let rates = own.sample.map(|sample| Arc::new(Rates::new(sample)));
+            let wishes = Wishes {
+                filters: filters.unwrap_or_else(|| Arc::clone(&default.filters)),
+                rates: rates.unwrap_or_else(|| Arc::clone(&default.rates)),
+            };
+            Some((own.project, wishes))
+        });
+        let own = own.collect();
+        Self { default, own }
+    }
+
+    /// What counts for a project; one that says nothing of its own follows the default.
+    #[must_use]
+    pub fn of(&self, project: Option<ProjectId>) -> &Wishes {
+        if self.own.is_empty() {
+            return &self.default;
+        }
+        project
+            .and_then(|project| self.own.get(&project))
+            .unwrap_or(&self.default)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! What is known of a request's items beside their headers, for whoever is asked whether they are
+//! wanted.
+
+use crate::domain::envelope::item::ItemKind;
+use crate::domain::envelope::trace::Trace;
+use crate::policy::wanted::Wishes;
+
+use super::Manifest;
+
+impl Manifest {
+    /// What its project wants.
+    pub(crate) fn wishes(&self) -> &Wishes {
+        self.rules.gate.wanted.of(self.who.project)
+    }
+
+    /// What its line one tells.
+    pub(crate) fn trace(&self) -> &Trace {
+        static NOTHING: Trace = Trace::NOTHING;
+        self.trace.get().unwrap_or(&NOTHING)
+    }
+
+    /// Whether the payload of such an item is asked for.
+    pub(crate) fn reads(&self, kind: ItemKind) -> bool {
+        let wishes = self.wishes();
+        !wishes.is_empty() && wishes.read(kind, self.trace())
+    }
+
+    /// Reads what its line one tells, if anybody asks.
+    pub(crate) fn hears(&self, line: &[u8]) {
+        if !self.wishes().is_empty() {
+            self.trace.get_or_init(|| Trace::read(line));
+        }
+    }
+
+    /// Knows an event by its id, where there is no line one.
+    pub(crate) fn is_of(&self, event_id: Option<u128>) {
+        self.trace.get_or_init(|| Trace {
+            event_id,
+            ..Trace::NOTHING
+        });
+    }
+}

@@ -12,8 +12,8 @@ use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
     Address, Count, HeaderNames, Hosts, InboundFilters, Kind, Listeners, OneHeader, OneUrl,
-    OptionalPath, Origins, PathOrOff, PerTime, Projects, Proxies, Quotas, Samples, Shown, Size,
-    Span, Statics, Token, TunnelPaths, Urls, Variable, Word, Workers,
+    OptionalPath, Origins, PathOrOff, PerTime, Projects, Proxies, Quotas, Repeats, Samples, Shown,
+    Size, Span, Statics, Token, TunnelPaths, Urls, Variable, Word, Workers,
 };
 use super::tree::Node;
 
@@ -335,6 +335,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("defaults.quotas", defaults.quotas, Quotas::OfProject),
     here!("defaults.sample", defaults.sample, Samples),
     here!("defaults.filters", defaults.filters, InboundFilters),
+    here!("defaults.repeats", defaults.repeats, Repeats),
     here!(
         "defaults.allowed_origins",
         defaults.allowed_origins,
@@ -382,6 +383,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("limits.items", limits.items, ITEMS),
     here!("limits.quota_ips", limits.quota_ips, QUOTA_IPS),
     here!("limits.quota_counters", limits.quota_counters, TABLE),
+    here!("limits.repeats", limits.repeats, TABLE),
     here!("limits.connections", limits.connections, CONNECTIONS),
     here!("limits.head_timeout", limits.head_timeout, WAIT),
     here!("limits.body_idle", limits.body_idle, WAIT),

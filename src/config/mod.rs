@@ -145,6 +145,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "limits.quota_counters",
             old.limits.quota_counters != new.limits.quota_counters,
         ),
+        ("limits.repeats", old.limits.repeats != new.limits.repeats),
     ];
     differs
         .into_iter()

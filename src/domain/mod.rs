@@ -21,4 +21,5 @@ pub mod outcome;
 pub mod path;
 pub mod quota;
 pub mod rate_limits;
+pub mod repeat;
 pub mod sampling;

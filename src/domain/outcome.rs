@@ -131,6 +131,8 @@ reasons! {
         Limited = "limited",
         /// Shed so that the disk does not fill.
         DiskGuard = "disk_guard",
+        /// The same error of the same client, over and over.
+        Repeated = "repeated",
         /// A burst far above the project's habit.
         Spike = "spike",
     }
@@ -178,6 +180,14 @@ impl Reason {
     /// How many reasons there are: the length of an array that [`index`](Self::index) fits.
     pub const COUNT: usize = Self::ALL.len();
 
+    /// Whether nobody who sends it hears of it: there is nothing to mend, and a limit that is
+    /// told would hold back more than was meant.
+    pub const fn is_silent(self) -> bool {
+        let unwanted = matches!(self.group(), Group::Filter | Group::Sample);
+        // A page that may not send is told so, as by Sentry.
+        unwanted && !matches!(self, Self::Origin) || matches!(self, Self::Repeated)
+    }
+
     /// The reason's place in [`ALL`](Self::ALL): dense, so that counters can be arrays.
     #[expect(
         clippy::as_conversions,
@@ -222,12 +232,31 @@ mod tests {
     }
 
     #[test]
+    fn only_what_nobody_can_mend_is_silent() {
+        let silent = Reason::ALL.iter().filter(|reason| reason.is_silent());
+        let silent: Vec<&str> = silent.map(|reason| reason.as_str()).collect();
+        let want = [
+            "client_ip",
+            "user_agent",
+            "crawler",
+            "release",
+            "environment",
+            "error_message",
+            "localhost",
+            "repeated",
+            "sampled",
+        ];
+        assert_eq!(silent, want);
+    }
+
+    #[test]
     fn groups_follow_the_contract() {
         assert_eq!(Reason::NoKey.group(), Group::Request);
         assert_eq!(Reason::HeadersTooLarge.group(), Group::Request);
         assert_eq!(Reason::UnprovenKey.group(), Group::Key);
         assert_eq!(Reason::Localhost.group(), Group::Filter);
         assert_eq!(Reason::Spike.group(), Group::Limit);
+        assert_eq!(Reason::Repeated.group(), Group::Limit);
         assert_eq!(Reason::Sampled.group(), Group::Sample);
         assert_eq!(Reason::ClientSlow.group(), Group::Client);
         assert_eq!(Reason::Upstream500.group(), Group::UpstreamRefused);

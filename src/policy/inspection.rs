@@ -15,6 +15,7 @@ use super::learned::{Covered, Learned};
 use super::millis::Millis;
 use super::pair::Pair;
 use super::quotas::{self, Applying, Counters, Full, Granted, Load, Moment};
+use super::repeats::{Repeats, Whose};
 use super::wanted::{About, Wishes, keeps};
 
 /// What a request's items are judged by.
@@ -39,6 +40,10 @@ pub struct Room<'a> {
     pub trace: &'a Trace,
     /// Stands for an id where an item has none: anything even.
     pub draw: u128,
+    /// What was seen of errors that repeat.
+    pub repeats: &'a Repeats,
+    /// Whose items they are.
+    pub whose: Whose,
 }
 
 /// What becomes of an item.
@@ -120,6 +125,9 @@ impl Room<'_> {
         if !self.samples_in(item.kind, event) {
             return Ruling::of(Fate::Dropped(Reason::Sampled));
         }
+        if !self.is_fresh(item.kind, event) {
+            return Ruling::of(Fate::Dropped(Reason::Repeated));
+        }
         self.charge(item, bytes)
     }
 
@@ -133,6 +141,17 @@ impl Room<'_> {
             draw: self.draw,
         };
         keeps(self.wishes.rates.of(kind, &about), kind, &about)
+    }
+
+    /// Whether an error is among those that pass of what repeats.
+    fn is_fresh(&self, kind: ItemKind, event: Option<&Event<'_>>) -> bool {
+        let (Some(rule), Some(event), ItemKind::Event) = (&self.wishes.repeats, event, kind) else {
+            return true;
+        };
+        match self.charges {
+            true => self.repeats.passes(self.now, rule, self.whose, event),
+            false => self.repeats.would_pass(self.now, rule, self.whose, event),
+        }
     }
 
     fn charge(&self, item: &ItemHeader, bytes: u64) -> Ruling {

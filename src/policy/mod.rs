@@ -21,6 +21,7 @@ pub mod proven_file;
 pub mod quotas;
 pub mod refusal;
 mod refused;
+pub mod repeats;
 pub mod replay;
 mod table;
 mod unproven;

@@ -1,7 +1,7 @@
-//! Is it wanted? What each project filters and how much of the rest it keeps.
+//! Is it wanted? What each project filters, how much of the rest it keeps, and how many of what
+//! repeats.
 //!
-//! Owns the rule that a project's own filters and its own rates replace the defaults, each
-//! whole. Never counts and never limits: what is dropped here, its sender never hears of.
+//! Owns the rule that what a project says of its own replaces the default of the same key whole. Never counts and never limits: what is dropped here, its sender never hears of.
 
 mod filters;
 mod rates;
@@ -16,6 +16,7 @@ use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
 use crate::domain::filter;
+use crate::domain::repeat::Repeat;
 use crate::domain::sampling::Sample;
 
 pub use filters::Filters;
@@ -28,19 +29,22 @@ pub struct Wishes {
     pub filters: Arc<Filters>,
     /// How much it wants of the rest.
     pub rates: Arc<Rates>,
+    /// How many it wants of what repeats; `None`: all.
+    pub repeats: Option<Repeat>,
 }
 
 impl Wishes {
     /// Whether it wants whatever comes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty() && self.rates.is_empty()
+        self.filters.is_empty() && self.rates.is_empty() && self.repeats.is_none()
     }
 
     /// Whether the payload of such an item is asked for, its trace being known.
     #[must_use]
     pub fn read(&self, kind: ItemKind, trace: &Trace) -> bool {
-        self.filters.read(kind) || self.rates.read(kind, trace)
+        let counts = self.repeats.is_some() && kind == ItemKind::Event;
+        counts || self.filters.read(kind) || self.rates.read(kind, trace)
     }
 }
 
@@ -71,6 +75,8 @@ pub struct Own<'a> {
     pub filters: Option<&'a filter::Filters>,
     /// Its rates.
     pub sample: Option<&'a Sample>,
+    /// How many it wants of what repeats.
+    pub repeats: Option<Option<Repeat>>,
 }
 
 impl Wanted {
@@ -79,14 +85,16 @@ impl Wanted {
     pub fn new<'a>(
         filters: &filter::Filters,
         sample: &Sample,
+        repeats: Option<Repeat>,
         own: impl IntoIterator<Item = Own<'a>>,
     ) -> Self {
         let default = Wishes {
             filters: Arc::new(Filters::new(filters)),
             rates: Arc::new(Rates::new(sample)),
+            repeats,
         };
         let own = own.into_iter().filter_map(|own| {
-            if own.filters.is_none() && own.sample.is_none() {
+            if own.filters.is_none() && own.sample.is_none() && own.repeats.is_none() {
                 return None;
             }
             let filters = own.filters.map(|filters| Arc::new(Filters::new(filters)));
@@ -94,6 +102,7 @@ impl Wanted {
             let wishes = Wishes {
                 filters: filters.unwrap_or_else(|| Arc::clone(&default.filters)),
                 rates: rates.unwrap_or_else(|| Arc::clone(&default.rates)),
+                repeats: own.repeats.unwrap_or(default.repeats),
             };
             Some((own.project, wishes))
         });

@@ -121,8 +121,10 @@ fn wanted(config: &Config) -> Wanted {
         project: project.id,
         filters: project.filters.as_ref(),
         sample: project.sample.as_ref(),
+        repeats: project.repeats,
     });
-    Wanted::new(&config.defaults.filters, &config.defaults.sample, own)
+    let defaults = &config.defaults;
+    Wanted::new(&defaults.filters, &defaults.sample, defaults.repeats, own)
 }
 
 /// The projects that the configuration gives keys, in order.

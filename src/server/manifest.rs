@@ -24,6 +24,7 @@ use crate::policy::inspection::{Fate, Room, Ruling};
 use crate::policy::millis::Millis;
 use crate::policy::pair::Sender;
 use crate::policy::quotas::{Granted, Moment, Who};
+use crate::policy::repeats::Whose;
 use crate::telemetry::ledger::{Account, Row};
 
 use kept::{Charge, Kept, Open};
@@ -359,6 +360,11 @@ impl Manifest {
             wishes: self.wishes(),
             trace: self.trace(),
             draw: self.draw,
+            repeats: &shared.repeats,
+            whose: Whose {
+                project: self.who.project,
+                ip: self.who.ip,
+            },
         }
     }
 

@@ -170,10 +170,12 @@ impl Memory {
             }
             shared.verdicts.sweep(shared.millis(now));
             shared.learned.sweep(shared.millis(now));
+            shared.repeats.sweep(shared.millis(now));
             shared.counters.sweep(shared.moment(now));
             let verdicts = shared.verdicts.tables().into_iter();
             let limits = shared.counters.tables().into_iter();
-            for table in verdicts.chain(limits).chain([shared.learned.table()]) {
+            let others = [shared.learned.table(), shared.repeats.table()];
+            for table in verdicts.chain(limits).chain(others) {
                 let control = &metrics.control;
                 let now_s = process::now_s();
                 control.note_table(table.name, table.entries, table.evictions, now_s);
@@ -229,6 +231,7 @@ pub(crate) fn limit_tables(config: &Config, metrics: &ControlMetrics) {
         (Table::KeysUnproven, keys.candidates_max),
         (Table::KeysRefused, keys.refused_max),
         (Table::LimitsLearned, keys.limited_max),
+        (Table::Repeats, limits.repeats),
         (Table::QuotaCounters, limits.quota_counters),
         (Table::QuotaIps, limits.quota_ips),
     ] {

@@ -71,6 +71,7 @@ use crate::config::{Config, Loaded};
 use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::quotas::{CounterLimits, Counters};
+use crate::policy::repeats::Repeats;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
@@ -245,6 +246,7 @@ fn share(config: &Config, memory: &Memory, ledger: Arc<Ledger>) -> Shared {
         journal: memory.journal(&counters),
         counters,
         learned: Learned::new(size(config.keys.limited_max)),
+        repeats: Repeats::new(size(config.limits.repeats)),
         ledger,
         sightings: sightings::Board::default(),
         epoch,

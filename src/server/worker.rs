@@ -17,6 +17,7 @@ use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::proven::ProvenHere;
 use crate::policy::quotas::{Counters, Moment};
+use crate::policy::repeats::Repeats;
 use crate::policy::verdicts::Verdicts;
 use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub counters: Arc<Counters>,
     /// The limits that upstreams told of.
     pub learned: Learned,
+    /// What was seen of errors that repeat.
+    pub repeats: Repeats,
     /// Where used quotas are written down.
     pub journal: Journal,
     /// What the upstream did not take.

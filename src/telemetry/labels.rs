@@ -61,6 +61,8 @@ labels! {
         KeysRefused = "keys_refused",
         /// Keys whose upstream told what to hold back.
         LimitsLearned = "limits_learned",
+        /// Errors of clients that are counted because they may repeat.
+        Repeats = "repeats",
         /// What was used of quotas by key, and of projects nobody listed.
         QuotaCounters = "quota_counters",
         /// Client addresses that are counted.

@@ -2,6 +2,7 @@
 //! nobody who sends it hears of either.
 
 mod filtered;
+mod repeated;
 mod sampled;
 mod sdks;
 
@@ -18,6 +19,7 @@ use crate::upstream::{Fake, HANG};
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = sampled::trials();
     trials.extend(filtered::trials());
+    trials.extend(repeated::trials());
     trials.extend(sdks::trials());
     trials
 }

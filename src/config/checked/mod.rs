@@ -158,6 +158,9 @@ pub struct Limits {
     /// Counters of quotas by key, and of default quotas for projects that are not
     /// listed; default 20000, from 100 to 1000000. Taken up at start only.
     pub quota_counters: u64,
+    /// Errors that are counted at a time where `repeats` is set; default 20000, from 100
+    /// to 1000000. Taken up at start only.
+    pub repeats: u64,
     /// Open client connections, all workers together; default 100000.
     pub connections: u64,
     /// How long a client may take over a request's head; default 15 s.

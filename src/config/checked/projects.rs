@@ -9,6 +9,7 @@ use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::filter::Filters;
 use crate::domain::quota::Quota;
+use crate::domain::repeat::Repeat;
 use crate::domain::sampling::Sample;
 
 /// Which keys are let in, and how many are remembered.
@@ -56,6 +57,8 @@ pub struct Defaults {
     pub sample: Sample,
     /// What is not wanted at all; default nothing.
     pub filters: Filters,
+    /// How many of the same error of the same client are let through; default all.
+    pub repeats: Option<Repeat>,
     /// The origins that pages may send from, as patterns; default `*`. Empty
     /// refuses every page that names its origin.
     pub allowed_origins: Vec<String>,
@@ -81,6 +84,9 @@ pub struct Project {
     /// What is not wanted at all; `None` follows the default, else this replaces it
     /// whole.
     pub filters: Option<Filters>,
+    /// How many of the same error of the same client are let through; the outer `None`
+    /// follows the default.
+    pub repeats: Option<Option<Repeat>>,
 }
 
 /// A key of a listed project.

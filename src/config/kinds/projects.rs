@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    FEWER, Fields, InboundFilters, Kind, Origins, Quotas, Samples, Shown, Variable, at_most, each,
-    flag, map, refuse, refuse_repeats, repeat, scalar,
+    FEWER, Fields, InboundFilters, Kind, Origins, Quotas, Repeats, Samples, Shown, Variable,
+    at_most, each, flag, map, refuse, refuse_repeats, repeat, scalar,
 };
 use crate::config::checked::{Project, ProjectKey};
 use crate::config::errors::Faults;
@@ -12,7 +12,7 @@ use crate::config::tree::{Content, Node};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 
-/// A list of `{id, name, keys, allowed_origins, quotas, sample, filters}`.
+/// A list of `{id, name, keys, allowed_origins, quotas, sample, filters, repeats}`.
 pub(in crate::config) struct Projects {
     pub(in crate::config) max: usize,
     /// Of all projects together.
@@ -68,6 +68,7 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
             "quotas",
             "sample",
             "filters",
+            "repeats",
         ],
         &[],
     )?;
@@ -98,6 +99,10 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
         Some(node) => InboundFilters.read(node, faults).map(Some),
         None => Some(None),
     };
+    let repeats = match fields.optional("repeats") {
+        Some(node) => Repeats.read(node, faults).map(Some),
+        None => Some(None),
+    };
     Some(Project {
         id: id?,
         name: name?,
@@ -106,6 +111,7 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
         quotas: quotas?,
         sample: sample?,
         filters: filters?,
+        repeats: repeats?,
     })
 }
 
@@ -194,6 +200,7 @@ fn show_project(project: &Project) -> Shown {
         quotas,
         sample,
         filters,
+        repeats,
     } = project;
     let name = name.as_ref().map(|name| Shown::Text(name.clone()));
     let keys = (!keys.is_empty()).then(|| Shown::List(keys.iter().map(show_key).collect()));
@@ -210,6 +217,7 @@ fn show_project(project: &Project) -> Shown {
             "filters",
             filters.as_ref().map(|own| InboundFilters.show(own)),
         ),
+        ("repeats", repeats.as_ref().map(|own| Repeats.show(own))),
     ])
 }
 

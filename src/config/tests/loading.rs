@@ -150,6 +150,7 @@ fn what_a_reload_cannot_take_up_needs_a_restart() {
     new.keys.limited_max = 100;
     new.limits.quota_ips = 1_000;
     new.limits.quota_counters = 100;
+    new.limits.repeats = 100;
     assert_eq!(
         needs_restart(&old, &new),
         [
@@ -161,7 +162,8 @@ fn what_a_reload_cannot_take_up_needs_a_restart() {
             "keys.limited_max",
             "state.path",
             "limits.quota_ips",
-            "limits.quota_counters"
+            "limits.quota_counters",
+            "limits.repeats"
         ]
     );
 }

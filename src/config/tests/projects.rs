@@ -46,6 +46,7 @@ fn a_project_says_who_it_is_and_who_may_send() {
             quotas: None,
             sample: None,
             filters: None,
+            repeats: None,
         },
         Project {
             id: id("7"),
@@ -55,6 +56,7 @@ fn a_project_says_who_it_is_and_who_may_send() {
             quotas: None,
             sample: None,
             filters: None,
+            repeats: None,
         },
     ];
     assert_eq!(accepted(&text, &Env::empty()).projects, want);

@@ -169,6 +169,7 @@ proptest! {
             quotas: None,
             sample: None,
             filters: None,
+repeats: None,
         }];
         let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
         prop_assert_eq!(back, config);
@@ -212,6 +213,7 @@ proptest! {
             quotas: Some(vec![quota]),
             sample: None,
             filters: None,
+repeats: None,
         }];
         let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
         prop_assert_eq!(back, config);

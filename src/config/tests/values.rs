@@ -207,6 +207,7 @@ fn what_is_remembered_and_shown_keeps_its_bounds() {
         ("keys", "limited_max", "100", "99", "1000000", "1000001"),
         ("limits", "retry_after_max", "1s", "999ms", "1d", "25h"),
         ("limits", "items", "1", "0", "100000", "100001"),
+        ("limits", "repeats", "100", "99", "1000000", "1000001"),
         ("limits", "quota_ips", "1000", "999", "10000000", "10000001"),
         (
             "limits",

@@ -1,9 +1,12 @@
 //! Promises about what is wanted: shares, rules and filters, in every place that takes them.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::category::{Categories, Category};
 use crate::domain::filter::Filters;
 use crate::domain::glob::Glob;
+use crate::domain::repeat::Repeat;
 use crate::domain::sampling::{Rate, Rule, Sample};
 
 #[track_caller]
@@ -183,6 +186,36 @@ fn what_is_no_filter_is_refused() {
             .len(),
         1
     );
+}
+
+#[test]
+fn what_repeats_is_let_through_in_part_or_whole() {
+    let repeats = |text: &str| {
+        let text = format!("defaults: {{repeats: {text}}}");
+        accepted(&text, &Env::empty()).defaults.repeats
+    };
+    let want = Repeat {
+        first: 1,
+        then: 2,
+        per: Duration::from_secs(1),
+    };
+    assert_eq!(repeats("{first: 1, then: 2, per: 1s}"), Some(want));
+    assert_eq!(repeats("off"), None);
+    check("repeats", "on", "no counts in @");
+    check("repeats", "{first: 1, then: 2}", "no \"per\" in @");
+    for (first, then, per, wrong) in [
+        ("0", "2", "1s", "out of bounds in @.first"),
+        ("1", "1", "1s", "out of bounds in @.then"),
+        ("1", "1000001", "1s", "out of bounds in @.then"),
+        ("1", "two", "1s", "not a number in @.then"),
+        ("1", "2", "999ms", "out of bounds in @.per"),
+        ("1", "2", "25h", "out of bounds in @.per"),
+        ("1", "2", "1", "not a duration in @.per"),
+    ] {
+        let text = format!("{{first: {first}, then: {then}, per: {per}}}");
+        check("repeats", &text, wrong);
+    }
+    assert!(repeats("{first: 1000000, then: 1000000, per: 1d}").is_some());
 }
 
 #[test]

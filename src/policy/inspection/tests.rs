@@ -19,6 +19,7 @@ struct Scene {
     pair: Pair,
     who: Who,
     wishes: Wishes,
+    repeats: Repeats,
 }
 
 fn quota(categories: &[Category], limit: Limit) -> Quota {
@@ -54,6 +55,7 @@ fn scene(quotas: Vec<Quota>) -> Scene {
             trust: Trust::Whole,
         },
         wishes: Wishes::default(),
+        repeats: Repeats::new(10),
     }
 }
 
@@ -73,6 +75,11 @@ impl Scene {
             wishes: &self.wishes,
             trace: &Trace::NOTHING,
             draw: 0,
+            repeats: &self.repeats,
+            whose: Whose {
+                project: self.who.project,
+                ip: self.who.ip,
+            },
         }
     }
 

@@ -1,5 +1,7 @@
 //! Which are kept: whole traces, whole replays, and as many as were asked for.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::category::{Categories, Category};
 use crate::domain::glob::Glob;
@@ -9,6 +11,12 @@ const TRACE: &str = "4a106cf6b15144eb9131ae7db1a157a3";
 
 /// Where that trace stands (DESIGN trap 13).
 const STANDS: f64 = 0.410_537_790_940_827_54;
+
+const REPEAT: Repeat = Repeat {
+    first: 1,
+    then: 2,
+    per: Duration::from_secs(1),
+};
 
 fn glob(text: &str) -> Glob {
     Glob::parse(text).unwrap()
@@ -300,18 +308,25 @@ fn a_project_replaces_each_default_whole() {
             project: one.unwrap(),
             filters: Some(&nothing),
             sample: None,
+            repeats: Some(None),
         },
         Own {
             project: two.unwrap(),
             filters: None,
             sample: Some(&own_sample),
+            repeats: None,
         },
     ];
     let some = filter::Filters {
         localhost: true,
         ..filter::Filters::default()
     };
-    let wanted = Wanted::new(&some, &sample(Category::Transaction, 0.5), own);
+    let wanted = Wanted::new(
+        &some,
+        &sample(Category::Transaction, 0.5),
+        Some(REPEAT),
+        own,
+    );
     let says = |project| {
         let wishes = wanted.of(project);
         let share = |kind: ItemKind| {
@@ -323,12 +338,12 @@ fn a_project_replaces_each_default_whole() {
             wishes.rates.of(kind, &about).share()
         };
         let rates = (share(ItemKind::Transaction), share(ItemKind::Event));
-        (wishes.filters.is_empty(), rates)
+        (wishes.filters.is_empty(), rates, wishes.repeats)
     };
-    assert_eq!(says(one), (true, (0.5, 1.0)));
-    assert_eq!(says(two), (false, (1.0, 0.5)));
+    assert_eq!(says(one), (true, (0.5, 1.0), None));
+    assert_eq!(says(two), (false, (1.0, 0.5), Some(REPEAT)));
     for follower in [three, None] {
-        assert_eq!(says(follower), (false, (0.5, 1.0)));
+        assert_eq!(says(follower), (false, (0.5, 1.0), Some(REPEAT)));
     }
     assert!(Wanted::default().of(one).is_empty());
 }

@@ -13,7 +13,7 @@ use crate::domain::endpoint::{Endpoint, Ingest};
 use crate::domain::envelope::header;
 use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
-use crate::domain::outcome::{Group, Reason};
+use crate::domain::outcome::Reason;
 use crate::policy::inspection::only_item;
 use crate::policy::pair::{Known, Sender};
 use crate::policy::verdicts::Standing;
@@ -308,7 +308,7 @@ impl Asking<'_> {
 
 /// What a request is answered of which nothing is left.
 fn nothing_left(reason: Reason, endpoint: Endpoint) -> Refusal {
-    if matches!(reason.group(), Group::Filter | Group::Sample) {
+    if reason.is_silent() {
         return Refusal::unwanted(reason, endpoint);
     }
     let status = if endpoint.never_429() { 200 } else { 429 };

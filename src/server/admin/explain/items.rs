@@ -12,6 +12,7 @@ use crate::policy::Refusal;
 use crate::policy::inspection::{Fate, Room};
 use crate::policy::pair::Sender;
 use crate::policy::proven::ProvenHere;
+use crate::policy::repeats::Whose;
 use crate::policy::wanted::Wishes;
 
 use super::super::super::line_one::{Begun, LineOne};
@@ -96,6 +97,11 @@ impl Looking<'_> {
             wishes: self.wishes(),
             trace: &self.trace,
             draw: 0,
+            repeats: &self.shared.repeats,
+            whose: Whose {
+                project: who.project,
+                ip: who.ip,
+            },
         })
     }
 

@@ -119,6 +119,13 @@ impl Plan {
                 "some of what was kept is damaged; those files stay in spool.path"
             );
         }
+        if found.cut_bytes > 0 {
+            let bytes = found.cut_bytes;
+            tracing::warn!(
+                bytes,
+                "the last that was written to the spool is no whole request: a loss of power leaves that, without one the disk is damaged"
+            );
+        }
         if !found.records.is_empty() {
             let requests = found.records.len();
             tracing::info!(
@@ -192,6 +199,7 @@ impl Clerk {
                     let more = orders.try_iter().take(BATCH_MAX - 1);
                     let batch = std::iter::once(first).chain(more).collect();
                     if self.take_up(batch) {
+                        self.log.close();
                         return;
                     }
                 }

@@ -9,7 +9,7 @@ use super::disk::Disk;
 use super::frame::Frame;
 use super::names::{Name, SegmentId};
 use super::scan::{Payload, Scanned, Until, scan};
-use super::segment::{Footer, Header, Sealed, Segment, VERSION, read_footer};
+use super::segment::{Beginning, Footer, Header, Sealed, Segment, VERSION, read_footer};
 
 /// A segment and its records, before it is known which of them count.
 pub(super) struct Candidate {
@@ -18,6 +18,8 @@ pub(super) struct Candidate {
     /// Offsets of records that go on in another segment.
     pub elsewhere: HashSet<u32>,
     pub header: Option<Header>,
+    /// Whether it begins with something else.
+    has_odd_head: bool,
     /// Whether its footer told all of this.
     sealed: bool,
     /// Whether it is known where its records end.
@@ -34,6 +36,14 @@ impl Candidate {
     /// Whether it is no more than a file that was made.
     pub(super) fn is_blank(&self) -> bool {
         self.records.is_empty() && self.gaps == 0 && (self.newest || self.cut_bytes == 0)
+    }
+
+    /// Whether it holds nothing that can be told, and yet something: it is no segment, or
+    /// is none any more. A crash leaves zeros of one that was just made; were its first
+    /// write torn so badly, this is a false alarm.
+    pub(super) fn is_garbage(&self) -> bool {
+        let holds_any = self.has_odd_head || self.cut_bytes > 0;
+        self.header.is_none() && self.records.is_empty() && holds_any
     }
 
     /// Whether nothing is left to be done, or it is known where its records end.
@@ -89,7 +99,11 @@ pub(super) fn load<D: Disk>(
 ) -> io::Result<Loaded> {
     let file = disk.open(&Name::Segment(id).to_string())?;
     let file_bytes = disk.len(&file)?;
-    let header = Header::read(disk, &file, id)?;
+    let beginning = Beginning::read(disk, &file, id)?;
+    let header = match beginning {
+        Beginning::Header(header) => Some(header),
+        Beginning::Blank | Beginning::Bad => None,
+    };
     if header.is_some_and(|header| header.version != VERSION) {
         return Ok(Loaded::Foreign);
     }
@@ -99,7 +113,7 @@ pub(super) fn load<D: Disk>(
     let until = match (&footer, told) {
         (Sealed::End(end), _) => Until::End(*end),
         (_, Some(after)) => Until::End(after.previous_end),
-        (_, None) if newest => Until::FirstBad,
+        (_, None) if newest => Until::Torn,
         (_, None) => Until::Last,
     };
     let (scanned, sealed) = match footer {
@@ -141,6 +155,7 @@ pub(super) fn load<D: Disk>(
         records: scanned.records,
         elsewhere,
         header,
+        has_odd_head: beginning == Beginning::Bad,
         sealed,
         exact: matches!(until, Until::End(_)),
         newest: newest && !matches!(until, Until::End(_)),

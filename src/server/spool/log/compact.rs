@@ -97,9 +97,14 @@ impl<D: Disk> Log<D> {
                         return Ok(None);
                     };
                     let read = read_frame(&self.disk, file, segment.id, entry)?;
-                    Ok(read
+                    let whole = read
                         .filter(|(frame, payload)| crc32fast::hash(payload) == frame.payload_crc)
-                        .map(|(frame, payload)| (offset, frame, payload)))
+                        .map(|(frame, payload)| (offset, frame, payload));
+                    // Kept for whoever looks into it, as if its owner had come upon it.
+                    segment
+                        .damaged
+                        .set(segment.damaged.get() || whole.is_none());
+                    Ok(whole)
                 })
                 .collect()
         });

@@ -8,9 +8,13 @@
 //! it is acked. An ack may be forgotten by a crash or a failing disk (a duplicate), by
 //! nothing else. What was half written when a disk or the power failed may be found by
 //! a restart although its append was refused (its sender was told no: a duplicate at
-//! worst); what was never offered is never found. Damage costs the records that it hit
-//! and, in the segment that was written to last, those behind a damaged head: nothing
-//! tells it from a torn write. A start fails only over a directory that cannot be listed.
+//! worst); what was never offered is never found. A start fails only over a directory that
+//! cannot be listed.
+//!
+//! Damage costs the records that it hit. It is counted, and its file kept. Behind the last
+//! whole record of the segment that was written to last nothing tells it from a torn write,
+//! unless [`Log::close`] has ended that: there it is cut off with it. A torn write that left
+//! a whole record behind a bad one counts as damage, too: a false alarm at worst.
 //!
 //! When [`Log::compact`] finds nothing to do, the directory holds at most ten times
 //! the live bytes, one segment to append to, the damaged files that are kept, eight
@@ -25,7 +29,8 @@
 //! ```text
 //! NNNNNNNN-SSSSSSSSSSSSSSSS.log           a segment
 //! NNNNNNNN-SSSSSSSSSSSSSSSS.acks          what of it is done with
-//! NNNNNNNN-SSSSSSSSSSSSSSSS.log.damaged   one that lost records, the others done with
+//! NNNNNNNN-SSSSSSSSSSSSSSSS.log.damaged   one that lost records, the others done with,
+//!                                         or that was none
 //! BBBBBBBBBBBBBBBB.body                   a large body
 //! lock                                    held by the process that has the log open
 //! *.tmp                                   a body that never got its name
@@ -322,6 +327,13 @@ impl<D: Disk> Log<D> {
     /// Live bytes of a project, with heads and bodies. None and project 0 share an account.
     pub fn project_bytes(&self, project: Option<u64>) -> u64 {
         self.books.project(project.unwrap_or_default())
+    }
+
+    /// Writes down what is done with, and what the newest segment holds: a start need not
+    /// guess at either. Without it the log is as a killed process leaves it, but for acks.
+    pub fn close(&mut self) {
+        self.flush_acks();
+        self.seal();
     }
 
     /// Does something with a segment's file.

@@ -35,7 +35,7 @@ pub struct Recovered {
     /// The records not done with, by their order.
     pub records: Vec<Found>,
     /// Records that were lost, as far as can be known: a damaged stretch that held
-    /// several counts once.
+    /// several counts once, and so does a file that is no segment.
     pub damaged: u64,
     /// Bytes behind the accepted records of a segment: what was half written when
     /// the power went, mostly.
@@ -80,8 +80,9 @@ impl Listing {
 }
 
 /// Reads all segments, the newest first: each tells where the one before it ends.
-/// What is blank is removed; what cannot be read or understood is left.
-fn load_all<D: Disk>(disk: &D, listing: &Listing, recovered: &mut Recovered) -> Vec<Candidate> {
+/// What is blank is removed, what is no segment put aside; what cannot be read or
+/// understood is left.
+fn load_all<D: Disk>(disk: &D, listing: &mut Listing, recovered: &mut Recovered) -> Vec<Candidate> {
     let mut candidates = Vec::<Candidate>::new();
     for id in listing.segments.iter().rev() {
         let name = Name::Segment(*id).to_string();
@@ -90,6 +91,15 @@ fn load_all<D: Disk>(disk: &D, listing: &Listing, recovered: &mut Recovered) -> 
         let twice = after.is_some_and(|after| after.segment.id.number == id.number);
         match load(disk, *id, after.is_none(), after.and_then(|it| it.header)) {
             Ok(Loaded::Candidate(candidate)) if !twice => {
+                if candidate.is_garbage() {
+                    recovered.damaged += candidate.gaps.max(1);
+                    tracing::error!(file = %name, "spool: a file has no header and no record that can be read: it is put aside");
+                    let aside = Name::Damaged(*id).to_string();
+                    if forgive(disk.rename(&name, &aside), "it keeps its name") {
+                        listing.damaged.push(*id);
+                    }
+                    continue;
+                }
                 recovered.cut_bytes += candidate.cut_bytes;
                 // With a header it still tells where the one before it ends.
                 if candidate.is_blank() && candidate.header.is_none() {
@@ -98,9 +108,16 @@ fn load_all<D: Disk>(disk: &D, listing: &Listing, recovered: &mut Recovered) -> 
                     candidates.push(*candidate);
                 }
             }
-            Ok(_) => recovered.quarantined.push(name),
+            Ok(loaded) => {
+                let why = match loaded {
+                    Loaded::Candidate(_) => "another file has its number",
+                    Loaded::Foreign => "it is of another version",
+                };
+                tracing::error!(file = %name, why, "spool: a file is not read, and is left as it is");
+                recovered.quarantined.push(name);
+            }
             Err(error) => {
-                tracing::warn!(%error, "spool: a segment cannot be read and is left as it is");
+                tracing::error!(file = %name, %error, "spool: a file cannot be read, and is left as it is");
                 recovered.quarantined.push(name);
             }
         }
@@ -129,8 +146,7 @@ fn choose(candidates: &[Candidate], copies: &[Copy]) -> (Option<(usize, usize)>,
         match payload {
             Payload::Erased => done = true,
             Payload::Whole => kept = kept.or(Some((at, index))),
-            // Where a torn write may be, nobody can tell a loss.
-            Payload::Bad => bad |= !candidate.newest,
+            Payload::Bad => bad = true,
         }
     }
     match done {
@@ -162,14 +178,11 @@ fn enter<D: Disk>(
             let Some(candidate) = candidates.get_mut(at) else {
                 continue;
             };
-            let Some(&(offset, frame, payload)) = candidate.records.get(index) else {
+            let Some(&(offset, frame, _)) = candidate.records.get(index) else {
                 continue;
             };
             let segment = &mut candidate.segment;
             if kept != Some((at, index)) {
-                if payload == Payload::Bad && candidate.newest {
-                    recovered.cut_bytes += frame.len();
-                }
                 segment.damaged.set(segment.damaged.get() || lost);
                 segment.settle(
                     offset,
@@ -216,7 +229,7 @@ fn is_missing<D: Disk>(disk: &D, body: BodyRef, files: &HashSet<u64>) -> bool {
 pub(super) fn open<D: Disk>(disk: D, limits: LogLimits) -> Result<(Log<D>, Recovered), OpenError> {
     let mut recovered = Recovered::default();
     let mut listing = Listing::of(&disk).map_err(OpenError::List)?;
-    let mut candidates = load_all(&disk, &listing, &mut recovered);
+    let mut candidates = load_all(&disk, &mut listing, &mut recovered);
     for candidate in &candidates {
         recovered.damaged += candidate.gaps;
         // Bytes behind the last record of a segment whose end nobody knows: kept, too.
@@ -240,6 +253,7 @@ pub(super) fn open<D: Disk>(disk: D, limits: LogLimits) -> Result<(Log<D>, Recov
         &mut listing.bodies,
         &mut recovered,
     );
+    tell_damage(&candidates);
     let last = candidates.iter().find(|it| !it.records.is_empty());
     let previous = last.map_or((0, 0), |it| (it.segment.id.number, it.segment.end));
     settle_on_disk(&disk, &mut candidates, &listing, &recovered);
@@ -279,6 +293,18 @@ pub(super) fn open<D: Disk>(disk: D, limits: LogLimits) -> Result<(Log<D>, Recov
         log.drop_if_done(number);
     }
     Ok((log, recovered))
+}
+
+/// Says which files lost something: they are put aside once the rest is done with.
+fn tell_damage(candidates: &[Candidate]) {
+    for candidate in candidates.iter().filter(|it| it.segment.damaged.get()) {
+        let name = Name::Segment(candidate.segment.id).to_string();
+        let why = match candidate.gaps {
+            0 => "records, or what is behind them, are not as they were written",
+            _ => "stretches in which records lay cannot be read",
+        };
+        tracing::error!(file = %name, why, "spool: a file is damaged: what of it can be read goes on");
+    }
 }
 
 /// Removes what belongs to nothing: bodies without a record, side files without a

@@ -42,9 +42,11 @@ pub(super) struct Scanned {
 /// How far a segment's records can go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
-    /// The first bad head: nothing was begun after this segment, so all that can
-    /// be bad in it is what a loss of power tore, with nothing accepted behind.
-    FirstBad,
+    /// As far as there are records: nothing was begun after this segment. What is bad at
+    /// its end a loss of power may have torn. What is bad before a whole record is taken for
+    /// damage: of what was accepted nothing else is, and a write of several records that was
+    /// torn so is told by nothing.
+    Torn,
     /// Exactly here, says the next segment or the end of this one.
     End(u32),
     /// Nobody knows: as far as there are records.
@@ -108,7 +110,7 @@ pub(super) fn scan<D: Disk>(
     let there = u32::try_from(file_bytes).unwrap_or(u32::MAX);
     let limit = match until {
         Until::End(end) => end.min(there),
-        Until::FirstBad | Until::Last => there,
+        Until::Torn | Until::Last => there,
     };
     let mut reader = Reader {
         disk,
@@ -118,31 +120,42 @@ pub(super) fn scan<D: Disk>(
         unread: false,
     };
     let mut records = Vec::new();
-    let mut gaps = 0;
+    let mut gaps = Vec::new();
     let mut at = HEADER_LEN;
+    let mut blank_behind = false;
     while at < limit {
         if let Some((frame, next)) = frame_at(&mut reader, id, at, limit) {
             records.push((at, frame, payload_at(&mut reader, at, &frame)));
             at = next;
-        } else if until == Until::FirstBad && !reader.unread {
+        } else if until == Until::Torn && written_behind(&mut reader, at, there) == 0 {
+            blank_behind = true;
             break;
         } else if let Some(next) = next_frame(&mut reader, id, at, limit) {
-            gaps += 1;
+            gaps.push(at);
             at = next;
         } else {
             break;
         }
     }
-    if until == Until::FirstBad {
-        // Heads of a torn write whose payloads never came.
-        while let Some((offset, ..)) = records.pop_if(|(.., payload)| *payload == Payload::Bad) {
-            at = offset;
-        }
+    let read_to = at;
+    if until == Until::Torn {
+        // Heads of a torn write whose payloads never came, and what is bad before them.
+        while records
+            .pop_if(|(.., payload)| *payload == Payload::Bad)
+            .is_some()
+        {}
+        at = records.last().map_or(HEADER_LEN, |(offset, frame, _)| {
+            let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+            offset.saturating_add(bytes)
+        });
+        gaps.retain(|gap| *gap < at);
     }
+    let mut gaps = size(gaps.len());
     let mut cut_bytes = 0;
     match until {
         Until::End(end) => gaps += u64::from(at < end),
-        Until::FirstBad | Until::Last => cut_bytes = written_behind(&mut reader, at, there),
+        Until::Torn if blank_behind => cut_bytes = u64::from(read_to.saturating_sub(at)),
+        Until::Torn | Until::Last => cut_bytes = written_behind(&mut reader, at, there),
     }
     // What could not be read is not to be taken for an end that nobody wrote behind.
     gaps += u64::from(reader.unread && gaps == 0);

@@ -69,16 +69,30 @@ impl Header {
             previous_end: fields.get_u32_le(),
         })
     }
+}
 
-    /// Reads the header of a file.
-    pub(super) fn read<D: Disk>(
-        disk: &D,
-        file: &D::File,
-        id: SegmentId,
-    ) -> io::Result<Option<Self>> {
+/// What a file begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// Nothing was written there.
+    Blank,
+    /// A header.
+    Header(Header),
+    /// Anything else.
+    Bad,
+}
+
+impl Beginning {
+    /// Reads the beginning of a file.
+    pub(super) fn read<D: Disk>(disk: &D, file: &D::File, id: SegmentId) -> io::Result<Self> {
         let mut header = [0; HEADER_BYTES];
         let read = read_full(disk, file, &mut header, 0)?;
-        Ok(header.get(..read).and_then(|h| Self::decode(h, id)))
+        let header = header.get(..read).unwrap_or_default();
+        Ok(match Header::decode(header, id) {
+            Some(header) => Self::Header(header),
+            None if header.iter().all(|byte| *byte == 0) => Self::Blank,
+            None => Self::Bad,
+        })
     }
 }
 

@@ -47,6 +47,27 @@ fn killed(folder: &Path) -> Vec<usize> {
     ends
 }
 
+/// The same, but that the log was closed.
+fn closed(folder: &Path) -> Vec<usize> {
+    let ends = killed(folder);
+    let path = segments(folder, ".log").remove(0);
+    let whole = fs::read(&path).unwrap();
+    // The start ends what was written to last, as `close` does.
+    drop(open(folder));
+    let by_start = fs::read(&path).unwrap();
+    restore(folder, &[]);
+    let (mut log, _) = open(folder);
+    for (order, payload) in (1..).zip(PAYLOADS) {
+        append(&mut log, order, payload);
+    }
+    log.close();
+    drop(log);
+    let by_close = fs::read(segments(folder, ".log").remove(0)).unwrap();
+    assert_eq!(by_close.len(), by_start.len());
+    assert!(by_close.len() < whole.len(), "it is cut behind its footer");
+    ends
+}
+
 /// Which records of the payloads are found and read back; each must be as it was.
 fn survivors(folder: &Path) -> (Log<RealDisk>, Vec<(u64, Place)>, Recovered) {
     let (log, recovered) = open(folder);
@@ -83,7 +104,9 @@ fn the_newest_segment_cut_anywhere_keeps_what_lies_before() {
             .map(|(n, _)| n)
             .collect();
         assert_eq!(read_orders(&read), want, "cut at {cut}");
-        assert_eq!(recovered.damaged, 0, "a torn write is no loss");
+        let no_header = (1..32).contains(&cut);
+        let want_lost = u64::from(no_header);
+        assert_eq!(recovered.damaged, want_lost, "a torn write is no loss");
         if cut % 16 == 0 {
             append(&mut log, 9, b"later");
             drop(log);
@@ -94,7 +117,7 @@ fn the_newest_segment_cut_anywhere_keeps_what_lies_before() {
 }
 
 #[test]
-fn the_newest_segment_changed_anywhere_keeps_what_lies_before() {
+fn the_newest_segment_changed_anywhere_loses_what_was_hit_alone_and_counts_it() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();
     let ends = killed(folder);
@@ -104,14 +127,143 @@ fn the_newest_segment_changed_anywhere_keeps_what_lies_before() {
         let mut changed = whole.clone();
         changed[at] ^= 0x10;
         restore(folder, &[(path.clone(), changed)]);
-        let (_, read, _) = survivors(folder);
-        let hit = ends.iter().filter(|end| **end <= at).count();
-        let read = read_orders(&read);
-        let before: Vec<u64> = (1..).take(hit).collect();
-        assert!(read.starts_with(&before), "{at}: {read:?}");
-        if at < 32 {
-            assert_eq!(read, [1, 2, 3, 4], "a header costs no record");
+        let (mut log, read, recovered) = survivors(folder);
+        // A header costs no record.
+        let hit = (1..).take_while(|_| at >= 32).zip(&ends);
+        let hit = hit.filter(|(_, end)| at < **end).map(|(order, _)| order);
+        let hit: Option<u64> = hit.min();
+        let want: Vec<u64> = (1..5).filter(|order| Some(*order) != hit).collect();
+        assert_eq!(read_orders(&read), want, "{at}");
+        // Nothing tells the last one from a torn write.
+        let counted = hit.is_some_and(|order| order < 4);
+        assert_eq!(recovered.damaged, u64::from(counted), "{at}");
+        let torn = hit == Some(4);
+        assert_eq!(recovered.cut_bytes > 0, torn, "{at}: it is told, at least");
+        if at % 16 == 0 {
+            append(&mut log, 9, b"later");
+            drop(log);
+            let (mut log, recovered) = open(folder);
+            let found = orders(&recovered.records);
+            assert_eq!(found, [want, vec![9]].concat(), "{at}");
+            for found in &recovered.records {
+                log.ack(found.place);
+            }
+            let kept = segments(folder, ".damaged").len();
+            assert!(kept <= 1, "{at}");
         }
+    }
+}
+
+#[test]
+fn a_closed_segment_changed_anywhere_counts_what_was_hit() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let ends = closed(folder);
+    let path = segments(folder, ".log").remove(0);
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        restore(folder, &[(path.clone(), changed)]);
+        let (log, recovered) = open(folder);
+        let read = recovered.records.iter().map(|found| log.read(found.place));
+        let (whole, bad): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+        let lost = frame::size(bad.len()) + recovered.damaged;
+        let hit = (32..ends[3]).contains(&at);
+        assert_eq!(lost, u64::from(hit), "{at}");
+        assert_eq!(whole.len(), 4 - usize::from(hit), "{at}");
+    }
+}
+
+#[test]
+fn several_that_are_hit_leave_all_others_and_their_file() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let ends = killed(folder);
+    let path = segments(folder, ".log").remove(0);
+    let mut content = fs::read(&path).unwrap();
+    // The head of the first, and of the third its payload.
+    content[32] ^= 1;
+    content[ends[2] - 1] ^= 1;
+    fs::write(&path, content).unwrap();
+    let (mut log, read, recovered) = survivors(folder);
+    assert_eq!(read_orders(&read), [2, 4]);
+    assert_eq!(recovered.damaged, 2);
+    for (_, place) in read {
+        log.ack(place);
+    }
+    drop(log);
+    assert_eq!(segments(folder, ".damaged").len(), 1, "it is kept");
+    assert!(segments(folder, ".log").is_empty());
+}
+
+/// A file of that name and content, alone or before a segment that is whole.
+#[track_caller]
+fn check_lone(content: &[u8], garbage: bool) {
+    const NAME: &str = "00000001-0123456789abcdef.log";
+    for followed in [false, true] {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        fs::write(folder.join(NAME), content).unwrap();
+        if followed {
+            let number = [&b"vidspool"[..], &[0; 3]].concat();
+            fs::write(folder.join("00000003-0123456789abcdef.log"), number).unwrap();
+        }
+        let (mut log, recovered) = open(folder);
+        let shown = content.get(..16).unwrap_or(content);
+        let want = u64::from(garbage) + u64::from(followed);
+        assert_eq!(recovered.damaged, want, "{shown:?}");
+        assert!(recovered.records.is_empty());
+        let aside = folder.join(format!("{NAME}.damaged"));
+        match garbage {
+            true => assert_eq!(fs::read(aside).unwrap(), content, "it is kept as it was"),
+            false => assert!(!aside.exists(), "{shown:?}"),
+        }
+        assert!(segments(folder, ".log").is_empty());
+        append(&mut log, 9, b"later");
+        drop(log);
+        let (_, found) = reopen(RealDisk::open(folder).unwrap());
+        assert_eq!(orders(&found), [9], "{shown:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_segment_is_put_aside_and_counted() {
+    let place = tempfile::tempdir().unwrap();
+    killed(place.path());
+    let segment = fs::read(segments(place.path(), ".log").remove(0)).unwrap();
+    let text = b"this is no segment, but somebody's letter\n";
+    check_lone(text, true);
+    check_lone(&text.repeat(90), true);
+    check_lone(&[0xff; 32], true);
+    check_lone(&[0xff; 5000], true);
+    check_lone(b"vidspool", true);
+    // Another file's: its salt does not fit the name.
+    check_lone(&segment, true);
+    check_lone(&segment[..32], true);
+    check_lone(&segment[..31], true);
+    check_lone(&[&[0; 4000][..], text].concat(), true);
+    // What a crash leaves of a segment that was just made.
+    check_lone(b"", false);
+    check_lone(&[0; 7], false);
+    check_lone(&[0; 4096], false);
+}
+
+#[test]
+fn a_segment_of_a_header_alone_is_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    killed(folder);
+    let path = segments(folder, ".log").remove(0);
+    let whole = fs::read(&path).unwrap();
+    for behind in [0, 1, 4000] {
+        let content = [&whole[..32], &vec![0; behind]].concat();
+        restore(folder, &[(path.clone(), content)]);
+        let (log, found) = reopen(RealDisk::open(folder).unwrap());
+        assert!(found.is_empty());
+        drop(log);
+        assert!(segments(folder, ".log").is_empty());
+        assert!(segments(folder, ".damaged").is_empty());
     }
 }
 

@@ -19,9 +19,11 @@ use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::process;
 
 use super::super::rules::Rules;
+use super::holds::{Holds, Stowed};
 use super::intake::ToldFull;
-use super::log::{Disk as _, Found, Log, LogLimits, OpenError, Place, RealDisk, Recovered};
+use super::log::{Disk as _, Found, Log, LogLimits, OpenError, RealDisk, Recovered};
 use super::orders::{Order, Steer};
+use super::parcel::Holding;
 use super::room::{Asks, Used, has_room, records_max, segment_bytes};
 use super::state::State;
 
@@ -41,7 +43,6 @@ const COMMON_BYTES: u64 = 32 << 10;
 /// A request whose end somebody will tell.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Going {
-    pub(super) items: u64,
     /// Its upstream was asked before it was kept.
     pub(super) late: bool,
     /// And may have taken it.
@@ -53,9 +54,13 @@ pub(super) struct Going {
 /// All that the thread has.
 pub(super) struct Clerk {
     pub(super) log: Log<RealDisk>,
-    pub(super) held: Replay<Place>,
+    pub(super) held: Replay<Stowed>,
+    /// What more of them hold than stands in `held`.
+    pub(super) holds: Holds,
     /// What an earlier run kept, and is in no book yet.
     pub(super) uncarried: VecDeque<Found>,
+    /// What of it could not be read so far.
+    pub(super) unread: VecDeque<Found>,
     pub(super) next_order: u64,
     pub(super) rules: Arc<ArcSwap<Rules>>,
     pub(super) books: WorkerLedger,
@@ -156,18 +161,31 @@ fn items(found: &Recovered) -> u64 {
     items.sum()
 }
 
+/// The items of these.
+fn items_in(holdings: &[Holding]) -> u64 {
+    let items = holdings.iter().map(|held| held.items);
+    items.fold(0, u64::saturating_add)
+}
+
 impl Taken {
     /// Serves until somebody closes.
     pub(super) fn serve(self, orders: &Receiver<Order>) {
+        self.clerk().serve(orders);
+    }
+
+    /// The clerk, before it has done anything.
+    pub(super) fn clerk(self) -> Clerk {
         let Self { plan, log, found } = self;
         let last = found.records.last().map_or(0, |found| found.head.order);
         let max_bytes = plan.rules.load().config.spool.max_bytes;
-        let clerk = Clerk {
+        Clerk {
             log,
             // What an earlier run kept has its place, were that more than may be kept now.
             held: Replay::new(records_max(max_bytes).saturating_add(found.records.len())),
             items: items(&found),
+            holds: Holds::default(),
             uncarried: found.records.into(),
+            unread: VecDeque::new(),
             next_order: (process::now_ms() << ORDERS_BITS).max(last + 1),
             books: plan.ledger.worker(),
             rules: plan.rules,
@@ -180,8 +198,7 @@ impl Taken {
             strangers: HashMap::new(),
             stranger_bytes: 0,
             told_full: ToldFull::default(),
-        };
-        clerk.serve(orders);
+        }
     }
 }
 
@@ -246,7 +263,7 @@ impl Clerk {
     }
 
     /// A request that was kept is known from here on.
-    pub(super) fn took(&mut self, held: Held<Place>, going: Option<Going>, items: u64) -> bool {
+    pub(super) fn took(&mut self, held: Held<Stowed>, going: Option<Going>) -> bool {
         let pushed = match going {
             Some(going) => {
                 self.going.insert(held.order, going);
@@ -256,24 +273,36 @@ impl Clerk {
         };
         if pushed.is_err() {
             self.going.remove(&held.order);
-            self.log.ack(held.place);
+            self.holds.take(&held);
+            self.log.ack(held.place.lies);
             return false;
         }
-        self.items += items;
+        self.items = self.items.saturating_add(items_in(&self.holds.of(&held)));
         self.publish_count();
         true
     }
 
+    /// A request is kept no longer. Yields what it held, as it was entered into the books.
+    pub(super) fn forget(&mut self, held: &Held<Stowed>) -> Vec<Holding> {
+        let holdings = self.holds.take(held);
+        self.items = self.items.saturating_sub(items_in(&holdings));
+        self.publish_count();
+        if let Some(bytes) = self.strangers.remove(&held.order) {
+            self.stranger_bytes = self.stranger_bytes.saturating_sub(bytes);
+        }
+        holdings
+    }
+
     /// A request that was kept goes again: nobody knows of it.
-    pub(super) fn withdraw(&mut self, held: &Held<Place>, items: u64) {
+    pub(super) fn withdraw(&mut self, held: &Held<Stowed>) {
         let going = self.going.remove(&held.order).is_some();
         let withdrawn = match going {
             true => self.held.done(held.order),
             false => self.held.withdraw(held.project, held.lane, held.order),
         };
         if withdrawn.is_some() {
-            self.log.ack(held.place);
-            self.forget(held.order, items);
+            self.log.ack(held.place.lies);
+            self.forget(held);
         }
     }
 

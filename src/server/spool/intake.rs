@@ -17,6 +17,7 @@ use crate::policy::replay::lane::Lane;
 use super::super::chunks::total_bytes;
 use super::super::tee::Copied;
 use super::clerk::{Clerk, Going};
+use super::holds::Stowed;
 use super::log::{AppendError, Draft, Head, Place, RealFile};
 use super::orders::Wanted;
 use super::parcel;
@@ -175,9 +176,11 @@ impl Clerk {
         if self.state.failing.swap(false, Relaxed) {
             tracing::info!("the spool's disk works again");
         }
-        let items = parcel.items();
+        let holds = self
+            .holds
+            .note(head.order, parcel.project, &parcel.holdings);
         let held = Held {
-            place,
+            place: Stowed { lies: place, holds },
             order: head.order,
             at: head.at_unix_ms,
             project: parcel.project,
@@ -185,12 +188,11 @@ impl Clerk {
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
         let going = (due == Due::WhenTold).then_some(Going {
-            items,
             late: true,
             maybe_sent: parcel.maybe_sent,
             purged: false,
         });
-        let kept = self.took(held, going, items);
+        let kept = self.took(held, going);
         if kept && !parcel.proven {
             self.is_strangers(head.order, bytes);
         }
@@ -204,7 +206,7 @@ impl Clerk {
                 self.state.appended.fetch_add(1, Relaxed);
             }
             // Nobody waits for it any more, and it stands in no book.
-            (Err(_), true) => self.withdraw(&held, items),
+            (Err(_), true) => self.withdraw(&held),
             (_, false) => {}
         }
     }

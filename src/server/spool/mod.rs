@@ -4,8 +4,10 @@
 //! one thread that touches them, `replay` sends them and `departure` makes them ready.
 //! Workers reach the clerk by a bounded queue, and wait for nothing but the disk.
 
+mod carry;
 mod clerk;
 mod departure;
+mod holds;
 mod intake;
 pub mod log;
 mod orders;

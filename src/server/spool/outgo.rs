@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::domain::category::Category;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::replay::Held;
-use crate::policy::replay::lane::{Lane, Lanes};
-use crate::telemetry::ledger::Account;
+use crate::policy::replay::lane::Lanes;
 
 use super::clerk::{Clerk, Going};
-use super::log::{Damaged, Place, RealFile, Record};
-use super::parcel::{self, Holding};
+use super::holds::Stowed;
+use super::log::{Damaged, RealFile, Record};
+use super::parcel;
 use super::replay::{NextUp, Parting};
 use super::{End, Kept, departure};
 
@@ -35,9 +34,9 @@ impl Clerk {
                     let twice = u64::from(going.maybe_sent);
                     self.state.duplicates.fetch_add(twice, Relaxed);
                 }
-                self.is_done(order, going.items);
+                self.is_done(order);
             }
-            End::Refused(_) => self.is_done(order, going.items),
+            End::Refused(_) => self.is_done(order),
             End::Unsent | End::Again | End::Limited(_) => self.comes_back(order, going, end),
         }
         self.due.notify_one();
@@ -67,7 +66,7 @@ impl Clerk {
         }
     }
 
-    fn is_limited(&mut self, held: &Held<Place>, limits: &[RateLimit]) {
+    fn is_limited(&mut self, held: &Held<Stowed>, limits: &[RateLimit]) {
         let most_s = self.rules.load().config.limits.retry_after_max.as_secs();
         let now = self.now();
         let names = |limit: &RateLimit| Lanes::limited(limit.categories).has(held.lane);
@@ -83,18 +82,10 @@ impl Clerk {
         }
     }
 
-    fn is_done(&mut self, order: u64, items: u64) {
+    fn is_done(&mut self, order: u64) {
         if let Some(held) = self.held.done(order) {
-            self.log.ack(held.place);
-            self.forget(order, items);
-        }
-    }
-
-    pub(super) fn forget(&mut self, order: u64, items: u64) {
-        self.items = self.items.saturating_sub(items);
-        self.publish_count();
-        if let Some(bytes) = self.strangers.remove(&order) {
-            self.stranger_bytes = self.stranger_bytes.saturating_sub(bytes);
+            self.log.ack(held.place.lies);
+            self.forget(&held);
         }
     }
 
@@ -108,7 +99,7 @@ impl Clerk {
             let Some(held) = self.held.next(now) else {
                 break;
             };
-            match self.log.read(held.place) {
+            match self.log.read(held.place.lies) {
                 Ok(record) => {
                     bytes += record.payload.len();
                     partings.extend(self.parting(&held, record));
@@ -127,13 +118,12 @@ impl Clerk {
         }
     }
 
-    fn parting(&mut self, held: &Held<Place>, record: Record<RealFile>) -> Option<Parting> {
+    fn parting(&mut self, held: &Held<Stowed>, record: Record<RealFile>) -> Option<Parting> {
         let Some(opened) = parcel::open(record.payload) else {
             self.is_damaged(held, &Damaged::Checksum);
             return None;
         };
         let going = Going {
-            items: record.head.items.into(),
             late: false,
             maybe_sent: opened.maybe_sent,
             purged: false,
@@ -146,7 +136,7 @@ impl Clerk {
         Some(Parting {
             kept: Kept(held.order),
             held: Duration::from_millis(self.now_unix_ms().saturating_sub(held.at)),
-            holdings: opened.holdings,
+            holdings: self.holds.of(held),
             envelope: opened.envelope,
             head: opened.head,
             body,
@@ -161,32 +151,18 @@ impl Clerk {
         }
     }
 
-    /// A request that was handed out cannot be read: what it was stands in its head alone.
-    pub(super) fn is_damaged(&mut self, held: &Held<Place>, error: &Damaged) {
+    /// A request whose turn it was cannot be read.
+    fn is_damaged(&mut self, held: &Held<Stowed>, error: &Damaged) {
+        self.held.done(held.order);
+        self.is_lost(held, error);
+        self.log.ack(held.place.lies);
+    }
+
+    /// Books a request as lost, with all that it held when it was kept.
+    pub(super) fn is_lost(&mut self, held: &Held<Stowed>, error: &Damaged) {
         tracing::error!(%error, "a request that was kept is lost");
         self.state.damaged.fetch_add(1, Relaxed);
-        self.held.done(held.order);
-        self.log.ack(held.place);
-        self.forget(held.order, 1);
-        let account = held.project.map_or(Account::Other, Account::Project);
-        let holding = Holding {
-            account,
-            category: category_of(held.lane),
-            items: 1,
-            bytes: held.bytes.into(),
-        };
-        self.book(&[holding], Reason::SpoolDamaged);
-    }
-}
-
-/// What stands in for the categories of a request that cannot be read.
-const fn category_of(lane: Lane) -> Category {
-    match lane {
-        Lane::CheckIn => Category::Monitor,
-        Lane::Error => Category::Error,
-        Lane::Transaction => Category::Transaction,
-        Lane::Attachment => Category::Attachment,
-        Lane::Replay => Category::Replay,
-        Lane::Other => Category::Unknown,
+        let holdings = self.forget(held);
+        self.book(&holdings, Reason::SpoolDamaged);
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn segment_bytes(max_bytes: u64) -> u32 {
     u32::try_from((max_bytes / 16).clamp(LEAST, MOST)).unwrap_or(u32::MAX)
 }
 
-/// How many requests can be kept: a queue in memory holds them, at 40 bytes each.
+/// How many requests can be kept: a queue in memory holds them, at 48 bytes each.
 pub(super) fn records_max(max_bytes: u64) -> usize {
     usize::try_from((max_bytes >> 10).clamp(1024, 4 << 20)).unwrap_or(usize::MAX)
 }

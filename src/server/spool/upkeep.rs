@@ -1,23 +1,20 @@
-//! What the clerk does of itself: it takes an earlier run's requests up, gives up what is
-//! too old, and drops or shows what an operator asks for. Books what goes no further.
+//! What the clerk does of itself, and for an operator: it gives up what is too old, tidies
+//! files, and drops or shows what is asked for. Books what goes no further.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::policy::replay::Held;
-use crate::policy::replay::lane::Lane;
 
 use super::clerk::Clerk;
+use super::holds::Stowed;
 use super::log::{Compacted, Damaged, Place};
 use super::parcel::{self, Holding};
 use super::{Overview, ProjectKept};
 
 /// Requests given up in one go, so that those that come are not kept waiting.
 const EXPIRED_AT_ONCE: usize = 256;
-
-/// Requests of an earlier run that are read in one go.
-const CARRIED_AT_ONCE: usize = 256;
 
 /// Files that are moved together in one go.
 const COMPACTED_AT_ONCE: usize = 4;
@@ -32,59 +29,6 @@ impl Clerk {
             let row = self.books.row(held.account, held.category);
             row.left_spool(held.items, held.bytes);
             row.dropped(reason, held.items, held.bytes);
-        }
-    }
-
-    /// Enters into the books what an earlier run kept, piece by piece. Nothing is sent
-    /// before all of it is known, so that each project's comes in its order.
-    pub(super) fn carry(&mut self) {
-        if self.uncarried.is_empty() {
-            return;
-        }
-        for _ in 0..CARRIED_AT_ONCE {
-            let Some(found) = self.uncarried.pop_front() else {
-                self.due.notify_one();
-                return;
-            };
-            let record = match self.log.read(found.place) {
-                Ok(record) => record,
-                Err(error @ Damaged::Io(_)) => {
-                    // Not acked: a disk, or a limit on open files, that fails now may not then.
-                    tracing::error!(%error, "a request that an earlier run kept waits for the next start");
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a request that an earlier run kept is lost");
-                    self.state.damaged.fetch_add(1, Relaxed);
-                    self.log.ack(found.place);
-                    self.forget(found.head.order, found.head.items.into());
-                    continue;
-                }
-            };
-            let Some(opened) = parcel::open(record.payload) else {
-                self.state.damaged.fetch_add(1, Relaxed);
-                self.log.ack(found.place);
-                self.forget(found.head.order, found.head.items.into());
-                continue;
-            };
-            for held in &opened.holdings {
-                let row = self.books.row(held.account, held.category);
-                row.carried(held.items, held.bytes);
-            }
-            let head = found.head;
-            let held = Held {
-                place: found.place,
-                order: head.order,
-                at: head.at_unix_ms,
-                project: head.project.and_then(project_of),
-                lane: Lane::read(head.lane),
-                bytes: u32::try_from(found.bytes).unwrap_or(u32::MAX),
-            };
-            // Its items were counted when it was found.
-            self.items = self.items.saturating_sub(head.items.into());
-            if self.took(held, None, head.items.into()) && !opened.proven {
-                self.is_strangers(head.order, found.bytes);
-            }
         }
     }
 
@@ -104,6 +48,7 @@ impl Clerk {
         for held in expired {
             self.expire(&held);
         }
+        self.carry_unread();
         self.log.flush_acks();
         // Half of the limit is in files, and little of it is kept: what is left of each is
         // moved together, a few files a second.
@@ -112,7 +57,13 @@ impl Clerk {
         for _ in 0..COMPACTED_AT_ONCE {
             match self.log.compact(scarce) {
                 Ok(Compacted::Moved { .. }) => {}
-                Ok(Compacted::Nothing | Compacted::Stuck) => break,
+                Ok(Compacted::Nothing) => break,
+                // Each of its requests is told of when its turn comes.
+                Ok(Compacted::Stuck) => {
+                    tracing::error!(
+                        "a file of the spool cannot be read whole: it stays until what it holds is sent"
+                    );
+                }
                 Err(error) => {
                     tracing::warn!(%error, "what is kept cannot be moved together");
                     break;
@@ -128,25 +79,37 @@ impl Clerk {
     }
 
     /// Gives one up that is too old.
-    pub(super) fn expire(&mut self, held: &Held<Place>) {
-        self.state.expired.fetch_add(1, Relaxed);
-        self.give_up(held, Reason::SpoolExpired);
-        self.log.ack(held.place);
+    pub(super) fn expire(&mut self, held: &Held<Stowed>) {
+        if self.give_up(held, Reason::SpoolExpired) {
+            self.state.expired.fetch_add(1, Relaxed);
+        }
+        self.log.ack(held.place.lies);
     }
 
-    /// Books a request that waited as dropped.
-    fn give_up(&mut self, held: &Held<Place>, reason: Reason) {
-        let record = self.log.read(held.place).ok();
-        let items = record.as_ref().map_or(0, |record| record.head.items);
-        self.forget(held.order, items.into());
-        if let Some(opened) = record.and_then(|record| parcel::open(record.payload)) {
-            self.book(&opened.holdings, reason);
+    /// Books a request that waited as dropped, with what it held when it was kept. It is
+    /// read once more: `false`, it was damaged, and lost for that before anybody gave it up.
+    fn give_up(&mut self, held: &Held<Stowed>, reason: Reason) -> bool {
+        let damaged = match self.log.read(held.place.lies) {
+            Ok(record) => parcel::open(record.payload)
+                .is_none()
+                .then_some(Damaged::Checksum),
+            // It may be whole: nobody knows.
+            Err(Damaged::Io(_)) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = damaged {
+            self.is_lost(held, &error);
+            return false;
         }
+        let holdings = self.forget(held);
+        self.book(&holdings, reason);
+        true
     }
 
     /// Drops what is kept of a project, or of all, and says how many requests. What is being
     /// sent is dropped unless the upstream takes it.
     pub(super) fn purge(&mut self, project: Option<ProjectId>) -> u64 {
+        let mut dropped = self.carry_for_purge(project);
         let projects = match project {
             Some(project) => vec![Some(project)],
             None => {
@@ -154,7 +117,6 @@ impl Clerk {
                 all.iter().map(|held| held.project).collect()
             }
         };
-        let mut dropped = 0;
         for project in projects {
             let all: Vec<_> = self.held.drop_project(project).collect();
             for held in all {
@@ -173,11 +135,16 @@ impl Clerk {
     }
 
     /// Drops one, and overwrites it.
-    pub(super) fn purge_one(&mut self, held: &Held<Place>) {
+    pub(super) fn purge_one(&mut self, held: &Held<Stowed>) {
         self.give_up(held, Reason::SpoolPurged);
-        if let Err(error) = self.log.erase(held.place) {
+        self.overwrite(held.place.lies);
+    }
+
+    /// Lets go of a record for good, and of its bytes.
+    pub(super) fn overwrite(&mut self, place: Place) {
+        if let Err(error) = self.log.erase(place) {
             tracing::error!(%error, "a dropped request cannot be overwritten");
-            self.log.ack(held.place);
+            self.log.ack(place);
         }
     }
 
@@ -202,9 +169,4 @@ impl Clerk {
             projects: shown.collect(),
         }
     }
-}
-
-/// A project by its number.
-fn project_of(number: u64) -> Option<ProjectId> {
-    ProjectId::parse(number.to_string().as_bytes())
 }

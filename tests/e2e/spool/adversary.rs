@@ -2,6 +2,7 @@
 //! and operators at a bad moment.
 
 mod bodies;
+mod damage;
 mod room;
 
 use std::path::Path;
@@ -35,6 +36,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_purge_keeps_no_event_waiting,
     ];
     trials.extend(bodies::trials());
+    trials.extend(damage::trials());
     trials.extend(room::trials());
     trials
 }

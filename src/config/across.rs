@@ -14,6 +14,7 @@ impl Reading {
         self.sockets();
         self.upstreams(end);
         self.tunnels();
+        self.spool();
         self.draft.config.sentry = self.sentry();
         self.warn();
     }
@@ -105,6 +106,22 @@ impl Reading {
         }
     }
 
+    /// A project's share of the spool is no more than all of it. The share that nobody has
+    /// set is one of the usual size, and a smaller spool's is all.
+    fn spool(&mut self) {
+        let spool = &mut self.draft.config.spool;
+        if spool.project_bytes <= spool.max_bytes {
+            return;
+        }
+        if !self.places.contains_key("spool.project_bytes") {
+            spool.project_bytes = spool.max_bytes;
+        } else if !self.failed("spool.project_bytes") && !self.failed("spool.max_bytes") {
+            let message =
+                "spool.project_bytes is larger than spool.max_bytes; lower it, or raise that";
+            self.at("spool.project_bytes", message);
+        }
+    }
+
     /// `sentry`, if it is whole.
     fn sentry(&mut self) -> Option<Sentry> {
         let SentryDraft {
@@ -161,6 +178,13 @@ impl Reading {
         let keyed = client_ip.hash_key.is_some() || client_ip.hash_key_file.is_some();
         if keyed && client_ip.store != StorePolicy::Hash {
             let message = "client_ip.hash_key does nothing: client_ip.store is not hash";
+            self.faults.warnings.push(message.to_owned());
+        }
+        let spool = &config.spool;
+        let set = self.places.contains_key("spool.copies.disk");
+        if set && spool.path.is_some() && spool.copies.disk > spool.max_bytes {
+            let message = "spool.copies.disk is larger than spool.max_bytes: not all that is \
+                           copied could be kept";
             self.faults.warnings.push(message.to_owned());
         }
     }

@@ -13,7 +13,8 @@ pub struct Spool {
     /// Bytes that the directory holds, but for one segment more; default 4 GiB, from
     /// 1 MiB.
     pub max_bytes: u64,
-    /// Bytes that one project may have of them; default 2 GiB, from 1 MiB.
+    /// Bytes that one project may have of them; default 2 GiB, or all where that is less;
+    /// from 1 MiB to `max_bytes`.
     pub project_bytes: u64,
     /// How long an event is kept; default a day.
     pub max_age: Duration,
@@ -30,7 +31,7 @@ pub struct Spool {
 pub struct Copies {
     /// Bytes in memory, all together; default 16 MiB.
     pub memory: u64,
-    /// Bytes of unnamed files in `spool.path`, all together; default 2 GiB. Beyond it
-    /// bodies are sent without a copy.
+    /// Bytes of unnamed files in `spool.path`, all together, beside `max_bytes`; default
+    /// 2 GiB. Beyond it bodies are sent without a copy.
     pub disk: u64,
 }

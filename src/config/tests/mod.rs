@@ -9,6 +9,7 @@ mod projects;
 mod quotas;
 mod sentry;
 mod shown;
+mod spool;
 mod values;
 mod wanted;
 

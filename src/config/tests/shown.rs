@@ -100,7 +100,7 @@ fn another_configuration_reads_back() {
          keys: {mode: strict, unproven_rate: 600/m, proven_max: 100, candidates_max: 101, refused_max: 102, limited_max: 103}\n\
          inspect: when_needed\nmetrics: {projects_max: 12}\n\
          global: {quotas: [{limit: 0, per: 100ms}, {limit: 0B, per: 1mo, by: ip}, {name: '-', limit: 1025B, per: 366d, by: key}]}\n\
-         defaults: {allowed_origins: [], quotas: [{name: 'null', categories: [error, log_byte], limit: 1GiB, per: 90s}]}\ntunnel: {paths: [/t, /x/y/]}\nstate: {path: off}\nspool: {path: /s, max_bytes: 1MiB, project_bytes: 2MiB, max_age: 30d, free_floor: 0, replay_requests: 1, copies: {memory: 0, disk: 1}}\n\
+         defaults: {allowed_origins: [], quotas: [{name: 'null', categories: [error, log_byte], limit: 1GiB, per: 90s}]}\ntunnel: {paths: [/t, /x/y/]}\nstate: {path: off}\nspool: {path: /s, max_bytes: 3MiB, project_bytes: 2MiB, max_age: 30d, free_floor: 0, replay_requests: 1, copies: {memory: 0, disk: 1}}\n\
          sentry: {url: 'http://web', token_file: /t, interval: 10s}\n\
          projects:\n\
          - {id: 18446744073709551615, name: '- x: [y] #z', keys: [11111111111111111111111111111111], allowed_origins: []}\n\

@@ -107,12 +107,13 @@ fn the_spool_keeps_its_bounds() {
             "1024TiB",
             "1025TiB",
         ),
+        // By itself it is at most what the whole spool may hold.
         (
             "spool",
             "project_bytes",
             "1MiB",
             "1048575",
-            "1024TiB",
+            "4GiB",
             "1025TiB",
         ),
         ("spool", "max_age", "1s", "999ms", "30d", "31d"),

@@ -139,6 +139,13 @@ impl Spool {
                 return own;
             }
         };
+        let file_system_bytes = disk.total_bytes().unwrap_or(u64::MAX);
+        if room::is_floor_beyond(&rules.load().config.spool, file_system_bytes) {
+            tracing::warn!(
+                file_system_bytes,
+                "spool.free_floor is more than the whole file system of spool.path has: nothing is kept"
+            );
+        }
         let (orders, taken) = sync_channel(ORDERS_MAX);
         let queued_bytes = Arc::default();
         let plan = Plan {

@@ -56,6 +56,12 @@ pub(super) fn records_max(max_bytes: u64) -> usize {
     usize::try_from((max_bytes >> 10).clamp(1024, 4 << 20)).unwrap_or(usize::MAX)
 }
 
+/// Whether so much is to stay free that nothing can ever be kept on a file system of that
+/// size: a slip, or another disk than was meant.
+pub(super) const fn is_floor_beyond(config: &Spool, file_system_bytes: u64) -> bool {
+    config.free_floor > 0 && config.free_floor >= file_system_bytes
+}
+
 /// Whether there is room.
 pub(super) fn has_room(config: &Spool, used: Used, asks: Asks) -> bool {
     let fits = |used: u64, most: u64| used.saturating_add(asks.bytes) <= most;
@@ -151,6 +157,29 @@ mod tests {
         let strangers = strangers + 1;
         check(Used { strangers, ..EMPTY }, stranger, false);
         check(Used { strangers, ..EMPTY }, ASKS, true);
+    }
+
+    #[test]
+    fn the_smallest_spool_holds_several_segments() {
+        // The configuration takes nothing smaller.
+        for max_bytes in [MIB, 4 * MIB, 16 * MIB, 1 << 30, 4 << 40] {
+            assert!(4 * u64::from(segment_bytes(max_bytes)) <= max_bytes);
+        }
+    }
+
+    #[test]
+    fn a_floor_that_is_all_of_the_disk_is_beyond_it() {
+        let config = config();
+        assert!(is_floor_beyond(&config, config.free_floor));
+        assert!(!is_floor_beyond(&config, config.free_floor + 1));
+        let config = Spool {
+            free_floor: 0,
+            ..config
+        };
+        assert!(
+            !is_floor_beyond(&config, 0),
+            "a file system that says nothing"
+        );
     }
 
     #[test]

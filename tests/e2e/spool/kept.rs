@@ -208,7 +208,7 @@ fn without_a_place_it_runs_and_says_so() {
 
 fn the_less_valuable_is_refused_first() {
     let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
-    let changes = json!({"spool": {"max_bytes": "1MiB", "project_bytes": "1GiB"}});
+    let changes = json!({"spool": {"max_bytes": "1MiB", "project_bytes": "1MiB"}});
     let edge = keeping(&down.url(), place.path(), &changes);
     let of = |kind: &str| {
         let text = "x".repeat(20_000);

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -20,6 +21,7 @@ pub(super) fn trials() -> Vec<Trial> {
     promises![&[Part::Mounts];
         a_full_disk_loses_nothing_that_was_answered,
         some_of_the_disk_stays_free,
+        a_floor_above_the_whole_disk_is_warned_of,
         an_upstream_that_moves_is_followed,
     ]
 }
@@ -92,6 +94,24 @@ fn some_of_the_disk_stays_free() {
         taken.len()
     );
     assert_eq!(spool(&edge)["items"], taken.len() * 2);
+}
+
+fn a_floor_above_the_whole_disk_is_warned_of() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let mount = format!("mount -t tmpfs -o size=8m tmpfs {}", place.path().display());
+    let warned = |floor: &str| {
+        let changes = json!({"spool": {"max_bytes": "4MiB", "free_floor": floor}});
+        let mut edge = Edge::run_where(&mount, &text(&down.url(), place.path(), &changes));
+        let status = edge.post_envelope(&[], &event(1)).status;
+        edge.signal(Signal::TERM);
+        edge.wait_end();
+        (
+            status,
+            edge.log.whole().contains("spool.free_floor is more"),
+        )
+    };
+    assert_eq!(warned("7MiB"), (200, false));
+    assert_eq!(warned("8MiB"), (503, true));
 }
 
 /// The old address is left to somebody who takes nothing.

@@ -122,7 +122,7 @@ fn sparse_segments_leave_room() {
         exchange.answer(200, &[], b"{}")
     });
     let changes =
-        json!({"spool": {"max_bytes": "1MiB", "project_bytes": "1GiB", "replay_requests": 16}});
+        json!({"spool": {"max_bytes": "1MiB", "project_bytes": "1MiB", "replay_requests": 16}});
     let edge = keeping(&fake.url(), place.path(), &changes);
     let of = |kind: &str, bytes: usize| {
         let text = "x".repeat(bytes);

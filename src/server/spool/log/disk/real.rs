@@ -101,6 +101,15 @@ impl Drop for Temporary {
 }
 
 impl RealDisk {
+    /// The size of the whole file system.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn total_bytes(&self) -> io::Result<u64> {
+        let disk = fstatvfs(&self.0.handle)?;
+        Ok(disk.f_blocks.saturating_mul(disk.f_frsize))
+    }
+
     /// The directory, made if it is not there, and locked.
     ///
     /// # Errors

@@ -199,6 +199,11 @@ impl Reloader {
         self.memory.keep_maintenance(&self.shared.maintenance);
     }
 
+    /// Writes down whether the spool is paused. False: a restart will not know.
+    pub(crate) fn keep_pause(&self) -> bool {
+        self.memory.keep_pause(&self.shared.spool.state().pause)
+    }
+
     /// The configuration in force.
     pub(crate) fn config(&self) -> Config {
         self.loaded.borrow().config.clone()

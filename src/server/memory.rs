@@ -22,6 +22,7 @@ use super::knowledge::Knowledge;
 use super::maintenance::Maintenance;
 use super::outages::Outages;
 use super::sentry::copy;
+use super::spool::pause::Pause;
 use super::state::StateFolder;
 use super::worker::Shared;
 
@@ -131,6 +132,16 @@ impl Memory {
     /// Has the next run know of it.
     pub(crate) fn keep_maintenance(&self, maintenance: &Maintenance) {
         maintenance.keep(self.folder.as_ref());
+    }
+
+    /// Whether the spool was paused when an earlier run ended.
+    pub(crate) fn pause(&self) -> Pause {
+        Pause::recall(self.folder.as_ref())
+    }
+
+    /// Has the next run know of it. False: it will not.
+    pub(crate) fn keep_pause(&self, pause: &Pause) -> bool {
+        pause.keep(self.folder.as_ref())
     }
 
     /// Where used quotas are written down from now on.

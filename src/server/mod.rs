@@ -235,7 +235,7 @@ fn share(config: &Config, memory: &Memory, ledger: Arc<Ledger>) -> Shared {
     let rules = Rules::new(config.clone(), None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let shared = Shared {
-        spool: Spool::open(&rules, &ledger, epoch),
+        spool: Spool::open(&rules, &ledger, memory.pause(), epoch),
         maintenance: memory.maintenance(),
         rules,
         connections: AtomicU64::new(0),

@@ -78,7 +78,7 @@ impl Desk {
         }
         match *method {
             Method::GET | Method::HEAD => match spool.overview().await {
-                Some(overview) => json_answer(StatusCode::OK, &shown(&overview)),
+                Some(overview) => json_answer(StatusCode::OK, &shown(&self.shared, &overview)),
                 None => busy(),
             },
             Method::POST => {
@@ -86,8 +86,13 @@ impl Desk {
                     let detail = "write {\"paused\": true} or {\"paused\": false}";
                     return error_answer(StatusCode::BAD_REQUEST, detail);
                 };
-                spool.pause(steer.paused);
-                json_answer(StatusCode::OK, &json!({"paused": steer.paused}))
+                spool.pause(steer.paused, process::now_s());
+                let told = json!({
+                    "paused": steer.paused,
+                    "paused_since": spool.state().pause.since_unix_s().map(moment),
+                    "outlives_restart": self.reloader.keep_pause(),
+                });
+                json_answer(StatusCode::OK, &told)
             }
             Method::DELETE => {
                 let project = match query.map(project) {
@@ -128,9 +133,13 @@ fn told(shared: &Shared) -> Answer {
 pub(super) fn maintenance(shared: &Shared) -> Value {
     let until = shared.maintenance.until_unix_s();
     until.map_or(Value::Null, |until_s| {
-        let until = UNIX_EPOCH + Duration::from_secs(until_s);
-        json!({"until": rfc3339(until), "left_s": until_s.saturating_sub(process::now_s())})
+        json!({"until": moment(until_s), "left_s": until_s.saturating_sub(process::now_s())})
     })
+}
+
+/// A moment of Unix time, as the API writes it.
+fn moment(unix_s: u64) -> String {
+    rfc3339(UNIX_EPOCH + Duration::from_secs(unix_s))
 }
 
 /// The spool in the metrics.
@@ -168,8 +177,11 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
             "spool: {items} items wait for the upstream, {mib} of {most} MiB, the oldest for {oldest_s} s"
         ));
     }
-    if state.paused.load(Relaxed) {
-        reasons.push("spool: paused; vidette spool drain goes on".to_owned());
+    if let Some(since_s) = state.pause.since_unix_s() {
+        let since = moment(since_s);
+        reasons.push(format!(
+            "spool: paused since {since}; vidette spool drain goes on"
+        ));
     }
     if shared.maintenance.is_on() {
         let left_s = shared.maintenance.until_unix_s().unwrap_or(0);
@@ -188,11 +200,12 @@ pub(super) fn spool(shared: &Shared) -> Value {
         "items": state.items.load(Relaxed),
         "bytes": state.bytes.load(Relaxed),
         "oldest_s": state.oldest_s.load(Relaxed),
-        "paused": state.paused.load(Relaxed),
+        "paused": state.pause.is_on(),
+        "paused_since": state.pause.since_unix_s().map(moment),
     })
 }
 
-fn shown(overview: &Overview) -> Value {
+fn shown(shared: &Shared, overview: &Overview) -> Value {
     let projects = overview.projects.iter().map(|held| {
         json!({
             "project": held.project.map(ProjectId::get),
@@ -207,7 +220,9 @@ fn shown(overview: &Overview) -> Value {
         "bytes": overview.bytes,
         "bytes_max": overview.bytes_max,
         "oldest_s": overview.oldest_s,
-        "paused": overview.paused,
+        "paused": overview.paused_since_unix_s.is_some(),
+        "paused_since": overview.paused_since_unix_s.map(moment),
+        "maintenance": maintenance(shared),
         "projects": projects.collect::<Vec<_>>(),
         "more_projects": overview.more_projects,
     })

@@ -13,6 +13,7 @@ pub mod log;
 mod orders;
 mod outgo;
 pub(crate) mod parcel;
+pub(crate) mod pause;
 pub(crate) mod replay;
 mod room;
 pub(crate) mod state;
@@ -43,6 +44,7 @@ use log::RealDisk;
 use orders::{Order, Steer, Wanted};
 pub(crate) use orders::{Overview, ProjectKept};
 use parcel::Parcel;
+use pause::Pause;
 use replay::NextUp;
 use state::State;
 
@@ -122,11 +124,29 @@ struct Desk {
 impl Spool {
     /// Takes up what an earlier run kept. Without a directory, or with one that cannot be
     /// used, nothing is kept: the log says so, and the edge runs all the same.
-    pub(crate) fn open(rules: &Arc<ArcSwap<Rules>>, ledger: &Arc<Ledger>, epoch: Instant) -> Self {
-        let mut own = Self::default();
+    /// What an operator has paused stays so.
+    pub(crate) fn open(
+        rules: &Arc<ArcSwap<Rules>>,
+        ledger: &Arc<Ledger>,
+        pause: Pause,
+        epoch: Instant,
+    ) -> Self {
+        let state = State {
+            pause,
+            ..State::default()
+        };
+        let mut own = Self {
+            state: Arc::new(state),
+            ..Self::default()
+        };
         let Some(folder) = rules.load().config.spool.path.clone() else {
             return own;
         };
+        if own.state.pause.is_on() {
+            tracing::warn!(
+                "the spool is paused, as an earlier run was told: what is kept stays until `vidette spool drain`"
+            );
+        }
         let failed = |error: &dyn std::error::Error| {
             let path = folder.display();
             tracing::error!(%error, %path, "spool.path cannot be used: what the upstream does not take is lost");
@@ -263,8 +283,8 @@ impl Spool {
     }
 
     /// Stops the sending, or goes on with it.
-    pub(crate) fn pause(&self, paused: bool) {
-        self.state.paused.store(paused, Relaxed);
+    pub(crate) fn pause(&self, paused: bool, now_unix_s: u64) {
+        self.state.pause.set(paused, now_unix_s);
         self.due.notify_one();
     }
 

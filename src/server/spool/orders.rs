@@ -56,8 +56,8 @@ pub(crate) struct Overview {
     pub bytes_max: u64,
     /// How long the oldest has been kept, in seconds.
     pub oldest_s: u64,
-    /// Nothing of it is being sent, as somebody said.
-    pub paused: bool,
+    /// Nothing of it is being sent, as somebody said then.
+    pub paused_since_unix_s: Option<u64>,
     /// By project, the largest first; not more than a screen or two.
     pub projects: Vec<ProjectKept>,
     /// Projects that are not shown.

@@ -94,7 +94,7 @@ impl Clerk {
         let now = self.now();
         let mut partings = Vec::new();
         let mut bytes = 0;
-        let stays = self.state.paused.load(Relaxed) || !self.uncarried.is_empty();
+        let stays = self.state.pause.is_on() || !self.uncarried.is_empty();
         while !stays && partings.len() < most && bytes < PARTING_BYTES {
             let Some(held) = self.held.next(now) else {
                 break;

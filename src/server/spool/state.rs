@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use super::pause::Pause;
+
 /// Numbers, each of them true by itself.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -25,8 +27,8 @@ pub(crate) struct State {
     pub damaged: AtomicU64,
     /// Requests that may have arrived twice since the start.
     pub duplicates: AtomicU64,
-    /// An operator has stopped the sending.
-    pub paused: AtomicBool,
+    /// Whether an operator has stopped the sending.
+    pub pause: Pause,
     /// There was no room for the last request of the most important kind.
     pub full: AtomicBool,
     /// The last write failed.

@@ -18,6 +18,8 @@ pub(super) fn trials() -> Vec<Trial> {
         maintenance_keeps_everything_and_ends_by_itself,
         maintenance_outlives_a_restart,
         a_paused_spool_sends_nothing_until_it_is_drained,
+        a_pause_outlives_a_restart,
+        a_drain_says_that_maintenance_holds_it,
         a_projects_events_are_dropped_for_good,
         without_a_spool_there_is_no_maintenance,
     ]
@@ -98,14 +100,77 @@ fn a_paused_spool_sends_nothing_until_it_is_drained() {
         listed.contains("; paused") && listed.contains("42"),
         "{listed}"
     );
-    assert_eq!(
-        says(&edge, &["spool", "drain"]),
-        "the spool is empty: all that was kept is sent\n"
+    let said = says(&edge, &["spool", "drain"]);
+    assert!(said.starts_with("it was paused since 20"), "{said}");
+    assert!(
+        said.ends_with("\nthe spool is empty: all that was kept is sent\n"),
+        "{said}"
     );
     assert_eq!(spool(&edge)["items"], 0);
     let seen = ids(&up.requests());
     let kept: Vec<_> = seen.iter().filter(|number| **number < 5).collect();
     assert_eq!(kept, [&0, &1, &2, &3, &4]);
+}
+
+/// A pause was once forgotten by a restart, and what it held was sent.
+fn a_pause_outlives_a_restart() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let state = TempDir::new().unwrap();
+    let changes = json!({"state": {"path": state.path()}});
+    let mut edge = keeping(&down.url(), place.path(), &changes);
+    let said = says(&edge, &["spool", "pause"]);
+    assert!(!said.contains("forgets"), "{said}");
+    for number in 0..3 {
+        check_taken(&edge.post_envelope(&[], &event(number)), number);
+    }
+    let since = spool(&edge)["paused_since"].clone();
+    assert!(since.is_string(), "{}", spool(&edge));
+    edge.signal(Signal::KILL);
+    edge.wait_end();
+    let up = down.listen(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    let mut edge = keeping(&up.url(), place.path(), &changes);
+    let deadline = std::time::Instant::now() + crate::upstream::HANG;
+    while edge.post_envelope(&[], &event(9)).text() != "{}" {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    assert_eq!(spool(&edge)["paused_since"], since);
+    let status = edge.admin_get("/api/v1/status").json();
+    let want = format!("paused since {}", since.as_str().unwrap());
+    assert!(status["reasons"].to_string().contains(&want), "{status}");
+    let seen = ids(&up.requests());
+    assert!(seen.iter().all(|number| *number == 9), "{seen:?}");
+    says(&edge, &["spool", "drain"]);
+    edge.signal(Signal::KILL);
+    edge.wait_end();
+    let edge = keeping(&up.url(), place.path(), &changes);
+    assert_eq!(spool(&edge)["paused"], false);
+}
+
+/// It once waited for as long as the maintenance lasted, and said nothing.
+fn a_drain_says_that_maintenance_holds_it() {
+    let (fake, place) = (Fake::start(), TempDir::new().unwrap());
+    let edge = keeping(&fake.url(), place.path(), &json!({}));
+    says(&edge, &["maintenance", "on", "--for", "1h"]);
+    check_taken(&edge.post_envelope(&[], &event(1)), 1);
+    let output = command(&edge, &["spool", "drain"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("maintenance holds what is kept until 20"),
+        "{said}"
+    );
+    assert!(said.contains("`vidette maintenance off`"), "{said}");
+    let listed = says(&edge, &["spool", "ls"]);
+    assert!(
+        listed.contains("; held by maintenance until 20"),
+        "{listed}"
+    );
+    says(&edge, &["maintenance", "off"]);
+    says(&edge, &["spool", "drain"]);
+    assert_eq!(ids(&arrived(&fake, 1)), [1]);
 }
 
 fn a_projects_events_are_dropped_for_good() {

@@ -1,0 +1,81 @@
+//! What is kept, as a person reads it. Asks nobody.
+
+use super::super::plain;
+use super::Overview;
+
+/// What is kept, line by line.
+pub(super) fn table(overview: &Overview) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} items in {} requests, {} of {}, the oldest for {}{}{}",
+        overview.items,
+        overview.requests,
+        size(overview.bytes),
+        size(overview.bytes_max),
+        age(overview.oldest_s),
+        paused(overview),
+        maintained(overview),
+    )];
+    if overview.projects.is_empty() {
+        return lines;
+    }
+    lines.push(format!(
+        "{:>12}  {:>10}  {:>10}  {:>8}",
+        "project", "requests", "size", "oldest"
+    ));
+    lines.extend(overview.projects.iter().map(|held| {
+        let project = held.project.map_or("none".to_owned(), |id| id.to_string());
+        let (size, age) = (size(held.bytes), age(held.oldest_s));
+        format!("{project:>12}  {:>10}  {size:>10}  {age:>8}", held.requests)
+    }));
+    if overview.more_projects > 0 {
+        lines.push(format!("and {} more", overview.more_projects));
+    }
+    lines
+}
+
+/// That it is paused, and since when.
+fn paused(overview: &Overview) -> String {
+    match (overview.paused, &overview.paused_since) {
+        (false, _) => String::new(),
+        (true, None) => "; paused".to_owned(),
+        (true, Some(since)) => format!("; paused since {}", moment(since)),
+    }
+}
+
+/// That maintenance holds it, and until when.
+fn maintained(overview: &Overview) -> String {
+    let until = overview.maintenance.as_ref();
+    until.map_or_else(String::new, |held| {
+        format!("; held by maintenance until {}", moment(&held.until))
+    })
+}
+
+/// A moment of the edge's as a person reads it: `2026-11-26 14:05 UTC`.
+pub(super) fn moment(rfc3339: &str) -> String {
+    match (rfc3339.get(..10), rfc3339.get(11..16)) {
+        (Some(day), Some(time)) => plain(&format!("{day} {time} UTC")),
+        _ => plain(rfc3339),
+    }
+}
+
+/// Bytes, in the largest unit of which there is one.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = UNITS.iter().find(|(_, unit)| bytes >= *unit);
+    unit.map_or_else(
+        || format!("{bytes} B"),
+        |(name, unit)| {
+            let tenths = bytes.saturating_mul(10) / unit;
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        },
+    )
+}
+
+/// A length of time, in the largest unit of which there are two.
+pub(super) fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}

@@ -80,6 +80,19 @@ struct Overview {
     maintenance: Option<Maintenance>,
     projects: Vec<Held>,
     more_projects: u64,
+    #[serde(default)]
+    full_shares: Vec<FullShare>,
+    #[serde(default)]
+    more_full_shares: u64,
+}
+
+/// A share of which nothing is left.
+#[derive(Debug, Deserialize)]
+struct FullShare {
+    share: String,
+    project: Option<u64>,
+    bytes: u64,
+    bytes_max: u64,
 }
 
 /// Until when nothing is sent at all.

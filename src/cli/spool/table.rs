@@ -1,7 +1,7 @@
 //! What is kept, as a person reads it. Asks nobody.
 
 use super::super::plain;
-use super::Overview;
+use super::{FullShare, Overview};
 
 /// What is kept, line by line.
 pub(super) fn table(overview: &Overview) -> Vec<String> {
@@ -15,6 +15,13 @@ pub(super) fn table(overview: &Overview) -> Vec<String> {
         paused(overview),
         maintained(overview),
     )];
+    lines.extend(overview.full_shares.iter().map(full));
+    if overview.more_full_shares > 0 {
+        lines.push(format!(
+            "{} more shares are full",
+            overview.more_full_shares
+        ));
+    }
     if overview.projects.is_empty() {
         return lines;
     }
@@ -31,6 +38,17 @@ pub(super) fn table(overview: &Overview) -> Vec<String> {
         lines.push(format!("and {} more", overview.more_projects));
     }
     lines
+}
+
+/// That a share is full.
+fn full(share: &FullShare) -> String {
+    let whose = match (&*share.share, share.project) {
+        ("project", Some(project)) => format!("project {project}"),
+        ("project", None) => "requests of no project".to_owned(),
+        _ => "keys that nobody vouches for".to_owned(),
+    };
+    let (has, may) = (size(share.bytes), size(share.bytes_max));
+    format!("full: {whose}, {has} of {may}; nothing more of it is kept")
 }
 
 /// That it is paused, and since when.

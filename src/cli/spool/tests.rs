@@ -126,3 +126,20 @@ fn moments_are_read_from_what_the_edge_writes() {
     assert_eq!(moment("soon"), "soon");
     assert_eq!(moment("\u{1b}[31m"), super::super::plain("\u{1b}[31m"));
 }
+
+#[test]
+fn full_shares_are_listed_before_what_is_kept() {
+    let text = MAINTAINED.replace(
+        "\"more_projects\":0",
+        r#""more_projects":0,"more_full_shares":2,"full_shares":[
+        {"share":"strangers","project":null,"bytes":51200,"bytes_max":52420},
+        {"share":"project","project":42,"bytes":2147483000,"bytes_max":2147483648}]"#,
+    );
+    let overview: Overview = serde_json::from_str(&text).unwrap();
+    let want = [
+        "full: keys that nobody vouches for, 50.0 KiB of 51.1 KiB; nothing more of it is kept",
+        "full: project 42, 1.9 GiB of 2.0 GiB; nothing more of it is kept",
+        "2 more shares are full",
+    ];
+    assert_eq!(table(&overview)[1..], want);
+}

@@ -13,6 +13,7 @@ use crate::telemetry::kept::SpoolReading;
 use crate::telemetry::process;
 
 use super::super::spool::Overview;
+use super::super::spool::shares::{FullShare, FullShares, Whose};
 use super::super::worker::Shared;
 use super::{Answer, Desk, error_answer, get, json_answer, not_allowed};
 
@@ -177,6 +178,7 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
             "spool: {items} items wait for the upstream, {mib} of {most} MiB, the oldest for {oldest_s} s"
         ));
     }
+    reasons.extend(full_shares(&state.full_shares()));
     if let Some(since_s) = state.pause.since_unix_s() {
         let since = moment(since_s);
         reasons.push(format!(
@@ -193,10 +195,58 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
     reasons
 }
 
+/// Whose share is full, in one line.
+fn full_shares(full: &FullShares) -> Option<String> {
+    // Small shares are told in the unit in which they differ.
+    let of = |share: &FullShare| match share.bytes_max >> 20 {
+        0..10 => format!(
+            "{} of {} KiB",
+            share.bytes.div_ceil(1 << 10),
+            share.bytes_max >> 10
+        ),
+        most => format!("{} of {most} MiB", share.bytes.div_ceil(1 << 20)),
+    };
+    let mut named: Vec<String> = full
+        .shown
+        .iter()
+        .map(|share| match share.whose {
+            Whose::Strangers => format!("keys that nobody vouches for ({})", of(share)),
+            Whose::Project(Some(project)) => format!("project {project} ({})", of(share)),
+            Whose::Project(None) => format!("requests of no project ({})", of(share)),
+        })
+        .collect();
+    if full.more > 0 {
+        named.push(format!("{} more", full.more));
+    }
+    let named = named.join(", ");
+    (!named.is_empty())
+        .then(|| format!("spool: shares are full, of which nothing more is kept: {named}"))
+}
+
+/// Whose share is full, for a program.
+fn told_shares(full: &FullShares) -> Value {
+    let shares = full.shown.iter().map(|share| {
+        let (whose, project) = match share.whose {
+            Whose::Strangers => ("strangers", None),
+            Whose::Project(project) => ("project", project),
+        };
+        json!({
+            "share": whose,
+            "project": project.map(ProjectId::get),
+            "bytes": share.bytes,
+            "bytes_max": share.bytes_max,
+        })
+    });
+    shares.collect()
+}
+
 /// The spool in `status`.
 pub(super) fn spool(shared: &Shared) -> Value {
     let state = shared.spool.state();
+    let full = state.full_shares();
     json!({
+        "full_shares": told_shares(&full),
+        "more_full_shares": full.more,
         "items": state.items.load(Relaxed),
         "bytes": state.bytes.load(Relaxed),
         "oldest_s": state.oldest_s.load(Relaxed),
@@ -225,5 +275,49 @@ fn shown(shared: &Shared, overview: &Overview) -> Value {
         "maintenance": maintenance(shared),
         "projects": projects.collect::<Vec<_>>(),
         "more_projects": overview.more_projects,
+        "full_shares": told_shares(&overview.full),
+        "more_full_shares": overview.full.more,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(shown: &[(Whose, u64, u64)], more: u64, want: Option<&str>) {
+        let shown = shown.iter().map(|(whose, bytes, bytes_max)| FullShare {
+            whose: *whose,
+            bytes: *bytes,
+            bytes_max: *bytes_max,
+        });
+        let full = FullShares {
+            shown: shown.collect(),
+            more,
+        };
+        let want = want
+            .map(|want| format!("spool: shares are full, of which nothing more is kept: {want}"));
+        assert_eq!(full_shares(&full), want);
+    }
+
+    #[test]
+    fn full_shares_are_one_line_with_used_and_allowed() {
+        let project = |text: &[u8]| Whose::Project(ProjectId::parse(text));
+        check(&[], 0, None);
+        check(
+            &[(project(b"42"), (2 << 30) - 9, 2 << 30)],
+            0,
+            Some("project 42 (2048 of 2048 MiB)"),
+        );
+        check(
+            &[
+                (Whose::Strangers, 40 << 10, 52_420),
+                (Whose::Project(None), 10 << 20, 10 << 20),
+            ],
+            3,
+            Some(
+                "keys that nobody vouches for (40 of 51 KiB), requests of no project (10 of 10 MiB), 3 more",
+            ),
+        );
+    }
 }

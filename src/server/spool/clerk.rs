@@ -24,7 +24,7 @@ use super::intake::ToldFull;
 use super::log::{Disk as _, Found, Log, LogLimits, OpenError, RealDisk, Recovered};
 use super::orders::{Order, Steer};
 use super::parcel::Holding;
-use super::room::{Asks, Used, has_room, records_max, segment_bytes};
+use super::room::{Asks, COMMON_BYTES, Used, has_room, records_max, segment_bytes};
 use super::state::State;
 
 /// Orders taken up together: as many requests share a sync.
@@ -36,9 +36,6 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// Orders begin at the time of the start, with room for a million each millisecond: those of
 /// an earlier run, of which nothing may be left to see, are never given again.
 const ORDERS_BITS: u32 = 20;
-
-/// A spool without room for this much is full: most events are smaller.
-const COMMON_BYTES: u64 = 32 << 10;
 
 /// A request whose end somebody will tell.
 #[derive(Debug, Clone, Copy)]

@@ -16,6 +16,7 @@ pub(crate) mod parcel;
 pub(crate) mod pause;
 pub(crate) mod replay;
 mod room;
+pub(crate) mod shares;
 pub(crate) mod state;
 mod upkeep;
 

@@ -6,6 +6,7 @@ use crate::domain::endpoint::ProjectId;
 
 use super::parcel::Parcel;
 use super::replay::NextUp;
+use super::shares::FullShares;
 use super::{Due, End, Kept, NotKept};
 
 /// What somebody wants of the clerk.
@@ -62,6 +63,8 @@ pub(crate) struct Overview {
     pub projects: Vec<ProjectKept>,
     /// Projects that are not shown.
     pub more_projects: u64,
+    /// Whose share is full.
+    pub full: FullShares,
 }
 
 /// What is kept of one project.

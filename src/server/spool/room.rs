@@ -7,6 +7,9 @@ use crate::policy::replay::lane::Lane;
 /// What senders whose keys nobody vouches for may have of the spool, in hundredths.
 const STRANGERS_PERCENT: u64 = 5;
 
+/// A spool, or a share of it, without room for this much is full: most events are smaller.
+pub(super) const COMMON_BYTES: u64 = 32 << 10;
+
 /// What is used, all in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Used {
@@ -56,6 +59,16 @@ pub(super) fn records_max(max_bytes: u64) -> usize {
     usize::try_from((max_bytes >> 10).clamp(1024, 4 << 20)).unwrap_or(usize::MAX)
 }
 
+/// A part of the spool, in hundredths.
+const fn part(config: &Spool, percent: u64) -> u64 {
+    config.max_bytes / 100 * percent
+}
+
+/// What senders whose keys nobody vouches for may have, all together.
+pub(super) const fn strangers_max(config: &Spool) -> u64 {
+    part(config, STRANGERS_PERCENT)
+}
+
 /// Whether so much is to stay free that nothing can ever be kept on a file system of that
 /// size: a slip, or another disk than was meant.
 pub(super) const fn is_floor_beyond(config: &Spool, file_system_bytes: u64) -> bool {
@@ -65,13 +78,12 @@ pub(super) const fn is_floor_beyond(config: &Spool, file_system_bytes: u64) -> b
 /// Whether there is room.
 pub(super) fn has_room(config: &Spool, used: Used, asks: Asks) -> bool {
     let fits = |used: u64, most: u64| used.saturating_add(asks.bytes) <= most;
-    let part = |percent: u64| config.max_bytes / 100 * percent;
     // A segment more: one is always begun before the last is done with.
     let disk_max = config.max_bytes + u64::from(segment_bytes(config.max_bytes));
-    fits(used.live, part(fills_to(asks.lane)))
+    fits(used.live, part(config, fills_to(asks.lane)))
         && fits(used.on_disk, disk_max)
         && fits(asks.project_bytes, config.project_bytes)
-        && (asks.proven || fits(used.strangers, part(STRANGERS_PERCENT)))
+        && (asks.proven || fits(used.strangers, strangers_max(config)))
         && used.free >= config.free_floor.saturating_add(asks.bytes)
 }
 

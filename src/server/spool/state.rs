@@ -2,9 +2,11 @@
 //! for how long, and how it fares. Written by the spool's thread and by whoever sends;
 //! read at a scrape.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::pause::Pause;
+use super::shares::FullShares;
 
 /// Numbers, each of them true by itself.
 #[derive(Debug, Default)]
@@ -33,9 +35,24 @@ pub(crate) struct State {
     pub full: AtomicBool,
     /// The last write failed.
     pub failing: AtomicBool,
+    /// Whose share is full, as of the last second.
+    pub(super) shares: Mutex<FullShares>,
 }
 
 impl State {
+    /// Whose share is full, as of the last second.
+    pub(crate) fn full_shares(&self) -> FullShares {
+        let shares = self.shares.lock();
+        shares.map_or_else(|_| FullShares::default(), |shares| shares.clone())
+    }
+
+    /// Tells whose share is full.
+    pub(super) fn tell_shares(&self, full: FullShares) {
+        if let Ok(mut shares) = self.shares.lock() {
+            *shares = full;
+        }
+    }
+
     /// Whether nothing is kept.
     pub(crate) fn is_empty(&self) -> bool {
         self.requests.load(Relaxed) == 0

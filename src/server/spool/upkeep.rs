@@ -11,6 +11,7 @@ use super::clerk::Clerk;
 use super::holds::Stowed;
 use super::log::{Compacted, Damaged, Place};
 use super::parcel::{self, Holding};
+use super::shares::{self, FullShares};
 use super::{Overview, ProjectKept};
 
 /// Requests given up in one go, so that those that come are not kept waiting.
@@ -49,6 +50,7 @@ impl Clerk {
             self.expire(&held);
         }
         self.carry_unread();
+        self.state.tell_shares(self.full_shares());
         self.log.flush_acks();
         // Half of the limit is in files, and little of it is kept: what is left of each is
         // moved together, a few files a second.
@@ -70,6 +72,20 @@ impl Clerk {
                 }
             }
         }
+    }
+
+    /// Whose share is full.
+    fn full_shares(&self) -> FullShares {
+        let (used, rules) = (self.used(), self.rules.load());
+        let config = &rules.config.spool;
+        let most = shares::nearly_all(config);
+        // Where all have less than one may have, nobody needs to be looked for.
+        let looks = shares::are_kept_apart(config) && used.live > most;
+        let projects = self.log.projects_above(most).take(match looks {
+            true => usize::MAX,
+            false => 0,
+        });
+        shares::full(config, used, projects)
     }
 
     /// How old a request may become, in milliseconds.
@@ -167,6 +183,7 @@ impl Clerk {
             paused_since_unix_s: self.state.pause.since_unix_s(),
             more_projects: u64::try_from(all.len().saturating_sub(PROJECTS_SHOWN)).unwrap_or(0),
             projects: shown.collect(),
+            full: self.full_shares(),
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_paused_spool_sends_nothing_until_it_is_drained,
         a_pause_outlives_a_restart,
         a_drain_says_that_maintenance_holds_it,
+        full_shares_are_shown_where_an_operator_looks,
         a_projects_events_are_dropped_for_good,
         without_a_spool_there_is_no_maintenance,
     ]
@@ -171,6 +172,61 @@ fn a_drain_says_that_maintenance_holds_it() {
     says(&edge, &["maintenance", "off"]);
     says(&edge, &["spool", "drain"]);
     assert_eq!(ids(&arrived(&fake, 1)), [1]);
+}
+
+/// They were once in the log alone.
+fn full_shares_are_shown_where_an_operator_looks() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let changes = json!({
+        "keys": {"mode": "learn"},
+        "spool": {"max_bytes": "8MiB", "project_bytes": "1MiB"},
+    });
+    let edge = keeping(&down.url(), place.path(), &changes);
+    let text = "x".repeat(20_000);
+    let body = format!("{{}}\n{{\"type\":\"event\",\"length\":20000}}\n{text}\n").into_bytes();
+    let stranger = crate::senders::target(7, "b94ae32be2584e0bbd7a4cbb95971fee");
+    let fill = |target: &str| {
+        let refused = (0..100)
+            .map(|_| edge.ask("POST", target, &[], &body))
+            .find(|answer| answer.status != 200)
+            .expect("there is room without end");
+        assert_eq!(
+            refused.json()["causes"][0],
+            "spool_full",
+            "{}",
+            refused.text()
+        );
+    };
+    let said = || edge.admin_get("/api/v1/status").json();
+    assert!(
+        !said()["reasons"].to_string().contains("shares"),
+        "{}",
+        said()
+    );
+    fill(&crate::edge::envelope_target());
+    fill(&stranger);
+    let deadline = std::time::Instant::now() + crate::upstream::HANG;
+    let whole = || {
+        let reasons = said()["reasons"].to_string();
+        reasons.contains("project 42 (10") && reasons.contains("nobody vouches for (4")
+    };
+    while !whole() {
+        assert!(std::time::Instant::now() < deadline, "{}", said());
+    }
+    let full = said()["spool"]["full_shares"].clone();
+    assert_eq!(full[0]["share"], "strangers", "{full}");
+    assert_eq!(
+        (&full[1]["project"], &full[1]["bytes_max"]),
+        (&json!(42), &json!(1 << 20))
+    );
+    let listed = says(&edge, &["spool", "ls"]);
+    assert!(listed.contains("\nfull: project 42, "), "{listed}");
+    assert!(
+        listed.contains("\nfull: keys that nobody vouches for, "),
+        "{listed}"
+    );
+    let status = says(&edge, &["status"]);
+    assert!(status.contains("shares are full"), "{status}");
 }
 
 fn a_projects_events_are_dropped_for_good() {

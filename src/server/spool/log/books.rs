@@ -40,6 +40,15 @@ impl Books {
         }
     }
 
+    /// The projects with more live bytes than that, and theirs. Walks over all.
+    pub(super) fn above(&self, bytes: u64) -> impl Iterator<Item = (u64, u64)> {
+        let all = self
+            .projects
+            .iter()
+            .map(|(project, held)| (*project, *held));
+        all.filter(move |(_, held)| *held > bytes)
+    }
+
     /// Live bytes of a project.
     pub(super) fn project(&self, project: u64) -> u64 {
         self.projects.get(&project).copied().unwrap_or_default()

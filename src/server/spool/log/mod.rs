@@ -336,6 +336,11 @@ impl<D: Disk> Log<D> {
         self.seal();
     }
 
+    /// The projects with more live bytes than that, and theirs, in no order. Walks over all.
+    pub fn projects_above(&self, bytes: u64) -> impl Iterator<Item = (u64, u64)> {
+        self.books.above(bytes)
+    }
+
     /// Does something with a segment's file.
     fn with_file<T>(
         &self,

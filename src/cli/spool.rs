@@ -80,10 +80,20 @@ struct Overview {
     maintenance: Option<Maintenance>,
     projects: Vec<Held>,
     more_projects: u64,
+    max_age_s: Option<u64>,
+    forecast: Option<Forecast>,
     #[serde(default)]
     full_shares: Vec<FullShare>,
     #[serde(default)]
     more_full_shares: u64,
+}
+
+/// What becomes of it.
+#[derive(Debug, Deserialize)]
+struct Forecast {
+    course: String,
+    in_s: Option<u64>,
+    expires_in_s: Option<u64>,
 }
 
 /// A share of which nothing is left.

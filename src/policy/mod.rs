@@ -14,6 +14,7 @@ pub mod inspection;
 pub mod learned;
 pub mod millis;
 pub mod origins;
+pub mod outlook;
 pub mod pace;
 pub mod pair;
 pub mod proven;

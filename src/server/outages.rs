@@ -1,9 +1,10 @@
-//! Tells the log when the upstream goes and when it comes back. Looks once a second; never
-//! asks it anything.
+//! Tells the log when the upstream goes and when it comes back, and when what is kept
+//! meanwhile is soon too old. Looks once a second; never asks it anything.
 
 use tokio::time::Instant;
 
 use crate::policy::breaker::State;
+use crate::policy::outlook::{Aging, Way};
 
 use super::worker::Shared;
 
@@ -14,6 +15,8 @@ pub(crate) struct Outages {
     away: Option<Instant>,
     /// Something was kept at the last look.
     kept: bool,
+    /// Whether it was told that what is kept is soon too old.
+    aging: Aging,
 }
 
 impl Outages {
@@ -40,5 +43,28 @@ impl Outages {
             tracing::info!("nothing is kept any more");
         }
         self.kept = kept;
+        self.look_ahead(shared, state);
+    }
+
+    /// Has the spool look how it goes on, and tells when the first of what is kept is soon
+    /// given up.
+    fn look_ahead(&mut self, shared: &Shared, state: State) {
+        let (spool, now) = (&shared.spool, shared.millis(Instant::now()));
+        let held = shared.maintenance.is_on() || spool.state().pause.is_on();
+        let way = match state == State::Closed && !held {
+            true => Way::Open,
+            false => Way::Shut,
+        };
+        spool.look(now, way);
+        let prospect = spool.prospect(now, &shared.rules.load().config.spool);
+        let standing = prospect.standing;
+        if let Some(expires_in_s) = self.aging.look(&standing, prospect.forecast) {
+            tracing::warn!(
+                oldest_s = standing.oldest_s,
+                max_age_s = standing.max_age_ms / 1000,
+                expires_in_s,
+                "what is kept is soon older than spool.max_age: it is given up then"
+            );
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! How a moment is written: RFC 3339, in UTC, with milliseconds. Never reads a clock.
+//! How a moment is written, RFC 3339, in UTC, with milliseconds; and how a length of time
+//! is said. Never reads a clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,17 @@ pub fn rfc3339(moment: SystemTime) -> String {
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     let milli = since.subsec_millis();
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// A length of time in the largest unit of which there are two: `90 s`, `4 min`, `18 h`, `3 d`.
+#[must_use]
+pub fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / DAY_S),
+    }
 }
 
 /// Year, month and day of a day counted from 1970-01-01.
@@ -68,6 +80,22 @@ mod tests {
         check(1_709_164_800_000, "2024-02-29T00:00:00.000Z");
         check(4_107_456_000_000, "2100-02-28T00:00:00.000Z");
         check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn lengths_are_said_in_a_unit_of_which_there_are_two() {
+        for (seconds, want) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_199, "119 min"),
+            (7_200, "2 h"),
+            (172_799, "47 h"),
+            (172_800, "2 d"),
+            (30 * DAY_S, "30 d"),
+        ] {
+            assert_eq!(lasting(seconds), want);
+        }
     }
 
     #[test]

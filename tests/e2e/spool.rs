@@ -3,6 +3,7 @@
 
 mod adversary;
 mod faults;
+mod foretold;
 mod kept;
 mod large;
 mod places;
@@ -24,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = kept::trials();
     trials.extend(adversary::trials());
     trials.extend(faults::trials());
+    trials.extend(foretold::trials());
     trials.extend(large::trials());
     trials.extend(places::trials());
     trials.extend(replayed::trials());

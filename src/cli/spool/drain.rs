@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use crate::telemetry::clock::lasting;
+
 use super::super::{admin, say};
-use super::table::{age, moment};
+use super::table::moment;
 use super::{Maintenance, Overview, overview, steer};
 
 /// How often a drain looks how far it is.
@@ -94,7 +96,7 @@ pub(super) fn progress(first: u64, left: u64, took: Duration) -> String {
         Some(left_ms) if done > 0 => {
             format!(
                 "{left} requests left, about {}",
-                age(left_ms.div_ceil(1000))
+                lasting(left_ms.div_ceil(1000))
             )
         }
         _ => format!("{left} requests left"),

@@ -1,20 +1,23 @@
 //! What is kept, as a person reads it. Asks nobody.
 
+use crate::telemetry::clock::lasting;
+
 use super::super::plain;
 use super::{FullShare, Overview};
 
 /// What is kept, line by line.
 pub(super) fn table(overview: &Overview) -> Vec<String> {
     let mut lines = vec![format!(
-        "{} items in {} requests, {} of {}, the oldest for {}{}{}",
+        "{} items in {} requests, {} of {}, oldest {}{}{}",
         overview.items,
         overview.requests,
         size(overview.bytes),
         size(overview.bytes_max),
-        age(overview.oldest_s),
+        oldest(overview),
         paused(overview),
         maintained(overview),
     )];
+    lines.extend(foretold(overview));
     lines.extend(overview.full_shares.iter().map(full));
     if overview.more_full_shares > 0 {
         lines.push(format!(
@@ -31,13 +34,37 @@ pub(super) fn table(overview: &Overview) -> Vec<String> {
     ));
     lines.extend(overview.projects.iter().map(|held| {
         let project = held.project.map_or("none".to_owned(), |id| id.to_string());
-        let (size, age) = (size(held.bytes), age(held.oldest_s));
+        let (size, age) = (size(held.bytes), lasting(held.oldest_s));
         format!("{project:>12}  {:>10}  {size:>10}  {age:>8}", held.requests)
     }));
     if overview.more_projects > 0 {
         lines.push(format!("and {} more", overview.more_projects));
     }
     lines
+}
+
+/// How old the oldest is, how old it may become, and when the first are given up if that is
+/// near.
+fn oldest(overview: &Overview) -> String {
+    let most = overview.max_age_s.map(lasting);
+    let most = most.map_or_else(String::new, |most| format!(" of {most}"));
+    let left = overview.forecast.as_ref();
+    let left = left.and_then(|forecast| forecast.expires_in_s).map(lasting);
+    let left = left.map_or_else(String::new, |left| format!("; the first expire in {left}"));
+    format!("{}{most}{left}", lasting(overview.oldest_s))
+}
+
+/// What becomes of what is kept, if anything is.
+fn foretold(overview: &Overview) -> Option<String> {
+    let forecast = overview.forecast.as_ref();
+    let forecast = forecast.filter(|_| overview.requests > 0)?;
+    let time = lasting(forecast.in_s.unwrap_or(0));
+    Some(match &*forecast.course {
+        "empties" => format!("at this rate all of it is sent in about {time}"),
+        "fills" => format!("at this rate there is no room left in about {time}"),
+        "steady" => "at this rate it is neither sent nor full before the first expire".to_owned(),
+        _ => "when it is sent, or full, is not known yet".to_owned(),
+    })
 }
 
 /// That a share is full.
@@ -87,13 +114,4 @@ pub(super) fn size(bytes: u64) -> String {
             format!("{}.{} {name}", tenths / 10, tenths % 10)
         },
     )
-}
-
-/// A length of time, in the largest unit of which there are two.
-pub(super) fn age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3600),
-    }
 }

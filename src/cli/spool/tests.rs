@@ -16,7 +16,7 @@ const KEPT: &str = r#"{"items":12,"requests":7,"bytes":1572864,"bytes_max":42949
 #[test]
 fn what_is_kept_is_shown_by_project() {
     let overview: Overview = serde_json::from_str(KEPT).unwrap();
-    let want = "12 items in 7 requests, 1.5 MiB of 4.0 GiB, the oldest for 2 h; paused since 2026-11-26 07:45 UTC\n     \
+    let want = "12 items in 7 requests, 1.5 MiB of 4.0 GiB, oldest 2 h; paused since 2026-11-26 07:45 UTC\n     \
                 project    requests        size    oldest\n          \
                 42           6     2.0 KiB      90 s\n        \
                 none           1        10 B     3 min\n\
@@ -142,4 +142,39 @@ fn full_shares_are_listed_before_what_is_kept() {
         "2 more shares are full",
     ];
     assert_eq!(table(&overview)[1..], want);
+}
+
+#[test]
+fn what_is_to_come_is_listed_as_far_as_it_is_known() {
+    let lines = |forecast: &str, requests: u64| {
+        let text = NOTHING.replace(
+            "\"more_projects\":0",
+            &format!(r#""more_projects":0,"max_age_s":86400,"forecast":{forecast}"#),
+        );
+        let text = text.replace("\"requests\":0", &format!("\"requests\":{requests}"));
+        let text = text.replace("\"oldest_s\":0", "\"oldest_s\":64800");
+        table(&serde_json::from_str(&text).unwrap())
+    };
+    let course =
+        |course: &str| format!(r#"{{"course":"{course}","in_s":240,"expires_in_s":null}}"#);
+    for (name, want) in [
+        ("empties", "at this rate all of it is sent in about 4 min"),
+        ("fills", "at this rate there is no room left in about 4 min"),
+        (
+            "steady",
+            "at this rate it is neither sent nor full before the first expire",
+        ),
+        ("unknown", "when it is sent, or full, is not known yet"),
+    ] {
+        assert_eq!(lines(&course(name), 3)[1..], [want]);
+        assert_eq!(lines(&course(name), 0).len(), 1, "nothing is kept");
+    }
+    let first = lines(&course("unknown"), 3).remove(0);
+    assert!(first.ends_with(", oldest 18 h of 24 h"), "{first}");
+    let near = r#"{"course":"unknown","in_s":null,"expires_in_s":21600}"#;
+    let first = lines(near, 3).remove(0);
+    assert!(
+        first.ends_with(", oldest 18 h of 24 h; the first expire in 6 h"),
+        "{first}"
+    );
 }

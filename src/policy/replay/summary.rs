@@ -28,6 +28,12 @@ impl<P: Copy> Replay<P> {
         self.records >= self.records_max
     }
 
+    /// How many more may be held.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.records_max.saturating_sub(self.records)
+    }
+
     /// A record that is under way.
     #[must_use]
     pub fn going(&self, order: u64) -> Option<Held<P>> {

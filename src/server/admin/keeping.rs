@@ -6,13 +6,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::domain::endpoint::ProjectId;
-use crate::telemetry::clock::rfc3339;
+use crate::policy::outlook::Forecast;
+use crate::telemetry::clock::{lasting, rfc3339};
 use crate::telemetry::kept::SpoolReading;
 use crate::telemetry::process;
 
 use super::super::spool::Overview;
+use super::super::spool::prospect::Prospect;
 use super::super::spool::shares::{FullShare, FullShares, Whose};
 use super::super::worker::Shared;
 use super::{Answer, Desk, error_answer, get, json_answer, not_allowed};
@@ -162,6 +165,7 @@ pub(super) fn reading(shared: &Shared) -> SpoolReading {
 pub(super) fn reasons(shared: &Shared) -> Vec<String> {
     let mut reasons = Vec::new();
     let (spool, state) = (&shared.spool, shared.spool.state());
+    let prospect = prospect(shared);
     if spool.has_failed() {
         let detail = "spool: spool.path cannot be used; what the upstream does not take is lost";
         reasons.push(detail.to_owned());
@@ -173,11 +177,13 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
         let items = state.items.load(Relaxed);
         let mib = state.bytes.load(Relaxed).div_ceil(1 << 20);
         let most = shared.rules.load().config.spool.max_bytes >> 20;
-        let oldest_s = state.oldest_s.load(Relaxed);
+        let oldest = lasting(state.oldest_s.load(Relaxed));
+        let then = foretold(prospect.forecast);
         reasons.push(format!(
-            "spool: {items} items wait for the upstream, {mib} of {most} MiB, the oldest for {oldest_s} s"
+            "spool: {items} items wait for the upstream, {mib} of {most} MiB, the oldest for {oldest}{then}"
         ));
     }
+    reasons.extend(growing_old(&prospect));
     reasons.extend(full_shares(&state.full_shares()));
     if let Some(since_s) = state.pause.since_unix_s() {
         let since = moment(since_s);
@@ -193,6 +199,42 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
         ));
     }
     reasons
+}
+
+fn prospect(shared: &Shared) -> Prospect {
+    let now = shared.millis(Instant::now());
+    let rules = shared.rules.load();
+    shared.spool.prospect(now, &rules.config.spool)
+}
+
+/// What becomes of what is kept, behind how much that is.
+fn foretold(forecast: Forecast) -> String {
+    match forecast {
+        Forecast::Unknown => "; for how long is not known yet".to_owned(),
+        Forecast::Empty { in_s } => format!("; all are sent in about {}", lasting(in_s)),
+        Forecast::Full { in_s } => format!("; it fills in about {} at this rate", lasting(in_s)),
+        Forecast::Steady => String::new(),
+    }
+}
+
+/// That the first of it is soon given up, if it is.
+fn growing_old(prospect: &Prospect) -> Option<String> {
+    let oldest = lasting(prospect.standing.oldest_s);
+    let most = lasting(prospect.standing.max_age_ms / 1000);
+    let left = lasting(prospect.expires_in_s?);
+    Some(format!(
+        "spool: the oldest has waited {oldest} of {most} (spool.max_age); the first expire in {left}"
+    ))
+}
+
+/// What becomes of what is kept, for a program.
+fn told_prospect(prospect: &Prospect) -> Value {
+    let forecast = prospect.forecast;
+    json!({
+        "course": forecast.name(),
+        "in_s": forecast.in_s(),
+        "expires_in_s": prospect.expires_in_s,
+    })
 }
 
 /// Whose share is full, in one line.
@@ -246,6 +288,7 @@ pub(super) fn spool(shared: &Shared) -> Value {
     let full = state.full_shares();
     json!({
         "full_shares": told_shares(&full),
+        "forecast": told_prospect(&prospect(shared)),
         "more_full_shares": full.more,
         "items": state.items.load(Relaxed),
         "bytes": state.bytes.load(Relaxed),
@@ -256,6 +299,7 @@ pub(super) fn spool(shared: &Shared) -> Value {
 }
 
 fn shown(shared: &Shared, overview: &Overview) -> Value {
+    let prospect = prospect(shared);
     let projects = overview.projects.iter().map(|held| {
         json!({
             "project": held.project.map(ProjectId::get),
@@ -276,6 +320,8 @@ fn shown(shared: &Shared, overview: &Overview) -> Value {
         "projects": projects.collect::<Vec<_>>(),
         "more_projects": overview.more_projects,
         "full_shares": told_shares(&overview.full),
+        "max_age_s": prospect.standing.max_age_ms / 1000,
+        "forecast": told_prospect(&prospect),
         "more_full_shares": overview.full.more,
     })
 }
@@ -319,5 +365,40 @@ mod tests {
                 "keys that nobody vouches for (40 of 51 KiB), requests of no project (10 of 10 MiB), 3 more",
             ),
         );
+    }
+
+    #[test]
+    fn what_is_to_come_is_said_as_far_as_it_is_known() {
+        for (forecast, want) in [
+            (Forecast::Unknown, "; for how long is not known yet"),
+            (
+                Forecast::Empty { in_s: 240 },
+                "; all are sent in about 4 min",
+            ),
+            (
+                Forecast::Full { in_s: 10_900 },
+                "; it fills in about 3 h at this rate",
+            ),
+            (Forecast::Steady, ""),
+        ] {
+            assert_eq!(foretold(forecast), want);
+        }
+    }
+
+    #[test]
+    fn an_age_near_its_end_is_said_with_what_is_left() {
+        let prospect = |expires_in_s| Prospect {
+            standing: crate::policy::outlook::Standing {
+                oldest_s: 64_800,
+                max_age_ms: 86_400_000,
+                ..Default::default()
+            },
+            forecast: Forecast::Unknown,
+            expires_in_s,
+        };
+        assert_eq!(growing_old(&prospect(None)), None);
+        let want =
+            "spool: the oldest has waited 18 h of 24 h (spool.max_age); the first expire in 6 h";
+        assert_eq!(growing_old(&prospect(Some(21_600))).as_deref(), Some(want));
     }
 }

@@ -24,7 +24,7 @@ use super::intake::ToldFull;
 use super::log::{Disk as _, Found, Log, LogLimits, OpenError, RealDisk, Recovered};
 use super::orders::{Order, Steer};
 use super::parcel::Holding;
-use super::room::{Asks, COMMON_BYTES, Used, has_room, records_max, segment_bytes};
+use super::room::{Asks, COMMON_BYTES, Used, has_room, records_max, room_bytes, segment_bytes};
 use super::state::State;
 
 /// Orders taken up together: as many requests share a sync.
@@ -348,13 +348,18 @@ impl Clerk {
         let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
         let oldest_s = self.held.oldest_at().map_or(0, age_s);
         state.oldest_s.store(oldest_s, Relaxed);
+        let (rules, room) = (self.rules.load(), self.held.room());
+        let config = &rules.config.spool;
+        let room = u64::try_from(room).unwrap_or(u64::MAX);
+        state.room_requests.store(room, Relaxed);
+        state.room_bytes.store(room_bytes(config, used), Relaxed);
         let another = Asks {
             lane: Lane::Error,
             bytes: COMMON_BYTES,
             project_bytes: 0,
             proven: true,
         };
-        let full = !has_room(&self.rules.load().config.spool, used, another);
+        let full = !has_room(config, used, another);
         if full != state.full.swap(full, Relaxed) {
             match full {
                 true => {

@@ -204,6 +204,7 @@ impl Clerk {
         match (told.send(answer), kept) {
             (Ok(()), true) => {
                 self.state.appended.fetch_add(1, Relaxed);
+                self.state.appended_bytes.fetch_add(bytes, Relaxed);
             }
             // Nobody waits for it any more, and it stands in no book.
             (Err(_), true) => self.withdraw(&held),

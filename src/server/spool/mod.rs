@@ -14,6 +14,7 @@ mod orders;
 mod outgo;
 pub(crate) mod parcel;
 pub(crate) mod pause;
+pub(crate) mod prospect;
 pub(crate) mod replay;
 mod room;
 pub(crate) mod shares;
@@ -35,6 +36,7 @@ use crate::config::checked;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
+use crate::policy::outlook::Outlook;
 use crate::telemetry::ledger::Ledger;
 
 use super::rules::Rules;
@@ -111,6 +113,8 @@ pub(crate) struct Spool {
     due: Arc<Notify>,
     /// What copies of bodies take, in memory and on disk.
     copies: (Arc<AtomicU64>, Arc<AtomicU64>),
+    /// How it went on in the last minute.
+    outlook: Mutex<Outlook>,
 }
 
 /// The way to the clerk.

@@ -84,6 +84,8 @@ impl Clerk {
 
     fn is_done(&mut self, order: u64) {
         if let Some(held) = self.held.done(order) {
+            self.state.answered.fetch_add(1, Relaxed);
+            self.state.gone_bytes.fetch_add(held.bytes.into(), Relaxed);
             self.log.ack(held.place.lies);
             self.forget(&held);
         }

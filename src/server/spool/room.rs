@@ -75,6 +75,13 @@ pub(super) const fn is_floor_beyond(config: &Spool, file_system_bytes: u64) -> b
     config.free_floor > 0 && config.free_floor >= file_system_bytes
 }
 
+/// Bytes for which there is room, were they of the most important kind. What files take
+/// beyond what is kept is moved together before it fills them.
+pub(super) fn room_bytes(config: &Spool, used: Used) -> u64 {
+    let left = config.max_bytes.saturating_sub(used.live);
+    left.min(used.free.saturating_sub(config.free_floor))
+}
+
 /// Whether there is room.
 pub(super) fn has_room(config: &Spool, used: Used, asks: Asks) -> bool {
     let fits = |used: u64, most: u64| used.saturating_add(asks.bytes) <= most;
@@ -169,6 +176,22 @@ mod tests {
         let strangers = strangers + 1;
         check(Used { strangers, ..EMPTY }, stranger, false);
         check(Used { strangers, ..EMPTY }, ASKS, true);
+    }
+
+    #[test]
+    fn what_is_left_is_the_spools_or_the_disks() {
+        let left = |live, free| {
+            let used = Used {
+                live,
+                free,
+                ..EMPTY
+            };
+            room_bytes(&config(), used)
+        };
+        assert_eq!(left(30 * MIB, u64::MAX), 70 * MIB);
+        assert_eq!(left(30 * MIB, 50 * MIB), 40 * MIB);
+        assert_eq!(left(101 * MIB, u64::MAX), 0);
+        assert_eq!(left(0, 9 * MIB), 0);
     }
 
     #[test]

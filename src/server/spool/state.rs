@@ -21,6 +21,17 @@ pub(crate) struct State {
     pub oldest_s: AtomicU64,
     /// Requests kept since the start.
     pub appended: AtomicU64,
+    /// Their bytes.
+    pub appended_bytes: AtomicU64,
+    /// Requests that the upstream has taken, or refused, since the start: soon, late, or
+    /// when they were sent again.
+    pub answered: AtomicU64,
+    /// The bytes of those, and of the expired.
+    pub gone_bytes: AtomicU64,
+    /// Requests for which there is room.
+    pub room_requests: AtomicU64,
+    /// Bytes for which there is room.
+    pub room_bytes: AtomicU64,
     /// Requests sent since the start.
     pub replayed: AtomicU64,
     /// Requests given up for their age since the start.

@@ -81,11 +81,8 @@ impl Clerk {
         let most = shares::nearly_all(config);
         // Where all have less than one may have, nobody needs to be looked for.
         let looks = shares::are_kept_apart(config) && used.live > most;
-        let projects = self.log.projects_above(most).take(match looks {
-            true => usize::MAX,
-            false => 0,
-        });
-        shares::full(config, used, projects)
+        let projects = looks.then(|| self.log.projects_above(most));
+        shares::full(config, used, projects.into_iter().flatten())
     }
 
     /// How old a request may become, in milliseconds.
@@ -96,6 +93,7 @@ impl Clerk {
 
     /// Gives one up that is too old.
     pub(super) fn expire(&mut self, held: &Held<Stowed>) {
+        self.state.gone_bytes.fetch_add(held.bytes.into(), Relaxed);
         if self.give_up(held, Reason::SpoolExpired) {
             self.state.expired.fetch_add(1, Relaxed);
         }

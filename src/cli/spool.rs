@@ -75,6 +75,9 @@ struct Overview {
     bytes: u64,
     bytes_max: u64,
     oldest_s: u64,
+    /// An edge of an earlier version does not say.
+    #[serde(default)]
+    aside: u64,
     paused: bool,
     paused_since: Option<String>,
     maintenance: Option<Maintenance>,

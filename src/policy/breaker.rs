@@ -27,7 +27,7 @@ use standing::Standing;
 pub const BREAKER_MIN: u64 = 5;
 
 /// How long an answer counts.
-const WINDOW_MS: u64 = 10_000;
+pub const WINDOW_MS: u64 = 10_000;
 
 /// A probe of which nothing was told for so long, beyond the interval, is forgotten. Longer than
 /// any deadline within which a probe's sender would have told.

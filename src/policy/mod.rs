@@ -8,6 +8,7 @@
 mod atomic;
 pub mod breaker;
 pub mod directory;
+pub mod evidence;
 pub mod gcra;
 mod homes;
 pub mod inspection;

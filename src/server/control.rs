@@ -1,5 +1,5 @@
-//! The control thread: signals, reloads, name look-ups and the admin server, all
-//! that is slow. Workers never wait for it.
+//! The control thread: signals, reloads, name look-ups, questions after an upstream's
+//! health and the admin server, all that is slow. Workers never wait for it.
 
 use std::cell::RefCell;
 use std::io;
@@ -32,6 +32,7 @@ use super::rules::Rules;
 use super::sentry::keep::{Standing, keep_listing};
 use super::sentry::list::KeyList;
 use super::sentry::{Bounds, Source};
+use super::upstream::probe::keep_probing;
 use super::upstream::resolve::keep_resolving;
 use super::worker::Shared;
 
@@ -271,6 +272,8 @@ impl Control {
         tokio::task::spawn_local(admin::serve(Rc::new(desk), socket));
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(async move { keep_resolving(&shared, &metrics).await });
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        tokio::task::spawn_local(keep_probing(shared, metrics));
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));

@@ -33,6 +33,14 @@ pub(crate) fn of(endpoint: Endpoint, coding: Option<Coding>, body: Bytes) -> Opt
     }
 }
 
+/// The id that a body shows which begins like this: an envelope packed so, or else a single event.
+pub(crate) fn shown_in(envelope: Option<Coding>, body: &[u8]) -> Option<String> {
+    match envelope {
+        Some(coding) => of_envelope(coding, body),
+        None => of_event(body),
+    }
+}
+
 fn fresh() -> String {
     format!("{:032x}", fastrand::u128(..))
 }

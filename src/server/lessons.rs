@@ -7,11 +7,12 @@ use http::response::Parts;
 
 use crate::domain::category::Categories;
 use crate::domain::rate_limits::{self, RateLimit, Scope};
+use crate::policy::pair::Pair;
 
 use super::hearing::{First, Hearing};
 use super::respond;
 use super::ticket::Ticket;
-use super::worker::InForce;
+use super::worker::{InForce, Worker};
 
 /// Takes up the limits that an answer tells of: they hold for its sender until they
 /// expire. A 429 that tells of none is a limit on everything (PROTOCOL 4.1).
@@ -19,12 +20,23 @@ pub(crate) fn learn_limits(ticket: &Ticket, head: &Parts, rules: &InForce) {
     let Some(sender) = ticket.sender().filter(|_| ticket.route().is_event()) else {
         return;
     };
-    let limited = head.status == StatusCode::TOO_MANY_REQUESTS;
-    if !limited && !head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS) {
-        return;
+    if tells_limits(head) {
+        let most = rules.config.limits.retry_after_max;
+        ticket.learn_limits(sender, limits_of(head), most);
     }
-    let limits = limits_of(head);
-    ticket.learn_limits(sender, limits, rules.config.limits.retry_after_max);
+}
+
+/// The same of an answer to a request that was kept: those who send now are told here what
+/// Sentry would have told them.
+pub(crate) fn learn_late(worker: &Worker, sender: Option<Pair>, head: &Parts, rules: &InForce) {
+    if let Some(pair) = sender.filter(|_| tells_limits(head)) {
+        worker.learn_limits(pair, limits_of(head), rules.config.limits.retry_after_max);
+    }
+}
+
+fn tells_limits(head: &Parts) -> bool {
+    let limited = head.status == StatusCode::TOO_MANY_REQUESTS;
+    limited || head.headers.contains_key(respond::X_SENTRY_RATE_LIMITS)
 }
 
 /// The limits that an answer tells of.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::domain::coding::Coding;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::outcome::Reason;
+use crate::policy::pair::Pair;
 
 use super::event_id;
 use super::ingest::Pass;
@@ -61,6 +62,7 @@ pub(crate) struct Rescued {
     pub kept: Kept,
     /// What it carries.
     pub holdings: Vec<Holding>,
+    sender: Pair,
     told: Told,
 }
 
@@ -151,6 +153,7 @@ impl Keeper {
         let parcel = Parcel {
             holdings: holdings.clone(),
             project: self.manifest.project(),
+            sender: Some(self.manifest.pair()),
             proven: self.manifest.is_trusted(),
             maybe_sent,
             envelope: self.coding,
@@ -165,6 +168,7 @@ impl Keeper {
         Ok(Rescued {
             kept,
             holdings,
+            sender: self.manifest.pair(),
             told: Told { endpoint, event_id },
         })
     }
@@ -189,6 +193,9 @@ pub(crate) async fn outlive(
     rescued: Rescued,
 ) {
     let came = timeout(LATE_FOR, waiting.go_on(&worker, &rules)).await;
+    if let Ok(Ended::Answered(answer)) = &came {
+        lessons::learn_late(&worker, Some(rescued.sender), &answer.head, &rules);
+    }
     let end = match came {
         Ok(Ended::Answered(answer)) if answer.sent == Sent::Whole => said(&answer.head),
         Ok(_) | Err(_) => End::Again,

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::domain::category::Category;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
-use crate::policy::learned::LearnedLimit;
 use crate::policy::pair::Sender;
 use crate::policy::verdicts::Answer;
 use crate::policy::{Mode, Refusal};
@@ -135,18 +134,7 @@ impl Ticket {
 
     /// Remembers what the upstream told its sender to hold back, for at most `most`.
     pub(crate) fn learn_limits(&self, sender: &Sender, limits: Vec<RateLimit>, most: Duration) {
-        let worker = &self.worker;
-        let now = worker.millis(Instant::now());
-        for limit in limits {
-            let for_s = limit.retry_after_s.min(most.as_secs());
-            let limit = LearnedLimit {
-                categories: limit.categories,
-                scope: limit.scope,
-                reason: limit.reason,
-                for_ms: for_s.saturating_mul(1000),
-            };
-            worker.shared.learned.learn(now, sender.pair, limit);
-        }
+        self.worker.learn_limits(sender.pair, limits, most);
     }
 
     /// Where the body's bytes are counted as they come.

@@ -84,6 +84,12 @@ impl Way {
 
     /// What came of it.
     pub(crate) fn close(mut self, ended: &Ended) {
+        if let Ended::Answered(answer) = ended
+            && answer.head.status.is_success()
+        {
+            let now = self.worker.millis(answer.at);
+            self.rules.ingest.evidence.took(now);
+        }
         let (at, heard) = match ended {
             Ended::Answered(answer) => (answer.at, heard(&answer.head)),
             Ended::Failed(error, _) => (Instant::now(), heard_of(*error)),
@@ -97,7 +103,7 @@ impl Way {
             return;
         }
         let (now, target) = (self.worker.millis(at), &self.rules.ingest);
-        target.breaker.tell(now, self.pass, heard);
+        target.tell(now, self.pass, heard);
         match std::mem::replace(&mut self.place, Place::Nowhere) {
             Place::Turn(turn) => target.pace.end(turn, heard),
             Place::Stream => {

@@ -6,15 +6,17 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::domain::rate_limits::RateLimit;
 use crate::policy::Live;
-use crate::policy::learned::Learned;
+use crate::policy::learned::{Learned, LearnedLimit};
 use crate::policy::millis::Millis;
+use crate::policy::pair::Pair;
 use crate::policy::proven::ProvenHere;
 use crate::policy::quotas::{Counters, Moment};
 use crate::policy::repeats::Repeats;
@@ -221,6 +223,21 @@ impl Worker {
     pub(crate) fn finishes(&self) -> Finishing {
         self.finishing.set(self.finishing.get() + 1);
         Finishing(Rc::clone(&self.finishing))
+    }
+
+    /// Remembers what the upstream told a sender to hold back, for at most `most`.
+    pub(crate) fn learn_limits(&self, pair: Pair, limits: Vec<RateLimit>, most: Duration) {
+        let now = self.millis(Instant::now());
+        for limit in limits {
+            let for_s = limit.retry_after_s.min(most.as_secs());
+            let limit = LearnedLimit {
+                categories: limit.categories,
+                scope: limit.scope,
+                reason: limit.reason,
+                for_ms: for_s.saturating_mul(1000),
+            };
+            self.shared.learned.learn(now, pair, limit);
+        }
     }
 
     /// Enters into the books what became of a request that is kept.

@@ -75,6 +75,7 @@ impl Exposition {
         let mut families = requests(metrics);
         families.extend(books::items(&metrics.ledger.lines()));
         families.extend(upstreams(metrics));
+        families.push(super::probes::family_of(&metrics.control));
         families.extend(clients(metrics));
         families.extend(tables(metrics));
         families.extend(control(metrics));
@@ -448,6 +449,7 @@ mod tests {
             "vidette_duplicates_total",
             "vidette_breaker_state",
             "vidette_upstream_requests_total",
+            "vidette_upstream_probes_total",
             "vidette_upstream_duration_seconds",
             "vidette_upstream_connections",
             "vidette_upstream_resolved_addresses",

@@ -143,6 +143,18 @@ labels! {
 }
 
 labels! {
+    /// What came of asking an upstream that is failing whether it is back.
+    Probed {
+        /// It answered.
+        Ok = "ok",
+        /// It answered 502, 503 or 504, or there was no connection, or that broke.
+        Error = "error",
+        /// It fell silent.
+        Timeout = "timeout",
+    }
+}
+
+labels! {
     /// How a client connection began or ended.
     Handshake {
         /// It carried at least one request head that could be read.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::client_ip::Source;
 
-use super::labels::{Attempt, Ending, Handshake, Route, Table, Upstream};
+use super::labels::{Attempt, Ending, Handshake, Probed, Route, Table, Upstream};
 use super::ledger::Ledger;
 
 /// A counter with a single writer.
@@ -212,7 +212,7 @@ impl WorkerMetrics {
     }
 }
 
-/// What the control thread has counted: reloads and addresses.
+/// What the control thread has counted: reloads, addresses and probes.
 #[derive(Debug, Default)]
 pub struct ControlMetrics {
     /// Reloads applied.
@@ -226,6 +226,7 @@ pub struct ControlMetrics {
     /// Addresses the web upstream's names resolve to.
     pub web_addresses: AtomicU64,
     tables: [TableCounts; Table::ALL.len()],
+    probes: [AtomicU64; Upstream::ALL.len() * Probed::ALL.len()],
 }
 
 /// How full a table is.
@@ -253,6 +254,16 @@ pub struct TableNow {
 }
 
 impl ControlMetrics {
+    /// The counter of probes of an upstream that ended so.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "sized as the product of the two closed lists"
+    )]
+    #[must_use]
+    pub fn probes(&self, upstream: Upstream, probed: Probed) -> &AtomicU64 {
+        &self.probes[upstream.index() * Probed::ALL.len() + probed.index()]
+    }
+
     /// Notes what a table may hold.
     pub fn limit_table(&self, table: Table, entries_max: u64) {
         if let Some(counts) = self.tables.get(table.index()) {

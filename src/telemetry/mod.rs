@@ -11,4 +11,5 @@ pub mod labels;
 pub mod ledger;
 pub mod log;
 pub mod metrics;
+mod probes;
 pub mod process;

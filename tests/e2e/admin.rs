@@ -69,6 +69,7 @@ fn every_metric_family_is_there_from_the_start() {
         "vidette_table_entries",
         "vidette_table_entries_max",
         "vidette_upstream_requests_total",
+        "vidette_upstream_probes_total",
         "vidette_upstream_duration_seconds",
         "vidette_upstream_connections",
         "vidette_upstream_resolved_addresses",

@@ -58,7 +58,7 @@ fn statuses(edge: &Edge, kind: &str, posts: usize) -> Vec<u16> {
 /// The seconds, categories, scope and reason of a 429 that names one limit; its
 /// `Retry-After` says the same.
 #[track_caller]
-fn told(answer: &Answer) -> (u64, String) {
+pub(crate) fn told(answer: &Answer) -> (u64, String) {
     assert_eq!(answer.status, 429, "{}", answer.text());
     crate::ingest::check_refusal(answer);
     let limits = answer.header("x-sentry-rate-limits").unwrap();

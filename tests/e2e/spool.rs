@@ -4,6 +4,7 @@
 mod adversary;
 mod faults;
 mod foretold;
+mod health;
 mod kept;
 mod large;
 mod places;
@@ -26,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(adversary::trials());
     trials.extend(faults::trials());
     trials.extend(foretold::trials());
+    trials.extend(health::trials());
     trials.extend(large::trials());
     trials.extend(places::trials());
     trials.extend(replayed::trials());

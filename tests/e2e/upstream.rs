@@ -3,9 +3,9 @@
 //! reset or to lie. Never uses the HTTP code of the program under test.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -78,6 +78,8 @@ impl Request {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) requests: Vec<Request>,
+    /// Questions whether it is well. They are no requests: their tests need not know of them.
+    pub(crate) probes: usize,
     /// Connections accepted since the start.
     pub(crate) accepted: usize,
     /// Connections open now, and the most there ever were.
@@ -92,6 +94,8 @@ pub(crate) struct Shared {
     changed: Condvar,
     stopping: AtomicBool,
     streams: Mutex<HashMap<usize, TcpStream>>,
+    /// What it answers who asks whether it is well.
+    health: AtomicU16,
     behaviour: Behaviour,
 }
 
@@ -128,6 +132,12 @@ impl Fake {
         behaviour: impl Fn(&mut Exchange<'_>) -> io::Result<Next> + Send + Sync + 'static,
     ) -> Self {
         Silent::reserve().listen(behaviour)
+    }
+
+    /// Answers so from now on whoever asks whether it is well; until then 404, as one that knows
+    /// no such path.
+    pub(crate) fn is_well(&self, status: u16) {
+        self.shared.health.store(status, Ordering::SeqCst);
     }
 
     /// Where it listens.
@@ -259,6 +269,7 @@ impl Silent {
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
             streams: Mutex::default(),
+            health: AtomicU16::new(404),
             behaviour: Box::new(behaviour),
         });
         let accepting = {
@@ -315,6 +326,13 @@ fn serve(shared: &Shared, connection: usize, stream: TcpStream) -> io::Result<()
         let Some(head) = wire.head()? else {
             return Ok(());
         };
+        if head.is_probe() {
+            shared.note(|ledger| ledger.probes += 1);
+            let status = shared.health.load(Ordering::SeqCst);
+            let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: 0\r\n\r\n");
+            wire.stream.write_all(answer.as_bytes())?;
+            continue;
+        }
         let request = Request::of(connection, &head).inspect_err(|_| {
             // An upstream that cannot tell where a request ends says so in the ledger.
             shared.note(|ledger| ledger.requests.push(unreadable(connection, &head)));

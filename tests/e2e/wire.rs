@@ -51,6 +51,13 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Whether it is the edge itself that asks, after its upstream's health.
+    pub(crate) fn is_probe(&self) -> bool {
+        let agents = self.headers.all("user-agent");
+        let mut own = agents.iter().filter(|agent| agent.starts_with("vidette/"));
+        own.any(|agent| agent.ends_with(" (probe)"))
+    }
+
     fn parse(bytes: &[u8]) -> io::Result<Self> {
         let mut lines = bytes
             .split(|&byte| byte == b'\n')

@@ -8,12 +8,13 @@ use super::{FullShare, Overview};
 /// What is kept, line by line.
 pub(super) fn table(overview: &Overview) -> Vec<String> {
     let mut lines = vec![format!(
-        "{} items in {} requests, {} of {}, oldest {}{}{}",
+        "{} items in {} requests, {} of {}, oldest {}{}{}{}",
         overview.items,
         overview.requests,
         size(overview.bytes),
         size(overview.bytes_max),
         oldest(overview),
+        aside(overview),
         paused(overview),
         maintained(overview),
     )];
@@ -52,6 +53,14 @@ fn oldest(overview: &Overview) -> String {
     let left = left.and_then(|forecast| forecast.expires_in_s).map(lasting);
     let left = left.map_or_else(String::new, |left| format!("; the first expire in {left}"));
     format!("{}{most}{left}", lasting(overview.oldest_s))
+}
+
+/// What the upstream never takes while it takes others.
+fn aside(overview: &Overview) -> String {
+    match overview.aside {
+        0 => String::new(),
+        aside => format!("; {aside} set aside"),
+    }
 }
 
 /// What becomes of what is kept, if anything is.

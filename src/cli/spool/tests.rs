@@ -9,14 +9,14 @@ use super::table::moment;
 use super::*;
 
 const KEPT: &str = r#"{"items":12,"requests":7,"bytes":1572864,"bytes_max":4294967296,
-    "oldest_s":7300,"paused":true,"paused_since":"2026-11-26T07:45:12.000Z","more_projects":3,"projects":[
+    "oldest_s":7300,"aside":2,"paused":true,"paused_since":"2026-11-26T07:45:12.000Z","more_projects":3,"projects":[
     {"project":42,"requests":6,"bytes":2048,"oldest_s":90},
     {"project":null,"requests":1,"bytes":10,"oldest_s":180}]}"#;
 
 #[test]
 fn what_is_kept_is_shown_by_project() {
     let overview: Overview = serde_json::from_str(KEPT).unwrap();
-    let want = "12 items in 7 requests, 1.5 MiB of 4.0 GiB, oldest 2 h; paused since 2026-11-26 07:45 UTC\n     \
+    let want = "12 items in 7 requests, 1.5 MiB of 4.0 GiB, oldest 2 h; 2 set aside; paused since 2026-11-26 07:45 UTC\n     \
                 project    requests        size    oldest\n          \
                 42           6     2.0 KiB      90 s\n        \
                 none           1        10 B     3 min\n\

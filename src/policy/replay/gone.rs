@@ -11,7 +11,7 @@ use super::{AT_ONCE, Held, Replay, told};
 
 impl<P: Copy> Replay<P> {
     /// Gives up what waits and was taken in longer ago than that: the oldest first, at most `most`
-    /// a call. What is under way may still arrive. Looks at each project once, and at the first of
+    /// a call, but for those set aside, which go before. What is under way may still arrive. Looks at each project once, and at the first of
     /// each lane: behind a first one that is young nobody is sought, so after a clock was set back
     /// some stay a little longer.
     pub fn expire(&mut self, now_unix_ms: u64, max_age_ms: u64, most: usize) -> Vec<Held<P>> {
@@ -24,7 +24,10 @@ impl<P: Copy> Replay<P> {
                 }
             }
         }
-        let mut expired = Vec::new();
+        let mut expired = self.aside.take_all(most, |held| is_over(held.at));
+        for held in &expired {
+            self.uncount(held);
+        }
         while expired.len() < most {
             let Some(Reverse((_, _, name, lane))) = fronts.pop() else {
                 break;
@@ -46,11 +49,14 @@ impl<P: Copy> Replay<P> {
         expired
     }
 
-    /// Gives up all that waits of a project, the important lanes first. It is gone at once, even
+    /// Gives up all that waits of a project, the important lanes first, and what is set
+    /// aside last. It is gone at once, even
     /// where nobody takes it from the iterator. What is under way stays, and may come back.
     #[must_use = "the log has to let go of what is yielded"]
     pub fn drop_project(&mut self, project: Name) -> impl Iterator<Item = Held<P>> + use<P> {
         let lines = self.projects.get_mut(&project).map(Project::take_lines);
+        let is_its = |held: &Held<P>| held.project == project;
+        let aside = self.aside.take_all(usize::MAX, is_its);
         let under_way = self
             .under_way
             .values()
@@ -70,9 +76,10 @@ impl<P: Copy> Replay<P> {
         }
         self.forget_if_empty(project);
         let lines = lines.into_iter().flat_map(ByLane::into_each);
-        lines.flat_map(move |(lane, line)| {
+        let waiting = lines.flat_map(move |(lane, line)| {
             let waiting = line.queue.into_each();
             waiting.map(move |waiting| told(&waiting, project, lane))
-        })
+        });
+        waiting.chain(aside)
     }
 }

@@ -5,7 +5,8 @@
 //! Check-ins go first of all. Of the rest it is the turn of the project that has sent
 //! least, and in it of the lane that has sent least for its importance; in one lane
 //! the records are tried for the first time strictly in their order. One that failed
-//! goes before those of its lane once it is due again.
+//! goes before those of its lane once it is due again, until it is seen that the upstream
+//! takes all but that one: then it goes after all others.
 //!
 //! A record that waits takes 32 bytes where its place takes 8, and at most 40 with the
 //! room that its queue keeps; one that is under way some hundred; a project of which
@@ -15,6 +16,7 @@
 //! Two clocks: `now` and what is derived from it only moves forward; when a record was
 //! taken in is Unix time, since it outlives the process.
 
+mod aside;
 mod gone;
 pub mod lane;
 mod project;
@@ -27,11 +29,13 @@ use std::collections::BTreeMap;
 use super::millis::Millis;
 use crate::domain::endpoint::ProjectId;
 
+use aside::{Aside, Tried};
 use lane::{Lane, Lanes};
 use project::{Course, Project};
 use queue::Waiting;
 use turns::{Name, Turns};
 
+pub use aside::{Failed, Weight};
 pub use summary::ProjectHeld;
 
 /// The first wait of a record that failed.
@@ -77,7 +81,7 @@ pub enum NotHeld {
 #[derive(Debug, Clone, Copy)]
 struct UnderWay<P> {
     held: Held<P>,
-    tries: u8,
+    tried: Tried,
 }
 
 /// How long a record waits after it failed so often: 1 s, 2 s, 4 s and so on to 60 s.
@@ -93,6 +97,7 @@ pub fn backoff_ms(tries: u8) -> u64 {
 pub struct Replay<P> {
     projects: BTreeMap<Name, Project<P>>,
     under_way: BTreeMap<u64, UnderWay<P>>,
+    aside: Aside<P>,
     check_ins: Turns,
     rest: Turns,
     paused: bool,
@@ -108,6 +113,7 @@ impl<P: Copy> Replay<P> {
         Self {
             projects: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            aside: Aside::new(),
             check_ins: Turns::default(),
             rest: Turns::default(),
             paused: false,
@@ -125,7 +131,7 @@ impl<P: Copy> Replay<P> {
     /// have refused before it wrote the record, still has it.
     pub fn push(&mut self, held: Held<P>) -> Result<(), NotHeld> {
         self.may_hold(&held)?;
-        if !self.wait(&held, 0, AT_ONCE) {
+        if !self.wait(&held, Tried::default(), AT_ONCE) {
             return Err(NotHeld::Twice);
         }
         self.count(&held);
@@ -141,8 +147,8 @@ impl<P: Copy> Replay<P> {
     pub fn push_under_way(&mut self, held: Held<P>) -> Result<(), NotHeld> {
         self.may_hold(&held)?;
         self.project(held.project);
-        self.under_way
-            .insert(held.order, UnderWay { held, tries: 0 });
+        let tried = Tried::default();
+        self.under_way.insert(held.order, UnderWay { held, tried });
         self.count(&held);
         Ok(())
     }
@@ -174,14 +180,14 @@ impl<P: Copy> Replay<P> {
         Some(over.held)
     }
 
-    /// An attempt failed: the record waits before all others of its lane for its next, which is due
+    /// An attempt failed, which says nothing against the record: it waits before all others of its lane for its next, which is due
     /// when [`backoff_ms`] is over, and not before `wait_ms_min`. Yields when that is; `None`: none
     /// of that order is under way.
     pub fn again(&mut self, now: Millis, order: u64, wait_ms_min: u64) -> Option<Millis> {
         let failed = self.under_way.remove(&order)?;
-        let tries = failed.tries.saturating_add(1).min(TRIES_MAX);
-        let due = now.plus(backoff_ms(tries).max(wait_ms_min));
-        self.return_to_wait(&failed.held, tries, due);
+        let tried = failed.tried.failed();
+        let due = now.plus(backoff_ms(tried.times).max(wait_ms_min));
+        self.return_to_wait(&failed.held, tried, due);
         Some(due)
     }
 
@@ -192,7 +198,7 @@ impl<P: Copy> Replay<P> {
         let Some(back) = self.under_way.remove(&order) else {
             return false;
         };
-        self.return_to_wait(&back.held, back.tries, AT_ONCE);
+        self.return_to_wait(&back.held, back.tried, AT_ONCE);
         true
     }
 
@@ -205,7 +211,10 @@ impl<P: Copy> Replay<P> {
         order: u64,
     ) -> Option<Held<P>> {
         let line = self.projects.get_mut(&project)?.lines.at_mut(lane);
-        let held = told(&line.queue.take(order)?, project, lane);
+        let held = match line.queue.take(order) {
+            Some(taken) => told(&taken, project, lane),
+            None => self.aside.take(order)?,
+        };
         self.left(&held);
         Some(held)
     }
@@ -247,11 +256,11 @@ impl<P: Copy> Replay<P> {
     }
 
     /// Puts a record among those that wait. False: its order is there already.
-    fn wait(&mut self, held: &Held<P>, tries: u8, due: Millis) -> bool {
+    fn wait(&mut self, held: &Held<P>, tried: Tried, due: Millis) -> bool {
         let course = Course::of(held.lane);
         let project = self.project(held.project);
         let queue = &mut project.lines.at_mut(held.lane).queue;
-        let added = queue.add(Waiting::new(held, tries, due));
+        let added = queue.add(Waiting::new(held, tried, due));
         // Who waits for its turn already goes on waiting: a recovery pushes millions.
         if added && !project.account(course).is_ready() {
             self.seat(AT_ONCE, held.project, course);
@@ -259,8 +268,10 @@ impl<P: Copy> Replay<P> {
         added
     }
 
-    fn return_to_wait(&mut self, held: &Held<P>, tries: u8, due: Millis) {
-        if !self.wait(held, tries, due) {
+    fn return_to_wait(&mut self, held: &Held<P>, tried: Tried, due: Millis) {
+        if tried.is_aside() {
+            self.aside.add(held, tried, due);
+        } else if !self.wait(held, tried, due) {
             self.uncount(held);
         }
     }
@@ -284,8 +295,8 @@ impl<P: Copy> Replay<P> {
                 continue;
             };
             let held = told(&waiting, name, lane);
-            let tries = waiting.tries();
-            self.under_way.insert(held.order, UnderWay { held, tries });
+            let tried = waiting.tried();
+            self.under_way.insert(held.order, UnderWay { held, tried });
             return Some(held);
         }
         None

@@ -91,6 +91,12 @@ impl<P: Copy> Project<P> {
         }
     }
 
+    pub(super) fn paused_until(&self, lane: Lane) -> Millis {
+        let mut lines = self.lines.iter();
+        let line = lines.find(|(other, _)| *other == lane);
+        line.map_or(Millis(0), |(_, line)| line.paused_until)
+    }
+
     /// All that waits, and the pauses with it.
     pub(super) fn take_lines(&mut self) -> ByLane<Line<P>> {
         std::mem::replace(&mut self.lines, ByLane::new())

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use super::super::millis::Millis;
 use super::Held;
+use super::aside::Tried;
 
 /// So many may rest at the front while those behind go on. Where more do, it is not they that are
 /// ill, and the lane waits for the first that is due; it also bounds what a look costs.
@@ -25,20 +26,20 @@ const ROOM_MIN: usize = 4;
 pub(super) struct Waiting<P> {
     place: P,
     order: u64,
-    /// When it was taken in, and in the lowest byte how often it was tried.
-    at_and_tries: u64,
+    /// When it was taken in, and in the two lowest bytes how it fared.
+    at_and_tried: u64,
     bytes: u32,
     due: u32,
 }
 
 impl<P: Copy> Waiting<P> {
-    pub(super) fn new(held: &Held<P>, tries: u8, due: Millis) -> Self {
+    pub(super) fn new(held: &Held<P>, tried: Tried, due: Millis) -> Self {
         let units = due.0.div_ceil(DUE_UNIT_MS);
         Self {
             place: held.place,
             order: held.order,
-            // Seven bytes of milliseconds are two million years.
-            at_and_tries: held.at << 8 | u64::from(tries),
+            // Six bytes of milliseconds are nine thousand years.
+            at_and_tried: held.at << 16 | u64::from(tried.points) << 8 | u64::from(tried.times),
             bytes: held.bytes,
             due: u32::try_from(units).unwrap_or(u32::MAX),
         }
@@ -53,12 +54,12 @@ impl<P: Copy> Waiting<P> {
     }
 
     pub(super) const fn at(&self) -> u64 {
-        self.at_and_tries >> 8
+        self.at_and_tried >> 16
     }
 
-    pub(super) const fn tries(&self) -> u8 {
-        let [.., tries] = self.at_and_tries.to_be_bytes();
-        tries
+    pub(super) const fn tried(&self) -> Tried {
+        let [.., points, times] = self.at_and_tried.to_be_bytes();
+        Tried { times, points }
     }
 
     pub(super) const fn bytes(&self) -> u32 {

@@ -69,7 +69,8 @@ impl<P: Copy> Replay<P> {
     pub fn oldest_at(&self) -> Option<u64> {
         let waiting = self.projects.values().filter_map(Project::oldest_at);
         let under_way = self.under_way.values().map(|other| other.held.at);
-        waiting.chain(under_way).min()
+        let aside = self.aside.iter().map(|held| held.at);
+        waiting.chain(under_way).chain(aside).min()
     }
 
     /// The projects of which most bytes are held, at most so many, the largest first. Looks at each
@@ -83,6 +84,7 @@ impl<P: Copy> Replay<P> {
                 largest.pop();
             }
         }
+        let aside = self.aside.oldest();
         let told = |Reverse((_, Reverse(name))): &Reverse<(u64, Reverse<Name>)>| {
             let project = self.projects.get(name)?;
             let mine = self
@@ -94,7 +96,10 @@ impl<P: Copy> Replay<P> {
                 project: *name,
                 records: project.records,
                 bytes: project.bytes,
-                oldest_at: project.oldest_at().into_iter().chain(under_way).min()?,
+                oldest_at: [project.oldest_at(), under_way, aside.get(name).copied()]
+                    .into_iter()
+                    .flatten()
+                    .min()?,
             })
         };
         // Sorted by what pops first, that is the smallest last.

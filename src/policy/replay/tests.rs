@@ -1,10 +1,12 @@
 //! What a replay promises, one promise at a time; a history against its model is in
 //! `model`, long runs are in `fairness`.
 
+use super::aside::Tried;
 use super::queue::Queue;
 use super::*;
 use crate::domain::category::{Categories, Category};
 
+mod aside;
 mod fairness;
 mod model;
 
@@ -326,7 +328,11 @@ fn a_waiting_record_takes_forty_bytes_at_most() {
         assert!(bytes <= count * 40 + 8 * waiting, "{bytes} for {count}");
     };
     for order in 0..100_000 {
-        assert!(queue.add(Waiting::new(&held(order, 1, Lane::Error), 0, at(0))));
+        assert!(queue.add(Waiting::new(
+            &held(order, 1, Lane::Error),
+            Tried::default(),
+            at(0)
+        )));
         room(&queue, usize::try_from(order).unwrap() + 1);
     }
     for left in (0..100_000).rev() {

@@ -183,6 +183,12 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
             "spool: {items} items wait for the upstream, {mib} of {most} MiB, the oldest for {oldest}{then}"
         ));
     }
+    let aside = state.aside.load(Relaxed);
+    if aside > 0 {
+        reasons.push(format!(
+            "spool: {aside} requests are set aside: the upstream takes others and never them"
+        ));
+    }
     reasons.extend(growing_old(&prospect));
     reasons.extend(full_shares(&state.full_shares()));
     if let Some(since_s) = state.pause.since_unix_s() {
@@ -293,6 +299,7 @@ pub(super) fn spool(shared: &Shared) -> Value {
         "items": state.items.load(Relaxed),
         "bytes": state.bytes.load(Relaxed),
         "oldest_s": state.oldest_s.load(Relaxed),
+        "aside": state.aside.load(Relaxed),
         "paused": state.pause.is_on(),
         "paused_since": state.pause.since_unix_s().map(moment),
     })
@@ -314,6 +321,7 @@ fn shown(shared: &Shared, overview: &Overview) -> Value {
         "bytes": overview.bytes,
         "bytes_max": overview.bytes_max,
         "oldest_s": overview.oldest_s,
+        "aside": overview.aside,
         "paused": overview.paused_since_unix_s.is_some(),
         "paused_since": overview.paused_since_unix_s.map(moment),
         "maintenance": maintenance(shared),

@@ -3,6 +3,7 @@
 
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
+use crate::policy::pair::Pair;
 use crate::policy::quotas::Trust;
 
 use super::super::spool::parcel::Holding;
@@ -13,6 +14,11 @@ impl Manifest {
     /// The project that it counts for.
     pub(crate) fn project(&self) -> Option<ProjectId> {
         self.who.project
+    }
+
+    /// Its sender's key and its path's project: whose limits its answer tells of.
+    pub(crate) fn pair(&self) -> Pair {
+        self.sender.pair
     }
 
     /// Whether its sender is believed, or nobody is known who could be: as on an edge that has

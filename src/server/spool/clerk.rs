@@ -336,6 +336,8 @@ impl Clerk {
         let requests = u64::try_from(requests).unwrap_or(u64::MAX);
         self.state.items.store(self.items, Relaxed);
         self.state.requests.store(requests, Relaxed);
+        let aside = u64::try_from(self.held.aside()).unwrap_or(u64::MAX);
+        self.state.aside.store(aside, Relaxed);
     }
 
     /// Tells everybody how it stands.

@@ -57,6 +57,8 @@ pub(crate) struct Overview {
     pub bytes_max: u64,
     /// How long the oldest has been kept, in seconds.
     pub oldest_s: u64,
+    /// Requests that the upstream never takes while it takes others.
+    pub aside: u64,
     /// Nothing of it is being sent, as somebody said then.
     pub paused_since_unix_s: Option<u64>,
     /// By project, the largest first; not more than a screen or two.

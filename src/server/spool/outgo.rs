@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
-use crate::policy::replay::Held;
+use crate::policy::breaker::State;
 use crate::policy::replay::lane::Lanes;
+use crate::policy::replay::{Failed, Held};
 
+use super::super::event_id;
+use super::super::spill::beginning;
 use super::clerk::{Clerk, Going};
 use super::holds::Stowed;
 use super::log::{Damaged, RealFile, Record};
@@ -59,11 +62,27 @@ impl Clerk {
                 self.expire(&held);
             }
             End::Limited(limits) => self.is_limited(&held, limits),
-            End::Again if !going.late => _ = self.held.again(self.now(), order, 0),
+            End::Again if !going.late => self.has_failed(order),
             End::Again | End::Unsent | End::Taken | End::Refused(_) => {
                 self.held.put_back(order);
             }
         }
+    }
+
+    /// One that was sent and not taken rests, and goes last if the upstream takes others.
+    fn has_failed(&mut self, order: u64) {
+        let lately = self.rules.load().ingest.evidence.lately();
+        let Some(Failed::SetAside(held)) = self.held.failed(self.now(), order, lately) else {
+            return;
+        };
+        let record = self.log.read(held.place.lies).ok();
+        let event_id = record.and_then(shown_id);
+        tracing::warn!(
+            project = held.project.map(|project| project.get()),
+            event_id,
+            "the upstream takes other events and never this one, which is set aside: \
+             it is tried every few minutes until spool.max_age"
+        );
     }
 
     fn is_limited(&mut self, held: &Held<Stowed>, limits: &[RateLimit]) {
@@ -97,8 +116,12 @@ impl Clerk {
         let mut partings = Vec::new();
         let mut bytes = 0;
         let stays = self.state.pause.is_on() || !self.uncarried.is_empty();
+        let well = self.rules.load().ingest.breaker.state() == State::Closed;
         while !stays && partings.len() < most && bytes < PARTING_BYTES {
-            let Some(held) = self.held.next(now) else {
+            let next = self.held.next(now);
+            // They say nothing of the upstream: those that do go first.
+            let last = || well.then(|| self.held.next_aside(now)).flatten();
+            let Some(held) = next.or_else(last) else {
                 break;
             };
             match self.log.read(held.place.lies) {
@@ -135,10 +158,13 @@ impl Clerk {
             None => departure::Body::Here(opened.body),
             Some((file, bytes)) => departure::Body::File(Arc::new(file.into_file()), bytes),
         };
+        let age_ms = self.now_unix_ms().saturating_sub(held.at);
         Some(Parting {
             kept: Kept(held.order),
-            held: Duration::from_millis(self.now_unix_ms().saturating_sub(held.at)),
+            held: Duration::from_millis(age_ms),
             holdings: self.holds.of(held),
+            sender: opened.sender,
+            weight: self.held.weight(held.order, age_ms),
             envelope: opened.envelope,
             head: opened.head,
             body,
@@ -167,4 +193,14 @@ impl Clerk {
         let holdings = self.forget(held);
         self.book(&holdings, Reason::SpoolDamaged);
     }
+}
+
+/// The id of a record's event, if it shows one.
+fn shown_id(record: Record<RealFile>) -> Option<String> {
+    let opened = parcel::open(record.payload)?;
+    let body = match record.body {
+        None => opened.body,
+        Some((file, _)) => beginning(&file.into_file()),
+    };
+    event_id::shown_in(opened.envelope, &body)
 }

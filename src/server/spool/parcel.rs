@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::category::{Categories, Category};
 use crate::domain::coding::Coding;
+use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
+use crate::policy::pair::Pair;
 use crate::policy::replay::lane::Lane;
 use crate::telemetry::ledger::Account;
 
@@ -46,6 +48,8 @@ pub(crate) struct Parcel {
     pub holdings: Vec<Holding>,
     /// The project that it counts for.
     pub project: Option<ProjectId>,
+    /// Its sender's key and its path's project: whose limits its answer will tell of.
+    pub sender: Option<Pair>,
     /// Its sender's key is known to be real.
     pub proven: bool,
     /// The upstream may have taken it already.
@@ -105,6 +109,9 @@ struct Label {
     maybe_sent: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     envelope: Option<String>,
+    /// Key and path's project of its sender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sender: Option<(String, Option<u64>)>,
 }
 
 /// Writes what comes before a parcel's body.
@@ -118,6 +125,10 @@ pub(crate) fn write(parcel: &Parcel) -> Bytes {
         unproven: !parcel.proven,
         maybe_sent: parcel.maybe_sent,
         envelope: parcel.envelope.map(|coding| coding.name().to_owned()),
+        sender: parcel.sender.map(|pair| {
+            let project = pair.project().map(ProjectId::get);
+            (pair.key().as_str().to_owned(), project)
+        }),
     };
     // Strings and numbers are always JSON.
     let label = serde_json::to_vec(&label).unwrap_or_default();
@@ -135,6 +146,8 @@ pub(crate) fn write(parcel: &Parcel) -> Bytes {
 pub(crate) struct Opened {
     /// What it carries.
     pub holdings: Vec<Holding>,
+    /// Its sender's key and its path's project.
+    pub sender: Option<Pair>,
     /// Its sender's key was known to be real.
     pub proven: bool,
     /// The upstream may have taken it already.
@@ -167,6 +180,7 @@ pub(crate) fn open(mut payload: Bytes) -> Option<Opened> {
     });
     Some(Opened {
         holdings: holdings.collect(),
+        sender: label.sender.as_ref().and_then(|told| pair(&told.0, told.1)),
         proven: !label.unproven,
         maybe_sent: label.maybe_sent,
         envelope: label.envelope.as_deref().and_then(Coding::of_name),
@@ -181,6 +195,14 @@ fn account(label: &str) -> Option<Account> {
         "unproven" => Some(Account::Unproven),
         number => ProjectId::parse(number.as_bytes()).map(Account::Project),
     }
+}
+
+fn pair(key: &str, project: Option<u64>) -> Option<Pair> {
+    let project = match project {
+        Some(number) => Some(ProjectId::parse(number.to_string().as_bytes())?),
+        None => None,
+    };
+    Some(Pair::new(&Key::parse(key.as_bytes())?, project))
 }
 
 /// Reads a head that was written here.
@@ -236,6 +258,10 @@ mod tests {
         ProjectId::parse(number.to_string().as_bytes()).unwrap()
     }
 
+    fn key() -> Key {
+        Key::parse(b"a94ae32be2584e0bbd7a4cbb95971fee").unwrap()
+    }
+
     fn parcel(categories: &[Category]) -> Parcel {
         let accounts = [
             Account::Project(project(42)),
@@ -253,6 +279,7 @@ mod tests {
                 })
                 .collect(),
             project: Some(project(42)),
+            sender: Some(Pair::new(&key(), Some(project(42)))),
             proven: false,
             maybe_sent: true,
             envelope: Some(Coding::Zstd),
@@ -267,6 +294,7 @@ mod tests {
         let front = write(&parcel);
         let opened = open([&front, &b"the body"[..]].concat().into()).unwrap();
         assert_eq!(opened.holdings, parcel.holdings);
+        assert_eq!(opened.sender, parcel.sender);
         assert!(!opened.proven && opened.maybe_sent);
         assert_eq!(opened.envelope, Some(Coding::Zstd));
         assert_eq!(opened.body, "the body");
@@ -286,6 +314,21 @@ mod tests {
             ("cookie", b"2"),
         ];
         assert_eq!(shown, want, "without its length, which may change");
+    }
+
+    #[test]
+    fn a_sender_is_read_with_the_project_of_its_path_or_without_one() {
+        for sender in [
+            None,
+            Some(Pair::new(&key(), None)),
+            Some(Pair::new(&key(), Some(project(7)))),
+        ] {
+            let parcel = Parcel {
+                sender,
+                ..parcel(&[Category::Error])
+            };
+            assert_eq!(open(write(&parcel)).unwrap().sender, sender);
+        }
     }
 
     #[test]

@@ -11,7 +11,10 @@ use tokio::time::{Instant, timeout};
 use crate::domain::coding::Coding;
 use crate::policy::breaker::{Heard, Pass};
 use crate::policy::pace::Turn;
+use crate::policy::pair::Pair;
+use crate::policy::replay::Weight;
 
+use super::super::lessons::learn_late;
 use super::super::rescue::said;
 use super::super::upstream::send::{Answer, Ended, SendError, Sent, send};
 use super::super::way::{heard, heard_of};
@@ -38,6 +41,10 @@ pub(crate) struct Parting {
     pub held: Duration,
     /// What it carries.
     pub holdings: Vec<Holding>,
+    /// Whose limits its answer tells of, if that is known.
+    pub sender: Option<Pair>,
+    /// What its failure says of the upstream.
+    pub weight: Weight,
     /// How its body is packed, if that is an envelope.
     pub envelope: Option<Coding>,
     /// Its head.
@@ -134,7 +141,7 @@ fn leaves(worker: &Worker, rules: &InForce, most: u64) -> Vec<Leave> {
 
 fn give_back(worker: &Worker, rules: &InForce, leave: Leave, heard: Heard) {
     let now = worker.millis(Instant::now());
-    rules.ingest.breaker.tell(now, leave.pass, heard);
+    rules.ingest.tell(now, leave.pass, heard);
     rules.ingest.pace.end(leave.turn, heard);
 }
 
@@ -144,6 +151,8 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
         kept,
         held,
         holdings,
+        sender,
+        weight,
         mut envelope,
         head,
         body,
@@ -186,17 +195,36 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
                 Sent::Part => said(&answer.head),
             };
             let heard = heard(&answer.head);
+            learn_late(worker, sender, &answer.head, rules);
+            if end == End::Taken {
+                let now = worker.millis(answer.at);
+                rules.ingest.evidence.took(now);
+            }
             finish(answer).await;
-            (end, heard)
+            (end, weighed(weight, leave.pass, heard))
         }
         // It never left: it is no worse than those behind it, and stays the first.
         Ended::Failed(error @ SendError::Connect(_), _) => (End::Unsent, heard_of(error)),
-        Ended::Failed(error, _) => (End::Again, heard_of(error)),
-        Ended::Late(_) => (End::Again, Heard::Ill),
+        Ended::Failed(error, _) => {
+            let heard = heard_of(error);
+            (End::Again, weighed(weight, leave.pass, heard))
+        }
+        Ended::Late(_) => (End::Again, weighed(weight, leave.pass, Heard::Ill)),
     };
     give_back(worker, rules, leave, heard);
     worker.settle_kept(&holdings, &end);
     worker.shared.spool.end(kept, end);
+}
+
+/// What a failure says of the upstream, once it is known of whom it is: one event that it
+/// never takes shall not close it to all others.
+const fn weighed(weight: Weight, pass: Pass, heard: Heard) -> Heard {
+    match (weight, pass, heard) {
+        (Weight::Aside, _, Heard::Ill) | (Weight::Repeat, Pass::Go(_), Heard::Ill) => {
+            Heard::Nothing
+        }
+        (_, _, heard) => heard,
+    }
 }
 
 /// Reads an answer to its end, so that its connection serves again.

@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub damaged: AtomicU64,
     /// Requests that may have arrived twice since the start.
     pub duplicates: AtomicU64,
+    /// Requests that the upstream never takes while it takes others.
+    pub aside: AtomicU64,
     /// Whether an operator has stopped the sending.
     pub pause: Pause,
     /// There was no room for the last request of the most important kind.

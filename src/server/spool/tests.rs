@@ -25,6 +25,7 @@ fn parcel(head_bytes: usize) -> Parcel {
     Parcel {
         holdings: Vec::new(),
         project: None,
+        sender: None,
         proven: true,
         maybe_sent: false,
         envelope: None,

@@ -178,6 +178,7 @@ impl Clerk {
             bytes: self.log.usage().live_bytes,
             bytes_max: self.rules.load().config.spool.max_bytes,
             oldest_s: self.held.oldest_at().map_or(0, age_s),
+            aside: u64::try_from(self.held.aside()).unwrap_or(u64::MAX),
             paused_since_unix_s: self.state.pause.since_unix_s(),
             more_projects: u64::try_from(all.len().saturating_sub(PROJECTS_SHOWN)).unwrap_or(0),
             projects: shown.collect(),

@@ -6,6 +6,7 @@ pub(crate) mod framing;
 mod head;
 pub(crate) mod line;
 pub(crate) mod pool;
+pub(crate) mod probe;
 pub(crate) mod resolve;
 pub(crate) mod send;
 pub(crate) mod sending;
@@ -18,7 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::config::checked::UpstreamUrl;
-use crate::policy::breaker::Breaker;
+use crate::policy::breaker::{Breaker, Heard, Pass};
+use crate::policy::evidence::Evidence;
+use crate::policy::millis::Millis;
 use crate::policy::pace::{Bounds, Pace};
 use crate::telemetry::labels::{Route, Upstream};
 
@@ -59,6 +62,8 @@ pub(crate) struct Target {
     pub breaker: Breaker,
     /// How much it bears at once.
     pub pace: Pace,
+    /// When it was last seen to be well.
+    pub evidence: Evidence,
 }
 
 impl Target {
@@ -76,6 +81,7 @@ impl Target {
             failures: AtomicU64::new(0),
             breaker: Breaker::new(PROBE_INTERVAL_MS),
             pace: Pace::new(BOUNDS, BOUNDS.max),
+            evidence: Evidence::default(),
         }
     }
 
@@ -85,6 +91,14 @@ impl Target {
         self.breaker.retune(interval_ms);
         let max = u16::try_from(upstream.connections).unwrap_or(u16::MAX);
         self.pace.retune(Bounds { max, ..BOUNDS });
+    }
+
+    /// What came of an event that was sent to it.
+    pub(crate) fn tell(&self, now: Millis, pass: Pass, heard: Heard) {
+        if matches!(pass, Pass::Probe(_)) && heard != Heard::Nothing {
+            self.evidence.was_tried(now);
+        }
+        self.breaker.tell(now, pass, heard);
     }
 
     /// The addresses known now.

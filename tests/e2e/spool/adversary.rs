@@ -42,7 +42,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Asks again for a while; whether it came true.
-fn comes(patience_s: u64, mut true_yet: impl FnMut() -> bool) -> bool {
+pub(super) fn comes(patience_s: u64, mut true_yet: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(patience_s);
     while Instant::now() < deadline {
         if true_yet() {

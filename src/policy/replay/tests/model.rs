@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod aside;
+
+use aside::{fail, take_aside, waits};
+
 #[derive(Debug, Clone)]
 enum Event {
     /// `back`: so many orders before the last one, where that is free.
@@ -22,6 +26,12 @@ enum Event {
         which: usize,
         wait_ms_min: u64,
     },
+    /// The upstream did, or did not, take another's meanwhile.
+    Fail {
+        which: usize,
+        took: bool,
+    },
+    NextAside,
     PutBack {
         which: usize,
     },
@@ -57,6 +67,9 @@ fn event() -> impl Strategy<Value = Event> {
         4 => any::<usize>().prop_map(|which| Event::Done { which }),
         5 => (any::<usize>(), prop_oneof![Just(0), 0..9000_u64])
             .prop_map(|(which, wait_ms_min)| Event::Again { which, wait_ms_min }),
+        9 => (any::<usize>(), prop::bool::weighted(0.8))
+            .prop_map(|(which, took)| Event::Fail { which, took }),
+        2 => Just(Event::NextAside),
         2 => any::<usize>().prop_map(|which| Event::PutBack { which }),
         1 => any::<usize>().prop_map(|which| Event::Withdraw { which }),
         1 => (0..4_u64, lane(), 0..9000_u64)
@@ -71,12 +84,13 @@ fn event() -> impl Strategy<Value = Event> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Stands {
     Waiting { due: u64 },
+    Aside { due: u64 },
     UnderWay,
 }
 
 #[derive(Default)]
 struct Model {
-    records: Vec<(Held<u64>, Stands, u8)>,
+    records: Vec<(Held<u64>, Stands, Tried)>,
     pauses: Vec<(Name, Lane, u64)>,
     paused: bool,
 }
@@ -88,7 +102,7 @@ impl Model {
         (!places.is_empty()).then(|| places[which % places.len()])
     }
 
-    fn waiting(&self) -> impl Iterator<Item = &(Held<u64>, Stands, u8)> {
+    fn waiting(&self) -> impl Iterator<Item = &(Held<u64>, Stands, Tried)> {
         self.records
             .iter()
             .filter(|(_, stands, _)| *stands != Stands::UnderWay)
@@ -104,9 +118,10 @@ impl Model {
                 if self.paused || self.pauses.iter().filter(mine).any(|pause| pause.2 > now) {
                     continue;
                 }
-                let mine = self
-                    .waiting()
-                    .filter(|(held, ..)| (held.project, held.lane) == whose);
+                let mine = self.waiting().filter(|(held, stands, _)| {
+                    let aside = matches!(stands, Stands::Aside { .. });
+                    (held.project, held.lane) == whose && !aside
+                });
                 let mut mine: Vec<_> = mine.collect();
                 mine.sort_by_key(|(held, ..)| held.order);
                 mine.truncate(queue::REST_MAX);
@@ -120,6 +135,12 @@ impl Model {
             }
         }
         may
+    }
+
+    fn is_aside(&self, order: u64) -> bool {
+        let mut records = self.records.iter();
+        let found = records.find(|(held, ..)| held.order == order);
+        found.is_some_and(|(_, stands, _)| matches!(stands, Stands::Aside { .. }))
     }
 
     /// Pauses of projects of which nothing is held are forgotten.
@@ -156,6 +177,11 @@ fn compare(replay: &Replay<u64>, model: &Model) {
         }
     }
     assert_eq!(told, want);
+    let aside = model
+        .records
+        .iter()
+        .filter(|(held, ..)| model.is_aside(held.order));
+    assert_eq!(replay.aside(), aside.count());
 }
 
 fn take_turn(replay: &mut Replay<u64>, model: &mut Model, now: u64) -> Result<(), TestCaseError> {
@@ -189,7 +215,9 @@ fn expire(replay: &mut Replay<u64>, model: &mut Model, now_unix_ms: u64, age: (u
     let (max_age_ms, most) = age;
     let mut old: Vec<_> = model.waiting().map(|(held, ..)| *held).collect();
     old.retain(|held| now_unix_ms.saturating_sub(held.at) > max_age_ms);
-    old.sort_by_key(|held| held.order);
+    // What is set aside goes before.
+    let in_turn = |held: &Held<u64>| !model.is_aside(held.order);
+    old.sort_by_key(|held| (in_turn(held), held.order));
     old.truncate(most);
     assert_eq!(replay.expire(now_unix_ms, max_age_ms, most), old);
     model.records.retain(|(held, ..)| !old.contains(held));
@@ -198,7 +226,10 @@ fn expire(replay: &mut Replay<u64>, model: &mut Model, now_unix_ms: u64, age: (u
 fn drop_project(replay: &mut Replay<u64>, model: &mut Model, name: Name) {
     let mut mine: Vec<_> = model.waiting().map(|(held, ..)| *held).collect();
     mine.retain(|held| held.project == name);
-    mine.sort_by_key(|held| (held.lane, held.order));
+    mine.sort_by_key(|held| match model.is_aside(held.order) {
+        true => (true, Lane::CheckIn, held.order),
+        false => (false, held.lane, held.order),
+    });
     assert_eq!(replay.drop_project(name).collect::<Vec<_>>(), mine);
     model.pauses.retain(|(paused, ..)| *paused != name);
     model.records.retain(|(held, ..)| !mine.contains(held));
@@ -229,19 +260,16 @@ fn push(replay: &mut Replay<u64>, model: &mut Model, last: &mut u64, event: &Eve
         false => (replay.push(record), Stands::Waiting { due: 0 }),
     };
     assert_eq!(pushed, Ok(()));
-    model.records.push((record, stands, 0));
+    model.records.push((record, stands, Tried::default()));
 }
 
 fn again(replay: &mut Replay<u64>, model: &mut Model, now: u64, place: usize, wait_ms_min: u64) {
-    let (held, stands, tries) = &mut model.records[place];
-    *tries += 1;
-    let due = now + backoff_ms(*tries).max(wait_ms_min);
+    let (held, stands, tried) = &mut model.records[place];
+    tried.times = (tried.times + 1).min(TRIES_MAX);
+    let due = now + backoff_ms(tried.times).max(wait_ms_min);
     let told = replay.again(at(now), held.order, wait_ms_min);
     assert_eq!(told, Some(at(due)));
-    // Waits are kept in tenths of a second.
-    *stands = Stands::Waiting {
-        due: due.div_ceil(100) * 100,
-    };
+    *stands = waits(tried, due);
 }
 
 proptest! {
@@ -267,11 +295,17 @@ proptest! {
                         again(&mut replay, &mut model, now, place, *wait_ms_min);
                     }
                 }
+                Event::Fail { which, took } => {
+                    if let Some(place) = model.under_way(*which) {
+                        fail(&mut replay, &mut model, now, place, *took);
+                    }
+                }
+                Event::NextAside => take_aside(&mut replay, &mut model, now),
                 Event::PutBack { which } => {
                     if let Some(place) = model.under_way(*which) {
-                        let (held, stands, _) = &mut model.records[place];
+                        let (held, stands, tried) = &mut model.records[place];
                         prop_assert!(replay.put_back(held.order));
-                        *stands = Stands::Waiting { due: 0 };
+                        *stands = waits(tried, 0);
                     }
                 }
                 Event::Withdraw { which } => {
@@ -310,7 +344,8 @@ proptest! {
             replay.put_back(record.0.order);
         }
         let gone = std::iter::from_fn(|| {
-            let next = replay.next(at(now + 100_000))?;
+            let later = at(now + 700_000);
+            let next = replay.next(later).or_else(|| replay.next_aside(later))?;
             replay.done(next.order)
         });
         prop_assert_eq!(gone.take(10_000).count(), model.records.len());

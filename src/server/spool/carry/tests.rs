@@ -65,6 +65,7 @@ fn keep(clerk: &mut Clerk, number: u64) {
             holding(Category::Attachment, 2, 100_000_000_000),
         ],
         project: Some(project(number)),
+        sender: None,
         proven: true,
         maybe_sent: false,
         envelope: None,

@@ -17,13 +17,14 @@ use crate::telemetry::labels::Table;
 use crate::telemetry::metrics::{ControlMetrics, Metrics};
 use crate::telemetry::process;
 
+use super::StartError;
 use super::journal::Journal;
 use super::knowledge::Knowledge;
 use super::maintenance::Maintenance;
 use super::outages::Outages;
 use super::sentry::copy;
 use super::spool::pause::Pause;
-use super::state::StateFolder;
+use super::state::{StateError, StateFolder};
 use super::worker::Shared;
 
 const PROVEN: &str = "proven-keys";
@@ -50,17 +51,30 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// What was kept by an earlier run.
-    pub(crate) fn recall(config: &Config) -> Self {
-        let folder = config.state.path.as_deref().and_then(|path| {
-            StateFolder::open(path)
-                .inspect_err(|error| {
+    ///
+    /// # Errors
+    /// Another edge keeps its own there: both would write over what the other has learned.
+    pub(crate) fn recall(config: &Config) -> Result<Self, StartError> {
+        let folder = match config.state.path.as_deref() {
+            None => None,
+            Some(path) => match StateFolder::open(path) {
+                Ok(folder) => Some(folder),
+                Err(StateError::Taken(holder)) => {
+                    return Err(StartError::Taken {
+                        key: "state.path",
+                        path: path.to_path_buf(),
+                        by: holder.to_string(),
+                    });
+                }
+                Err(error @ StateError::Io(_)) => {
                     tracing::warn!(
                         %error,
                         "state.path cannot be used: what is learned, and what is used of quotas, is lost at a restart"
                     );
-                })
-                .ok()
-        });
+                    None
+                }
+            },
+        };
         let listed = folder
             .as_ref()
             .filter(|_| config.sentry.is_some())
@@ -69,14 +83,14 @@ impl Memory {
                     .inspect_err(|error| tracing::warn!(%error, "it is read from Sentry anew"))
                     .ok()?
             });
-        Self {
+        Ok(Self {
             knowledge: Knowledge {
                 listed: listed.map(Arc::new),
                 secret: secret(folder.as_ref()).into(),
             },
             folder,
             wants_folder: config.state.path.is_some(),
-        }
+        })
     }
 
     /// Keeps the secret that addresses are hashed with, where it is in use.

@@ -23,6 +23,7 @@ mod knowledge;
 mod lessons;
 mod line_one;
 mod listen;
+mod lock;
 mod maintenance;
 mod manifest;
 mod memory;
@@ -58,6 +59,7 @@ mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -80,7 +82,7 @@ use admin::Page;
 use control::Control;
 use memory::Memory;
 use rules::Rules;
-use spool::Spool;
+use spool::{Spool, SpoolFolder};
 use worker::Shared;
 
 /// Why the edge does not run.
@@ -89,6 +91,16 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(#[source] io::Error),
+    /// A directory is another process's, which would come to harm, as this one would.
+    #[error("{key} is in use: {by} has {}", path.display())]
+    Taken {
+        /// Where it is configured.
+        key: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// Who has it, in words.
+        by: String,
+    },
     /// A thread or its runtime cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -113,7 +125,7 @@ impl Edge {
     /// returns, whether or not an upstream answers.
     ///
     /// # Errors
-    /// An address in use, or a thread that the system refuses.
+    /// An address or a directory in use, or a thread that the system refuses.
     pub fn start(loaded: Loaded, pages: Vec<Page>) -> Result<Self, StartError> {
         let config = &loaded.config;
         let count = rules::worker_count(config);
@@ -130,11 +142,13 @@ impl Edge {
             .control
             .last_reload_success_s
             .store(process::now_s(), Ordering::Relaxed);
+        // Before anybody could connect here who would be served by neither.
+        let memory = Memory::recall(config)?;
+        let folder = SpoolFolder::find(config)?;
         let (mut sockets, public) = bind_public(&loaded, count)?;
         let admin_socket = listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
-        let memory = Memory::recall(config);
-        let shared = Arc::new(share(config, &memory, ledger));
+        let shared = Arc::new(share(config, &memory, folder, ledger));
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
         for (place, counters) in metrics.workers.iter().enumerate() {
@@ -226,7 +240,7 @@ fn size(n: u64) -> usize {
 }
 
 /// What all threads will share.
-fn share(config: &Config, memory: &Memory, ledger: Arc<Ledger>) -> Shared {
+fn share(config: &Config, memory: &Memory, folder: SpoolFolder, ledger: Arc<Ledger>) -> Shared {
     let epoch = Instant::now();
     let counters = Arc::new(Counters::new(CounterLimits {
         counters: size(config.limits.quota_counters),
@@ -235,7 +249,7 @@ fn share(config: &Config, memory: &Memory, ledger: Arc<Ledger>) -> Shared {
     let rules = Rules::new(config.clone(), None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let shared = Shared {
-        spool: Spool::open(&rules, &ledger, memory.pause(), epoch),
+        spool: Spool::open(folder, &rules, &ledger, memory.pause(), epoch),
         maintenance: memory.maintenance(),
         rules,
         connections: AtomicU64::new(0),

@@ -1,24 +1,57 @@
 //! The folder in which the edge keeps what it has learned over a restart. Each
-//! file is written whole or not at all and is its owner's alone to read; without a
-//! folder the edge runs all the same and forgets.
+//! file is written whole or not at all and is its owner's alone to read, and the folder is
+//! one edge's at a time; without one the edge runs all the same and forgets.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A folder that takes files.
+use super::lock::{Holder, Lock, NotLocked, lock};
+
+/// The file by which the folder is one edge's. Not the name of the spool's, which may lie in
+/// the same folder.
+const LOCK: &str = "state-lock";
+
+/// A folder that takes files. Clones share it, and its lock.
 #[derive(Debug, Clone)]
-pub(crate) struct StateFolder(PathBuf);
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    _lock: Option<Arc<Lock>>,
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    /// Another edge has it.
+    #[error("{0} uses this directory")]
+    Taken(Holder),
+    /// It cannot be made, or takes no file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
 
 impl StateFolder {
-    /// The folder, made if it is not there and tried by writing to it.
+    /// The folder, made if it is not there, locked, and tried by writing to it.
     ///
     /// # Errors
-    /// What the system says.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// Another edge has it, or what the system says.
+    pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let folder = Self(path.to_path_buf());
+        let lock = match lock(File::open(path)?, LOCK) {
+            Ok(lock) => Some(Arc::new(lock)),
+            Err(NotLocked::Taken(holder)) => return Err(StateError::Taken(holder)),
+            // Some file systems know no locks: what is learned is worth more than one.
+            Err(NotLocked::Io(error)) => {
+                tracing::warn!(%error, "state.path cannot be locked: another edge on it would not be noticed");
+                None
+            }
+        };
+        let folder = Self {
+            path: path.to_path_buf(),
+            _lock: lock,
+        };
         folder.write("trial", b"")?;
         std::fs::remove_file(folder.file("trial"))?;
         Ok(folder)
@@ -26,7 +59,7 @@ impl StateFolder {
 
     /// Where a file of that name lies.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// A file's content; `None` if there is none.
@@ -74,7 +107,7 @@ impl StateFolder {
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&draft, self.file(name))?;
-        File::open(&self.0)?.sync_all()
+        File::open(&self.path)?.sync_all()
     }
 }
 
@@ -97,12 +130,24 @@ mod tests {
         assert!(folder.read("a", 5).is_err(), "over its limit");
         let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(folder.file("a")), 0o600);
-        assert_eq!(mode(folder.0.clone()), 0o700);
-        assert_eq!(
-            std::fs::read_dir(&folder.0).unwrap().count(),
-            1,
-            "no draft is left"
-        );
+        assert_eq!(mode(folder.path.clone()), 0o700);
+        let left = std::fs::read_dir(&folder.path).unwrap();
+        let mut left: Vec<_> = left.map(|file| file.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a", LOCK], "no draft is left");
+    }
+
+    #[test]
+    fn a_folder_is_one_edges_until_that_is_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let first = StateFolder::open(place.path()).unwrap();
+        let second = StateFolder::open(place.path());
+        assert!(matches!(second, Err(StateError::Taken(_))), "{second:?}");
+        let copy = first.clone();
+        drop(first);
+        assert!(StateFolder::open(place.path()).is_err(), "it is in use");
+        drop(copy);
+        StateFolder::open(place.path()).unwrap();
     }
 
     #[test]

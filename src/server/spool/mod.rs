@@ -39,11 +39,12 @@ use crate::domain::rate_limits::RateLimit;
 use crate::policy::outlook::Outlook;
 use crate::telemetry::ledger::Ledger;
 
+use super::StartError;
 use super::rules::Rules;
 use super::spill::DiskBudget;
 use super::tee::TeeBudget;
 use clerk::Plan;
-use log::RealDisk;
+use log::{DiskError, RealDisk};
 use orders::{Order, Steer, Wanted};
 pub(crate) use orders::{Overview, ProjectKept};
 use parcel::Parcel;
@@ -126,11 +127,37 @@ struct Desk {
     clerk: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// The directory that the configuration names, locked: it is this process's.
+#[derive(Debug, Default)]
+pub(crate) struct SpoolFolder(Option<(PathBuf, Result<RealDisk, DiskError>)>);
+
+impl SpoolFolder {
+    /// Takes it, if there is to be one. One that is of no use is told of later.
+    ///
+    /// # Errors
+    /// Another process has it: two edges cannot keep in one place, and who started the second
+    /// should hear of it before anything is lost there.
+    pub(crate) fn find(config: &checked::Config) -> Result<Self, StartError> {
+        let Some(path) = config.spool.path.clone() else {
+            return Ok(Self::default());
+        };
+        match RealDisk::open(&path) {
+            Err(DiskError::Busy(by)) => Err(StartError::Taken {
+                key: "spool.path",
+                path,
+                by,
+            }),
+            disk => Ok(Self(Some((path, disk)))),
+        }
+    }
+}
+
 impl Spool {
     /// Takes up what an earlier run kept. Without a directory, or with one that cannot be
     /// used, nothing is kept: the log says so, and the edge runs all the same.
     /// What an operator has paused stays so.
     pub(crate) fn open(
+        folder: SpoolFolder,
         rules: &Arc<ArcSwap<Rules>>,
         ledger: &Arc<Ledger>,
         pause: Pause,
@@ -144,7 +171,7 @@ impl Spool {
             state: Arc::new(state),
             ..Self::default()
         };
-        let Some(folder) = rules.load().config.spool.path.clone() else {
+        let Some((folder, disk)) = folder.0 else {
             return own;
         };
         if own.state.pause.is_on() {
@@ -157,7 +184,7 @@ impl Spool {
             tracing::error!(%error, %path, "spool.path cannot be used: what the upstream does not take is lost");
             own.state.failing.store(true, Relaxed);
         };
-        let disk = match RealDisk::open(&folder) {
+        let disk = match disk {
             Ok(disk) => disk,
             Err(error) => {
                 failed(&error);

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod damage;
+mod folders;
 mod room;
 
 use std::path::Path;
@@ -32,11 +33,11 @@ pub(super) fn trials() -> Vec<Trial> {
         a_late_time_out_is_no_refusal,
         an_end_amid_all_of_it_loses_nothing,
         clients_that_reset_leave_the_books_closed,
-        two_on_one_folder_do_each_other_no_harm,
         a_purge_keeps_no_event_waiting,
     ];
     trials.extend(bodies::trials());
     trials.extend(damage::trials());
+    trials.extend(folders::trials());
     trials.extend(room::trials());
     trials
 }
@@ -344,21 +345,6 @@ fn clients_that_reset_leave_the_books_closed() {
     let _up = up(down);
     assert!(comes(20, || spool(&edge)["items"] == 0), "{}", spool(&edge));
     check_books(&edge);
-}
-
-fn two_on_one_folder_do_each_other_no_harm() {
-    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
-    let edge = keeping(&down.url(), place.path(), &json!({}));
-    check_taken(&edge.post_envelope(&[], &event(1)), 1);
-    let other = keeping(&down.url(), place.path(), &json!({}));
-    let answer = other.post_envelope(&[], &event(2));
-    check_taken(&edge.post_envelope(&[], &event(3)), 3);
-    drop(other);
-    let fake = up(down);
-    assert!(comes(10, || spool(&edge)["items"] == 0));
-    let seen = ids(&fake.requests());
-    assert!(seen.contains(&1) && seen.contains(&3), "{seen:?}");
-    assert!(answer.status == 503 || seen.contains(&2), "{seen:?}");
 }
 
 fn a_purge_keeps_no_event_waiting() {

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, fallocate, flock,
-    fstatvfs, linkat, openat, renameat, renameat_with, unlinkat,
+    AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, fallocate, fstatvfs, linkat, openat,
+    renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
+
+use crate::server::lock::{Lock, NotLocked, lock};
 
 use super::super::names::TEMPORARY;
 use super::Disk;
@@ -28,9 +30,9 @@ const COPY_BYTES: usize = 128 * 1024;
 /// Why a directory cannot be a log's disk.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// Somebody holds its lock.
-    #[error("another process uses this directory")]
-    Busy,
+    /// Somebody holds its lock: who, in words.
+    #[error("{0} uses this directory")]
+    Busy(String),
     /// It cannot be made, opened or locked.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -46,7 +48,7 @@ struct Directory {
     path: PathBuf,
     handle: OwnedFd,
     /// Held for its lock, which the system gives back with it.
-    _lock: OwnedFd,
+    _lock: Lock,
     unnamed: AtomicU64,
 }
 
@@ -124,12 +126,10 @@ impl RealDisk {
         std::fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE)).ok();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = openat(CWD, path, flags, Mode::empty()).map_err(io::Error::from)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let lock = openat(&handle, LOCK, flags, FILE_MODE).map_err(io::Error::from)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(DiskError::Busy),
-            locked => locked.map_err(io::Error::from)?,
-        }
+        let lock = lock(&handle, LOCK).map_err(|error| match error {
+            NotLocked::Taken(holder) => DiskError::Busy(holder.to_string()),
+            NotLocked::Io(error) => DiskError::Io(error),
+        })?;
         Ok(Self(Arc::new(Directory {
             path: path.to_path_buf(),
             handle,

@@ -54,10 +54,13 @@ fn a_directory_has_one_log() {
     let place = tempfile::tempdir().unwrap();
     let first = RealDisk::open(place.path()).unwrap();
     let second = RealDisk::open(place.path());
-    assert!(matches!(second, Err(DiskError::Busy)), "{second:?}");
+    assert!(matches!(second, Err(DiskError::Busy(_))), "{second:?}");
     assert_eq!(
         second.unwrap_err().to_string(),
-        "another process uses this directory"
+        format!(
+            "another process (pid {}) uses this directory",
+            std::process::id()
+        )
     );
     drop(first);
     RealDisk::open(place.path()).unwrap();

@@ -121,6 +121,8 @@ async fn read_ahead(
     let budget = DiskBudget {
         taken: std::sync::Arc::clone(&worker.shared.disk_bytes),
         bytes_max: ahead.disk,
+        // A folder of its own, and no event is at stake: what it is full of passes as it comes.
+        free_floor: 0,
     };
     let mut spill = match Spill::create(ahead.path.as_deref(), budget).await {
         Ok(spill) => spill,

@@ -31,6 +31,8 @@ pub(crate) struct DiskBudget {
     pub taken: Arc<AtomicU64>,
     /// Bytes that may be taken.
     pub bytes_max: u64,
+    /// Bytes of the file system that stay free all the same; 0: nobody asks it.
+    pub free_floor: u64,
 }
 
 impl DiskBudget {
@@ -44,6 +46,18 @@ impl DiskBudget {
         self.taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .is_ok()
+    }
+
+    /// Whether so many bytes more may go to the file's disk, as far as its floor goes. Asks
+    /// the system each time: some microseconds, beside a write that takes more. Blocks.
+    pub(crate) fn stays_free(&self, file: &File, bytes: u64) -> bool {
+        let free = || {
+            let disk = rustix::fs::fstatvfs(file).ok()?;
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        };
+        // A disk that does not say is tried.
+        self.free_floor == 0
+            || free().is_none_or(|free| free >= self.free_floor.saturating_add(bytes))
     }
 }
 
@@ -60,7 +74,7 @@ pub(crate) struct Spill {
 pub(crate) enum Added {
     /// They are in the file.
     Kept,
-    /// The budget is used up; the chunks come back.
+    /// The budget is used up, or little else of the disk is free; the chunks come back.
     Full(VecDeque<Bytes>),
 }
 
@@ -89,9 +103,9 @@ impl Spill {
         }
     }
 
-    /// So many more bytes are written to it, if they fit.
+    /// So many more bytes are written to it, if they fit. Blocks.
     pub(crate) fn grows(&mut self, bytes: u64) -> bool {
-        let fits = self.budget.take(bytes);
+        let fits = self.budget.stays_free(&self.file, bytes) && self.budget.take(bytes);
         if fits {
             self.bytes += bytes;
         }
@@ -105,16 +119,24 @@ impl Spill {
             return Ok(Added::Full(chunks));
         }
         self.bytes += more;
-        let file = Arc::clone(&self.file);
+        let (file, budget) = (Arc::clone(&self.file), self.budget.clone());
         let write = move || {
+            if !budget.stays_free(&file, more) {
+                return (None, chunks);
+            }
             let mut file = &*file;
             let written = file
                 .seek(SeekFrom::End(0))
                 .and_then(|_| chunks.iter().try_for_each(|chunk| file.write_all(chunk)));
             // Freed where they were made: each thread keeps what it frees.
-            (written, chunks)
+            (Some(written), chunks)
         };
         let (written, chunks) = spawn_blocking(write).await.map_err(io::Error::other)?;
+        let Some(written) = written else {
+            self.bytes -= more;
+            self.budget.taken.fetch_sub(more, Ordering::Relaxed);
+            return Ok(Added::Full(chunks));
+        };
         drop(chunks);
         written.map(|()| Added::Kept)
     }
@@ -233,6 +255,7 @@ mod tests {
         DiskBudget {
             taken: Arc::new(AtomicU64::new(0)),
             bytes_max,
+            free_floor: 0,
         }
     }
 
@@ -285,5 +308,28 @@ mod tests {
         check_budget(10, 10, true);
         check_budget(10, 11, false);
         check_budget(0, 1, false);
+    }
+
+    #[test]
+    fn what_stays_free_is_the_disks_and_not_the_budgets() {
+        for (free_floor, kept) in [(1, true), (u64::MAX, false)] {
+            on_a_runtime(async {
+                let budget = DiskBudget {
+                    free_floor,
+                    ..budget(1000)
+                };
+                let mut spill = Spill::create(None, budget.clone()).await.unwrap();
+                let chunks = VecDeque::from([Bytes::from_static(b"seven b")]);
+                let added = spill.add(chunks).await.unwrap();
+                assert_eq!(matches!(added, Added::Kept), kept, "{added:?}");
+                let taken = budget.taken.load(Ordering::Relaxed);
+                assert_eq!(
+                    taken,
+                    if kept { 7 } else { 0 },
+                    "what is refused is given back"
+                );
+                assert_eq!(spill.grows(7), kept);
+            });
+        }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct TeeBudget {
     pub memory_max: u64,
     /// Their share of the disk.
     pub disk: DiskBudget,
+    /// How many found no room.
+    pub unprotected: Arc<AtomicU64>,
     /// Where their files are made.
     pub folder: PathBuf,
 }
@@ -193,6 +195,7 @@ impl Tee {
 
     fn give_up(&mut self) {
         self.gave_up = true;
+        self.budget.unprotected.fetch_add(1, Ordering::Relaxed);
         self.chunks.clear();
         self.chunk_bytes = 0;
         self.give_back_memory();
@@ -217,7 +220,9 @@ mod tests {
             disk: DiskBudget {
                 taken: Arc::default(),
                 bytes_max: disk_max,
+                free_floor: 0,
             },
+            unprotected: Arc::default(),
             folder: folder.to_owned(),
         }
     }
@@ -257,6 +262,8 @@ mod tests {
         });
         assert_eq!(budget.memory.load(Ordering::Relaxed), 0);
         assert_eq!(budget.disk.taken.load(Ordering::Relaxed), 0);
+        let unprotected = budget.unprotected.load(Ordering::Relaxed);
+        assert_eq!(unprotected, u64::from(found.0 == "nowhere"));
         let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 0, "a file has a name");
         found

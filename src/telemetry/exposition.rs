@@ -446,6 +446,7 @@ mod tests {
             "vidette_spool_appended_total",
             "vidette_spool_replayed_total",
             "vidette_spool_expired_total",
+            "vidette_spool_unprotected_total",
             "vidette_duplicates_total",
             "vidette_breaker_state",
             "vidette_upstream_requests_total",

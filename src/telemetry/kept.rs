@@ -24,6 +24,8 @@ pub struct SpoolReading {
     pub damaged: u64,
     /// Requests that may have arrived twice since the start.
     pub duplicates: u64,
+    /// Large bodies that were sent without a copy since the start.
+    pub unprotected: u64,
 }
 
 /// `vidette_spool_*`, `vidette_duplicates_total` and `vidette_breaker_state`, that for each
@@ -64,6 +66,11 @@ pub(super) fn families(spool: &SpoolReading, breakers: &[(&'static str, u8)]) ->
             "vidette_spool_damaged_total",
             "Kept requests that were lost to damage on disk.",
             spool.damaged,
+        ),
+        total(
+            "vidette_spool_unprotected_total",
+            "Large bodies that were sent without a copy, for want of room for one.",
+            spool.unprotected,
         ),
         total(
             "vidette_duplicates_total",

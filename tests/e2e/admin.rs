@@ -64,6 +64,7 @@ fn every_metric_family_is_there_from_the_start() {
         "vidette_spool_replayed_total",
         "vidette_spool_expired_total",
         "vidette_spool_damaged_total",
+        "vidette_spool_unprotected_total",
         "vidette_duplicates_total",
         "vidette_breaker_state",
         "vidette_table_entries",

@@ -158,6 +158,7 @@ pub(super) fn reading(shared: &Shared) -> SpoolReading {
         expired: state.expired.load(Relaxed),
         damaged: state.damaged.load(Relaxed),
         duplicates: state.duplicates.load(Relaxed),
+        unprotected: shared.spool.unprotected(),
     }
 }
 

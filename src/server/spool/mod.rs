@@ -112,10 +112,20 @@ pub(crate) struct Spool {
     state: Arc<State>,
     /// Something may be sent that could not before.
     due: Arc<Notify>,
-    /// What copies of bodies take, in memory and on disk.
-    copies: (Arc<AtomicU64>, Arc<AtomicU64>),
+    copies: Copies,
     /// How it went on in the last minute.
     outlook: Mutex<Outlook>,
+}
+
+/// The copies of bodies that are being sent.
+#[derive(Debug, Default)]
+struct Copies {
+    /// Bytes that they take in memory.
+    memory: Arc<AtomicU64>,
+    /// Bytes that they take on disk.
+    disk: Arc<AtomicU64>,
+    /// How many found no room since the start.
+    unprotected: Arc<AtomicU64>,
 }
 
 /// The way to the clerk.
@@ -323,8 +333,9 @@ impl Spool {
     /// The share of the disk of bodies that are copied or unpacked.
     pub(crate) fn copies_disk(&self, config: &checked::Spool) -> DiskBudget {
         DiskBudget {
-            taken: Arc::clone(&self.copies.1),
+            taken: Arc::clone(&self.copies.disk),
             bytes_max: config.copies.disk,
+            free_floor: config.free_floor,
         }
     }
 
@@ -332,11 +343,17 @@ impl Spool {
     pub(crate) fn copies(&self, config: &checked::Spool) -> Option<TeeBudget> {
         let desk = self.desk.as_ref()?;
         Some(TeeBudget {
-            memory: Arc::clone(&self.copies.0),
+            memory: Arc::clone(&self.copies.memory),
             memory_max: config.copies.memory,
             disk: self.copies_disk(config),
+            unprotected: Arc::clone(&self.copies.unprotected),
             folder: desk.folder.clone(),
         })
+    }
+
+    /// Bodies that were sent without a copy since the start.
+    pub(crate) fn unprotected(&self) -> u64 {
+        self.copies.unprotected.load(Relaxed)
     }
 
     /// Writes down what is done, and stops the clerk.

@@ -26,7 +26,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// An envelope of one attachment of so many bytes.
-fn large(bytes: usize) -> Vec<u8> {
+pub(super) fn large(bytes: usize) -> Vec<u8> {
     let head = format!("{{}}\n{{\"type\":\"attachment\",\"length\":{bytes}}}\n");
     let noise = patterns::slice(5, 0, bytes);
     [head.as_bytes(), &noise, b"\n"].concat()
@@ -141,6 +141,7 @@ fn beyond_the_copies_budget_it_goes_without() {
     let answer = edge.post_envelope(&[], &large(1_200_000));
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.json()["causes"][0], "no_upstream");
+    edge.wait_metric("vidette_spool_unprotected_total", &[], 1.0);
 }
 
 fn half_a_body_is_nothing_to_keep() {

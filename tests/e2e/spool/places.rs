@@ -15,6 +15,7 @@ use crate::edge::Edge;
 use crate::parts::{Part, promises};
 use crate::upstream::{HANG, Silent};
 
+use super::large::large;
 use super::{emptied, event, ids, spool, text};
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -22,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_full_disk_loses_nothing_that_was_answered,
         some_of_the_disk_stays_free,
         a_floor_above_the_whole_disk_is_warned_of,
+        copies_leave_some_of_the_disk_free,
         an_upstream_that_moves_is_followed,
     ]
 }
@@ -112,6 +114,37 @@ fn a_floor_above_the_whole_disk_is_warned_of() {
     };
     assert_eq!(warned("7MiB"), (200, false));
     assert_eq!(warned("8MiB"), (503, true));
+}
+
+/// The upstream takes nothing, so that each body is worth what its copy is.
+fn copies_leave_some_of_the_disk_free() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let mount = format!(
+        "mount -t tmpfs -o size=16m tmpfs {}",
+        place.path().display()
+    );
+    let changes = json!({"spool": {
+        "max_bytes": "32MiB",
+        "free_floor": "8MiB",
+        "copies": {"memory": 0},
+    }});
+    let edge = Edge::run_where(&mount, &text(&down.url(), place.path(), &changes));
+    assert_eq!(edge.post_envelope(&[], &large(900_000)).status, 200);
+    let unprotected = || edge.metric("vidette_spool_unprotected_total", &[]);
+    assert!(unprotected() < 0.5, "there was room for it");
+    // Two of the sixteen MiB are the log's, one the first body's.
+    let answer = edge.post_envelope(&[], &large(7_000_000));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(
+        answer.json()["causes"][0],
+        "no_upstream",
+        "{}",
+        answer.text()
+    );
+    edge.wait_metric("vidette_spool_unprotected_total", &[], 1.0);
+    // What it had taken is free again.
+    assert_eq!(edge.post_envelope(&[], &large(900_000)).status, 200);
+    assert_eq!(spool(&edge)["items"], 2);
 }
 
 /// The old address is left to somebody who takes nothing.

@@ -46,6 +46,7 @@ fn left(bytes: &[u8], coding: Option<Coding>, in_file: bool) -> (Vec<u8>, bool) 
         disk: DiskBudget {
             taken: Arc::default(),
             bytes_max: u64::MAX,
+            free_floor: 0,
         },
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build();

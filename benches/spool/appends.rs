@@ -1,7 +1,9 @@
 //! How fast events are kept. Four ways, in turns on the same disk: a sync for each record; the
 //! log with 64 senders who wait for its one thread, as the spool's has them wait; the real edge
 //! with 64 connections and no upstream; and the disk itself, as fast as 64 who share can use it:
-//! a bare write and a sync for each 64 records.
+//! a bare write and a sync for each 64 records. And a fifth beside them, which keeps nothing: the
+//! same edge and connections with an upstream that takes all, since on a fast disk keeping
+//! cannot be faster than the edge answers.
 
 use std::fs;
 use std::io::IoSlice;
@@ -66,6 +68,7 @@ struct Round {
     each: Turn,
     log: Turn,
     edge: Turn,
+    sent: Turn,
     disk: Turn,
 }
 
@@ -79,15 +82,18 @@ pub(crate) fn measure(ground: &Ground, sizes: &Sizes) -> Result<Vec<Row>> {
             let round = Round {
                 each: in_files(ground, &envelope, 1, sizes.turn)?,
                 log: in_log(ground, &envelope, sizes.turn)?,
-                edge: in_edge(ground, &envelope, sizes.turn)
+                edge: in_edge(ground, &envelope, sizes.turn, Upstream::away()?)
                     .with_context(|| format!("{label} in round {round}"))?,
+                sent: in_edge(ground, &envelope, sizes.turn, Upstream::opened()?)
+                    .with_context(|| format!("{label} in round {round}, sent"))?,
                 disk: in_files(ground, &envelope, usize::try_from(SENDERS)?, sizes.turn)?,
             };
             eprintln!(
-                "spool: {label}: each {:.0}, log {:.0}, edge {:.0}, disk {:.0} records/s",
+                "spool: {label}: each {:.0}, log {:.0}, edge {:.0}, sent {:.0}, disk {:.0} records/s",
                 round.each.records_s(),
                 round.log.records_s(),
                 round.edge.records_s(),
+                round.sent.records_s(),
                 round.disk.records_s(),
             );
             rounds.push(round);
@@ -136,6 +142,14 @@ fn rows_of(label: &str, rounds: &[Round]) -> Vec<Row> {
             round.edge.records_s() / round.each.records_s()
         })
         .must_be(GATE),
+        row(
+            &format!("{edge}, none kept but all sent"),
+            "records/s",
+            &|round| round.sent.records_s(),
+        ),
+        row(&format!("{edge}, kept to sent"), "times", &|round| {
+            round.edge.records_s() / round.sent.records_s()
+        }),
         row(
             &format!("{edge}, CPU of all of it"),
             "us/record",
@@ -260,9 +274,8 @@ fn keep(
     })
 }
 
-/// The real program, in front of nothing.
-fn in_edge(ground: &Ground, record: &[u8], turn: Duration) -> Result<Turn> {
-    let upstream = Upstream::away()?;
+/// The real program, in front of an upstream that is away, or takes all.
+fn in_edge(ground: &Ground, record: &[u8], turn: Duration, upstream: Upstream) -> Result<Turn> {
     let folder = ground.spool("appends");
     let edge = Edge::start(ground, upstream.port, &folder)?;
     let bytes = u64::try_from(record.len())?;

@@ -72,6 +72,13 @@ impl Upstream {
         })
     }
 
+    /// One that takes everything from the start.
+    pub(crate) fn opened() -> Result<Self> {
+        let mut upstream = Self::away()?;
+        upstream.open()?;
+        Ok(upstream)
+    }
+
     /// From here on it takes everything.
     pub(crate) fn open(&mut self) -> Result<()> {
         self.socket.listen(BACKLOG)?;

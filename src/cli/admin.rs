@@ -1,7 +1,8 @@
 //! How commands reach a running edge: one request to its admin address. Never
-//! goes anywhere else, and gives up after a few seconds.
+//! goes anywhere else, and gives up after a few seconds unless what is asked takes longer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::exchange::exchange;
+use super::exchange::{PATIENCE, exchange};
 use super::plain;
 
 /// Where the running edge is.
@@ -50,12 +51,17 @@ impl Address {
         } else {
             Bytes::new()
         };
-        self.send(method, path, body)
+        self.send(method, path, body, PATIENCE)
+    }
+
+    /// Asks the edge to drop what `path` names, and waits so long until it has.
+    pub(super) fn delete(&self, path: &str, patience: Duration) -> anyhow::Result<Answer> {
+        self.send(&Method::DELETE, path, Bytes::new(), patience)
     }
 
     /// Posts a JSON value to `path`.
     pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
-        self.send(&Method::POST, path, body.to_string().into())
+        self.send(&Method::POST, path, body.to_string().into(), PATIENCE)
     }
 
     /// The machine the edge is on, as far as it is known here.
@@ -63,7 +69,13 @@ impl Address {
         self.admin.ip()
     }
 
-    fn send(&self, method: &Method, path: &str, body: Bytes) -> anyhow::Result<Answer> {
+    fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> anyhow::Result<Answer> {
         let to = self.admin.to_string();
         let mut request = Request::builder()
             .method(method)
@@ -75,7 +87,7 @@ impl Address {
         if !method.is_safe() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let (head, body) = exchange(&to, request.body(Full::new(body))?)?.into_parts();
+        let (head, body) = exchange(&to, request.body(Full::new(body))?, patience)?.into_parts();
         let answer = Answer {
             status: head.status,
             body: String::from_utf8_lossy(&body).into_owned(),

@@ -13,24 +13,28 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// How long an answer may take: a person waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long most answers may take: a person waits for it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Sends the request to `to`, a `host:port`, and reads the answer.
+/// Sends the request to `to`, a `host:port`, and reads the answer, which has come by then.
 ///
 /// The request goes as it is: its `Host` is the caller's business.
-pub(super) fn exchange(to: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
+pub(super) fn exchange(
+    to: &str,
+    request: Request<Full<Bytes>>,
+    patience: Duration,
+) -> anyhow::Result<Response<Bytes>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
         .context("no runtime")?;
-    let answer = async { tokio::time::timeout(PATIENCE, talk(to, request)).await };
+    let answer = async { tokio::time::timeout(patience, talk(to, request)).await };
     match runtime.block_on(answer) {
         Ok(answer) => answer.with_context(|| format!("no answer from {to}")),
-        Err(_) => bail!("no answer from {to} for {} s", PATIENCE.as_secs()),
+        Err(_) => bail!("no answer from {to} for {} s", patience.as_secs()),
     }
 }
 

@@ -4,6 +4,7 @@ mod drain;
 mod table;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 use super::{admin, fail, say};
 use drain::drain;
 use table::table;
+
+/// How long a drop may take: all of it is overwritten, and a slow disk takes its time.
+const DROP_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What `spool` takes.
 #[derive(Debug, clap::Subcommand)]
@@ -160,7 +164,7 @@ fn purge(address: &admin::Address, project: Option<u64>) -> anyhow::Result<()> {
         Some(project) => format!("/api/v1/spool?project={project}"),
         None => "/api/v1/spool".to_owned(),
     };
-    let told: Value = address.ask(&Method::DELETE, &path)?.json()?;
+    let told: Value = address.delete(&path, DROP_PATIENCE)?.json()?;
     let dropped = told.get("dropped").and_then(Value::as_u64);
     say(&format!("{} requests dropped", dropped.unwrap_or(0)));
     Ok(())

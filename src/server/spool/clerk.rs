@@ -21,10 +21,11 @@ use crate::telemetry::process;
 use super::super::rules::Rules;
 use super::holds::{Holds, Stowed};
 use super::intake::ToldFull;
-use super::log::{Disk as _, Found, Log, LogLimits, OpenError, RealDisk, Recovered};
+use super::log::{Disk as _, Found, Log, OpenError, RealDisk, Recovered};
 use super::orders::{Order, Steer};
 use super::parcel::Holding;
-use super::room::{Asks, COMMON_BYTES, Used, has_room, records_max, room_bytes, segment_bytes};
+use super::purge::Erasing;
+use super::room::{Asks, COMMON_BYTES, Free, Used, has_room, log_limits, records_max, room_bytes};
 use super::state::State;
 
 /// Orders taken up together: as many requests share a sync.
@@ -32,6 +33,9 @@ const BATCH_MAX: usize = 512;
 
 /// How often what is too old is looked for, and files are tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked for what was kept the longest, which takes a walk over all projects.
+const AGE_EVERY_MS: u64 = 1000;
 
 /// Orders begin at the time of the start, with room for a million each millisecond: those of
 /// an earlier run, of which nothing may be left to see, are never given again.
@@ -75,6 +79,11 @@ pub(super) struct Clerk {
     pub(super) stranger_bytes: u64,
     pub(super) items: u64,
     pub(super) told_full: ToldFull,
+    /// What an operator has dropped, and is on disk as it was.
+    pub(super) erasing: Erasing,
+    pub(super) free: Free,
+    /// When the age of what was kept the longest was last told.
+    pub(super) age_told: Option<Millis>,
 }
 
 /// What the thread begins with.
@@ -107,13 +116,7 @@ impl Plan {
     /// The directory cannot be read.
     pub(super) fn take_up(self) -> Result<Taken, OpenError> {
         let max_bytes = self.rules.load().config.spool.max_bytes;
-        let segment_bytes = segment_bytes(max_bytes);
-        let limits = LogLimits {
-            segment_bytes,
-            inline_bytes_max: (segment_bytes / 4).min(1 << 20),
-            ..LogLimits::default()
-        };
-        let (log, found) = Log::open(self.disk.clone(), limits)?;
+        let (log, found) = Log::open(self.disk.clone(), log_limits(max_bytes))?;
         if found.damaged > 0 || !found.quarantined.is_empty() {
             tracing::error!(
                 requests = found.damaged,
@@ -195,6 +198,9 @@ impl Taken {
             strangers: HashMap::new(),
             stranger_bytes: 0,
             told_full: ToldFull::default(),
+            erasing: Erasing::default(),
+            free: Free::default(),
+            age_told: None,
         }
     }
 }
@@ -203,8 +209,8 @@ impl Clerk {
     fn serve(mut self, orders: &Receiver<Order>) {
         let mut tidied = Instant::now();
         self.publish();
-        loop {
-            let patience = match self.uncarried.is_empty() {
+        let closes = loop {
+            let patience = match self.uncarried.is_empty() && self.erasing.is_over() {
                 true => TIDY_EVERY,
                 false => Duration::ZERO,
             };
@@ -213,19 +219,26 @@ impl Clerk {
                     let more = orders.try_iter().take(BATCH_MAX - 1);
                     let batch = std::iter::once(first).chain(more).collect();
                     if self.take_up(batch) {
-                        self.log.close();
-                        return;
+                        break true;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break false,
             }
             self.carry();
+            self.erase_some();
             if tidied.elapsed() >= TIDY_EVERY {
                 tidied = Instant::now();
                 self.tidy();
             }
             self.publish();
+        };
+        // The next start would find it again.
+        while !self.erasing.is_over() {
+            self.erase_some();
+        }
+        if closes {
+            self.log.close();
         }
     }
 
@@ -252,7 +265,7 @@ impl Clerk {
                     }
                 }
                 Steer::Overview { told } => drop(told.send(self.overview())),
-                Steer::Purge { project, told } => drop(told.send(self.purge(project))),
+                Steer::Purge { project, told } => self.purge(project, told),
                 Steer::Close => closes = true,
             }
         }
@@ -310,14 +323,17 @@ impl Clerk {
     }
 
     /// What is used now.
-    pub(super) fn used(&self) -> Used {
+    pub(super) fn used(&mut self) -> Used {
         let usage = self.log.usage();
+        let floor = self.rules.load().config.spool.free_floor;
+        let now = self.now();
         Used {
             live: usage.live_bytes,
             on_disk: usage.bytes_on_disk,
             strangers: self.stranger_bytes,
-            // A disk that does not say is tried.
-            free: self.log.disk().free_bytes().unwrap_or(u64::MAX),
+            free: self
+                .free
+                .look(now, floor, || self.log.disk().free_bytes().ok()),
         }
     }
 
@@ -332,7 +348,7 @@ impl Clerk {
 
     /// Tells everybody how much is kept: before the client that it came from is told.
     pub(super) fn publish_count(&self) {
-        let requests = self.held.len() + self.uncarried.len();
+        let requests = self.held.len() + self.uncarried.len() + self.erasing.len();
         let requests = u64::try_from(requests).unwrap_or(u64::MAX);
         self.state.items.store(self.items, Relaxed);
         self.state.requests.store(requests, Relaxed);
@@ -341,15 +357,12 @@ impl Clerk {
     }
 
     /// Tells everybody how it stands.
-    fn publish(&self) {
+    fn publish(&mut self) {
         self.publish_count();
-        let state = &self.state;
+        self.publish_age(self.now());
         let used = self.used();
+        let state = &self.state;
         state.bytes.store(used.live, Relaxed);
-        let now_ms = self.now_unix_ms();
-        let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
-        let oldest_s = self.held.oldest_at().map_or(0, age_s);
-        state.oldest_s.store(oldest_s, Relaxed);
         let (rules, room) = (self.rules.load(), self.held.room());
         let config = &rules.config.spool;
         let room = u64::try_from(room).unwrap_or(u64::MAX);
@@ -370,5 +383,18 @@ impl Clerk {
                 false => tracing::info!("the spool has room again"),
             }
         }
+    }
+
+    /// Tells how long the oldest has been kept: once a second, and at once that nothing is.
+    fn publish_age(&mut self, now: Millis) {
+        let told = self.age_told.is_some_and(|at| now.since(at) < AGE_EVERY_MS);
+        if told && !self.held.is_empty() {
+            return;
+        }
+        self.age_told = Some(now);
+        let now_ms = self.now_unix_ms();
+        let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
+        let oldest_s = self.held.oldest_at().map_or(0, age_s);
+        self.state.oldest_s.store(oldest_s, Relaxed);
     }
 }

@@ -95,6 +95,7 @@ impl Clerk {
         used.live += bytes;
         used.on_disk += bytes;
         used.free = used.free.saturating_sub(bytes);
+        self.free.takes(bytes);
         used.strangers += if parcel.proven { 0 } else { bytes };
         let body = std::mem::replace(&mut parcel.body, Copied::Chunks(Default::default()));
         let (payload, body) = match self.lay_out(front, body) {

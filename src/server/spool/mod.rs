@@ -15,6 +15,7 @@ mod outgo;
 pub(crate) mod parcel;
 pub(crate) mod pause;
 pub(crate) mod prospect;
+mod purge;
 pub(crate) mod replay;
 mod room;
 pub(crate) mod shares;
@@ -313,10 +314,24 @@ impl Spool {
         self.ask(|told| Steer::Overview { told }).await
     }
 
-    /// Drops what is kept of a project, or of all, and says how many requests. `None`: the
-    /// clerk does not answer.
+    /// Drops what is kept of a project, or of all, and says how many requests once none of
+    /// them is on disk. `None`: the clerk does not answer.
     pub(crate) async fn purge(&self, project: Option<ProjectId>) -> Option<u64> {
-        self.ask(|told| Steer::Purge { project, told }).await
+        let desk = self.desk.as_ref()?;
+        let (told, mut tells) = oneshot::channel();
+        let order = Order::Steer(Steer::Purge { project, told });
+        desk.orders.try_send(order).ok()?;
+        // A full spool takes its time: as long as it goes on.
+        let mut erased = self.state.erased.load(Relaxed);
+        loop {
+            if let Ok(told) = timeout(PATIENCE, &mut tells).await {
+                return told.ok();
+            }
+            let before = std::mem::replace(&mut erased, self.state.erased.load(Relaxed));
+            if erased == before {
+                return None;
+            }
+        }
     }
 
     /// Whether the directory was to be used, and cannot be.

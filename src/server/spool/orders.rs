@@ -35,7 +35,7 @@ pub(super) enum Steer {
     },
     /// What is kept.
     Overview { told: oneshot::Sender<Overview> },
-    /// Drop what is kept of a project, or of all.
+    /// Drop what is kept of a project, or of all, and say how many requests that were.
     Purge {
         project: Option<ProjectId>,
         told: oneshot::Sender<u64>,

@@ -55,7 +55,7 @@ impl Clerk {
         match end {
             _ if going.purged => {
                 self.held.done(order);
-                self.purge_one(&held);
+                self.erasing.add(vec![held]);
             }
             _ if age_ms > self.age_ms_max() => {
                 self.held.done(order);

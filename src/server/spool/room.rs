@@ -1,8 +1,11 @@
 //! Whether there is room for one more request. Owns the order in which a filling spool
-//! refuses; never looks at the disk.
+//! refuses, and how often the disk is asked what is free; never asks it.
 
 use crate::config::checked::Spool;
+use crate::policy::millis::Millis;
 use crate::policy::replay::lane::Lane;
+
+use super::log::LogLimits;
 
 /// What senders whose keys nobody vouches for may have of the spool, in hundredths.
 const STRANGERS_PERCENT: u64 = 5;
@@ -54,6 +57,16 @@ pub(super) fn segment_bytes(max_bytes: u64) -> u32 {
     u32::try_from((max_bytes / 16).clamp(LEAST, MOST)).unwrap_or(u32::MAX)
 }
 
+/// The sizes of the log's files, for a spool of so many bytes.
+pub(super) fn log_limits(max_bytes: u64) -> LogLimits {
+    let segment_bytes = segment_bytes(max_bytes);
+    LogLimits {
+        segment_bytes,
+        inline_bytes_max: (segment_bytes / 4).min(1 << 20),
+        ..LogLimits::default()
+    }
+}
+
 /// How many requests can be kept: a queue in memory holds them, at 48 bytes each.
 pub(super) fn records_max(max_bytes: u64) -> usize {
     usize::try_from((max_bytes >> 10).clamp(1024, 4 << 20)).unwrap_or(usize::MAX)
@@ -80,6 +93,50 @@ pub(super) const fn is_floor_beyond(config: &Spool, file_system_bytes: u64) -> b
 pub(super) fn room_bytes(config: &Spool, used: Used) -> u64 {
     let left = config.max_bytes.saturating_sub(used.live);
     left.min(used.free.saturating_sub(config.free_floor))
+}
+
+/// What is free on the disk, as it was last asked. Of a disk with much room that is once a
+/// second: with each batch it was two of some four system calls.
+///
+/// `free_floor` holds all the same. What is kept here is taken off what was seen. Others may
+/// write as well, and so do copies of bodies: as much as the floor and 256 MiB more would have
+/// to go in one second before what is free could be below the floor unseen. Even then no more
+/// goes below it than is kept in that second. With less room each batch asks, as a file of
+/// the log, which takes its 64 MiB at once, can bring it there.
+#[derive(Debug, Default)]
+pub(super) struct Free {
+    seen: Option<(Millis, u64)>,
+}
+
+impl Free {
+    const EVERY_MS: u64 = 1000;
+    const MUCH: u64 = 256 << 20;
+
+    /// What is free now. `None` of a disk that does not say: it is tried.
+    pub(super) fn look(
+        &mut self,
+        now: Millis,
+        floor: u64,
+        ask: impl FnOnce() -> Option<u64>,
+    ) -> u64 {
+        let much = floor.saturating_mul(2).saturating_add(Self::MUCH);
+        if let Some((at, bytes)) = self.seen
+            && bytes >= much
+            && now.since(at) < Self::EVERY_MS
+        {
+            return bytes;
+        }
+        let bytes = ask().unwrap_or(u64::MAX);
+        self.seen = Some((now, bytes));
+        bytes
+    }
+
+    /// So much of it is written to.
+    pub(super) fn takes(&mut self, bytes: u64) {
+        if let Some((_, seen)) = &mut self.seen {
+            *seen = seen.saturating_sub(bytes);
+        }
+    }
 }
 
 /// Whether there is room.
@@ -223,5 +280,44 @@ mod tests {
         check(Used { free, ..EMPTY }, ASKS, true);
         let free = free - 1;
         check(Used { free, ..EMPTY }, ASKS, false);
+    }
+
+    /// Looks at a disk at these milliseconds, and says how often it was asked.
+    fn asked(free: u64, floor: u64, looks: impl IntoIterator<Item = u64>) -> usize {
+        let (mut of, mut asked) = (Free::default(), 0);
+        for at in looks {
+            let seen = of.look(Millis(at), floor, || {
+                asked += 1;
+                Some(free)
+            });
+            assert_eq!(seen, free);
+        }
+        asked
+    }
+
+    #[test]
+    fn a_disk_with_much_room_is_asked_once_a_second() {
+        assert_eq!(asked(1 << 40, 1 << 30, 0..10_000), 10);
+        // It does not say: it is tried, and not asked all the time.
+        let mut free = Free::default();
+        assert_eq!(free.look(Millis(0), 0, || None), u64::MAX);
+        assert_eq!(free.look(Millis(9), 0, || panic!("asked")), u64::MAX);
+    }
+
+    #[test]
+    fn a_disk_near_its_floor_is_asked_at_each_look() {
+        assert_eq!(asked((2 << 30) + (255 << 20), 1 << 30, 0..500), 500);
+        assert_eq!(asked(255 << 20, 0, 0..500), 500);
+    }
+
+    #[test]
+    fn what_is_kept_meanwhile_counts_before_the_disk_is_asked_again() {
+        let mut free = Free::default();
+        let much = (2 << 30) + (256 << 20);
+        free.look(Millis(0), 1 << 30, || Some(much + 10));
+        free.takes(10);
+        assert_eq!(free.look(Millis(1), 1 << 30, || panic!("asked")), much);
+        free.takes(1);
+        assert_eq!(free.look(Millis(2), 1 << 30, || Some(7)), 7);
     }
 }

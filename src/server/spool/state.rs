@@ -36,6 +36,9 @@ pub(crate) struct State {
     pub replayed: AtomicU64,
     /// Requests given up for their age since the start.
     pub expired: AtomicU64,
+    /// Pieces of what was dropped that were overwritten since the start: while it grows, a
+    /// drop goes on.
+    pub erased: AtomicU64,
     /// Requests lost to damage since the start.
     pub damaged: AtomicU64,
     /// Requests that may have arrived twice since the start.

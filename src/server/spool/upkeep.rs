@@ -1,9 +1,8 @@
-//! What the clerk does of itself, and for an operator: it gives up what is too old, tidies
-//! files, and drops or shows what is asked for. Books what goes no further.
+//! What the clerk does of itself: it takes an earlier run's requests up, gives up what is
+//! too old, and shows what an operator asks for. Books what goes no further.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::policy::replay::Held;
 
@@ -11,6 +10,7 @@ use super::clerk::Clerk;
 use super::holds::Stowed;
 use super::log::{Compacted, Damaged, Place};
 use super::parcel::{self, Holding};
+use super::room::log_limits;
 use super::shares::{self, FullShares};
 use super::{Overview, ProjectKept};
 
@@ -50,11 +50,19 @@ impl Clerk {
             self.expire(&held);
         }
         self.carry_unread();
-        self.state.tell_shares(self.full_shares());
+        let full = self.full_shares();
+        self.state.tell_shares(full);
         self.log.flush_acks();
+        let max_bytes = self.rules.load().config.spool.max_bytes;
+        // A reload may have changed it; else nothing happens.
+        self.log.resize(log_limits(max_bytes));
+        if !self.erasing.is_over() {
+            // What is to be overwritten stays in one place.
+            return;
+        }
         // Half of the limit is in files, and little of it is kept: what is left of each is
         // moved together, a few files a second.
-        let (used, max_bytes) = (self.used(), self.rules.load().config.spool.max_bytes);
+        let used = self.used();
         let scarce = used.on_disk > max_bytes / 2 && used.live < used.on_disk / 2;
         for _ in 0..COMPACTED_AT_ONCE {
             match self.log.compact(scarce) {
@@ -75,7 +83,7 @@ impl Clerk {
     }
 
     /// Whose share is full.
-    fn full_shares(&self) -> FullShares {
+    fn full_shares(&mut self) -> FullShares {
         let (used, rules) = (self.used(), self.rules.load());
         let config = &rules.config.spool;
         let most = shares::nearly_all(config);
@@ -103,14 +111,29 @@ impl Clerk {
     /// Books a request that waited as dropped, with what it held when it was kept. It is
     /// read once more: `false`, it was damaged, and lost for that before anybody gave it up.
     fn give_up(&mut self, held: &Held<Stowed>, reason: Reason) -> bool {
-        let damaged = match self.log.read(held.place.lies) {
+        let damaged = self.damage_in(held);
+        self.book_gone(held, damaged, reason)
+    }
+
+    /// What is wrong with a request that is kept, as far as anybody can tell.
+    pub(super) fn damage_in(&mut self, held: &Held<Stowed>) -> Option<Damaged> {
+        match self.log.read(held.place.lies) {
             Ok(record) => parcel::open(record.payload)
                 .is_none()
                 .then_some(Damaged::Checksum),
             // It may be whole: nobody knows.
             Err(Damaged::Io(_)) => None,
             Err(error) => Some(error),
-        };
+        }
+    }
+
+    /// Books a request as dropped, unless it was lost before. `false`: it was.
+    pub(super) fn book_gone(
+        &mut self,
+        held: &Held<Stowed>,
+        damaged: Option<Damaged>,
+        reason: Reason,
+    ) -> bool {
         if let Some(error) = damaged {
             self.is_lost(held, &error);
             return false;
@@ -120,49 +143,15 @@ impl Clerk {
         true
     }
 
-    /// Drops what is kept of a project, or of all, and says how many requests. What is being
-    /// sent is dropped unless the upstream takes it.
-    pub(super) fn purge(&mut self, project: Option<ProjectId>) -> u64 {
-        let mut dropped = self.carry_for_purge(project);
-        let projects = match project {
-            Some(project) => vec![Some(project)],
-            None => {
-                let all = self.held.summary(usize::MAX);
-                all.iter().map(|held| held.project).collect()
-            }
-        };
-        for project in projects {
-            let all: Vec<_> = self.held.drop_project(project).collect();
-            for held in all {
-                self.purge_one(&held);
-                dropped += 1;
-            }
-            for (order, going) in &mut self.going {
-                let held = self.held.going(*order);
-                if !going.purged && held.is_some_and(|held| held.project == project) {
-                    going.purged = true;
-                    dropped += 1;
-                }
-            }
-        }
-        dropped
-    }
-
-    /// Drops one, and overwrites it.
-    pub(super) fn purge_one(&mut self, held: &Held<Stowed>) {
-        self.give_up(held, Reason::SpoolPurged);
-        self.overwrite(held.place.lies);
-    }
-
     /// Lets go of a record for good, and of its bytes.
     pub(super) fn overwrite(&mut self, place: Place) {
-        if let Err(error) = self.log.erase(place) {
+        if let Err(error) = self.log.erase(&[place]) {
             tracing::error!(%error, "a dropped request cannot be overwritten");
             self.log.ack(place);
         }
     }
 
-    pub(super) fn overview(&self) -> Overview {
+    pub(super) fn overview(&mut self) -> Overview {
         let now_ms = self.now_unix_ms();
         let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
         let all = self.held.summary(usize::MAX);
@@ -174,7 +163,7 @@ impl Clerk {
         });
         Overview {
             items: self.items,
-            requests: u64::try_from(self.held.len()).unwrap_or(u64::MAX),
+            requests: u64::try_from(self.held.len() + self.erasing.len()).unwrap_or(u64::MAX),
             bytes: self.log.usage().live_bytes,
             bytes_max: self.rules.load().config.spool.max_bytes,
             oldest_s: self.held.oldest_at().map_or(0, age_s),

@@ -11,7 +11,9 @@ use crate::edge::{Edge, program};
 use crate::parts::promises;
 use crate::upstream::{Fake, Silent};
 
-use super::{arrived, booked, check_taken, emptied, event, ids, keeping, spool};
+use super::adversary::comes;
+use super::large::large;
+use super::{arrived, booked, check_taken, emptied, event, ids, keeping, spool, text};
 
 pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
@@ -22,6 +24,8 @@ pub(super) fn trials() -> Vec<Trial> {
         a_drain_says_that_maintenance_holds_it,
         full_shares_are_shown_where_an_operator_looks,
         a_projects_events_are_dropped_for_good,
+        a_large_body_is_dropped_with_its_file,
+        a_spool_made_smaller_takes_again_once_it_has_room,
         without_a_spool_there_is_no_maintenance,
     ]
 }
@@ -266,6 +270,60 @@ fn a_projects_events_are_dropped_for_good() {
         "1 requests dropped\n"
     );
     emptied(&edge);
+}
+
+fn a_large_body_is_dropped_with_its_file() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    let bodies = || {
+        let files = std::fs::read_dir(place.path()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name());
+        names
+            .filter(|name| name.to_string_lossy().ends_with(".body"))
+            .count()
+    };
+    for _ in 0..2 {
+        assert_eq!(edge.post_envelope(&[], &large(3_000_000)).status, 200);
+    }
+    assert_eq!(edge.post_envelope(&[], &event(1)).status, 200);
+    assert_eq!(bodies(), 2);
+    // One may be on its way to an upstream that is not there.
+    let mut dropped = String::new();
+    assert!(
+        comes(10, || {
+            dropped += &says(&edge, &["spool", "drop", "--all"]);
+            spool(&edge)["items"] == 0
+        }),
+        "{dropped}"
+    );
+    says(&edge, &["spool", "drop", "--all"]);
+    assert_eq!(bodies(), 0, "{dropped}");
+    let attachments = booked(&edge, "attachment");
+    assert_eq!(attachments["dropped"], json!({"spool_purged": 2}));
+}
+
+/// Its running file is longer than all files may be together after the reload.
+fn a_spool_made_smaller_takes_again_once_it_has_room() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let sized = |max_bytes: &str| {
+        let changes = json!({"spool": {"max_bytes": max_bytes}});
+        text(&down.url(), place.path(), &changes)
+    };
+    let edge = Edge::run(&sized("64MiB"), &[]);
+    check_taken(&edge.post_envelope(&[], &event(1)), 1);
+    edge.rewrite(&sized("2MiB"));
+    edge.signal(Signal::HUP);
+    edge.wait_metric("vidette_config_reloads_total", &[], 1.0);
+    assert!(
+        comes(5, || edge.post_envelope(&[], &event(2)).status == 200),
+        "{}",
+        edge.log.text()
+    );
+    let bytes: u64 = std::fs::read_dir(place.path())
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(bytes < 3 << 20, "{bytes} bytes of 2 MiB");
 }
 
 fn without_a_spool_there_is_no_maintenance() {

@@ -7,7 +7,7 @@ use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
-use super::super::super::exchange::exchange;
+use super::super::super::exchange::{PATIENCE, exchange};
 use super::address::Place;
 
 /// The two questions of a browser.
@@ -69,7 +69,7 @@ impl Probe {
         }
         // Without a body the edge refuses whatever the key is, and nothing is stored.
         let request = request.body(Full::new(Bytes::new()))?;
-        exchange(&to.dialled, request).map(Answer::of)
+        exchange(&to.dialled, request, PATIENCE).map(Answer::of)
     }
 
     /// What Firefox and Chromium set by themselves, as far as a server looks at it.

@@ -9,9 +9,9 @@ use super::disk::{Disk, forgive, write_all};
 use super::frame::{BodyRef, Frame};
 use super::names::{Name, SegmentId};
 use super::segment::{
-    Footer, Framed, HEADER_LEN, Header, Newest, Segment, VERSION, fitting, write_frames,
+    Footer, Framed, HEADER_LEN, Header, Newest, Segment, VERSION, fitting, room_for, write_frames,
 };
-use super::{AppendError, Draft, Log, Place};
+use super::{AppendError, Draft, Log, LogLimits, Place};
 
 impl<D: Disk> Log<D> {
     /// Keeps records; `Ok` means on disk. Yields one answer for each, in their order.
@@ -105,7 +105,7 @@ impl<D: Disk> Log<D> {
         let mut count = self.fitting(framed);
         if count == 0 {
             self.seal();
-            self.begin()?;
+            self.begin(framed)?;
             count = self.fitting(framed);
         }
         let framed = framed.get(..count).unwrap_or(framed);
@@ -137,17 +137,16 @@ impl<D: Disk> Log<D> {
         let newest = self.newest.as_ref();
         let segment = newest.and_then(|newest| self.segments.get(&newest.id.number));
         newest.zip(segment).map_or(0, |(newest, segment)| {
-            fitting(
-                framed,
-                segment.end,
-                &newest.footer,
-                self.limits.segment_bytes,
-            )
+            fitting(framed, segment.end, &newest.footer, segment.file_bytes)
         })
     }
 
-    /// Begins a new segment, whose name is on disk. Its header waits for the first sync.
-    pub(super) fn begin(&mut self) -> Result<(), AppendError> {
+    /// Begins a new segment, whose name is on disk. Its header waits for the first sync. It
+    /// has room for the first of these, were that of a time when segments were longer.
+    fn begin(&mut self, framed: &[Framed<'_>]) -> Result<(), AppendError> {
+        let first = framed.first();
+        let room = first.map_or(0, |first| room_for(first.frame.payload_bytes));
+        let bytes = u64::from(self.limits.segment_bytes).max(room);
         let number = self
             .next_number
             .ok_or(AppendError::Io(io::ErrorKind::Other))?;
@@ -157,12 +156,11 @@ impl<D: Disk> Log<D> {
         let id = SegmentId { number, salt };
         let name = Name::Segment(id).to_string();
         let file = self.disk.create(&name)?;
-        let begun = self.fill_new(&file, id);
+        let begun = self.fill_new(&file, id, bytes);
         if let Err(error) = begun {
             forgive(self.disk.unlink(&name), "an unused segment stays");
             return Err(error.into());
         }
-        let bytes = u64::from(self.limits.segment_bytes);
         self.segments.insert(number, Segment::new(id, bytes));
         self.newest = Some(Newest {
             id,
@@ -172,14 +170,13 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    fn fill_new(&self, file: &D::File, id: SegmentId) -> io::Result<()> {
+    fn fill_new(&self, file: &D::File, id: SegmentId, bytes: u64) -> io::Result<()> {
         let (previous, previous_end) = self.previous;
         let header = Header {
             version: VERSION,
             previous,
             previous_end,
         };
-        let bytes = u64::from(self.limits.segment_bytes);
         match self.disk.preallocate(file, bytes) {
             // A nearly full disk may still hold what little is to be written.
             Err(error) if AppendError::from(error.kind()) == AppendError::NoSpace => {
@@ -190,6 +187,17 @@ impl<D: Disk> Log<D> {
         let header = header.encode(id);
         write_all(&self.disk, file, &mut [IoSlice::new(&header)], 0)?;
         self.disk.sync_dir()
+    }
+
+    /// Has files of these sizes from now on. The segment that is written to ends, if it is
+    /// longer than one may be: what of its length holds no record is free again.
+    pub fn resize(&mut self, limits: LogLimits) {
+        self.limits = limits.with_room();
+        let newest = self.newest.as_ref().map(|newest| newest.id.number);
+        let newest = newest.and_then(|number| self.segments.get(&number));
+        if newest.is_some_and(|it| it.file_bytes > u64::from(self.limits.segment_bytes)) {
+            self.seal();
+        }
     }
 
     /// Ends the newest segment with its footer.

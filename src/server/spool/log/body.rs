@@ -51,13 +51,14 @@ pub(super) fn open<D: Disk>(disk: &D, body: BodyRef) -> io::Result<Option<D::Fil
     }
 }
 
-/// Overwrites a body with zeros. One that is gone has nothing to overwrite.
-pub(super) fn erase<D: Disk>(disk: &D, body: BodyRef) -> io::Result<()> {
-    match open(disk, body)? {
-        Some(file) => {
-            write_zeros(disk, &file, 0, body.bytes)?;
-            disk.sync_data(&file)
-        }
-        None => Ok(()),
-    }
+/// Overwrites a body with zeros, from one of its bytes on and at most so many, on disk.
+/// Yields how far it is overwritten now; one that is gone, to its end.
+pub(super) fn wipe<D: Disk>(disk: &D, body: BodyRef, from: u64, bytes_max: u64) -> io::Result<u64> {
+    let Some(file) = open(disk, body)? else {
+        return Ok(body.bytes);
+    };
+    let bytes = body.bytes.saturating_sub(from).min(bytes_max);
+    write_zeros(disk, &file, from, bytes)?;
+    disk.sync_data(&file)?;
+    Ok(from + bytes)
 }

@@ -1,12 +1,13 @@
 //! Being done with records: acks, erasure, and what becomes of a file once nothing
 //! in it is live. Nothing goes here that a record not done with needs.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::acks::Ack;
-use super::body::erase;
+use super::body::wipe;
 use super::disk::{Disk, forgive, write_zeros};
-use super::frame::HEAD_LEN;
+use super::frame::{BodyRef, HEAD_LEN};
 use super::names::{Name, SegmentId};
 use super::segment::HEADER_LEN;
 use super::{Log, Place};
@@ -45,57 +46,143 @@ impl DamagedFiles {
     }
 }
 
+/// The body of a record that was erased, and how much of it is overwritten.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wiping {
+    /// The segment that held the record.
+    number: u32,
+    body: BodyRef,
+    at: u64,
+}
+
 impl<D: Disk> Log<D> {
     /// Is done with a record. A segment goes with its last one; a large body goes
     /// once the ack is on disk. Acking twice, or what is gone, does nothing.
     pub fn ack(&mut self, place: Place) {
         let place = self.moved.forget(place);
-        self.settle(place);
+        if let Some(body) = self.settle(place)
+            && let Some(segment) = self.segments.get_mut(&place.segment)
+        {
+            segment.acks.doom(body);
+        }
         if self.unsaved_acks >= UNSAVED_ACKS_MAX {
             self.flush_acks();
         }
         self.drop_if_done(place.segment);
     }
 
-    /// Is done with a record, and overwrites its bytes with zeros, on disk, first.
+    /// Is done with records, and overwrites their bytes with zeros, on disk, first: with one
+    /// sync of each segment's file, one of its acks and one of the directory, however many
+    /// records. Large bodies are left to [`Log::wipe`].
     ///
     /// For privacy: a plain ack leaves the bytes until their segment goes. Copies
     /// that [`Log::compact`] left in a removed file are beyond reach.
     ///
     /// # Errors
-    /// What the system says. The record is then as it was, or its ack is not known
-    /// to be on disk; try again.
-    pub fn erase(&mut self, place: Place) -> io::Result<()> {
-        let now = self.moved.now(place);
-        let Some(segment) = self.segments.get(&now.segment) else {
+    /// What the system says, of the first that failed. Some are then as they were, or their
+    /// acks are not known to be on disk; try again, or ack them: what went well bears that.
+    pub fn erase(&mut self, places: &[Place]) -> io::Result<()> {
+        let mut all = BTreeMap::<u32, Vec<Place>>::new();
+        for place in places {
+            let now = self.moved.now(*place).segment;
+            all.entry(now).or_default().push(*place);
+        }
+        let mut failed = None;
+        all.retain(|number, places| {
+            let erased = self.erase_in(*number, places);
+            erased
+                .map_err(|error| _ = failed.get_or_insert(error))
+                .is_ok()
+        });
+        // The side files' names as well, or a restart would take the zeros for a loss.
+        if !all.is_empty() {
+            self.disk.sync_dir()?;
+        }
+        for (number, places) in all {
+            for place in places {
+                self.moved.forget(place);
+            }
+            self.drop_if_done(number);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Overwrites records of one segment, and has it on disk that they are done with.
+    fn erase_in(&mut self, number: u32, places: &[Place]) -> io::Result<()> {
+        let Some(segment) = self.segments.get(&number) else {
             return Ok(());
         };
         let id = segment.id;
-        let live = segment.find(now.offset);
-        let live = live.filter(|(index, _)| !segment.acks.has(*index));
-        if let Some((_, entry)) = live {
-            let at = u64::from(now.offset) + u64::from(HEAD_LEN);
-            // The head stays, so that the records behind it are found.
+        let mut live = Vec::with_capacity(places.len());
+        for place in places {
+            let now = self.moved.now(*place);
+            let found = segment.find(now.offset);
+            live.extend(found.filter(|(index, _)| !segment.acks.has(*index)));
+        }
+        if !live.is_empty() {
+            // The heads stay, so that the records behind them are found.
             let erased = self.with_file(id, |file| {
-                write_zeros(&self.disk, file, at, u64::from(entry.payload_bytes))?;
+                for (_, entry) in &live {
+                    let at = u64::from(entry.offset) + u64::from(HEAD_LEN);
+                    write_zeros(&self.disk, file, at, u64::from(entry.payload_bytes))?;
+                }
                 self.disk.sync_data(file)
             });
-            let body = segment.bodies.get(&now.offset).copied();
             if erased.is_err() && self.newest.as_ref().is_some_and(|newest| newest.id == id) {
                 self.retire();
             }
             erased?;
-            body.map_or(Ok(()), |body| erase(&self.disk, body))?;
         }
-        self.settle(now);
+        for (_, entry) in live {
+            let place = Place {
+                segment: number,
+                offset: entry.offset,
+            };
+            if let Some(body) = self.settle(place) {
+                self.wiping.push_back(Wiping {
+                    number,
+                    body,
+                    at: 0,
+                });
+            }
+        }
         // On disk, or a restart would take the zeros for a loss.
-        if let Some(segment) = self.segments.get_mut(&now.segment) {
-            segment.acks.write(&self.disk, id, true)?;
-            self.disk.sync_dir()?;
+        match self.segments.get_mut(&number) {
+            Some(segment) => segment.acks.write(&self.disk, id, true),
+            None => Ok(()),
         }
-        self.moved.forget(place);
-        self.drop_if_done(now.segment);
-        Ok(())
+    }
+
+    /// Overwrites large bodies of what was [erased](Log::erase) with zeros, on disk: at most
+    /// so many bytes, and of one body, a call. Yields whether any are left. Until then they
+    /// are there, though no record refers to them; a crash removes them as they are.
+    ///
+    /// # Errors
+    /// What the system says: that body goes without.
+    pub fn wipe(&mut self, bytes_max: u64) -> io::Result<bool> {
+        let Some(mut wiping) = self.wiping.pop_front() else {
+            return Ok(false);
+        };
+        let wiped = wipe(&self.disk, wiping.body, wiping.at, bytes_max);
+        match wiped {
+            Ok(at) if at < wiping.body.bytes => {
+                wiping.at = at;
+                self.wiping.push_front(wiping);
+            }
+            Ok(_) | Err(_) => self.let_go(wiping),
+        }
+        wiped.map(|_| !self.wiping.is_empty())
+    }
+
+    /// Takes the name of a body away whose record is done with, once that is on disk.
+    fn let_go(&mut self, Wiping { number, body, .. }: Wiping) {
+        match self.segments.get_mut(&number) {
+            Some(segment) => {
+                segment.acks.doom(body);
+                self.unsaved.insert(number);
+            }
+            None => self.bodies.remove(&self.disk, body),
+        }
     }
 
     /// Writes the acks that are pending: an owner with nothing else to do calls this,
@@ -134,21 +221,15 @@ impl<D: Disk> Log<D> {
         self.unsaved_acks = 0;
     }
 
-    /// Notes that a record is done with; its body is let go with the next flush.
-    fn settle(&mut self, place: Place) {
-        let Some(segment) = self.segments.get_mut(&place.segment) else {
-            return;
-        };
-        let Some((entry, body)) = segment.settle(place.offset, Ack::Done) else {
-            return;
-        };
+    /// Notes that a record is done with. Yields its body: it may go once that is on disk.
+    fn settle(&mut self, place: Place) -> Option<BodyRef> {
+        let segment = self.segments.get_mut(&place.segment)?;
+        let (entry, body) = segment.settle(place.offset, Ack::Done)?;
         let bytes = entry.frame_bytes() + body.map_or(0, |body| body.bytes);
         self.books.remove(entry.project, bytes);
-        if let Some(body) = body {
-            segment.acks.doom(body);
-        }
         self.unsaved.insert(place.segment);
         self.unsaved_acks += 1;
+        body
     }
 
     /// Removes a segment in which nothing is live. The newest stays while little of it

@@ -63,7 +63,7 @@
 //! duplicates: it is synced before a body goes and before an erasure is reported, else
 //! not. An erased record is one whose payload is zeros and whose checksum is not theirs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use bytes::Bytes;
@@ -75,9 +75,9 @@ pub use recovery::{Found, Recovered};
 
 use body::Bodies;
 use books::{Books, Moved};
-use done::DamagedFiles;
+use done::{DamagedFiles, Wiping};
 use names::{Name, SegmentId};
-use segment::{Newest, Segment};
+use segment::{Newest, Segment, room_for};
 
 mod acks;
 mod append;
@@ -119,6 +119,17 @@ impl Default for LogLimits {
     }
 }
 
+impl LogLimits {
+    /// These, with segments that have room for one record of the longest payload.
+    fn with_room(self) -> Self {
+        let room = u32::try_from(room_for(self.inline_bytes_max)).unwrap_or(u32::MAX);
+        Self {
+            segment_bytes: self.segment_bytes.max(room),
+            ..self
+        }
+    }
+}
+
 /// A record to be kept.
 #[derive(Debug)]
 pub struct Draft<'a, F> {
@@ -136,6 +147,14 @@ pub struct Draft<'a, F> {
 pub struct Place {
     segment: u32,
     offset: u32,
+}
+
+impl Place {
+    /// Whether both are in one file, unless one of them was copied forward.
+    #[must_use]
+    pub fn is_beside(self, other: Self) -> bool {
+        self.segment == other.segment
+    }
 }
 
 /// A record that was read back.
@@ -235,6 +254,8 @@ pub struct Log<D: Disk> {
     books: Books,
     moved: Moved,
     damaged: DamagedFiles,
+    /// Large bodies of what was erased: no more than an owner erases before it wipes.
+    wiping: VecDeque<Wiping>,
     /// Segments with acks that their side file does not tell.
     unsaved: BTreeSet<u32>,
     /// How many acks that are.

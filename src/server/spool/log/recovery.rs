@@ -3,7 +3,7 @@
 //! understand, or cannot read, it leaves as it is.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::io;
 
 use super::acks::Ack;
@@ -15,7 +15,7 @@ use super::done::DamagedFiles;
 use super::frame::{BodyRef, Head};
 use super::names::{Name, SegmentId};
 use super::scan::Payload;
-use super::segment::{Segment, room_for};
+use super::segment::Segment;
 use super::{Log, LogLimits, OpenError, Place};
 
 /// A record that was found.
@@ -271,13 +271,9 @@ pub(super) fn open<D: Disk>(disk: D, limits: LogLimits) -> Result<(Log<D>, Recov
         .map(|candidate| (candidate.segment.id.number, candidate.segment))
         .collect();
     let numbers: BTreeSet<u32> = segments.keys().copied().collect();
-    let room = u32::try_from(room_for(limits.inline_bytes_max)).unwrap_or(u32::MAX);
     let mut log = Log {
         disk,
-        limits: LogLimits {
-            segment_bytes: limits.segment_bytes.max(room),
-            ..limits
-        },
+        limits: limits.with_room(),
         segments,
         newest: None,
         next_number,
@@ -286,6 +282,7 @@ pub(super) fn open<D: Disk>(disk: D, limits: LogLimits) -> Result<(Log<D>, Recov
         books,
         moved: Moved::default(),
         damaged,
+        wiping: VecDeque::new(),
         unsaved: BTreeSet::new(),
         unsaved_acks: 0,
     };

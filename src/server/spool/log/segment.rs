@@ -326,13 +326,13 @@ pub(super) struct Framed<'a> {
 }
 
 /// How many of these fit, with the footer that lists them, before `room` bytes.
-pub(super) fn fitting(framed: &[Framed<'_>], end: u32, footer: &Footer, room: u32) -> usize {
+pub(super) fn fitting(framed: &[Framed<'_>], end: u32, footer: &Footer, room: u64) -> usize {
     let mut at = u64::from(end);
     let mut count = 0_u32;
     let fits = |framed: &&Framed<'_>| {
         at += framed.frame.len();
         count += 1;
-        at + footer.len_with(count) <= u64::from(room)
+        at + footer.len_with(count) <= room
     };
     framed.iter().take_while(fits).count()
 }

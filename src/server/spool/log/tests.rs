@@ -4,6 +4,8 @@
 mod damage;
 #[path = "tests/disk.rs"]
 mod disk;
+#[path = "tests/erased.rs"]
+mod erased;
 #[path = "tests/kept.rs"]
 mod kept;
 #[path = "tests/model.rs"]

@@ -52,6 +52,8 @@ struct State {
     /// In so many calls, this happens.
     fault: Option<(u64, Fault)>,
     power: bool,
+    /// Syncs, of files and of names, since somebody asked.
+    syncs: u64,
     short_writes: bool,
     /// Bytes that all files may have.
     room: u64,
@@ -135,6 +137,7 @@ impl SimDisk {
             name_ops: Vec::new(),
             fault: None,
             power: true,
+            syncs: 0,
             short_writes: false,
             room: u64::MAX,
         })))
@@ -144,12 +147,19 @@ impl SimDisk {
         self.0.borrow_mut().fault = Some((calls, fault));
     }
 
+    /// Nothing fails any more; what was written before is there.
     pub(super) fn heal(&self) {
-        self.0.borrow_mut().fault = None;
+        let mut state = self.0.borrow_mut();
+        (state.power, state.fault) = (true, None);
     }
 
     pub(super) fn has_power(&self) -> bool {
         self.0.borrow().power
+    }
+
+    /// How many syncs there were since the last question.
+    pub(super) fn syncs(&self) -> u64 {
+        std::mem::take(&mut self.0.borrow_mut().syncs)
     }
 
     /// Whether nothing stands in the way of any call.
@@ -353,6 +363,7 @@ impl Disk for SimDisk {
 
     fn sync_data(&self, file: &SimFile) -> io::Result<()> {
         let called = self.call();
+        self.0.borrow_mut().syncs += 1;
         let mut content = file.0.borrow_mut();
         let content = &mut *content;
         let mut left = Vec::new();
@@ -370,6 +381,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self) -> io::Result<()> {
         self.call()?;
         let mut state = self.0.borrow_mut();
+        state.syncs += 1;
         state.name_ops.clear();
         state.safe_names = state.names.clone();
         Ok(())

@@ -139,20 +139,30 @@ impl History {
         assert!(matches!(self.log().read(place), Err(Damaged::Gone)));
     }
 
-    fn erase(&mut self, order: u64) {
-        let place = self.records[&order].place.unwrap();
-        let erased = self.log().erase(place);
-        let record = self.records.get_mut(&order).unwrap();
-        if erased.is_ok() {
-            record.place = None;
-            record.fate = Fate::Erased;
-            return;
+    /// Erases some, from as many segments as they are in, and the bodies of theirs.
+    fn erase(&mut self) {
+        let mut all = BTreeMap::new();
+        for _ in 0..self.rng.usize(1..12) {
+            let order = self.any_live();
+            all.extend(order.map(|order| (order, self.records[&order].place.unwrap())));
         }
-        record.fate = Fate::Erasing;
-        self.tainted = true;
-        // Its owner gives up on it.
-        record.place = None;
-        self.log().ack(place);
+        let places: Vec<Place> = all.values().copied().collect();
+        let erased = self.log().erase(&places);
+        let bytes = self.rng.u64(1..4000);
+        while !matches!(self.log().wipe(bytes), Ok(false)) {}
+        for (order, place) in all {
+            let record = self.records.get_mut(&order).unwrap();
+            record.place = None;
+            record.fate = match erased {
+                Ok(()) => Fate::Erased,
+                Err(_) => Fate::Erasing,
+            };
+            // Their owner gives up on them.
+            if erased.is_err() {
+                self.tainted = true;
+                self.log().ack(place);
+            }
+        }
     }
 
     fn read(&mut self, order: u64) {
@@ -323,11 +333,7 @@ impl History {
                     self.read(order);
                 }
             }
-            72..74 => {
-                if let Some(order) = self.any_live() {
-                    self.erase(order);
-                }
-            }
+            72..74 => self.erase(),
             74..80 => self.compact(),
             80..82 => self.log().flush_acks(),
             82..84 => {

@@ -74,7 +74,7 @@ fn an_erased_record_is_nowhere_on_the_disk() {
     let (mut log, _) = reopen(RealDisk::open(place.path()).unwrap());
     let erased = append(&mut log, 1, b"an address of somebody");
     append(&mut log, 2, b"something else");
-    log.erase(erased).unwrap();
+    log.erase(&[erased]).unwrap();
     assert!(matches!(log.read(erased), Err(Damaged::Gone)));
     let holds = |needle: &[u8]| {
         let mut files = fs::read_dir(place.path()).unwrap();

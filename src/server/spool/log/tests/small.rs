@@ -194,3 +194,60 @@ fn a_place_outlives_a_copy_forward() {
     assert!(matches!(log.read(kept), Err(Damaged::Gone)));
     assert_eq!(log.usage().live_bytes, 0);
 }
+
+#[test]
+fn a_segment_that_is_too_long_ends_and_gives_back_what_it_does_not_use() {
+    let disk = SimDisk::new(1);
+    let large = LogLimits {
+        segment_bytes: 1 << 20,
+        inline_bytes_max: 100_000,
+        ..LIMITS
+    };
+    let (mut log, _) = Log::open(disk.clone(), large).unwrap();
+    let places = [1, 2].map(|order| append(&mut log, order, &[1; 20_000]));
+    assert_eq!(log.usage().bytes_on_disk, 1 << 20);
+    log.resize(large);
+    assert_eq!(log.usage().bytes_on_disk, 1 << 20, "nothing has changed");
+    log.resize(LIMITS);
+    assert!(log.usage().bytes_on_disk < 41_000, "{:?}", log.usage());
+    // What comes now is kept in segments of the new size, and so is what is moved.
+    append(&mut log, 3, &[1; 500]);
+    assert_eq!(files(&disk, ".log").len(), 2);
+    log.ack(places[0]);
+    let (mut log, found) = reopen({
+        drop(log);
+        disk.clone()
+    });
+    assert_eq!(orders(&found), [2, 3]);
+    log.resize(LogLimits {
+        segment_bytes: 1,
+        ..LIMITS
+    });
+    append(&mut log, 4, &[1; 600]);
+    assert_eq!(orders(&reopen(disk).1), [2, 3, 4]);
+}
+
+#[test]
+fn a_record_longer_than_a_segment_may_be_now_is_moved_all_the_same() {
+    let disk = SimDisk::new(1);
+    let large = LogLimits {
+        segment_bytes: 1 << 20,
+        inline_bytes_max: 100_000,
+        ..LIMITS
+    };
+    let (mut log, _) = Log::open(disk.clone(), large).unwrap();
+    let places: Vec<Place> = (1..8)
+        .map(|order| append(&mut log, order, &[1; 20_000]))
+        .collect();
+    log.resize(LIMITS);
+    for place in &places[1..] {
+        log.ack(*place);
+    }
+    let moved = log.compact(true).unwrap();
+    assert_eq!(moved, compact::Compacted::Moved { records: 1 });
+    assert!(log.usage().bytes_on_disk < 21_000, "{:?}", log.usage());
+    assert_eq!(log.read(places[0]).unwrap().payload.len(), 20_000);
+    append(&mut log, 9, b"behind it");
+    drop(log);
+    assert_eq!(orders(&reopen(disk).1), [1, 9]);
+}

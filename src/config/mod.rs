@@ -20,13 +20,16 @@ mod kinds;
 mod read;
 mod show;
 mod tree;
-mod units;
 mod words;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+use crate::domain::category::Category;
+use crate::domain::units;
+
 use errors::Faults;
+use kinds::categories::Asked;
 use read::Checked;
 
 pub use checked::*;
@@ -96,6 +99,15 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
 #[must_use]
 pub fn duration(text: &str) -> Option<std::time::Duration> {
     units::duration(text)
+}
+
+/// A category that something can be limited by, in the spelling of a quota's `categories`.
+///
+/// # Errors
+/// What is wrong with it and what to write, the nearest name among it; never the text itself.
+pub fn category(text: &str) -> Result<Category, String> {
+    let named = Asked::COUNTED.category(text);
+    named.map_err(|fault| format!("{}: {}", fault.wrong, fault.accepted))
 }
 
 /// The digest of a file's bytes that [`Loaded`] carries.

@@ -23,3 +23,4 @@ pub mod quota;
 pub mod rate_limits;
 pub mod repeat;
 pub mod sampling;
+pub mod units;

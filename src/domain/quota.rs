@@ -67,6 +67,15 @@ pub enum By {
     Ip,
 }
 
+/// The highest limit: a counter keeps the number of its window in the other 16 bits.
+pub const COUNTED_MAX: u64 = (1 << 48) - 1;
+
+/// The shortest time: below, a rate says the same in other words.
+pub const PER_MIN: Duration = Duration::from_millis(100);
+
+/// The longest time: more is a slip of the unit.
+pub const PER_MAX: Duration = Duration::from_secs(366 * 86_400);
+
 /// The shortest time that is counted in windows.
 pub const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
 

@@ -9,7 +9,7 @@ use crate::domain::category::{Categories, Category};
 use crate::domain::envelope::item::ItemKind;
 
 /// Which categories make sense in a place.
-pub(super) struct Asked {
+pub(in crate::config) struct Asked {
     /// Those that make none there, though items are of them.
     without: Categories,
     /// What such a one is, in words behind its name.
@@ -18,7 +18,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Every one that items count in: a limit on another would never be met.
-    pub(super) const COUNTED: Self = Self {
+    pub(in crate::config) const COUNTED: Self = Self {
         without: Categories::EMPTY,
         wrong: "",
     };
@@ -44,9 +44,17 @@ impl Asked {
 
     /// The category that a text names.
     pub(super) fn named(&self, node: &Node, text: &str, faults: &mut Faults) -> Option<Category> {
+        match self.category(text) {
+            Ok(category) => Some(category),
+            Err(fault) => refuse(node, faults, &fault.wrong, &fault.accepted),
+        }
+    }
+
+    /// The same, wherever the text comes from.
+    pub(in crate::config) fn category(&self, text: &str) -> Result<Category, NoCategory> {
         let all = self.all();
         let wrong = match Category::of_name(text) {
-            Some(category) if all.has(category) => return Some(category),
+            Some(category) if all.has(category) => return Ok(category),
             Some(category) if self.without.has(category) => {
                 format!("{} {}", category.name(), self.wrong)
             }
@@ -58,9 +66,17 @@ impl Asked {
             Some(category) => format!("; did you mean \"{}\"?", category.name()),
             None => meant(text, self.names()),
         };
-        let accepted = format!("write {}", one_of(self.names()));
-        refuse(node, faults, &wrong, &format!("{accepted}{hint}"))
+        let accepted = format!("write {}{hint}", one_of(self.names()));
+        Err(NoCategory { wrong, accepted })
     }
+}
+
+/// Why a text is no category that makes sense in its place.
+pub(in crate::config) struct NoCategory {
+    /// What it is.
+    pub(in crate::config) wrong: String,
+    /// What to write.
+    pub(in crate::config) accepted: String,
 }
 
 /// A list of them.

@@ -3,7 +3,7 @@
 //! which kind stands where.
 
 mod address;
-mod categories;
+pub(super) mod categories;
 mod filters;
 mod header;
 mod number;

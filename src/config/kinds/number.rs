@@ -7,7 +7,7 @@ use super::{Kind, Shown, refuse, scalar};
 use crate::config::checked::Rate;
 use crate::config::errors::Faults;
 use crate::config::tree::Node;
-use crate::config::units;
+use crate::domain::units;
 
 /// A whole number, bounds included.
 pub(in crate::config) struct Count {

@@ -1,8 +1,6 @@
 //! Owns the lists of quotas. How one counts is not its business, nor what it is
 //! called when it has no name: the domain says that.
 
-use std::time::Duration;
-
 use super::categories::{self, Asked};
 use super::number::whole;
 use super::slips;
@@ -11,9 +9,9 @@ use super::{
 };
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
-use crate::config::units;
 use crate::domain::category::Categories;
-use crate::domain::quota::{By, Limit, Per, Quota};
+use crate::domain::quota::{By, COUNTED_MAX, Limit, PER_MAX, PER_MIN, Per, Quota};
+use crate::domain::units;
 
 /// A list of `{name, categories, limit, per, by}`.
 #[derive(Clone, Copy)]
@@ -26,13 +24,6 @@ pub(in crate::config) enum Quotas {
 
 /// Each item is charged to every one that applies.
 const QUOTAS_MAX: usize = 50;
-
-/// A counter keeps the number of its window in the other 16 bits.
-const COUNTED_MAX: u64 = (1 << 48) - 1;
-
-/// Below, a rate says the same in other words; a longer time is a slip of the unit.
-const PER_MIN: Duration = Duration::from_millis(100);
-const PER_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 /// A calendar month, the one time that is no fixed number of seconds.
 const MONTH: &str = "1mo";

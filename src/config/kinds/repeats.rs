@@ -6,8 +6,8 @@ use super::number::whole;
 use super::{Fields, Kind, Shown, Variable, map, refuse, scalar};
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
-use crate::config::units;
 use crate::domain::repeat::Repeat;
+use crate::domain::units;
 
 /// `{first: 100, then: 100, per: 1m}`, or `off`.
 pub(in crate::config) struct Repeats;

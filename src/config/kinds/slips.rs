@@ -3,9 +3,9 @@
 //! accepts one, and never repeats what was written.
 
 use super::number::whole;
-use crate::config::units;
 use crate::domain::category::Category;
 use crate::domain::envelope::item::ItemKind;
+use crate::domain::units;
 
 /// Words for what a category counts that are no item's type, and too far from its name
 /// for a slip of the fingers.

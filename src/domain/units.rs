@@ -35,7 +35,7 @@ const PERIODS: [(&str, u64); 3] = [("/h", 3_600), ("/m", 60), ("/s", 1)];
 
 /// Reads `64MiB`, `10MB` or plain bytes; case does not matter, a blank before
 /// the unit neither. `None` for all else, and for what no `u64` holds.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let scale = match unit {
         "" => 1,
@@ -51,14 +51,14 @@ pub(super) fn size(text: &str) -> Option<u64> {
 
 /// Reads `500ms`, `30s`, `5m`, `1h` or `1d`. A number without a unit is none:
 /// half its readers would take it for the wrong one.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let scale = DURATIONS.iter().find(|(name, _)| *name == unit)?.1;
     number.checked_mul(scale).map(Duration::from_millis)
 }
 
 /// Reads `50/s`, `600/m` or `1000/h` as a count and the time it is for.
-pub(super) fn rate(text: &str) -> Option<(u64, Duration)> {
+pub fn rate(text: &str) -> Option<(u64, Duration)> {
     let (count, unit) = split(text)?;
     let seconds = PERIODS.iter().find(|(name, _)| *name == unit)?.1;
     Some((count, Duration::from_secs(seconds)))
@@ -66,12 +66,12 @@ pub(super) fn rate(text: &str) -> Option<(u64, Duration)> {
 
 /// Shows bytes so that [`size`] reads the same number: binary units where they
 /// divide it, else decimal ones.
-pub(super) fn show_size(bytes: u64) -> String {
+pub fn show_size(bytes: u64) -> String {
     show(bytes, &SIZES).unwrap_or_else(|| bytes.to_string())
 }
 
 /// The same, with a unit always: where a number alone counts something else.
-pub(super) fn show_size_with_unit(bytes: u64) -> String {
+pub fn show_size_with_unit(bytes: u64) -> String {
     let shown = show_size(bytes);
     match shown.bytes().all(|byte| byte.is_ascii_digit()) {
         true => format!("{shown}B"),
@@ -80,14 +80,14 @@ pub(super) fn show_size_with_unit(bytes: u64) -> String {
 }
 
 /// Shows a duration so that [`duration`] reads the same, to the millisecond.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     show(millis, &DURATIONS).unwrap_or_else(|| "0s".to_owned())
 }
 
 /// Shows a rate in the unit it was read in; a time that is no unit counts as the
 /// next shorter one.
-pub(super) fn show_rate(count: u64, per: Duration) -> String {
+pub fn show_rate(count: u64, per: Duration) -> String {
     let unit = PERIODS
         .iter()
         .find(|(_, seconds)| per.as_secs() >= *seconds);

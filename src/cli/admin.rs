@@ -64,6 +64,11 @@ impl Address {
         self.send(&Method::POST, path, body.to_string().into(), PATIENCE)
     }
 
+    /// Deletes `path`, saying this.
+    pub(super) fn end(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.send(&Method::DELETE, path, body.to_string().into(), PATIENCE)
+    }
+
     /// The machine the edge is on, as far as it is known here.
     pub(super) const fn ip(&self) -> IpAddr {
         self.admin.ip()

@@ -15,6 +15,7 @@ mod reload;
 mod run;
 mod spool;
 mod status;
+mod switch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +45,24 @@ enum Command {
     Demo(demo::Arguments),
     /// Show the traffic light; exit 1 on red.
     Status(status::Arguments),
+    /// Let nothing of a project through for a while, or a small share.
+    Mute(switch::Mute),
+    /// End mutes of a project.
+    Unmute(switch::Unmute),
+    /// Let so much of a project through for a while: 100/s, 1000/1h, 1GiB/1d.
+    #[command(after_help = "\
+Examples:
+  vidette limit 42 error 100/s --for 30m
+  vidette limit 42 1000/1h --for 2h
+  vidette limit 42 error off")]
+    Limit(switch::Valued),
+    /// Let a share of a project through for a while, silently: 0.1, 10%.
+    #[command(after_help = "\
+Examples:
+  vidette sample 42 transaction 10% --for 30m
+  vidette sample 42 off
+Sessions, check-ins and client reports are never sampled.")]
+    Sample(switch::Valued),
     /// Keep every event while Sentry is being worked on, and send it afterwards.
     #[command(subcommand)]
     Maintenance(maintenance::Switch),
@@ -82,6 +101,10 @@ pub fn main() -> ExitCode {
         Command::Doctor(subject) => doctor::main(&subject),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
+        Command::Mute(arguments) => switch::mute(&arguments),
+        Command::Unmute(arguments) => switch::unmute(&arguments),
+        Command::Limit(arguments) => switch::limit(&arguments),
+        Command::Sample(arguments) => switch::sample(&arguments),
         Command::Maintenance(switch) => maintenance::main(&switch),
         Command::Spool(command) => spool::main(&command),
         Command::Reload(address) => reload::main(&address),

@@ -50,6 +50,10 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 addresses.join(" ")
             ));
         }
+        let switches = status.pointer("/switches/count").and_then(Value::as_u64);
+        if let Some(count) = switches.filter(|count| *count > 0) {
+            say(&format!("switches {count} on: vidette mute --list"));
+        }
         if let Some(quotas) = status.get("quotas").filter(|quotas| quotas.is_object()) {
             say(&quotas_line(quotas));
         }

@@ -23,4 +23,5 @@ pub mod quota;
 pub mod rate_limits;
 pub mod repeat;
 pub mod sampling;
+pub mod switch;
 pub mod units;

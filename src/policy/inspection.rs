@@ -10,17 +10,21 @@ use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::{RateLimit, Scope};
+use crate::domain::switch::Share;
 
 use super::learned::{Covered, Learned};
 use super::millis::Millis;
 use super::pair::Pair;
 use super::quotas::{self, Applying, Counters, Full, Granted, Load, Moment};
 use super::repeats::{Repeats, Whose};
+use super::switches::{Muted, OfProject};
 use super::wanted::{About, Wishes, keeps};
 
 /// What a request's items are judged by.
 pub struct Room<'a> {
-    /// The quotas on its project, its key and its client.
+    /// What is switched on for its project, if anything is.
+    pub switches: Option<&'a OfProject>,
+    /// The quotas on its project, its key and its client, under the limits that are switched on.
     pub quotas: Applying<'a>,
     /// What was used of them.
     pub counters: &'a Counters,
@@ -38,7 +42,8 @@ pub struct Room<'a> {
     pub wishes: &'a Wishes,
     /// What its line one tells.
     pub trace: &'a Trace,
-    /// Stands for an id where an item has none: anything even.
+    /// One even draw for the whole request: stands for an id where an item has none, and says
+    /// whether it falls into the share that a mute keeps.
     pub draw: u128,
     /// What was seen of errors that repeat.
     pub repeats: &'a Repeats,
@@ -92,7 +97,11 @@ impl Room<'_> {
     /// Whether nothing here can ever refuse an item.
     #[must_use]
     pub fn is_boundless(&self) -> bool {
-        self.quotas.is_empty() && self.wishes.is_empty() && !self.learned.knows(self.pair)
+        let switched = self.switches.is_some_and(OfProject::judges_any);
+        !switched
+            && self.quotas.is_empty()
+            && self.wishes.is_empty()
+            && !self.learned.knows(self.pair)
     }
 
     /// Judges an item of `bytes`, and charges it to all its quotas or to none.
@@ -113,12 +122,15 @@ impl Room<'_> {
             Some(_) | None if item.kind.is_free() => return Ruling::of(Fate::Kept),
             Some(_) | None => {}
         }
-        if let Some(reason) = event.and_then(|event| self.wishes.filters.event(item.kind, event)) {
-            return Ruling::of(Fate::Dropped(reason));
-        }
         // First of all a crash is the error that it makes.
         let crash = item.kind == ItemKind::CrashAttachment;
         let first = if crash { ItemKind::Event } else { item.kind };
+        if let Some(muted) = self.mutes(first) {
+            return Ruling::dropped(muted);
+        }
+        if let Some(reason) = event.and_then(|event| self.wishes.filters.event(item.kind, event)) {
+            return Ruling::of(Fate::Dropped(reason));
+        }
         if let Some(refused) = self.recalls(first.learned()) {
             return Ruling::dropped(refused);
         }
@@ -132,7 +144,11 @@ impl Room<'_> {
     }
 
     fn samples_in(&self, kind: ItemKind, event: Option<&Event<'_>>) -> bool {
-        if self.wishes.rates.is_empty() {
+        let rates = &self.wishes.rates;
+        let switched = self
+            .switches
+            .and_then(|of| of.sample_rate(kind.categories(), self.at.unix_s));
+        if switched.is_none() && rates.is_empty() {
             return true;
         }
         let about = About {
@@ -140,7 +156,8 @@ impl Room<'_> {
             event,
             draw: self.draw,
         };
-        keeps(self.wishes.rates.of(kind, &about), kind, &about)
+        let rate = switched.unwrap_or_else(|| rates.of(kind, &about));
+        keeps(rate, kind, &about)
     }
 
     /// Whether an error is among those that pass of what repeats.
@@ -169,7 +186,7 @@ impl Room<'_> {
             Ok(granted) => granted,
             Err(refused) => return Ruling::dropped(refused),
         };
-        let stored = match self.recalls(item.kind.learned()) {
+        let stored = match self.holds_back(item.kind) {
             Some(refused) => Err(refused),
             None => self.take(&load(item.kind, 1, bytes)),
         };
@@ -228,12 +245,35 @@ impl Room<'_> {
     /// What refuses everything from this sender, known before a byte of the body is read.
     #[must_use]
     pub fn full(&self) -> Option<(Reason, RateLimit)> {
+        let muted = self
+            .switches
+            .and_then(|of| of.mutes_all(self.at.unix_s, self.luck()));
+        if let Some(muted) = muted {
+            return Some((Reason::Muted, silence(muted)));
+        }
         let learned = self.learned.covers_all(self.now, self.pair);
         if let Some(limit) = learned {
             return Some((Reason::Learned, recalled(limit)));
         }
         let full = self.quotas.full_for_all(self.at, self.counters)?;
         Some((full.reason, told(full)))
+    }
+
+    /// What has senders wait, for an item of this kind: a mute, or what the upstream told.
+    fn holds_back(&self, kind: ItemKind) -> Option<(Reason, RateLimit)> {
+        self.mutes(kind).or_else(|| self.recalls(kind.learned()))
+    }
+
+    fn mutes(&self, kind: ItemKind) -> Option<(Reason, RateLimit)> {
+        let of = self.switches?;
+        let muted = of.mutes(kind.categories(), self.at.unix_s, self.luck())?;
+        Some((Reason::Muted, silence(muted)))
+    }
+
+    /// Whether the request falls into the share that a mute keeps.
+    fn luck(&self) -> u32 {
+        let draw = self.draw % u128::from(Share::ALL.millionths());
+        u32::try_from(draw).unwrap_or_default()
     }
 
     /// What the upstream told of such items.
@@ -275,6 +315,16 @@ fn told(full: Full) -> RateLimit {
             quotas::Scope::Key => Scope::Key,
         },
         reason: Some(Box::from(&*full.name)),
+    }
+}
+
+/// A mute as its sender is told of it.
+fn silence(muted: Muted) -> RateLimit {
+    RateLimit {
+        retry_after_s: muted.retry_after_s,
+        categories: muted.categories,
+        scope: Scope::Project,
+        reason: Some(Box::from(Reason::Muted.as_str())),
     }
 }
 

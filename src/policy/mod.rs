@@ -3,7 +3,8 @@
 //! proof of admission or a refusal, and the server does the rest.
 //!
 //! The checks in their order, the first that refuses names the reason: method,
-//! size, credentials, form of the request, key, project, verdict, origin.
+//! size, credentials, form of the request, key, project, verdict, origin; then, with
+//! the items, what is muted.
 
 mod atomic;
 pub mod breaker;
@@ -25,6 +26,7 @@ pub mod refusal;
 mod refused;
 pub mod repeats;
 pub mod replay;
+pub mod switches;
 mod table;
 mod unproven;
 pub mod verdicts;

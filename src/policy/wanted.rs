@@ -19,6 +19,8 @@ use crate::domain::filter;
 use crate::domain::repeat::Repeat;
 use crate::domain::sampling::Sample;
 
+use super::switches::OfProject;
+
 pub use filters::Filters;
 pub use rates::{Rates, keeps};
 
@@ -45,6 +47,29 @@ impl Wishes {
     pub fn read(&self, kind: ItemKind, trace: &Trace) -> bool {
         let counts = self.repeats.is_some() && kind == ItemKind::Event;
         counts || self.filters.read(kind) || self.rates.read(kind, trace)
+    }
+}
+
+/// Who asks what payloads say.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// What is wanted.
+    pub wishes: &'a Wishes,
+    /// What is switched on for the project, if anything is.
+    pub switches: Option<&'a OfProject>,
+    /// What line one has said.
+    pub trace: &'a Trace,
+}
+
+impl Asking<'_> {
+    /// Whether the payload of such an item is asked for.
+    #[must_use]
+    pub fn read(&self, kind: ItemKind) -> bool {
+        let switched = self
+            .switches
+            .is_some_and(|of| of.samples(kind.categories()));
+        switched && rates::is_nameless(kind, self.trace)
+            || !self.wishes.is_empty() && self.wishes.read(kind, self.trace)
     }
 }
 

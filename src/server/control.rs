@@ -32,6 +32,7 @@ use super::rules::Rules;
 use super::sentry::keep::{Standing, keep_listing};
 use super::sentry::list::KeyList;
 use super::sentry::{Bounds, Source};
+use super::switches::Switchboard;
 use super::upstream::probe::keep_probing;
 use super::upstream::resolve::keep_resolving;
 use super::worker::Shared;
@@ -52,6 +53,8 @@ pub(crate) struct Control {
     pub pages: Vec<Page>,
     /// What outlives a restart.
     pub memory: Memory,
+    /// What is switched on.
+    pub switchboard: Switchboard,
     /// Turns true when the edge stops.
     pub stopped: watch::Receiver<bool>,
     /// Makes it turn true.
@@ -261,7 +264,9 @@ impl Control {
             listing: RefCell::default(),
         });
         reloader.list_keys();
+        let switchboard = Rc::new(self.switchboard);
         let desk = admin::Desk {
+            switchboard: Rc::clone(&switchboard),
             reloader: Rc::clone(&reloader),
             shared: Arc::clone(&self.shared),
             metrics: Arc::clone(&self.metrics),
@@ -276,6 +281,7 @@ impl Control {
         tokio::task::spawn_local(keep_probing(shared, metrics));
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
+        tokio::task::spawn_local(switchboard.keep());
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
         tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
         stop_asked(self.stopped.clone(), stops).await;

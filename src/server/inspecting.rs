@@ -23,7 +23,7 @@ use super::manifest::Manifest;
 use super::opening::{Turned, refuse_line};
 use super::sieve::{Judge, Sieve};
 use super::stream::Stream;
-use super::survey::{Asking, Found, Survey};
+use super::survey::{Found, Survey};
 use super::tally::Tally;
 use super::worker::{InForce, Worker};
 
@@ -80,11 +80,7 @@ async fn whole(
         begun,
         looking: _looking,
     } = envelope;
-    let asking = Asking {
-        wishes: manifest.wishes(),
-        trace: manifest.trace(),
-    };
-    let mut survey = Survey::new(rules.items_max, asking);
+    let mut survey = Survey::new(rules.items_max, manifest.asking());
     let read = read_through(&mut survey, worker, line, &begun).await;
     let found = survey.found();
     let line = match read {

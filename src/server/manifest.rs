@@ -4,11 +4,13 @@
 
 mod end;
 mod kept;
+mod room;
 mod told;
 mod wanted;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -20,11 +22,11 @@ use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Refusal;
-use crate::policy::inspection::{Fate, Room, Ruling};
+use crate::policy::inspection::{Fate, Ruling};
 use crate::policy::millis::Millis;
 use crate::policy::pair::Sender;
 use crate::policy::quotas::{Granted, Moment, Who};
-use crate::policy::repeats::Whose;
+use crate::policy::switches::OfProject;
 use crate::telemetry::ledger::{Account, Row};
 
 use kept::{Charge, Kept, Open};
@@ -48,6 +50,8 @@ pub(crate) struct Manifest {
     rules: Rc<InForce>,
     sender: Sender,
     who: Who,
+    /// What was switched on for its project when it came, if anything was.
+    switches: Option<Arc<OfProject>>,
     /// When the clock was looked at last, on both counts.
     at: Cell<(Moment, Millis)>,
     account: Account,
@@ -72,7 +76,8 @@ pub(crate) struct Manifest {
     endpoint: Endpoint,
     /// What line one tells, where anybody asks.
     trace: OnceCell<Trace>,
-    /// Stands for an id where an item has none.
+    /// Drawn once, so that all of it goes or stays. By chance, since every hundredth of a
+    /// traffic that repeats itself may always be the same thing.
     draw: u128,
 }
 
@@ -92,11 +97,18 @@ impl Manifest {
         };
         let wants_all = rules.gate.wanted.of(who.project).is_empty();
         let account = worker.ledger.account(who.project, vouched);
+        let switches = worker.switches(who.project);
+        let draw = match wants_all && switches.is_none() {
+            true => 0,
+            false => fastrand::u128(..),
+        };
         Self {
             worker: Rc::clone(worker),
             rules: Rc::clone(rules),
             sender,
             who,
+            switches,
+            draw,
             at: Cell::new((worker.shared.moment(at), worker.millis(at))),
             account,
             met: Cell::new(false),
@@ -110,7 +122,6 @@ impl Manifest {
             granted: RefCell::default(),
             endpoint: pass.endpoint,
             trace: OnceCell::new(),
-            draw: if wants_all { 0 } else { fastrand::u128(..) },
         }
     }
 
@@ -344,27 +355,6 @@ impl Manifest {
         let mut kept = self.kept.borrow_mut();
         if let Some(charge) = kept.last_mut().and_then(|kept| kept.charge.as_mut()) {
             change(charge);
-        }
-    }
-
-    fn room(&self) -> Room<'_> {
-        let shared = &self.worker.shared;
-        Room {
-            quotas: self.rules.gate.quotas.of(&self.who),
-            counters: &shared.counters,
-            learned: &shared.learned,
-            pair: &self.sender.pair,
-            at: self.at.get().0,
-            now: self.at.get().1,
-            charges: true,
-            wishes: self.wishes(),
-            trace: self.trace(),
-            draw: self.draw,
-            repeats: &shared.repeats,
-            whose: Whose {
-                project: self.who.project,
-                ip: self.who.ip,
-            },
         }
     }
 

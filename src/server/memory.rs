@@ -25,6 +25,7 @@ use super::outages::Outages;
 use super::sentry::copy;
 use super::spool::pause::Pause;
 use super::state::{StateError, StateFolder};
+use super::switches::Switchboard;
 use super::worker::Shared;
 
 const PROVEN: &str = "proven-keys";
@@ -156,6 +157,11 @@ impl Memory {
     /// Has the next run know of it. False: it will not.
     pub(crate) fn keep_pause(&self, pause: &Pause) -> bool {
         pause.keep(self.folder.as_ref())
+    }
+
+    /// What was switched on when an earlier run ended.
+    pub(crate) fn switchboard(&self, counters: &Arc<Counters>) -> Switchboard {
+        Switchboard::recall(self.folder.clone(), counters, process::now_s())
     }
 
     /// Where used quotas are written down from now on.

@@ -47,6 +47,7 @@ mod state;
 mod statics;
 mod stream;
 mod survey;
+mod switches;
 mod tally;
 mod tee;
 mod thread;
@@ -83,6 +84,7 @@ use control::Control;
 use memory::Memory;
 use rules::Rules;
 use spool::{Spool, SpoolFolder};
+use switches::Switchboard;
 use worker::Shared;
 
 /// Why the edge does not run.
@@ -148,7 +150,8 @@ impl Edge {
         let (mut sockets, public) = bind_public(&loaded, count)?;
         let admin_socket = listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
-        let shared = Arc::new(share(config, &memory, folder, ledger));
+        let (shared, switchboard) = share(config, &memory, folder, ledger);
+        let shared = Arc::new(shared);
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
         for (place, counters) in metrics.workers.iter().enumerate() {
@@ -168,6 +171,7 @@ impl Edge {
             metrics,
             pages,
             memory,
+            switchboard,
             stopped,
             stop: stop.clone(),
         };
@@ -239,8 +243,13 @@ fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
-/// What all threads will share.
-fn share(config: &Config, memory: &Memory, folder: SpoolFolder, ledger: Arc<Ledger>) -> Shared {
+/// What all threads will share, and who alone changes what is switched on.
+fn share(
+    config: &Config,
+    memory: &Memory,
+    folder: SpoolFolder,
+    ledger: Arc<Ledger>,
+) -> (Shared, Switchboard) {
     let epoch = Instant::now();
     let counters = Arc::new(Counters::new(CounterLimits {
         counters: size(config.limits.quota_counters),
@@ -248,6 +257,7 @@ fn share(config: &Config, memory: &Memory, folder: SpoolFolder, ledger: Arc<Ledg
     }));
     let rules = Rules::new(config.clone(), None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let switchboard = memory.switchboard(&counters);
     let shared = Shared {
         spool: Spool::open(folder, &rules, &ledger, memory.pause(), epoch),
         maintenance: memory.maintenance(),
@@ -259,6 +269,7 @@ fn share(config: &Config, memory: &Memory, folder: SpoolFolder, ledger: Arc<Ledg
         verdicts: memory.verdicts(config, Millis(0)),
         journal: memory.journal(&counters),
         counters,
+        switches: Arc::clone(switchboard.in_force()),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
         ledger,
@@ -267,7 +278,7 @@ fn share(config: &Config, memory: &Memory, folder: SpoolFolder, ledger: Arc<Ledg
         wall_ms: AtomicU64::new(0),
     };
     shared.look_at_clock();
-    shared
+    (shared, switchboard)
 }
 
 /// A socket for each worker, for each listener; and the addresses they got.

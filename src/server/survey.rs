@@ -7,12 +7,10 @@ use std::ops::Range;
 use bytes::{Buf as _, Bytes};
 
 use crate::domain::coding::Decoder;
-use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::scan::{Ended, ItemHeader, ScanLimits, Scanner, What};
-use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
 use crate::policy::Refusal;
-use crate::policy::wanted::Wishes;
+use crate::policy::wanted::Asking;
 
 /// How much of a body's payloads is copied to be read; what lies beyond is judged unread.
 const READ_BYTES_MAX: usize = 1024 * 1024;
@@ -26,21 +24,6 @@ pub(crate) struct Found {
     pub bytes: u64,
     /// Where its payload lies in what was copied, if somebody asks.
     payload: Option<Range<usize>>,
-}
-
-/// Who asks what payloads say.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asking<'a> {
-    /// What is wanted.
-    pub wishes: &'a Wishes,
-    /// What line one has said.
-    pub trace: &'a Trace,
-}
-
-impl Asking<'_> {
-    fn read(&self, kind: ItemKind) -> bool {
-        !self.wishes.is_empty() && self.wishes.read(kind, self.trace)
-    }
 }
 
 /// The look, as far as it has come.

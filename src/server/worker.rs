@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::domain::endpoint::ProjectId;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Live;
 use crate::policy::learned::{Learned, LearnedLimit};
@@ -20,6 +21,7 @@ use crate::policy::pair::Pair;
 use crate::policy::proven::ProvenHere;
 use crate::policy::quotas::{Counters, Moment};
 use crate::policy::repeats::Repeats;
+use crate::policy::switches::{OfProject, Switches};
 use crate::policy::verdicts::Verdicts;
 use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
@@ -51,6 +53,8 @@ pub(crate) struct Shared {
     pub verdicts: Verdicts,
     /// What was used of quotas; a reload leaves it standing.
     pub counters: Arc<Counters>,
+    /// What operators have switched on; swapped whole by each change.
+    pub switches: Arc<ArcSwap<Switches>>,
     /// The limits that upstreams told of.
     pub learned: Learned,
     /// What was seen of errors that repeat.
@@ -165,6 +169,7 @@ pub(crate) struct Worker {
     pub watch: Watch,
     fresh: RefCell<Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>>,
     current: RefCell<Rc<InForce>>,
+    switches: RefCell<Cache<Arc<ArcSwap<Switches>>, Arc<Switches>>>,
     stop: Notify,
 }
 
@@ -173,6 +178,7 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<WorkerMetrics>) -> Self {
         let ledger = shared.ledger.worker();
         let mut fresh = Cache::new(Arc::clone(&shared.rules));
+        let switches = RefCell::new(Cache::new(Arc::clone(&shared.switches)));
         let current = RefCell::new(Rc::new(InForce(Arc::clone(fresh.load()))));
         Self {
             shared,
@@ -190,6 +196,7 @@ impl Worker {
             watch: Watch::default(),
             fresh: RefCell::new(fresh),
             current,
+            switches,
             stop: Notify::new(),
         }
     }
@@ -203,6 +210,12 @@ impl Worker {
             *current = Rc::new(InForce(Arc::clone(latest)));
         }
         Rc::clone(&current)
+    }
+
+    /// What is switched on for a project now. One pointer comparison and one test while
+    /// nothing is on for anybody.
+    pub(crate) fn switches(&self, project: Option<ProjectId>) -> Option<Arc<OfProject>> {
+        self.switches.borrow_mut().load().of(project).cloned()
     }
 
     /// A moment as policy counts it.

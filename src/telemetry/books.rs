@@ -63,6 +63,8 @@ pub(super) fn limits(readings: &Readings) -> Vec<MetricFamily> {
         let is_on = u64::from(*state == readings.journal);
         gauge(is_on, &[("state", state.as_str())])
     });
+    let on = readings.switches.iter();
+    let on = on.map(|(action, count)| gauge(*count, &[("action", action)]));
     vec![
         quotas(&readings.quotas_used),
         family(
@@ -78,6 +80,12 @@ pub(super) fn limits(readings: &Readings) -> Vec<MetricFamily> {
              the keys with one are in the table limits_learned.",
             MetricType::GAUGE,
             vec![gauge(readings.limits_learned_longest_s, &[])],
+        ),
+        family(
+            "vidette_switches",
+            "What operators have switched on for a while, by action: mute, limit or sample.",
+            MetricType::GAUGE,
+            on.collect(),
         ),
     ]
 }

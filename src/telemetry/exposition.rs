@@ -32,6 +32,8 @@ pub struct Readings {
     pub journal: Journal,
     /// What is kept.
     pub spool: SpoolReading,
+    /// How many switches of each action are on; every action once.
+    pub switches: Vec<(&'static str, u64)>,
     /// How each upstream's breaker stands, by the upstream's name.
     pub breakers: Vec<(&'static str, u8)>,
 }
@@ -407,6 +409,7 @@ mod tests {
             limits_learned_longest_s: 57,
             journal: Journal::Slow,
             spool: SpoolReading::default(),
+            switches: vec![("mute", 2), ("limit", 0)],
             breakers: vec![("ingest", 2), ("web", 0)],
         }
     }
@@ -440,6 +443,7 @@ mod tests {
             "vidette_quota_used_ratio",
             "vidette_quota_journal",
             "vidette_limits_learned_longest_seconds",
+            "vidette_switches",
             "vidette_spool_items",
             "vidette_spool_bytes",
             "vidette_spool_oldest_seconds",
@@ -546,6 +550,8 @@ mod tests {
             check(|_| {}, &line);
         }
         check(|_| {}, "vidette_limits_learned_longest_seconds 57");
+        check(|_| {}, "vidette_switches{action=\"mute\"} 2");
+        check(|_| {}, "vidette_switches{action=\"limit\"} 0");
     }
 
     #[test]

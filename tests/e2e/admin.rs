@@ -57,6 +57,7 @@ fn every_metric_family_is_there_from_the_start() {
         "vidette_quota_used_ratio",
         "vidette_quota_journal",
         "vidette_limits_learned_longest_seconds",
+        "vidette_switches",
         "vidette_spool_items",
         "vidette_spool_bytes",
         "vidette_spool_oldest_seconds",

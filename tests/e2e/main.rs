@@ -51,6 +51,7 @@ mod sentry_cli;
 mod sentry_keys;
 mod spool;
 mod stored_addresses;
+mod switches;
 mod tap;
 mod tunnel_clients;
 mod uploads;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         line_one::trials(),
         stored_addresses::trials(),
         spool::trials(),
+        switches::trials(),
         explained::trials(),
     ];
     let trials: Vec<Trial> = subjects.into_iter().flatten().collect();

@@ -9,7 +9,9 @@ use crate::domain::category::Category;
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::quota::{By, Limit, Per, Quota};
+use crate::domain::switch::{Action, Effect, Switch};
 use crate::policy::quotas::Trust;
+use crate::policy::switches::Switches;
 
 /// A project's quotas, what was used of them, and what was learned.
 struct Scene {
@@ -20,6 +22,7 @@ struct Scene {
     who: Who,
     wishes: Wishes,
     repeats: Repeats,
+    switches: Switches,
 }
 
 fn quota(categories: &[Category], limit: Limit) -> Quota {
@@ -56,13 +59,21 @@ fn scene(quotas: Vec<Quota>) -> Scene {
         },
         wishes: Wishes::default(),
         repeats: Repeats::new(10),
+        switches: Switches::default(),
     }
 }
 
 impl Scene {
     fn room(&self) -> Room<'_> {
+        let switches = self.switches.of(self.who.project).map(|of| &**of);
+        let mut quotas = self.quotas.of(&self.who);
+        if let Some(of) = switches {
+            quotas = quotas.under(of.limits(), 1_700_000_000);
+        }
         Room {
-            quotas: self.quotas.of(&self.who),
+            switches,
+            draw: 500_000,
+            quotas,
             counters: &self.counters,
             learned: &self.learned,
             pair: &self.pair,
@@ -74,13 +85,22 @@ impl Scene {
             charges: true,
             wishes: &self.wishes,
             trace: &Trace::NOTHING,
-            draw: 0,
             repeats: &self.repeats,
             whose: Whose {
                 project: self.who.project,
                 ip: self.who.ip,
             },
         }
+    }
+
+    fn switch(&mut self, category: Option<Category>, action: Action, value: Option<&str>) {
+        let switch = Switch {
+            project: self.who.project.unwrap(),
+            category,
+            effect: Effect::read(action, category, value).unwrap(),
+            until_unix_s: 1_700_000_060,
+        };
+        self.switches = Switches::compile(&[switch], &self.counters);
     }
 
     fn learns(&self, categories: &[Category]) {
@@ -282,4 +302,78 @@ fn only_a_limit_on_everything_refuses_at_the_head() {
     assert!(scene.room().is_boundless());
     scene.learns(&[Category::Session]);
     assert!(!scene.room().is_boundless(), "something may be refused");
+}
+
+const MUTED: Fate = Fate::Dropped(Reason::Muted);
+
+#[test]
+fn a_muted_project_is_refused_before_its_body_is_read() {
+    let mut scene = scene(Vec::new());
+    assert!(scene.room().is_boundless());
+    scene.switch(None, Action::Mute, None);
+    assert!(!scene.room().is_boundless());
+    let (reason, limit) = scene.room().full().unwrap();
+    assert_eq!((reason, limit.retry_after_s), (Reason::Muted, 60));
+    assert!(limit.categories.is_empty() && limit.scope == Scope::Project);
+    assert_eq!(limit.reason.as_deref(), Some("muted"));
+    // What is no envelope is met as one item.
+    assert_eq!(scene.check(ItemKind::Event, None, MUTED), Some(limit));
+    scene.check(ItemKind::Unknown, None, MUTED);
+}
+
+#[test]
+fn a_muted_error_takes_along_what_belongs_to_it_and_nothing_else() {
+    let mut scene = scene(Vec::new());
+    scene.switch(Some(Category::Error), Action::Mute, None);
+    assert_eq!(scene.room().full(), None);
+    let limit = scene.check(ItemKind::Event, None, MUTED).unwrap();
+    assert_eq!(limit.categories, Categories::of(&[Category::Error]));
+    scene.check(ItemKind::Attachment, Some(Reason::Muted), MUTED);
+    scene.check(ItemKind::CrashAttachment, None, MUTED);
+    scene.check(ItemKind::Attachment, None, Fate::Kept);
+    scene.check(ItemKind::Session, None, Fate::Kept);
+    scene.check(ItemKind::ClientReport, None, Fate::Kept);
+}
+
+#[test]
+fn of_a_crash_whose_attachments_are_muted_the_error_goes_on() {
+    let mut scene = scene(Vec::new());
+    scene.switch(Some(Category::Attachment), Action::Mute, None);
+    scene.check(ItemKind::Attachment, None, MUTED);
+    scene.check(ItemKind::CrashAttachment, None, Fate::KeptAsError);
+    scene.check(ItemKind::Event, None, Fate::Kept);
+}
+
+#[test]
+fn a_mute_comes_before_a_learned_limit_and_a_switched_one_behind_it() {
+    let mut scene = scene(vec![quota(&[Category::Error], Limit::Items(0))]);
+    scene.check(ItemKind::Event, None, FULL);
+    scene.switch(Some(Category::Error), Action::Limit, Some("0/1h"));
+    scene.check(ItemKind::Event, None, Fate::Dropped(Reason::Limited));
+    scene.learns(&[Category::Error]);
+    scene.check(ItemKind::Event, None, Fate::Dropped(Reason::Learned));
+    scene.switch(Some(Category::Error), Action::Mute, None);
+    scene.check(ItemKind::Event, None, MUTED);
+}
+
+#[test]
+fn what_a_mute_keeps_meets_everything_else() {
+    let mut scene = scene(vec![quota(&[Category::Error], Limit::Items(0))]);
+    // The draw is a half.
+    scene.switch(None, Action::Mute, Some("50%"));
+    scene.check(ItemKind::Event, None, MUTED);
+    scene.switch(None, Action::Mute, Some("50.0001%"));
+    assert_eq!(scene.room().full(), None);
+    scene.check(ItemKind::Event, None, FULL);
+}
+
+#[test]
+fn what_a_quota_refuses_is_not_charged_to_a_switched_limit() {
+    let mut scene = scene(vec![quota(&[Category::Error], Limit::Items(1))]);
+    scene.switch(None, Action::Limit, Some("2/1h"));
+    scene.check(ItemKind::Event, None, Fate::Kept);
+    scene.check(ItemKind::Event, None, FULL);
+    scene.check(ItemKind::Session, None, Fate::Kept);
+    scene.check(ItemKind::Session, None, Fate::Dropped(Reason::Limited));
+    assert_eq!(scene.room().full().unwrap().0, Reason::Limited);
 }

@@ -70,12 +70,16 @@ impl Compiled {
         let kept = match (owner, quota.by) {
             (_, By::Ip) => Kept::PerIp,
             (Owner::Key(_), By::Project | By::Key)
-            | (Owner::Global | Owner::Project(_), By::Project) => here(Whom::All),
+            | (Owner::Global | Owner::Project(_) | Owner::Switch(_), By::Project) => {
+                here(Whom::All)
+            }
             (Owner::Defaults, By::Project) => match follower {
                 Some(_) => here(Whom::Project(follower)),
                 None => Kept::PerProject,
             },
-            (Owner::Global | Owner::Defaults | Owner::Project(_), By::Key) => Kept::PerKey,
+            (Owner::Global | Owner::Defaults | Owner::Project(_) | Owner::Switch(_), By::Key) => {
+                Kept::PerKey
+            }
         };
         let rest = match kept {
             Kept::Here(_) => None,
@@ -89,10 +93,14 @@ impl Compiled {
             (_, By::Ip) => Scope::Ip,
             (Owner::Key(_), _) | (_, By::Key) => Scope::Key,
             (Owner::Global, By::Project) => Scope::Global,
-            (Owner::Defaults | Owner::Project(_), By::Project) => Scope::Project,
+            (Owner::Defaults | Owner::Project(_) | Owner::Switch(_), By::Project) => Scope::Project,
         };
         Self {
-            name: Arc::from(&*quota.name),
+            // The sender is told that somebody switched it on; the count has a name of its own.
+            name: match matches!(owner, Owner::Switch(_)) {
+                true => Arc::from(Reason::Limited.as_str()),
+                false => Arc::from(&*quota.name),
+            },
             categories: quota.categories,
             limit: quota.limit,
             measure: Measure::new(quota),
@@ -313,9 +321,10 @@ impl Compiled {
 
     fn full(&self, retry_after_s: u64) -> Full {
         Full {
-            reason: match self.measure {
-                Measure::Rate(_) => Reason::Rate,
-                Measure::Window { .. } => Reason::Quota,
+            reason: match (self.named.identity.owner, self.measure) {
+                (Owner::Switch(_), _) => Reason::Limited,
+                (_, Measure::Rate(_)) => Reason::Rate,
+                (_, Measure::Window { .. }) => Reason::Quota,
             },
             name: Arc::clone(&self.name),
             categories: self.categories,

@@ -20,6 +20,8 @@ pub enum Owner {
     Project(ProjectId),
     /// A key, packed.
     Key([u8; 16]),
+    /// Nowhere: an operator switched it on for a project.
+    Switch(ProjectId),
 }
 
 /// A quota, whatever its limit is.
@@ -83,6 +85,7 @@ impl fmt::Display for Spelled<'_> {
             Owner::Defaults => f.write_str("default")?,
             Owner::Project(project) => write!(f, "project/{project}")?,
             Owner::Key(key) => write!(f, "key/{}", Key::unpacked(key).as_str())?,
+            Owner::Switch(project) => write!(f, "switch/{project}")?,
         }
         let by = by_name(identity.by);
         let unit = if identity.bytes { BYTES } else { "" };
@@ -125,6 +128,7 @@ pub(super) fn read(text: &str) -> Option<(Identity, Whom)> {
         "global" => Owner::Global,
         "default" => Owner::Defaults,
         "project" => Owner::Project(ProjectId::parse(parts.next()?.as_bytes())?),
+        "switch" => Owner::Switch(ProjectId::parse(parts.next()?.as_bytes())?),
         "key" => Owner::Key(Key::parse(parts.next()?.as_bytes())?.packed()),
         _ => return None,
     };
@@ -198,6 +202,7 @@ mod tests {
         check("default/a_b.c/1s/ip:rest=77");
         check("project/42/errors/500ms/ip:rest");
         check("project/42/attachments/1d/project+bytes");
+        check("switch/42/error-1h/1h/project");
         check(&format!("global/errors/1h/key:key={KEY}"));
         check(&format!("key/{KEY}/sentry/1h/key"));
     }

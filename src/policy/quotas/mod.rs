@@ -30,6 +30,7 @@ mod ips;
 mod journal;
 mod measure;
 mod plan;
+mod switched;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
 pub use plan::{QuotaSpec, Quotas, Usage};
+pub use switched::{SwitchedLimit, SwitchedLimits};
 
 /// Who sends.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +115,7 @@ pub enum Scope {
 /// A quota has no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Full {
-    /// `Quota` of a window, `Rate` of a rate.
+    /// `Limited` of a switch, else `Quota` of a window and `Rate` of a rate.
     pub reason: Reason,
     /// The quota's name.
     pub name: Arc<str>,
@@ -152,7 +154,7 @@ impl Granted {
 /// The quotas that can apply to one sender, looked up once a request.
 #[derive(Debug)]
 pub struct Applying<'q> {
-    /// In the order of asking: global, project, key, address.
+    /// In the order of asking: switched on, global, project, key, address.
     lists: [&'q [Compiled]; plan::LISTS],
     sender: Sender,
 }

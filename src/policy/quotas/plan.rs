@@ -60,8 +60,8 @@ struct Plan {
     by_ip: Box<[Compiled]>,
 }
 
-/// Three kinds of quotas of three owners.
-pub(super) const LISTS: usize = 9;
+/// What is switched on, and three kinds of quotas of three owners.
+pub(super) const LISTS: usize = 10;
 
 /// How much of a quota is used, for metrics.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,6 +124,7 @@ impl Quotas {
         let own = |list: fn(&Plan) -> &[Compiled]| own.map_or_else(Default::default, list);
         Applying {
             lists: [
+                &[],
                 &self.global.whole,
                 &project.whole,
                 &self.global.by_key,
@@ -205,6 +206,7 @@ impl Quotas {
             Owner::Defaults => Some(&self.defaults),
             Owner::Project(project) => self.projects.get(&project).or(Some(&self.defaults)),
             Owner::Key(key) => self.keys.get(&key),
+            Owner::Switch(_) => None,
         };
         let zero = |measure: &Measure| match measure {
             Measure::Rate(pace) => pace.used(0, 0).1 == 0,

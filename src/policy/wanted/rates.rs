@@ -101,12 +101,17 @@ impl Rates {
             rule.environment.is_some() && trace.environment.is_none()
                 || rule.release.is_some() && trace.release.is_none()
         };
-        let nameless = match Whole::of(kind) {
-            Whole::Trace => trace.id.is_none(),
-            // Its own payload alone says for certain which replay or run it is part of.
-            Whole::Replay | Whole::Profiler => true,
-        };
-        nameless && rates.any(|rate| !rate.is_certain()) || rules.clone().any(unknown)
+        is_nameless(kind, trace) && rates.any(|rate| !rate.is_certain())
+            || rules.clone().any(unknown)
+    }
+}
+
+/// Whether only the payload of such an item can say what it is part of.
+pub(super) fn is_nameless(kind: ItemKind, trace: &Trace) -> bool {
+    match Whole::of(kind) {
+        Whole::Trace => trace.id.is_none(),
+        // Its own payload alone says for certain which replay or run it is part of.
+        Whole::Replay | Whole::Profiler => true,
     }
 }
 

@@ -26,8 +26,9 @@ const NAMED_MAX: usize = 5;
 const TURNED_AWAY_S: u64 = 60;
 
 /// What the metrics tell of limits.
-pub(super) fn readings(shared: &Shared) -> Readings {
+pub(super) fn readings(shared: &Shared, switches: Vec<(&'static str, u64)>) -> Readings {
     Readings {
+        switches,
         quotas_used: quotas_used(shared),
         limits_learned_longest_s: seconds(held(shared)),
         journal: shared.journal.state(),
@@ -52,7 +53,7 @@ fn quotas_used(shared: &Shared) -> Vec<QuotaUsed> {
             Owner::Global => "global".to_owned(),
             Owner::Project(project) => project.to_string(),
             Owner::Key(key) => of_key(key).map_or_else(|| "other".to_owned(), |id| id.to_string()),
-            Owner::Defaults => "other".to_owned(),
+            Owner::Defaults | Owner::Switch(_) => "other".to_owned(),
         };
         let used = fullest.entry((project, usage.name)).or_default();
         *used = used.max(usage.ratio);
@@ -184,7 +185,9 @@ fn full_words((owner, name): &(Owner, Arc<str>)) -> String {
     match owner {
         Owner::Global => format!("quota {name} of everybody is full"),
         Owner::Defaults => format!("quota {name} of the defaults is full"),
-        Owner::Project(project) => format!("quota {name} of project {project} is full"),
+        Owner::Project(project) | Owner::Switch(project) => {
+            format!("quota {name} of project {project} is full")
+        }
         Owner::Key(key) => {
             let key = Key::unpacked(*key);
             format!("quota {name} of key {} is full", key.masked())

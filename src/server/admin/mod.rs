@@ -9,6 +9,7 @@
 //! /api/v1/config     the configuration in force, secrets as ***
 //! /api/v1/clients    where requests come from, and why
 //! /api/v1/explain    POST: what would become of a request
+//! /api/v1/mutes      what is switched on; POST: switch on; DELETE mutes/<id>: off
 //! /api/v1/maintenance  whether the upstream is being worked on; POST: switch it
 //! /api/v1/spool      what is kept; POST: pause it; DELETE: drop it
 //! /api/v1/reload     POST: read the configuration again
@@ -24,6 +25,7 @@ mod keeping;
 mod ledger;
 mod limits;
 mod status;
+mod switches;
 
 use std::convert::Infallible;
 use std::io;
@@ -49,6 +51,7 @@ use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
 use crate::telemetry::metrics::Metrics;
 
 use super::control::Reloader;
+use super::switches::Switchboard;
 use super::worker::Shared;
 
 /// Connections of operators and scrapers at one time.
@@ -89,6 +92,8 @@ impl std::fmt::Debug for Page {
 pub(super) struct Desk {
     /// Exchanges the configuration.
     pub reloader: Rc<Reloader>,
+    /// What is switched on.
+    pub switchboard: Rc<Switchboard>,
     /// What the workers share.
     pub shared: Arc<Shared>,
     /// All counters.
@@ -159,8 +164,12 @@ impl Desk {
                 if method == Method::POST && path == "/api/v1/explain" {
                     return self.explain(request.into_body()).await;
                 }
-                if matches!(path, "/api/v1/maintenance" | "/api/v1/spool") {
-                    return self.steer(request).await;
+                let steers = matches!(
+                    path,
+                    "/api/v1/maintenance" | "/api/v1/spool" | switches::PATH
+                ) || path.starts_with("/api/v1/mutes/");
+                if steers {
+                    return self.steer(request, ends.peer).await;
                 }
                 self.guarded(method, path)
             }
@@ -172,10 +181,8 @@ impl Desk {
             "/api/v1/status" => get(method, || {
                 let standing = self.reloader.standing();
                 let pending = self.reloader.needs_restart();
-                let public = &self.public;
                 let limits = limits::Limits::read(&self.shared, &self.metrics.control);
-                let status =
-                    status::status(&self.shared, public, standing.as_deref(), &pending, &limits);
+                let status = status::status(self, standing.as_deref(), &pending, &limits);
                 json_answer(StatusCode::OK, &status)
             }),
             "/api/v1/ledger" => get(method, || {
@@ -212,7 +219,7 @@ impl Desk {
     }
 
     /// What is kept, shown or steered.
-    async fn steer(&self, request: Request<Incoming>) -> Answer {
+    async fn steer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, STEERING_BYTES_MAX).collect();
         let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
@@ -222,7 +229,8 @@ impl Desk {
         let body = body.to_bytes();
         match head.uri.path() {
             "/api/v1/spool" => self.spool(&head.method, head.uri.query(), &body).await,
-            _ => self.maintenance(&head.method, &body),
+            "/api/v1/maintenance" => self.maintenance(&head.method, &body),
+            path => self.switch((&head.method, path, head.uri.query()), &body, peer),
         }
     }
 
@@ -244,7 +252,8 @@ impl Desk {
 
     fn exposition(&self) -> Answer {
         let metrics = Exposition::new(Arc::clone(&self.metrics));
-        let text = metrics.render(|| limits::readings(&self.shared));
+        let switches = self.switchboard.counts();
+        let text = metrics.render(|| limits::readings(&self.shared, switches));
         typed(text.into(), METRICS_TYPE)
     }
 

@@ -1,6 +1,5 @@
 //! The traffic light: one answer to "does it work?". Reads, never probes.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
@@ -11,25 +10,25 @@ use crate::telemetry::clock::rfc3339;
 use super::super::rules::Rules;
 use super::super::sentry::keep::Standing;
 use super::super::upstream::Target;
-use super::super::worker::Shared;
-use super::keeping;
 use super::limits::Limits;
+use super::{Desk, keeping, switches};
 
 /// `/api/v1/status` as DESIGN's contract has it.
 ///
 /// `pending` are keys whose change waits for a restart.
 pub(super) fn status(
-    shared: &Shared,
-    public: &[SocketAddr],
+    desk: &Desk,
     standing: Option<&Standing>,
     pending: &[&str],
     limits: &Limits,
 ) -> Value {
+    let shared = &*desk.shared;
     let rules = shared.rules.load();
     let accepting = !shared.stopping.load(Ordering::Relaxed);
     let mut reasons = reasons(&rules, accepting, standing, pending);
     reasons.extend(limits.reasons());
     reasons.extend(keeping::reasons(shared));
+    reasons.extend(switches::reasons(&desk.switchboard));
     let targets = rules.targets();
     let delivering = state(&rules.ingest) == "up";
     let keeps = shared.spool.is_open() && !shared.spool.state().takes_nothing();
@@ -59,10 +58,11 @@ pub(super) fn status(
         "upstreams": upstreams,
         "spool": keeping::spool(shared),
         "maintenance": keeping::maintenance(shared),
+        "switches": switches::summary(&desk.switchboard),
         "keys": keys(&rules, standing),
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
-        "public": public.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::trace::Trace;
-use crate::policy::wanted::Wishes;
+use crate::policy::wanted::{Asking, Wishes};
 
 use super::Manifest;
 
@@ -19,15 +19,23 @@ impl Manifest {
         self.trace.get().unwrap_or(&NOTHING)
     }
 
+    /// Who asks what its payloads say.
+    pub(crate) fn asking(&self) -> Asking<'_> {
+        Asking {
+            wishes: self.wishes(),
+            switches: self.switches.as_deref(),
+            trace: self.trace(),
+        }
+    }
+
     /// Whether the payload of such an item is asked for.
     pub(crate) fn reads(&self, kind: ItemKind) -> bool {
-        let wishes = self.wishes();
-        !wishes.is_empty() && wishes.read(kind, self.trace())
+        self.asking().read(kind)
     }
 
     /// Reads what its line one tells, if anybody asks.
     pub(crate) fn hears(&self, line: &[u8]) {
-        if !self.wishes().is_empty() {
+        if self.switches.is_some() || !self.wishes().is_empty() {
             self.trace.get_or_init(|| Trace::read(line));
         }
     }

@@ -23,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         large_envelopes_are_sampled_by_their_line_one,
         rules_choose_by_environment_and_release,
         sessions_check_ins_and_reports_are_all_kept,
+        a_switch_samples_in_place_of_what_is_configured,
     ]
 }
 
@@ -240,6 +241,31 @@ fn rules_choose_by_environment_and_release() {
             let arrived = fake.requests().len() - before;
             assert_eq!(arrived, usize::from(kept), "{environment} {release}");
         }
+    }
+}
+
+fn a_switch_samples_in_place_of_what_is_configured() {
+    for configured in [json!({}), json!({"transaction": 0})] {
+        let fake = Fake::start();
+        let edge = wanting(&fake, json!({"sample": configured}));
+        let order = json!({"project": 42, "category": "transaction", "action": "sample",
+            "value": "40%", "for_s": 600});
+        let order = order.to_string();
+        let answer = crate::explained::post(&edge, "/api/v1/mutes", order.as_bytes());
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let own = |trace: &str| json!({"contexts": {"trace": {"trace_id": trace}}}).to_string();
+        for (trace, arrives) in [(OUT, false), (KEPT, true)] {
+            for body in [
+                envelope(&line(trace), "transaction", "{}"),
+                // Without a word in line one the payload is read.
+                envelope(&json!({}), "transaction", &own(trace)),
+            ] {
+                let before = fake.requests().len();
+                assert_eq!(edge.post_envelope(&[], &body).status, 200);
+                assert_eq!(fake.requests().len() > before, arrives, "{trace}");
+            }
+        }
+        check_dropped(&edge, "transaction", "sampled", 2);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::domain::outcome::Reason;
 use crate::policy::inspection::only_item;
 use crate::policy::pair::{Known, Sender};
 use crate::policy::verdicts::Standing;
+use crate::policy::wanted;
 use crate::policy::{Claim, Client, Mode, Question, Refusal, sender};
 use crate::telemetry::labels::Route;
 
@@ -25,7 +26,7 @@ use super::super::super::event_id;
 use super::super::super::ingest::holds_envelope;
 use super::super::super::line_one::{Begun, LineOne};
 use super::super::super::opening::{refuse_line, whose};
-use super::super::super::survey::{self, Found};
+use super::super::super::survey::Found;
 use super::items::{Looking, find};
 use super::{Asking, End, Judged, Told};
 
@@ -78,7 +79,9 @@ impl Asking<'_> {
                 found.key.masked().to_string(),
                 found.place.as_str(),
             );
-            sender = Some(self.key(told, &question.claim(found.key))?);
+            let known = self.key(told, &question.claim(found.key))?;
+            self.mute(told, &known, client);
+            sender = Some(known);
         } else {
             told.step(
                 "credentials",
@@ -102,6 +105,9 @@ impl Asking<'_> {
             rest: None,
         };
         let told_sender = self.line_one(told, &question, coding, credentials.as_ref(), &begun)?;
+        if let Some(known) = &told_sender {
+            self.mute(told, known, client);
+        }
         if let Some(refusal) = told_sender.as_ref().and_then(full) {
             return Err(refusal);
         }
@@ -145,6 +151,11 @@ impl Asking<'_> {
         }
     }
 
+    fn mute(&self, told: &mut Told, sender: &Sender, client: IpAddr) {
+        let (result, why) = self.looking(sender, client, None).mute();
+        told.step("mute", result, why);
+    }
+
     /// A request that is no envelope is one item.
     fn only_item(
         &self,
@@ -179,8 +190,10 @@ impl Asking<'_> {
         looking: &Looking<'_>,
     ) -> Result<(), Refusal> {
         let line = LineOne::find(begun, coding, self.rules.decode).map_err(refuse_line)?;
-        let asking = survey::Asking {
+        let switches = looking.switches();
+        let asking = wanted::Asking {
             wishes: looking.wishes(),
+            switches: switches.as_deref(),
             trace: &looking.trace,
         };
         let survey = find(self.rules, coding, line, begun, asking)?;

@@ -2,6 +2,7 @@
 //! would make of it now. Looks at counts, and charges none.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::domain::coding::Coding;
 use crate::domain::envelope::scan::ItemHeader;
@@ -12,12 +13,14 @@ use crate::policy::Refusal;
 use crate::policy::inspection::{Fate, Room};
 use crate::policy::pair::Sender;
 use crate::policy::proven::ProvenHere;
+use crate::policy::quotas::Who;
 use crate::policy::repeats::Whose;
-use crate::policy::wanted::Wishes;
+use crate::policy::switches::OfProject;
+use crate::policy::wanted::{Asking, Wishes};
 
 use super::super::super::line_one::{Begun, LineOne};
 use super::super::super::rules::Rules;
-use super::super::super::survey::{self, Survey};
+use super::super::super::survey::Survey;
 use super::super::super::worker::Shared;
 
 /// What is unpacked in one go.
@@ -42,7 +45,7 @@ pub(super) fn find<'a>(
     coding: Coding,
     line: LineOne,
     begun: &Begun,
-    asking: survey::Asking<'a>,
+    asking: Asking<'a>,
 ) -> Result<Survey<'a>, Refusal> {
     let mut survey = Survey::new(rules.items_max, asking);
     match line {
@@ -82,16 +85,22 @@ pub(super) struct Looking<'a> {
 
 impl Looking<'_> {
     fn look<T>(&self, look: impl FnOnce(&Room<'_>) -> T) -> T {
-        let now = tokio::time::Instant::now();
-        let (gate, verdicts) = (&self.rules.gate, &self.shared.verdicts);
-        let mut nothing_met = ProvenHere::new(0);
-        let (who, _) = gate.who(self.sender, self.client, verdicts, &mut nothing_met);
+        let (now, who) = (tokio::time::Instant::now(), self.who());
+        let at = self.shared.moment(now);
+        let switches = self.switches();
+        let switches = switches.as_deref();
+        let mut quotas = self.rules.gate.quotas.of(&who);
+        if let Some(of) = switches {
+            quotas = quotas.under(of.limits(), at.unix_s);
+        }
         look(&Room {
-            quotas: self.rules.gate.quotas.of(&who),
+            switches,
+            // What a mute keeps a share of is told as if it were of that share.
+            quotas,
             counters: &self.shared.counters,
             learned: &self.shared.learned,
             pair: &self.sender.pair,
-            at: self.shared.moment(now),
+            at,
             now: self.shared.millis(now),
             charges: false,
             wishes: self.wishes(),
@@ -105,22 +114,52 @@ impl Looking<'_> {
         })
     }
 
-    /// What its project wants.
-    pub(super) fn wishes(&self) -> &Wishes {
+    /// For whom it would count.
+    fn who(&self) -> Who {
         let mut nothing_met = ProvenHere::new(0);
         let (gate, verdicts) = (&self.rules.gate, &self.shared.verdicts);
-        let (who, _) = gate.who(self.sender, self.client, verdicts, &mut nothing_met);
-        gate.wanted.of(who.project)
+        gate.who(self.sender, self.client, verdicts, &mut nothing_met)
+            .0
+    }
+
+    /// What its project wants.
+    pub(super) fn wishes(&self) -> &Wishes {
+        self.rules.gate.wanted.of(self.who().project)
+    }
+
+    /// What is switched on for its project, if anything is.
+    pub(super) fn switches(&self) -> Option<Arc<OfProject>> {
+        let switches = self.shared.switches.load();
+        switches.of(self.who().project).cloned()
+    }
+
+    /// What is muted for its project, told as a result and why.
+    pub(super) fn mute(&self) -> (String, String) {
+        let told = self.look(|room| {
+            let mutes = room.switches.map(|of| of.mutes_on(room.at.unix_s));
+            mutes.unwrap_or_default()
+        });
+        match told.is_empty() {
+            true => (
+                "none".to_owned(),
+                "nothing is muted for its project".to_owned(),
+            ),
+            false => (
+                told,
+                "switched on by an operator: vidette mute --list".to_owned(),
+            ),
+        }
     }
 
     /// What would refuse the request by its head.
     pub(super) fn full(&self) -> Option<Refusal> {
         let (reason, limit) = self.look(|room| room.full())?;
         let name = limit.reason.as_deref().unwrap_or("no name");
-        let detail = format!(
-            "{name}, a limit on everything, has no room for {} s",
-            limit.retry_after_s
-        );
+        let left_s = limit.retry_after_s;
+        let detail = match reason == Reason::Muted {
+            true => format!("an operator has muted this project for {left_s} s more"),
+            false => format!("{name}, a limit on everything, has no room for {left_s} s"),
+        };
         let mut refusal = Refusal::of(reason, 429, detail);
         refusal.limits = vec![limit];
         Some(refusal)

@@ -1,0 +1,237 @@
+//! What operators have switched on, as requests meet it: by project, almost always
+//! nothing at all. Immutable: every change builds another. Owns what is muted and for
+//! how long; never learns who switched it on.
+//!
+//! **What a mute tells.** One that lets nothing through tells its senders to hold back
+//! until it is over. One that keeps a share asks for a second only: a sender that is
+//! silent for minutes would take no part in the share, and what passes would be a share
+//! of what is left, not of what there is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::category::{Categories, Category};
+use crate::domain::endpoint::ProjectId;
+use crate::domain::sampling::Rate;
+use crate::domain::switch::{Effect, NEVER_SAMPLED, Share, Switch};
+
+use super::quotas::{Counters, SwitchedLimit, SwitchedLimits};
+
+/// All that is on, by project.
+#[derive(Default)]
+pub struct Switches(Box<[(ProjectId, Arc<OfProject>)]>);
+
+impl fmt::Debug for Switches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let projects = self.0.iter().map(|(project, _)| project);
+        f.debug_set().entries(projects).finish()
+    }
+}
+
+/// What is on for one project.
+#[derive(Debug)]
+pub struct OfProject {
+    mutes: Box<[Mute]>,
+    limits: SwitchedLimits,
+    samples: Box<[Sample]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mute {
+    category: Option<Category>,
+    keep: Option<Share>,
+    until_unix_s: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    category: Option<Category>,
+    rate: Share,
+    until_unix_s: u64,
+}
+
+/// Something is muted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Muted {
+    /// What is; empty: everything.
+    pub categories: Categories,
+    /// For how long its sender is to hold back: at least 1, and not capped here.
+    pub retry_after_s: u64,
+}
+
+impl Switches {
+    /// Builds what requests meet. Takes its time: for the control thread.
+    #[must_use]
+    pub fn compile(switches: &[Switch], counters: &Counters) -> Self {
+        let mut sorted = switches.to_vec();
+        sorted.sort_by_key(|switch| switch.project);
+        let projects = sorted.chunk_by(|one, next| one.project == next.project);
+        let compiled = projects.filter_map(|switches| {
+            let project = switches.first()?.project;
+            Some((
+                project,
+                Arc::new(OfProject::new(project, switches, counters)),
+            ))
+        });
+        Self(compiled.collect())
+    }
+
+    /// Whether nothing is on.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is on for a project: one test where nothing is on at all.
+    #[must_use]
+    pub fn of(&self, project: Option<ProjectId>) -> Option<&Arc<OfProject>> {
+        if self.is_empty() {
+            return None;
+        }
+        let project = project?;
+        let place = self.0.binary_search_by_key(&project, |(known, _)| *known);
+        let (_, switches) = self.0.get(place.ok()?)?;
+        Some(switches)
+    }
+}
+
+impl OfProject {
+    fn new(project: ProjectId, switches: &[Switch], counters: &Counters) -> Self {
+        let (mut mutes, mut limits, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+        for switch in switches {
+            let Switch {
+                category,
+                effect,
+                until_unix_s,
+                ..
+            } = *switch;
+            match effect {
+                Effect::Mute { keep } => mutes.push(Mute {
+                    category,
+                    keep,
+                    until_unix_s,
+                }),
+                Effect::Limit { limit, per } => limits.push(SwitchedLimit {
+                    categories: set(category),
+                    limit,
+                    per,
+                    until_unix_s,
+                }),
+                Effect::Sample { rate } => samples.push(Sample {
+                    category,
+                    rate,
+                    until_unix_s,
+                }),
+            }
+        }
+        Self {
+            mutes: mutes.into(),
+            limits: SwitchedLimits::compile(project, limits, counters),
+            samples: samples.into(),
+        }
+    }
+
+    /// Whether any of them samples items of these categories, be it over or not.
+    #[must_use]
+    pub fn samples(&self, categories: Categories) -> bool {
+        let mut samples = self.samples.iter();
+        samples.any(|sample| {
+            sample
+                .category
+                .is_none_or(|category| categories.has(category))
+        })
+    }
+
+    /// The mutes that are on, in words: `all; error but for 1%`.
+    #[must_use]
+    pub fn mutes_on(&self, unix_s: u64) -> String {
+        let on = self.mutes.iter().filter(|mute| mute.until_unix_s > unix_s);
+        let words = on.map(|mute| {
+            let muted = mute.category.map_or("all", Category::name);
+            match mute.keep {
+                Some(keep) => format!("{muted} but for {keep}"),
+                None => muted.to_owned(),
+            }
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The limits among them.
+    #[must_use]
+    pub const fn limits(&self) -> &SwitchedLimits {
+        &self.limits
+    }
+
+    /// The mute of everything that leaves nothing of a request with this draw.
+    #[must_use]
+    pub fn mutes_all(&self, unix_s: u64, draw: u32) -> Option<Muted> {
+        self.muted(unix_s, draw, |category| category.is_none())
+    }
+
+    /// The mute that an item of these categories falls under, in a request with this draw.
+    #[must_use]
+    pub fn mutes(&self, categories: Categories, unix_s: u64, draw: u32) -> Option<Muted> {
+        self.muted(unix_s, draw, |category| {
+            category.is_none_or(|category| categories.has(category))
+        })
+    }
+
+    /// Of several the one that holds back longest.
+    fn muted(
+        &self,
+        unix_s: u64,
+        draw: u32,
+        covers: impl Fn(Option<Category>) -> bool,
+    ) -> Option<Muted> {
+        let on = self.mutes.iter().filter(|mute| {
+            mute.until_unix_s > unix_s
+                && covers(mute.category)
+                && !mute.keep.is_some_and(|keep| keep.has(draw))
+        });
+        let muted = on.map(|mute| Muted {
+            categories: set(mute.category),
+            retry_after_s: match mute.keep {
+                Some(_) => 1,
+                None => mute.until_unix_s.saturating_sub(unix_s),
+            },
+        });
+        muted.max_by_key(|muted| muted.retry_after_s)
+    }
+
+    /// Whether an item may be judged by any of them, be it over or not; limits aside, which
+    /// count with the quotas.
+    #[must_use]
+    pub const fn judges_any(&self) -> bool {
+        !self.mutes.is_empty() || !self.samples.is_empty()
+    }
+
+    /// The share at which items of these categories are to be sampled, above whatever is
+    /// configured; `None`: nothing is switched on for them. A switch on a category beats one on
+    /// everything; of several on categories the lowest stands. What has no category, or counts
+    /// wrongly in parts, is never sampled.
+    #[must_use]
+    pub fn sample_rate(&self, categories: Categories, unix_s: u64) -> Option<Rate> {
+        if categories.is_empty() || categories.meets(NEVER_SAMPLED) {
+            return None;
+        }
+        let on = || {
+            let samples = self.samples.iter();
+            samples.filter(|sample| sample.until_unix_s > unix_s)
+        };
+        let of_category = on().filter(|sample| {
+            let category = sample.category;
+            category.is_some_and(|category| categories.has(category))
+        });
+        let lowest = of_category.map(|sample| sample.rate).min();
+        let on_all = || on().find(|sample| sample.category.is_none());
+        let rate = lowest.or_else(|| Some(on_all()?.rate));
+        rate.and_then(|share| Rate::of(share.ratio()))
+    }
+}
+
+fn set(category: Option<Category>) -> Categories {
+    category.map_or(Categories::EMPTY, |category| Categories::of(&[category]))
+}
+
+#[cfg(test)]
+mod tests;

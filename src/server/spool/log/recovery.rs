@@ -131,7 +131,7 @@ type Copy = (u64, Reverse<u32>, usize, usize);
 
 /// Which of the copies of a record counts, if any, and whether it was lost.
 fn choose(candidates: &[Candidate], copies: &[Copy]) -> (Option<(usize, usize)>, bool) {
-    let (mut kept, mut done, mut bad) = (None, false, false);
+    let (mut kept, mut done, mut erased, mut bad) = (None, false, false, false);
     for &(.., at, index) in copies {
         let Some(candidate) = candidates.get(at) else {
             continue;
@@ -144,14 +144,16 @@ fn choose(candidates: &[Candidate], copies: &[Copy]) -> (Option<(usize, usize)>,
             continue;
         }
         match payload {
-            Payload::Erased => done = true,
+            // No more than begun, or it were acked: no word on another copy. Of one that
+            // was copied forward the power may have left so much.
+            Payload::Erased => erased = true,
             Payload::Whole => kept = kept.or(Some((at, index))),
             Payload::Bad => bad = true,
         }
     }
     match done {
         true => (None, false),
-        false => (kept, bad && kept.is_none()),
+        false => (kept, bad && kept.is_none() && !erased),
     }
 }
 

@@ -197,6 +197,43 @@ fn several_that_are_hit_leave_all_others_and_their_file() {
     assert!(segments(folder, ".log").is_empty());
 }
 
+#[test]
+fn a_copy_that_the_power_tore_costs_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let (mut log, _) = open(folder);
+    let payload = b"copied forward ".repeat(10);
+    append(&mut log, 1, &payload);
+    let places: Vec<_> = (2..10)
+        .map(|order| append(&mut log, order, &[1; 500]))
+        .collect();
+    for place in places {
+        log.ack(place);
+    }
+    log.flush_acks();
+    let all = || segments(folder, "").into_iter();
+    let content = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
+    let before: Vec<_> = all().map(content).collect();
+    let moved = log.compact(false).unwrap();
+    assert_eq!(moved, compact::Compacted::Moved { records: 1 });
+    // Its head is on disk, of its payload nothing or something.
+    for left in [0, 7] {
+        let mut files = before.clone();
+        let mut torn = content(segments(folder, ".log").pop().unwrap());
+        let at = memchr::memmem::find(&torn.1, &payload).unwrap();
+        torn.1[at + left..at + payload.len()].fill(0);
+        files.retain(|(path, _)| *path != torn.0);
+        files.push(torn);
+        let other = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            fs::write(other.path().join(path.file_name().unwrap()), content).unwrap();
+        }
+        let (log, found) = reopen(RealDisk::open(other.path()).unwrap());
+        assert_eq!(orders(&found), [1], "{left} bytes are left");
+        assert_eq!(log.read(found[0].place).unwrap().payload, payload);
+    }
+}
+
 /// A file of that name and content, alone or before a segment that is whole.
 #[track_caller]
 fn check_lone(content: &[u8], garbage: bool) {

@@ -1,131 +1,172 @@
 //! What was typed, checked. Reads no file and starts nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::case::Case;
+use crate::memory::Sizes;
+use crate::words::{self, Typed, UsageError};
 
 /// Said where nothing was asked for.
 pub(crate) const NOTHING: &str = "rig: nothing measured; run cargo bench --bench rig";
 
 /// The rig's own help, also shown beside a usage error.
 pub(crate) const HELP: &str = "\
-CPU time per event in nginx, HAProxy and vidette, side by side.
+What events cost in nginx, HAProxy and vidette, side by side.
 
 usage: cargo bench --bench rig -- [OPTIONS]
 
-  --smoke             one second a pair, only checks that everything answers 200
+  --only QUESTION     cost, latency or memory; may be given again [all]
+  --case CASE         costs of these alone: small, large, attachment, packed, refused, spent,
+                      tenth, alone; may be given again [all]
   --rounds N          rounds to measure [5]
   --seconds N         seconds a turn [3]
+  --rate N            requests a second for latency [half of what the slowest can]
+  --smoke             a little of everything, only checks that all is answered as is due
   --gate              exit 1 where a gate is missed
+  --json FILE         the numbers for programs [rig.json in the target folder]
+  --svg FILE          a picture of the costs
   --vidette PATH      the binary to measure [the one cargo built for this run]
   --without-vidette   measure the others only
+  --install           first install what is missing, with tests/parts/install
   --help              this text
 
-Needs nginx, haproxy, wrk and util-linux. Writes rig.json into the target folder.";
+Needs nginx, haproxy, wrk and util-linux.";
 
 /// Beyond these a run takes hours: more likely a slip than a wish.
 const ROUNDS_MAX: u32 = 100;
 const SECONDS_MAX: u32 = 60;
+/// More than a thread on each of 32 connections can send.
+const RATE_MAX: u32 = 200_000;
 
-/// A run to make, or a word instead.
-pub(crate) enum Typed {
-    Run(Arguments),
-    Help,
-    /// Started without a word, as `cargo test --all-targets` does: minutes of load would be a surprise.
-    Nothing,
+/// One thing to find out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// CPU time of each kind of request.
+    Cost,
+    /// How long clients wait at half load.
+    Latency,
+    /// What idle clients and uploads take.
+    Memory,
+}
+
+impl Question {
+    /// In the order in which they are asked.
+    const ALL: [Self; 3] = [Self::Cost, Self::Latency, Self::Memory];
+
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cost => "cost",
+            Self::Latency => "latency",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// What the run is to do.
 pub(crate) struct Arguments {
+    pub(crate) questions: Vec<Question>,
+    pub(crate) cases: Vec<Case>,
     pub(crate) depth: Depth,
+    pub(crate) rounds: u32,
+    pub(crate) seconds: u32,
+    /// Absent: half of what the slowest can.
+    pub(crate) rate: Option<u32>,
     /// Absent only when it was asked to be: a missing binary is an error, not a shorter table.
     pub(crate) vidette: Option<PathBuf>,
     pub(crate) gate: bool,
+    pub(crate) install: bool,
     /// Where the numbers go for other programs to read.
-    pub(crate) json: PathBuf,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
 }
 
 /// How closely to look.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
     Smoke,
-    Measure { rounds: u32, turn: Duration },
-}
-
-/// Why the arguments make no run.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UsageError {
-    #[error("unknown argument {0}")]
-    Unknown(String),
-    #[error("{0} needs a value")]
-    NoValue(&'static str),
-    #[error("{name} takes a number from 1 to {max}")]
-    BadNumber { name: &'static str, max: u32 },
-    #[error("--gate compares with vidette: it cannot go with --without-vidette")]
-    GateOfNothing,
+    Measure,
 }
 
 impl Arguments {
     /// Reads the arguments after the program's name.
-    pub(crate) fn parse(typed: impl Iterator<Item = String>) -> Result<Typed, UsageError> {
-        let mut typed = typed.peekable();
-        if typed.peek().is_none() {
-            return Ok(Typed::Nothing);
-        }
-        let (mut rounds, mut seconds, mut smoke, mut gate) = (5, 3, false, false);
-        let mut vidette = Some(built_vidette());
-        while let Some(argument) = typed.next() {
-            match argument.as_str() {
-                // Cargo adds this to every bench.
-                "--bench" => {}
-                "--help" | "-h" => return Ok(Typed::Help),
-                "--smoke" => smoke = true,
-                "--gate" => gate = true,
-                "--without-vidette" => vidette = None,
-                "--vidette" => {
-                    let path = typed.next().ok_or(UsageError::NoValue("--vidette"))?;
-                    vidette = Some(path.into());
-                }
-                "--rounds" => rounds = number("--rounds", ROUNDS_MAX, typed.next())?,
-                "--seconds" => seconds = number("--seconds", SECONDS_MAX, typed.next())?,
-                _ => return Err(UsageError::Unknown(argument)),
-            }
-        }
-        if gate && vidette.is_none() {
-            return Err(UsageError::GateOfNothing);
-        }
-        let turn = Duration::from_secs(seconds.into());
-        let depth = if smoke {
-            Depth::Smoke
-        } else {
-            Depth::Measure { rounds, turn }
+    pub(crate) fn parse(typed: impl Iterator<Item = String>) -> Result<Typed<Self>, UsageError> {
+        let start = Self {
+            questions: Vec::new(),
+            cases: Vec::new(),
+            depth: Depth::Measure,
+            rounds: 5,
+            seconds: 3,
+            rate: None,
+            vidette: Some(words::built_vidette()),
+            gate: false,
+            install: false,
+            json: None,
+            svg: None,
         };
-        Ok(Typed::Run(Self {
-            depth,
-            vidette,
-            gate,
-            json: target_folder().join("rig.json"),
-        }))
+        let mut typed = words::read(typed, start, |asked, word, words| {
+            match word {
+                "--only" => {
+                    let question = words.one_of("--only", &Question::ALL, Question::name)?;
+                    asked.questions.push(question);
+                }
+                "--case" => asked
+                    .cases
+                    .push(words.one_of("--case", &Case::ALL, Case::id)?),
+                "--smoke" => asked.depth = Depth::Smoke,
+                "--rounds" => asked.rounds = words.number("--rounds", ROUNDS_MAX)?,
+                "--seconds" => asked.seconds = words.number("--seconds", SECONDS_MAX)?,
+                "--rate" => asked.rate = Some(words.number("--rate", RATE_MAX)?),
+                "--gate" => asked.gate = true,
+                "--install" => asked.install = true,
+                "--json" => asked.json = Some(words.path("--json")?),
+                "--svg" => asked.svg = Some(words.path("--svg")?),
+                "--vidette" => asked.vidette = Some(words.path("--vidette")?),
+                "--without-vidette" => asked.vidette = None,
+                _ => return Err(UsageError::Unknown(word.into())),
+            }
+            Ok(())
+        })?;
+        if let Typed::Run(asked) = &mut typed {
+            asked.fill_in();
+        }
+        Ok(typed)
     }
-}
 
-fn number(name: &'static str, max: u32, value: Option<String>) -> Result<u32, UsageError> {
-    let value = value.ok_or(UsageError::NoValue(name))?;
-    let parsed = value
-        .parse()
-        .ok()
-        .filter(|number| (1..=max).contains(number));
-    parsed.ok_or(UsageError::BadNumber { name, max })
-}
-
-/// The binary that cargo built beside this bench, with the same profile.
-fn built_vidette() -> PathBuf {
-    match option_env!("CARGO_BIN_EXE_vidette") {
-        Some(path) => path.into(),
-        None => target_folder().join("release/vidette"),
+    /// Nothing chosen is everything. A short run writes where it was told to, and nowhere else.
+    fn fill_in(&mut self) {
+        if self.questions.is_empty() {
+            self.questions.extend(Question::ALL);
+        }
+        if self.cases.is_empty() {
+            self.cases.extend(Case::ALL);
+        }
+        if self.json.is_none() && self.depth == Depth::Measure {
+            self.json = Some(words::target_folder().join("rig.json"));
+        }
     }
-}
 
-/// Cargo's target folder, wherever it was told to be.
-fn target_folder() -> &'static Path {
-    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    temporary.parent().unwrap_or(temporary)
+    /// How long a proxy has the load in a round.
+    pub(crate) fn turn(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+
+    /// Of the crowds that memory is looked at under.
+    pub(crate) const fn sizes(&self) -> Sizes {
+        match self.depth {
+            Depth::Smoke => Sizes {
+                idle: [50, 100],
+                uploads: 4,
+                upload_bytes: 2_000_000,
+                steady_for: Duration::from_millis(200),
+            },
+            Depth::Measure => Sizes {
+                idle: [3_000, 12_000],
+                uploads: 100,
+                upload_bytes: 100_000_000,
+                steady_for: Duration::from_secs(3),
+            },
+        }
+    }
 }

@@ -32,24 +32,10 @@ pub(crate) struct Reading {
 impl Reading {
     /// Reads `root` and everything that descends from it, as nginx's worker does from its master.
     pub(crate) fn of_tree(root: u32) -> Result<Self, CpuError> {
-        let all: Vec<Stat> = numbers_in("/proc")?
-            .into_iter()
-            .filter_map(Stat::read)
-            .collect();
         let mut ticks = BTreeMap::new();
         let mut nanoseconds = BTreeMap::new();
-        let mut waiting = vec![root];
-        while let Some(pid) = waiting.pop() {
-            waiting.extend(
-                all.iter()
-                    .filter(|stat| stat.parent == pid)
-                    .map(|stat| stat.pid),
-            );
-            let stat = all
-                .iter()
-                .find(|stat| stat.pid == pid)
-                .ok_or(CpuError::ProcessEnded)?;
-            ticks.insert(pid, stat.ticks);
+        for Stat { pid, ticks: of, .. } in tree(root)? {
+            ticks.insert(pid, of);
             for thread in numbers_in(&format!("/proc/{pid}/task"))? {
                 if let Some(on_core) = time_on_core(pid, thread) {
                     nanoseconds.insert((pid, thread), on_core);
@@ -82,9 +68,26 @@ impl Reading {
     }
 }
 
+/// A process and everything that descends from it.
+pub(crate) fn tree(root: u32) -> Result<Vec<Stat>, CpuError> {
+    let mut all: Vec<Stat> = numbers_in("/proc")?
+        .into_iter()
+        .filter_map(Stat::read)
+        .collect();
+    let mut found = Vec::new();
+    let mut waiting = vec![root];
+    while let Some(pid) = waiting.pop() {
+        let children = all.iter().filter(|stat| stat.parent == pid);
+        waiting.extend(children.map(|stat| stat.pid));
+        let at = all.iter().position(|stat| stat.pid == pid);
+        found.push(all.swap_remove(at.ok_or(CpuError::ProcessEnded)?));
+    }
+    Ok(found)
+}
+
 /// What one line of `/proc/PID/stat` says.
-struct Stat {
-    pid: u32,
+pub(crate) struct Stat {
+    pub(crate) pid: u32,
     parent: u32,
     ticks: u32,
 }

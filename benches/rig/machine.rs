@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use crate::child::found;
 use crate::host::{Host, allowed_cores};
@@ -10,8 +11,12 @@ use crate::host::{Host, allowed_cores};
 /// Why this machine cannot run the rig.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MachineError {
-    #[error("missing here: {0}; on Debian: apt-get install {0}")]
+    #[error("missing here: {0}; say --install, or on Debian: apt-get install {0}")]
     Missing(String),
+    #[error("tests/parts/install did not install what is missing here: {0}")]
+    NotInstalled(String),
+    #[error("cannot take the cores of the load")]
+    Unsettled,
     #[error(
         "no vidette at {}: build it with cargo build --release, or say --without-vidette",
         .0.display()
@@ -25,6 +30,7 @@ pub(crate) enum MachineError {
 }
 
 /// Which cores do what, as taskset writes them.
+#[derive(Clone)]
 pub(crate) struct Cores {
     /// The one core on which every proxy runs, in its turn.
     pub(crate) proxies: String,
@@ -49,6 +55,19 @@ impl Cores {
             load: load.join(","),
             count: cores.len().max(1),
         })
+    }
+
+    /// Moves this process there, where some of the load comes from. What it starts is told its
+    /// own cores.
+    pub(crate) fn settle(&self) -> Result<(), MachineError> {
+        let own = std::process::id().to_string();
+        let moved = found("taskset")
+            .args(["-a", "-c", "-p", &self.load, &own])
+            .output();
+        match moved {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(_) | Err(_) => Err(MachineError::Unsettled),
+        }
     }
 }
 
@@ -76,18 +95,45 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
     ("setpriv", "util-linux", "--version"),
 ];
 
+/// Has tests/parts/install install what is missing; leaves a machine alone that has everything.
+pub(crate) fn install_missing() -> Result<(), MachineError> {
+    let (_, missing) = programs()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts/install");
+    // Its steps are told on standard error; on standard output it names a folder.
+    let ended = found(script).stdout(Stdio::null()).status();
+    let source = match ended {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(_) => return Err(MachineError::NotInstalled(missing.join(" "))),
+        Err(source) => source,
+    };
+    Err(MachineError::Broken {
+        name: "tests/parts/install",
+        source,
+    })
+}
+
+/// The programs with their versions, and the packages of those that are missing.
+type Programs = (Vec<(&'static str, String)>, Vec<&'static str>);
+
+fn programs() -> Result<Programs, MachineError> {
+    let (mut versions, mut missing) = (Vec::new(), Vec::new());
+    for (name, package, flag) in PROGRAMS {
+        match version(name, Path::new(name), flag)? {
+            Some(version) => versions.push((name, version)),
+            None => missing.push(package),
+        }
+    }
+    missing.dedup();
+    Ok((versions, missing))
+}
+
 impl Machine {
     /// Looks around; fails naming every program that is missing at once.
     pub(crate) fn look(vidette: Option<&Path>) -> Result<Self, MachineError> {
-        let mut versions = Vec::new();
-        let mut missing = Vec::new();
-        for (name, package, flag) in PROGRAMS {
-            match version(name, Path::new(name), flag)? {
-                Some(version) => versions.push((name, version)),
-                None => missing.push(package),
-            }
-        }
-        missing.dedup();
+        let (mut versions, missing) = programs()?;
         if !missing.is_empty() {
             return Err(MachineError::Missing(missing.join(" ")));
         }

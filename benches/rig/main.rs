@@ -1,42 +1,66 @@
-//! The side-by-side rig: what one event costs in nginx, in HAProxy and in vidette, on this machine.
+//! The side-by-side rig: what events cost in nginx, in HAProxy and in vidette, on this machine.
 //!
 //! One run starts an upstream's stand-in and each proxy with one worker on the same core, sends
-//! the same envelopes through them in turns, and prints CPU time per request and the ratios that
-//! the budgets are written in. Turns, since a machine drifts: whatever slows one round slows all
-//! in it, and a ratio is taken within a round. It never asserts an absolute time, and it never
-//! counts a run in which a single request failed.
+//! the same requests through them in turns, and prints CPU time per request, how long clients
+//! wait at half load, memory, and the ratios that the budgets are written in. Turns, since a
+//! machine drifts: whatever slows one round slows all in it, and a ratio is taken within a round.
+//! It never asserts an absolute time, and it never counts a turn in which a single request was
+//! not answered as is due: the upstream's own count has to agree.
 //!
 //! `cargo bench --bench rig` measures and writes `rig.json` into the target folder;
 //! `-- --smoke` only checks that everything answers; `-- --help` lists the rest.
 
+mod answer;
 mod arguments;
+mod budgets;
+mod case;
 mod child;
+mod cost;
 mod cpu;
-mod envelope;
 mod event;
 mod host;
+mod inflate;
+mod kernel;
+mod latency;
 mod load;
 mod machine;
+mod memory;
+mod pace;
 mod proxies;
 mod report;
+#[expect(dead_code, reason = "the bench of the spool asks more of them")]
+#[path = "../spool/senders.rs"]
+mod senders;
 mod spread;
+mod svg;
+#[expect(dead_code, reason = "the bench of the spool asks more of it")]
+#[path = "../spool/upstream.rs"]
+mod upstream;
+mod words;
 
+use std::fs;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use arguments::{Arguments, Depth, Typed};
+use arguments::{Arguments, Depth, Question};
+use case::Case;
 use child::ScratchFolder;
-use envelope::{BODIES, Body};
+use cost::Costs;
+use latency::Latencies;
 use load::Load;
 use machine::{Cores, Machine};
-use proxies::{Lineup, Proxy};
-use report::{Cell, Report};
+use pace::Pace;
+use proxies::{Kind, Lineup, Room, Setup};
+use report::Report;
+use words::Typed;
 
 /// Long enough for caches, pools and branch predictors; its numbers are thrown away.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// In a short run: nothing is measured, and every machine can keep it.
+const SMOKE_RATE: u32 = 320;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -59,72 +83,126 @@ fn main() -> ExitCode {
 
 /// The whole run, in order. Whatever it started is stopped when this returns or panics.
 fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let cores = Cores::allowed().context("reading the cores this process may use")?;
+    ensure!(
+        arguments.vidette.is_some() || !arguments.gate,
+        "--gate compares with vidette: it cannot go with --without-vidette"
+    );
+    if arguments.install {
+        machine::install_missing()?;
+    }
     let machine = Machine::look(arguments.vidette.as_deref())?;
+    let cores = Cores::allowed().context("reading the cores this process may use")?;
+    cores.settle()?;
     let folder = ScratchFolder::create(&std::env::temp_dir(), "rig")
         .context("making a folder for configurations")?;
-    let mut lineup = Lineup::start(&folder, &cores, arguments.vidette.as_deref())?;
     let load = Load::prepare(&folder, &cores)?;
-    for proxy in lineup.proxies() {
-        proxy.until_ready(&load)?;
-    }
-
-    let (rounds, turn) = match arguments.depth {
-        Depth::Smoke => {
-            measure(&mut lineup, &load, 1, Duration::from_secs(1))?;
-            return Ok(print("rig: every proxy answered every request with 200"));
-        }
-        Depth::Measure { rounds, turn } => (rounds, turn),
+    let setup = Setup {
+        folder: &folder,
+        cores: &cores,
+        vidette: arguments.vidette.as_deref(),
     };
-    eprintln!("rig: warming up");
-    measure(&mut lineup, &load, 1, WARM_UP)?;
-    let cells = measure(&mut lineup, &load, rounds, turn)?;
+    let asks = |question| arguments.questions.contains(&question);
+    let costs = match asks(Question::Cost) {
+        true => Some(costs(arguments, &setup, &load)?),
+        false => None,
+    };
+    let latencies = match asks(Question::Latency) {
+        true => Some(latencies(arguments, &setup, &load)?),
+        false => None,
+    };
+    let memory = match asks(Question::Memory) {
+        true => memory::measure(&setup, &load, arguments.sizes())?,
+        false => Vec::new(),
+    };
+    let report = Report {
+        machine,
+        rounds: arguments.rounds,
+        turn_seconds: arguments.seconds,
+        costs,
+        latencies,
+        memory,
+        cores: cores.clone(),
+    };
+    publish(arguments, &report)
+}
 
-    let report = Report::new(cells, turn);
-    std::fs::write(&arguments.json, report.json(&machine, &cores))
-        .with_context(|| format!("writing {}", arguments.json.display()))?;
-    print(&report.markdown(&machine, &cores));
+/// Says and writes what came out.
+fn publish(arguments: &Arguments, report: &Report) -> Result<ExitCode> {
+    if let Some(json) = &arguments.json {
+        fs::write(json, report.json()).with_context(|| format!("writing {}", json.display()))?;
+    }
+    if let Some(svg) = &arguments.svg {
+        let picture = svg::picture(&report.cost_rows()).context("no costs to make a picture of")?;
+        fs::write(svg, picture).with_context(|| format!("writing {}", svg.display()))?;
+    }
+    match arguments.depth {
+        Depth::Smoke => return Ok(print("rig: every request was answered as is due")),
+        Depth::Measure => print(&report.markdown()),
+    };
     if arguments.gate && !report.gates_met() {
         bail!("a gate was missed");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// `rounds` times each body through each proxy, one after another.
-fn measure(lineup: &mut Lineup, load: &Load, rounds: u32, turn: Duration) -> Result<Vec<Cell>> {
-    let mut cells = Vec::new();
-    for round in 1..=rounds {
-        for body in BODIES {
-            for proxy in lineup.proxies() {
-                let cell = one_turn(proxy, load, body, round, turn).with_context(|| {
-                    format!("{} with {} in round {round}", proxy.kind.name(), body.label)
-                })?;
-                eprintln!("rig: round {round} of {rounds}: {cell}");
-                cells.push(cell);
-            }
-        }
+fn costs(arguments: &Arguments, setup: &Setup<'_>, load: &Load) -> Result<Costs> {
+    let mut lineup = Lineup::start(setup, &Kind::ALL, Room::AsShipped)?;
+    for proxy in lineup.proxies() {
+        proxy.until_ready(load, &arguments.cases)?;
     }
-    Ok(cells)
+    let cases = &arguments.cases;
+    if arguments.depth == Depth::Smoke {
+        return cost::measure(&mut lineup, load, cases, 1, WARM_UP, takes_in_short);
+    }
+    eprintln!("rig: warming up");
+    cost::measure(&mut lineup, load, cases, 1, WARM_UP, takes)?;
+    let (rounds, turn) = (arguments.rounds, arguments.turn());
+    cost::measure(&mut lineup, load, cases, rounds, turn, takes)
 }
 
-fn one_turn(
-    proxy: &mut Proxy,
-    load: &Load,
-    body: Body,
-    round: u32,
-    turn: Duration,
-) -> Result<Cell> {
-    let before = cpu::Reading::of_tree(proxy.pid())?;
-    let answered = load.send(proxy.port, body, turn)?;
-    let cpu = cpu::Reading::of_tree(proxy.pid())?.since(&before)?;
-    proxy.still_runs()?;
-    Ok(Cell {
-        round,
-        body,
-        proxy: proxy.kind,
-        answered,
-        cpu,
-    })
+fn takes(case: Case, kind: Kind) -> bool {
+    case.proxies().contains(&kind)
+}
+
+/// Each kind of request was answered by each proxy to one who asked by hand. Under load it is
+/// vidette, and one other.
+fn takes_in_short(case: Case, kind: Kind) -> bool {
+    kind == Kind::Vidette || case.proxies().first() == Some(&kind)
+}
+
+fn latencies(arguments: &Arguments, setup: &Setup<'_>, load: &Load) -> Result<Latencies> {
+    let mut lineup = Lineup::start(setup, &latency::ASKED, Room::AsShipped)?;
+    for proxy in lineup.proxies() {
+        proxy.until_ready(load, &[Case::Small])?;
+    }
+    if arguments.depth == Depth::Smoke {
+        let pace = Pace {
+            per_second: SMOKE_RATE,
+            seconds: 1,
+        };
+        return latency::measure(&mut lineup, load, 1, pace);
+    }
+    let per_second = match arguments.rate {
+        Some(rate) => rate,
+        None => half_load(&mut lineup, load, arguments.turn())?,
+    };
+    let pace = Pace {
+        per_second,
+        seconds: arguments.seconds,
+    };
+    latency::measure(&mut lineup, load, arguments.rounds, pace)
+}
+
+/// Half of what the slowest of them takes from wrk in a turn: none is near its end there, and all
+/// have the same to do.
+fn half_load(lineup: &mut Lineup, load: &Load, turn: Duration) -> Result<u32> {
+    eprintln!("rig: looking for half load");
+    let most = cost::measure(lineup, load, &[Case::Small], 1, turn, takes)?;
+    let slowest = most.slowest(Case::Small).context("nothing was measured")?;
+    // A hundred a second at least: a number there is.
+    let rates = (1..=2_000).map(|step| step * 100).rev();
+    let half = rates.filter(|rate| f64::from(*rate) <= slowest / 2.0);
+    Ok(half.max().unwrap_or(100))
 }
 
 /// The one place that writes to standard output, so that a closed pipe ends the run quietly.

@@ -1,142 +1,100 @@
-//! From cells to spreads, ratios and gates; as Markdown for people and JSON for programs.
-//! Pure: reads no clock and writes no file.
-
-use std::fmt;
-use std::time::Duration;
+//! All that was measured, as Markdown for people and JSON for programs. Pure: reads no clock and
+//! writes no file.
 
 use serde_json::{Value, json};
 
-use crate::envelope::{BODIES, Body};
-use crate::load::{Answered, CONNECTIONS};
+use crate::cost::{self, Costs};
+use crate::latency::{self, Latencies};
+use crate::load::CONNECTIONS;
 use crate::machine::{Cores, Machine};
-use crate::proxies::Kind;
+use crate::memory;
 use crate::spread::Spread;
 
-/// The budgets: vidette's CPU time per request as a share of the other's, at most.
-const GATES: [(Kind, usize, f64); 4] = [
-    (Kind::Nginx, 1_400, 0.85),
-    (Kind::HaproxyHttp, 1_400, 1.0),
-    (Kind::Nginx, 20_000, 0.75),
-    (Kind::HaproxyHttp, 20_000, 0.65),
-];
-
-/// One proxy's turn with one body in one round.
-pub(crate) struct Cell {
-    pub(crate) round: u32,
-    pub(crate) body: Body,
-    pub(crate) proxy: Kind,
-    pub(crate) answered: Answered,
-    pub(crate) cpu: Duration,
-}
-
-impl Cell {
-    fn cpu_us(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / f64::from(self.answered.requests)
-    }
-
-    fn requests_per_second(&self) -> f64 {
-        f64::from(self.answered.requests) / self.answered.wall.as_secs_f64()
-    }
-}
-
-impl fmt::Display for Cell {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (body, proxy, rate) = (
-            self.body.label,
-            self.proxy.name(),
-            self.requests_per_second(),
-        );
-        write!(
-            out,
-            "{body} {proxy}: {:.1} us, {rate:.0} requests/s",
-            self.cpu_us()
-        )
-    }
-}
-
-/// One row: a proxy with one body over all rounds.
-struct Row {
-    body: Body,
-    proxy: Kind,
-    cpu_us: Spread,
-    requests_per_second: Spread,
-    /// vidette's share of this proxy's cost, taken within each round.
-    vidette_share: Option<Spread>,
-    gate: Option<f64>,
-}
-
-impl Row {
-    /// `None` where nothing is demanded, or vidette did not run.
-    fn met(&self) -> Option<bool> {
-        Some(self.vidette_share?.median <= self.gate?)
-    }
-}
-
-/// All that was measured.
+/// What was asked, and where.
 pub(crate) struct Report {
-    cells: Vec<Cell>,
-    rows: Vec<Row>,
-    turn: Duration,
+    pub(crate) machine: Machine,
+    pub(crate) cores: Cores,
+    pub(crate) rounds: u32,
+    pub(crate) turn_seconds: u32,
+    pub(crate) costs: Option<Costs>,
+    pub(crate) latencies: Option<Latencies>,
+    pub(crate) memory: Vec<memory::Row>,
 }
+
+const COSTS: &str = "\
+| request | proxy | CPU us/request, median (min to max) | requests/s \
+| vidette to it, median (min to max) | gate | goal |\n|---|---|---|---|---|---|---|\n";
+
+const LATENCIES: &str = "\
+| proxy | p50 us, median (min to max) | p99 us | p99.9 us | p99 more than without a proxy \
+| p99 of vidette to it | gate | goal |\n|---|---|---|---|---|---|---|---|\n";
+
+const MEMORY: &str = "\
+| memory | proxy | measured | gate | goal |\n|---|---|---|---|---|\n";
 
 impl Report {
-    /// Sums the cells up.
-    pub(crate) fn new(cells: Vec<Cell>, turn: Duration) -> Self {
-        let pairs = BODIES
-            .into_iter()
-            .flat_map(|body| Kind::ALL.map(|proxy| (body, proxy)));
-        let rows = pairs
-            .filter_map(|(body, proxy)| row(&cells, body, proxy))
-            .collect();
-        Self { cells, rows, turn }
+    /// The rows of the first question; none where it was not asked.
+    pub(crate) fn cost_rows(&self) -> Vec<cost::Row> {
+        self.costs.as_ref().map(Costs::rows).unwrap_or_default()
+    }
+
+    fn latency_rows(&self) -> Vec<latency::Row> {
+        let latencies = self.latencies.as_ref();
+        latencies.map(Latencies::rows).unwrap_or_default()
     }
 
     /// False where any gate was missed.
     pub(crate) fn gates_met(&self) -> bool {
-        self.rows.iter().all(|row| row.met() != Some(false))
+        self.cost_rows().iter().all(cost::Row::holds) && self.memory.iter().all(memory::Row::holds)
     }
 
-    fn rounds(&self) -> u32 {
-        self.cells.iter().map(|cell| cell.round).max().unwrap_or(0)
-    }
-
-    /// The table, and under it what a reader needs to believe it.
-    pub(crate) fn markdown(&self, machine: &Machine, cores: &Cores) -> String {
-        let mut text = String::from(
-            "| body | proxy | CPU us/request, median (min to max) | requests/s \
-             | vidette to it, median (min to max) | gate | |\n|---|---|---|---|---|---|---|\n",
-        );
-        for row in &self.rows {
-            let share = row.vidette_share.map_or("-".into(), |share| {
-                format!("{:.2} ({:.2} to {:.2})", share.median, share.min, share.max)
-            });
-            let gate = row.gate.map_or("-".into(), |gate| format!("{gate:.2}"));
-            let met = match row.met() {
-                Some(true) => "met",
-                Some(false) => "**missed**",
-                None => "",
-            };
-            let (cpu, rate) = (row.cpu_us, row.requests_per_second.median);
+    /// The tables, and under them what a reader needs to believe them.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = String::new();
+        if let Some(costs) = &self.costs {
+            text.push_str(COSTS);
+            text.extend(costs.rows().iter().map(cost::Row::markdown));
+            if let Some(once) = costs.inflate_us() {
+                let Spread { min, median, max } = once;
+                text.push_str(&format!(
+                    "\nOne inflate: {median:.1} us ({min:.1} to {max:.1}).\n"
+                ));
+            }
+            text.push('\n');
+        }
+        if let Some(latencies) = &self.latencies {
+            text.push_str(LATENCIES);
+            text.extend(latencies.rows().iter().map(latency::Row::markdown));
             text.push_str(&format!(
-                "| {} | {} | {:.1} ({:.1} to {:.1}) | {rate:.0} | {share} | {gate} | {met} |\n",
-                row.body.label,
-                row.proxy.name(),
-                cpu.median,
-                cpu.min,
-                cpu.max,
+                "\nAt {} requests of 1.4 KB a second for all, from when each was due.\n\n",
+                latencies.pace.per_second
             ));
         }
+        if !self.memory.is_empty() {
+            text.push_str(MEMORY);
+            text.extend(self.memory.iter().map(memory::Row::markdown));
+            text.push_str(
+                "\nResident memory of all processes, the kernel's not included. Set up for 16384 \
+                 clients, for which nginx takes its memory at start.\n\n",
+            );
+        }
+        text.push_str(&self.ground());
+        text
+    }
+
+    /// The machine and the programs, in a paragraph.
+    fn ground(&self) -> String {
+        let Self { machine, cores, .. } = self;
         let versions: Vec<String> = machine
             .versions
             .iter()
             .map(|(name, version)| format!("{name} {version}"))
             .collect();
-        text.push_str(&format!(
-            "\n{} rounds in turns of {} s, wrk with {CONNECTIONS} connections, one worker each. \
-             {}, {} cores: proxies on {}, wrk and upstream on {}; Linux {}; load average before \
-             {}. {}.",
-            self.rounds(),
-            self.turn.as_secs(),
+        format!(
+            "{} rounds in turns of {} s, {CONNECTIONS} connections, one worker each. {}, {} cores: \
+             proxies on {}, load and upstream on {}; Linux {}; load average before {}. {}.",
+            self.rounds,
+            self.turn_seconds,
             machine.host.processor,
             cores.count,
             cores.proxies,
@@ -144,19 +102,32 @@ impl Report {
             machine.host.kernel,
             machine.host.load_average,
             versions.join(", "),
-        ));
-        text
+        )
     }
 
-    /// Every cell and every row, with units in the names.
-    pub(crate) fn json(&self, machine: &Machine, cores: &Cores) -> String {
-        let cells: Vec<Value> = self.cells.iter().map(cell_json).collect();
-        let rows: Vec<Value> = self.rows.iter().map(row_json).collect();
+    /// Every turn and every row, with units in the names.
+    pub(crate) fn json(&self) -> String {
+        let Self { machine, cores, .. } = self;
         let versions: serde_json::Map<String, Value> = machine
             .versions
             .iter()
             .map(|(name, of)| ((*name).into(), json!(of)))
             .collect();
+        let costs = self.costs.as_ref().map(|costs| {
+            let rows: Vec<Value> = costs.rows().iter().map(cost::Row::json).collect();
+            json!({
+                "rows": rows, "cells": costs.json(),
+                "inflate_us": costs.inflate_us().map(Spread::json),
+            })
+        });
+        let latencies = self.latencies.as_ref().map(|latencies| {
+            let rows: Vec<Value> = self.latency_rows().iter().map(latency::Row::json).collect();
+            json!({
+                "requests_per_second": latencies.pace.per_second, "rows": rows,
+                "cells": latencies.json(),
+            })
+        });
+        let memory: Vec<Value> = self.memory.iter().map(memory::Row::json).collect();
         let whole = json!({
             "machine": {
                 "processor": machine.host.processor, "kernel": machine.host.kernel, "cores": cores.count,
@@ -164,56 +135,13 @@ impl Report {
                 "load_average_before": machine.host.load_average,
             },
             "versions": versions,
-            "rounds": self.rounds(),
-            "turn_seconds": self.turn.as_secs(),
+            "rounds": self.rounds,
+            "turn_seconds": self.turn_seconds,
             "connections": CONNECTIONS,
-            "rows": rows,
-            "cells": cells,
+            "costs": costs,
+            "latencies": latencies,
+            "memory": memory,
         });
         format!("{whole:#}\n")
     }
-}
-
-fn row(cells: &[Cell], body: Body, proxy: Kind) -> Option<Row> {
-    let of = |kind| move |cell: &&Cell| cell.body == body && cell.proxy == kind;
-    let own = || cells.iter().filter(of(proxy));
-    let share = |other: &Cell| {
-        let same_round = |cell: &&Cell| cell.round == other.round;
-        let vidette = cells.iter().filter(of(Kind::Vidette)).find(same_round)?;
-        Some(vidette.cpu_us() / other.cpu_us())
-    };
-    let shares = if proxy == Kind::Vidette {
-        Vec::new()
-    } else {
-        own().filter_map(share).collect()
-    };
-    let gate = GATES
-        .into_iter()
-        .find(|(kind, bytes, _)| *kind == proxy && *bytes == body.bytes);
-    Some(Row {
-        body,
-        proxy,
-        cpu_us: Spread::of(own().map(Cell::cpu_us).collect())?,
-        requests_per_second: Spread::of(own().map(Cell::requests_per_second).collect())?,
-        vidette_share: Spread::of(shares),
-        gate: gate.map(|(_, _, most)| most),
-    })
-}
-
-fn cell_json(cell: &Cell) -> Value {
-    json!({
-        "round": cell.round, "body_bytes": cell.body.bytes, "proxy": cell.proxy.name(),
-        "requests": cell.answered.requests,
-        "wall_seconds": cell.answered.wall.as_secs_f64(),
-        "cpu_seconds": cell.cpu.as_secs_f64(),
-    })
-}
-
-fn row_json(row: &Row) -> Value {
-    json!({
-        "body_bytes": row.body.bytes, "proxy": row.proxy.name(), "cpu_us": row.cpu_us.json(),
-        "requests_per_second": row.requests_per_second.json(),
-        "vidette_share": row.vidette_share.map(Spread::json),
-        "gate": row.gate, "met": row.met(),
-    })
 }

@@ -1,7 +1,9 @@
 //! What was typed, checked. Reads no file and starts nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::words::{self, Typed, UsageError};
 
 /// Said where nothing was asked for.
 pub(crate) const NOTHING: &str = "spool: nothing measured; run cargo bench --bench spool";
@@ -14,11 +16,15 @@ usage: cargo bench --bench spool -- [OPTIONS]
 
   --only QUESTION     appends, replay, restart or uploads; may be given again [all]
   --smoke             little of everything, only checks that it works
+  --rounds N          rounds of what is measured in turns [3]
   --json              the numbers for programs, in place of the table
   --vidette PATH      the binary to measure [the one cargo built for this run]
   --help              this text
 
 Needs util-linux, and some 3 GB of free disk below cargo's target folder for a while.";
+
+/// More take hours: more likely a slip than a wish.
+const ROUNDS_MAX: u32 = 100;
 
 /// One thing to find out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,14 +88,6 @@ const SMOKE: Sizes = Sizes {
     upload_bytes: 2_000_000,
 };
 
-/// A run to make, or a word instead.
-pub(crate) enum Typed {
-    Run(Arguments),
-    Help,
-    /// Started without a word, as `cargo test --all-targets` does: minutes of load would be a surprise.
-    Nothing,
-}
-
 /// What the run is to do.
 pub(crate) struct Arguments {
     pub(crate) questions: Vec<Question>,
@@ -98,62 +96,34 @@ pub(crate) struct Arguments {
     pub(crate) vidette: PathBuf,
 }
 
-/// Why the arguments make no run.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UsageError {
-    #[error("unknown argument {0}")]
-    Unknown(String),
-    #[error("{0} needs a value")]
-    NoValue(&'static str),
-    #[error("--only takes appends, replay, restart or uploads")]
-    NoQuestion,
-}
-
 impl Arguments {
     /// Reads the arguments after the program's name.
-    pub(crate) fn parse(typed: impl Iterator<Item = String>) -> Result<Typed, UsageError> {
-        let mut typed = typed.peekable();
-        if typed.peek().is_none() {
-            return Ok(Typed::Nothing);
-        }
-        let mut questions = Vec::new();
-        let (mut sizes, mut json, mut vidette) = (MEASURE, false, built_vidette());
-        while let Some(argument) = typed.next() {
-            match argument.as_str() {
-                // Cargo adds this to every bench.
-                "--bench" => {}
-                "--help" | "-h" => return Ok(Typed::Help),
-                "--smoke" => sizes = SMOKE,
-                "--json" => json = true,
-                "--vidette" => {
-                    let path = typed.next().ok_or(UsageError::NoValue("--vidette"))?;
-                    vidette = path.into();
-                }
+    pub(crate) fn parse(typed: impl Iterator<Item = String>) -> Result<Typed<Self>, UsageError> {
+        let start = Self {
+            questions: Vec::new(),
+            sizes: MEASURE,
+            json: false,
+            vidette: words::built_vidette(),
+        };
+        let mut typed = words::read(typed, start, |asked, word, words| {
+            match word {
+                "--smoke" => asked.sizes = SMOKE,
+                "--rounds" => asked.sizes.rounds = words.number("--rounds", ROUNDS_MAX)?,
+                "--json" => asked.json = true,
+                "--vidette" => asked.vidette = words.path("--vidette")?,
                 "--only" => {
-                    let name = typed.next().ok_or(UsageError::NoValue("--only"))?;
-                    let mut all = Question::ALL.into_iter();
-                    let question = all.find(|question| question.name() == name);
-                    questions.push(question.ok_or(UsageError::NoQuestion)?);
+                    let question = words.one_of("--only", &Question::ALL, Question::name)?;
+                    asked.questions.push(question);
                 }
-                _ => return Err(UsageError::Unknown(argument)),
+                _ => return Err(UsageError::Unknown(word.into())),
             }
+            Ok(())
+        })?;
+        if let Typed::Run(asked) = &mut typed
+            && asked.questions.is_empty()
+        {
+            asked.questions.extend(Question::ALL);
         }
-        if questions.is_empty() {
-            questions.extend(Question::ALL);
-        }
-        Ok(Typed::Run(Self {
-            questions,
-            sizes,
-            json,
-            vidette,
-        }))
-    }
-}
-
-/// The binary that cargo built beside this bench, with the same profile.
-fn built_vidette() -> PathBuf {
-    match option_env!("CARGO_BIN_EXE_vidette") {
-        Some(path) => path.into(),
-        None => Path::new(env!("CARGO_TARGET_TMPDIR")).join("../release/vidette"),
+        Ok(typed)
     }
 }

@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 
 use crate::child::Child;
 use crate::cpu::Reading;
+use crate::event::KEY;
 use crate::ground::Ground;
-
-/// The one project: a configured key is nobody's guess, so the spool is open to it.
-pub(crate) const KEY: &str = "a94ae32be2584e0bbd7a4cbb95971fee";
+use crate::kernel;
 
 /// How often something that takes long is looked at, beside which it is still exact.
 pub(crate) const POLL: Duration = Duration::from_millis(2);
@@ -52,6 +51,7 @@ impl Edge {
             "client_ip": {"trusted_proxies": ["loopback"]},
             "state": {"path": "off"},
             "spool": {"path": spool},
+            // A configured key is nobody's guess, so the spool is open to it.
             "projects": [{"id": 42, "keys": [KEY]}],
         });
         let path = ground.folder.path().join("vidette.yml");
@@ -114,12 +114,7 @@ impl Edge {
     }
 
     fn kernel_says(&self, file: &str, name: &str, unit: u64) -> Result<u64> {
-        let path = format!("/proc/{}/{file}", self.child.pid());
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let field = text.lines().find_map(|line| line.strip_prefix(name));
-        let number = field.and_then(|field| field.split_ascii_whitespace().next());
-        let number: u64 = number.unwrap_or_default().parse().context("no number")?;
-        Ok(number * unit)
+        Ok(kernel::says(self.child.pid(), file, name)? * unit)
     }
 
     /// Items it keeps now.

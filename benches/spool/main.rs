@@ -20,6 +20,8 @@ mod event;
 mod ground;
 #[path = "../rig/host.rs"]
 mod host;
+#[path = "../rig/kernel.rs"]
+mod kernel;
 mod replay;
 mod report;
 mod restart;
@@ -28,15 +30,18 @@ mod senders;
 mod spread;
 mod uploads;
 mod upstream;
+#[path = "../rig/words.rs"]
+mod words;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use arguments::{Arguments, Question, Typed};
+use arguments::{Arguments, Question};
 use ground::Ground;
 use report::Report;
+use words::Typed;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {

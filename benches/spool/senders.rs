@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::edge::KEY;
+use crate::event::KEY;
 
 /// At once, as the budget has it.
 pub(crate) const SENDERS: u32 = 64;
@@ -24,6 +24,14 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// What a body that is repeated is sent in.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// The media type of envelopes.
+pub(crate) const ENVELOPE: &str = "application/x-sentry-envelope";
+
+/// Where envelopes of the one project go.
+pub(crate) fn envelope_target() -> String {
+    format!("/api/42/envelope/?sentry_key={KEY}&sentry_version=7")
+}
 
 /// When they have sent enough: after so many, all together, or at this moment.
 #[derive(Clone, Copy)]
@@ -53,7 +61,8 @@ pub(crate) struct Sent {
 
 /// All senders post one envelope, again and again.
 pub(crate) fn post(port: u16, envelope: &[u8], enough: Enough) -> Result<Sent> {
-    let mut request = head(port, envelope.len());
+    let bytes = u64::try_from(envelope.len()).unwrap_or(u64::MAX);
+    let mut request = head(port, &envelope_target(), ENVELOPE, bytes);
     request.extend_from_slice(envelope);
     let request = Bytes::from(request);
     let begun = Arc::new(AtomicU64::new(0));
@@ -81,15 +90,22 @@ pub(crate) fn post(port: u16, envelope: &[u8], enough: Enough) -> Result<Sent> {
     })
 }
 
-/// So many uploads of one long envelope each, all at once: an attachment of nearly `bytes`.
-/// Yields the bytes of all of them.
-pub(crate) fn upload(port: u16, uploads: u32, bytes: u64) -> Result<u64> {
-    let front = format!(
-        "{{\"event_id\":\"9ec79c33ec9942ab8353589fcb2e04dc\"}}\n\
-         {{\"type\":\"attachment\",\"filename\":\"core\",\"length\":{bytes}}}\n"
-    );
+/// A body of a front and of very many bytes that say nothing.
+pub(crate) struct Upload {
+    /// Where it goes, from the path's slash on.
+    pub(crate) target: String,
+    pub(crate) media: &'static str,
+    pub(crate) front: String,
+    /// Behind the front.
+    pub(crate) bytes: u64,
+}
+
+/// So many uploads, all at once. Yields the bytes of all their bodies.
+pub(crate) fn upload(port: u16, uploads: u32, upload: &Upload) -> Result<u64> {
+    let Upload { front, bytes, .. } = upload;
     let front_bytes = u64::try_from(front.len()).unwrap_or(u64::MAX);
-    let mut start = head(port, usize::try_from(front_bytes + bytes)?);
+    let (bytes, whole) = (*bytes, front_bytes + bytes);
+    let mut start = head(port, &upload.target, upload.media, whole);
     start.extend_from_slice(front.as_bytes());
     let start = Bytes::from(start);
     let piece = Bytes::from(vec![b'x'; PIECE_BYTES]);
@@ -107,7 +123,7 @@ pub(crate) fn upload(port: u16, uploads: u32, bytes: u64) -> Result<u64> {
                     left -= now.len();
                 }
                 answered_200(&mut socket).await?;
-                Ok::<u64, anyhow::Error>(front_bytes + bytes)
+                Ok::<u64, anyhow::Error>(whole)
             });
         }
         all(senders).await
@@ -133,11 +149,11 @@ async fn connected(port: u16) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-fn head(port: u16, bytes: usize) -> Vec<u8> {
+fn head(port: u16, target: &str, media: &str, bytes: u64) -> Vec<u8> {
     format!(
-        "POST /api/42/envelope/?sentry_key={KEY}&sentry_version=7 HTTP/1.1\r\n\
+        "POST {target} HTTP/1.1\r\n\
          Host: 127.0.0.1:{port}\r\n\
-         Content-Type: application/x-sentry-envelope\r\n\
+         Content-Type: {media}\r\n\
          User-Agent: sentry.python/2.43.0\r\n\
          X-Forwarded-For: 203.0.113.9\r\n\
          Content-Length: {bytes}\r\n\r\n"

@@ -11,7 +11,7 @@ use crate::edge::Edge;
 use crate::event::envelope_of;
 use crate::ground::Ground;
 use crate::report::{Gate, Row, megabytes};
-use crate::senders::{self, Enough};
+use crate::senders::{self, ENVELOPE, Enough, Upload};
 use crate::upstream::Upstream;
 
 /// Megabytes more, at most.
@@ -31,7 +31,7 @@ pub(crate) fn measure(ground: &Ground, sizes: &Sizes) -> Result<Vec<Row>> {
     let seen_before = upstream.seen.bytes();
     let memory_before = edge.memory_bytes()?;
     let (started, cpu_before) = (Instant::now(), edge.cpu()?);
-    let sent = senders::upload(edge.port, sizes.uploads, sizes.upload_bytes)?;
+    let sent = senders::upload(edge.port, sizes.uploads, &envelope(sizes.upload_bytes))?;
     let wall = started.elapsed();
     let cpu = edge.cpu()?.since(&cpu_before)?;
     let grown = edge.memory_peak_bytes()?.saturating_sub(memory_before);
@@ -60,4 +60,17 @@ pub(crate) fn measure(ground: &Ground, sizes: &Sizes) -> Result<Vec<Row>> {
             vec![cpu.as_secs_f64() * 1e6 / megabytes(sent)],
         ),
     ])
+}
+
+/// An attachment of so many bytes.
+fn envelope(bytes: u64) -> Upload {
+    Upload {
+        target: senders::envelope_target(),
+        media: ENVELOPE,
+        front: format!(
+            "{{\"event_id\":\"9ec79c33ec9942ab8353589fcb2e04dc\"}}\n\
+             {{\"type\":\"attachment\",\"filename\":\"core\",\"length\":{bytes}}}\n"
+        ),
+        bytes,
+    }
 }

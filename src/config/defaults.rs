@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Admin, Bodies, ClientIpRules, Config, Copies, Defaults, ForwardedHeader, Global, HostPolicy,
-    Idle, Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate,
-    ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel,
-    Upstream, UpstreamTimeouts,
+    Admin, Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, ForwardedHeader, Global,
+    HostPolicy, Idle, Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat,
+    Metrics, Rate, ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy, TrustedProxies,
+    Tunnel, Upstream, UpstreamTimeouts,
 };
 use crate::domain::client_ip::{self, HeaderForm};
 use crate::domain::filter::Filters;
@@ -73,6 +73,10 @@ pub(super) fn config() -> Config {
         },
         spool: spool(),
         sentry: None,
+        client_reports: ClientReports {
+            enabled: true,
+            interval: Duration::from_secs(30),
+        },
         limits: limits(),
         metrics: Metrics {
             projects_max: 1_000,

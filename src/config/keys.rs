@@ -11,7 +11,7 @@ use super::checked::{
 use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
-    Address, Count, HeaderNames, Hosts, InboundFilters, Kind, Listeners, OneHeader, OneUrl,
+    Address, Count, Flag, HeaderNames, Hosts, InboundFilters, Kind, Listeners, OneHeader, OneUrl,
     OptionalPath, Origins, PathOrOff, PerTime, Projects, Proxies, Quotas, Repeats, Samples, Shown,
     Size, Span, Statics, Token, TunnelPaths, Urls, Variable, Word, Workers,
 };
@@ -177,6 +177,11 @@ const ASK: Span = Span {
     min: Duration::from_secs(10),
     max: Duration::from_secs(86_400),
 };
+/// Sentry counts by the hour: later, an hour's would stand in another; sooner would be a flood.
+const REPORT: Span = Span {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(3600),
+};
 const ADMIN_TOKEN: Token = Token {
     what: "token",
     file: "admin.token_file",
@@ -189,34 +194,13 @@ const SENTRY_TOKEN: Token = Token {
     what: "token",
     file: "sentry.token_file",
 };
-const HOST_POLICY: Word<HostPolicy> = Word {
-    words: HostPolicy::WORDS,
-    later: &[],
-};
-const SERVE_RELAYS: Word<ServeRelays> = Word {
-    words: ServeRelays::WORDS,
-    later: &[],
-};
-const LOOKED_AT: Word<Inspect> = Word {
-    words: Inspect::WORDS,
-    later: &[],
-};
-const KEY_MODE: Word<KeyMode> = Word {
-    words: KeyMode::WORDS,
-    later: &[],
-};
-const STORE: Word<StorePolicy> = Word {
-    words: StorePolicy::WORDS,
-    later: &[],
-};
-const LOG_FORMAT: Word<LogFormat> = Word {
-    words: LogFormat::WORDS,
-    later: &[],
-};
-const LEVEL: Word<Level> = Word {
-    words: Level::WORDS,
-    later: &[],
-};
+const HOST_POLICY: Word<HostPolicy> = Word::of(HostPolicy::WORDS);
+const SERVE_RELAYS: Word<ServeRelays> = Word::of(ServeRelays::WORDS);
+const LOOKED_AT: Word<Inspect> = Word::of(Inspect::WORDS);
+const KEY_MODE: Word<KeyMode> = Word::of(KeyMode::WORDS);
+const STORE: Word<StorePolicy> = Word::of(StorePolicy::WORDS);
+const LOG_FORMAT: Word<LogFormat> = Word::of(LogFormat::WORDS);
+const LEVEL: Word<Level> = Word::of(Level::WORDS);
 
 const fn variable_of<K: Kind>(_: &K) -> Variable {
     K::VARIABLE
@@ -360,9 +344,8 @@ pub(super) static KEYS: &[Key] = &[
     sentry!("sentry.token", token, SENTRY_TOKEN),
     sentry!("sentry.token_file", token_file, OptionalPath),
     sentry!("sentry.interval", interval, ASK),
-    later("client_reports"),
-    later("client_reports.enabled"),
-    later("client_reports.interval"),
+    here!("client_reports.enabled", client_reports.enabled, Flag),
+    here!("client_reports.interval", client_reports.interval, REPORT),
     here!("limits.bodies.ingest", limits.bodies.ingest, BODY),
     here!("limits.bodies.web", limits.bodies.web, BODY),
     here!("limits.bodies.upload", limits.bodies.upload, BODY),

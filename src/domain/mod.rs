@@ -6,6 +6,7 @@
 
 pub mod category;
 pub mod client_ip;
+pub mod client_report;
 pub mod coding;
 pub mod credentials;
 pub mod dsn;

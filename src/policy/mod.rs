@@ -26,6 +26,7 @@ pub mod refusal;
 mod refused;
 pub mod repeats;
 pub mod replay;
+pub mod reports;
 pub mod switches;
 mod table;
 mod unproven;
@@ -206,6 +207,7 @@ impl Gate {
             Ok(()) => Ok(sender),
             Err(mut refusal) => {
                 refusal.sender = Some(Box::new(sender));
+                refusal.endpoint = Some(claim.endpoint);
                 Err(refusal)
             }
         }

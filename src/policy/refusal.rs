@@ -36,6 +36,8 @@ pub struct Refusal {
     pub event_id: Option<Box<str>>,
     /// Who sent it, where that was known by then.
     pub sender: Option<Box<Sender>>,
+    /// What it was posted to, where its sender is known.
+    pub endpoint: Option<Endpoint>,
     /// The connection's framing is in doubt: close it after the answer.
     pub close: bool,
 }
@@ -55,6 +57,7 @@ impl Refusal {
             instead: None,
             event_id: None,
             sender: None,
+            endpoint: None,
             close: false,
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::domain::endpoint::ProjectId;
 
-use super::pair::Sender;
+use super::pair::{Known, Pair, Sender};
 use super::proven::ProvenHere;
 use super::quotas::{Trust, Who};
 use super::verdicts::Verdicts;
@@ -34,6 +34,31 @@ impl Gate {
             },
         };
         (who, vouched)
+    }
+
+    /// Whether a key is known to be real, for a project: as in [`who`](Self::who), without a
+    /// request.
+    #[must_use]
+    pub fn vouches_for(&self, pair: &Pair, verdicts: &Verdicts) -> bool {
+        let proven = || {
+            let sender = Sender {
+                pair: *pair,
+                origin: None,
+                known: Known::Unnamed,
+            };
+            verdicts.vouches(&sender, &mut ProvenHere::new(0))
+        };
+        match self.directory.find(&pair.key()) {
+            Some(named) => {
+                named.enabled && (named.project.is_none() || named.project == pair.project())
+            }
+            None => match self.mode {
+                Mode::Open => true,
+                Mode::Learn => proven(),
+                // The upstream would not take it either.
+                Mode::Strict => false,
+            },
+        }
     }
 
     /// The project that a sender's items count for: the path's, else the key's own, as somebody
@@ -67,7 +92,6 @@ mod tests {
     use crate::policy::directory::{Directory, Named, Source};
     use crate::policy::millis::Millis;
     use crate::policy::origins::Origins;
-    use crate::policy::pair::{Known, Pair};
     use crate::policy::proven::ProvenPair;
     use crate::policy::quotas::Quotas;
     use crate::policy::verdicts::VerdictLimits;
@@ -123,9 +147,12 @@ mod tests {
                 _ => Known::Unnamed,
             },
         };
+        let own = Pair::new(&key(number), want.0.and_then(project));
+        let vouches = gate.vouches_for(&own, &verdicts);
         let ip = Ipv4Addr::LOCALHOST.into();
         let (who, vouched) = gate.who(&sender, ip, &verdicts, &mut ProvenHere::new(0));
         assert_eq!((who.project, who.trust), (want.0.and_then(project), want.1));
+        assert_eq!(vouches, vouched, "with a request or without");
         assert!(
             !vouched || who.trust == Trust::Whole,
             "who is known is believed"

@@ -15,9 +15,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{self, Config, Env, Errors, Loaded};
 use crate::domain::endpoint::ProjectId;
@@ -29,6 +29,7 @@ use super::admin::{self, Page};
 use super::knowledge::Knowledge;
 use super::memory::{self, Memory};
 use super::rules::Rules;
+use super::sentry::client_reports::Teller;
 use super::sentry::keep::{Standing, keep_listing};
 use super::sentry::list::KeyList;
 use super::sentry::{Bounds, Source};
@@ -40,6 +41,9 @@ use super::worker::Shared;
 /// How often the configuration's file is looked at. A change counts once two
 /// looks in a row have seen the same content, so that no half-written file does.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a stop waits until Sentry is told of what was dropped of late.
+const TELL_AT_LAST: Duration = Duration::from_secs(2);
 
 /// What the control thread needs to start.
 pub(crate) struct Control {
@@ -282,6 +286,9 @@ impl Control {
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
         tokio::task::spawn_local(switchboard.keep());
+        let teller = Teller::new(Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        let (last, asked) = oneshot::channel();
+        let telling = tokio::task::spawn_local(teller.tell(asked));
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
         tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
         stop_asked(self.stopped.clone(), stops).await;
@@ -291,6 +298,10 @@ impl Control {
         drop(self.stopped);
         while self.stop.receiver_count() > 0 {
             sleep(Duration::from_millis(20)).await;
+        }
+        last.send(()).ok();
+        if timeout(TELL_AT_LAST, telling).await.is_err() {
+            tracing::warn!("stopped before Sentry was told of all that was dropped here");
         }
         memory.close(&self.shared);
         Ok(())

@@ -2,13 +2,14 @@
 //! until it is known what became of it. Never touches a byte; a manifest that is
 //! dropped unsettled counts its items as its request's end says.
 
+mod dropped;
 mod end;
 mod kept;
 mod room;
 mod told;
 mod wanted;
 
-use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,8 +21,6 @@ use crate::domain::envelope::scan::ItemHeader;
 use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
-use crate::domain::rate_limits::RateLimit;
-use crate::policy::Refusal;
 use crate::policy::inspection::{Fate, Ruling};
 use crate::policy::millis::Millis;
 use crate::policy::pair::Sender;
@@ -29,6 +28,7 @@ use crate::policy::quotas::{Granted, Moment, Who};
 use crate::policy::switches::OfProject;
 use crate::telemetry::ledger::{Account, Row};
 
+use dropped::Names;
 use kept::{Charge, Kept, Open};
 use told::Told;
 
@@ -65,6 +65,8 @@ pub(crate) struct Manifest {
     event: Cell<Option<Reason>>,
     /// What its sender is told to hold back.
     told: RefCell<Told>,
+    /// By which name a limit said no.
+    names: RefCell<Names>,
     /// What was charged is used up: the upstream has had it, or has said what it thinks of it.
     used: Cell<bool>,
     /// Why items were dropped last.
@@ -116,6 +118,7 @@ impl Manifest {
             kept: RefCell::default(),
             event: Cell::new(None),
             told: RefCell::default(),
+            names: RefCell::default(),
             used: Cell::new(false),
             dropped: Cell::new(None),
             open: RefCell::default(),
@@ -140,14 +143,6 @@ impl Manifest {
         let boundless = self.room().is_boundless();
         self.boundless.set(boundless);
         boundless
-    }
-
-    /// What refuses it whole before its body is read, if anything does.
-    pub(crate) fn full(&self) -> Option<Refusal> {
-        let (reason, limit) = self.room().full()?;
-        self.note(limit);
-        self.dropped.set(Some(reason));
-        Some(self.nothing_left())
     }
 
     /// Looks at the clock, before every charge behind a wait: an old one begins windows anew.
@@ -200,12 +195,11 @@ impl Manifest {
             granted,
         } = ruling;
         self.granted.borrow_mut().merge(granted);
-        if let Some(limit) = limit {
-            self.note(limit);
-        }
+        self.met_by(item.kind, limit);
         match fate {
             Fate::Dropped(reason) => {
-                row.dropped(reason, item.count, known_bytes);
+                let amount = (item.count, known_bytes);
+                self.drops(&row, item.kind.category(), reason, amount);
                 self.dropped.set(Some(reason));
                 if item.kind.is_event() {
                     self.event.set(Some(reason));
@@ -249,7 +243,8 @@ impl Manifest {
             Fate::Dropped(reason) => {
                 let row = self.row(item.kind.category());
                 row.received(item.count, bytes);
-                row.dropped(reason, item.count, bytes);
+                self.names.borrow_mut().of_replay();
+                self.drops(&row, item.kind.category(), reason, (item.count, bytes));
             }
         }
         fate
@@ -280,7 +275,7 @@ impl Manifest {
         };
         open.row.received(0, bytes);
         if let Fate::Dropped(reason) = open.fate {
-            open.row.dropped(reason, 0, bytes);
+            self.drops(&open.row, open.kind.category(), reason, (0, bytes));
             return Ok(());
         }
         if let Some(kept) = self.kept.borrow_mut().last_mut() {
@@ -332,36 +327,12 @@ impl Manifest {
         self.granted.borrow().is_empty()
     }
 
-    /// The refusal of a request of which nothing is left.
-    pub(crate) fn nothing_left(&self) -> Refusal {
-        let reason = self.dropped.get().unwrap_or(Reason::Quota);
-        let told = self.told.borrow();
-        if !told.limits().is_empty() {
-            return told.refusal(reason);
-        }
-        let mut refusal = Refusal::unwanted(reason, self.endpoint);
-        let id = self.trace().event_id;
-        refusal.event_id = id.map(|id| format!("{id:032x}").into());
-        refusal
-    }
-
-    /// What its sender is told to hold back.
-    pub(crate) fn limits(&self) -> Ref<'_, [RateLimit]> {
-        Ref::map(self.told.borrow(), Told::limits)
-    }
-
     /// Changes what was charged for the item under way.
     fn last_charge(&self, change: impl FnOnce(&mut Charge)) {
         let mut kept = self.kept.borrow_mut();
         if let Some(charge) = kept.last_mut().and_then(|kept| kept.charge.as_mut()) {
             change(charge);
         }
-    }
-
-    /// Has the answer tell of a limit.
-    fn note(&self, limit: RateLimit) {
-        let most = self.rules.config.limits.retry_after_max;
-        self.told.borrow_mut().note(limit, most);
     }
 
     fn row(&self, category: Category) -> Rc<Row> {

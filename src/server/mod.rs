@@ -34,6 +34,7 @@ mod passage;
 mod pump;
 mod reception;
 mod reply;
+mod reports;
 mod rescue;
 mod respond;
 mod rules;
@@ -258,8 +259,16 @@ fn share(
     let rules = Rules::new(config.clone(), None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let switchboard = memory.switchboard(&counters);
+    let reports: Arc<reports::Board> = Arc::default();
     let shared = Shared {
-        spool: Spool::open(folder, &rules, &ledger, memory.pause(), epoch),
+        spool: Spool::open(
+            folder,
+            &rules,
+            &ledger,
+            reports.share(),
+            memory.pause(),
+            epoch,
+        ),
         maintenance: memory.maintenance(),
         rules,
         connections: AtomicU64::new(0),
@@ -273,6 +282,7 @@ fn share(
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
         ledger,
+        reports,
         sightings: sightings::Board::default(),
         epoch,
         wall_ms: AtomicU64::new(0),

@@ -18,6 +18,7 @@ use crate::telemetry::ledger::Account;
 
 use super::client_io::Pulse;
 use super::manifest::{BOOKED_BYTES_MAX, Manifest};
+use super::reports::Loser;
 use super::stream::Meter;
 use super::worker::{InForce, Worker};
 
@@ -41,6 +42,8 @@ pub(crate) struct Ticket {
     sender: Option<Sender>,
     /// Whose books it is in while nobody looked into it.
     account: Account,
+    /// Whose Stats it is missing in that was refused, if its sender was known by then.
+    loser: Option<Box<Loser>>,
     /// What it carries, as far as that is known.
     manifest: Option<Rc<Manifest>>,
     judged: Judged,
@@ -76,6 +79,7 @@ impl Ticket {
             ended: None,
             sender: None,
             account: Account::Unproven,
+            loser: None,
             manifest: None,
             judged,
         }
@@ -99,6 +103,9 @@ impl Ticket {
             let mut here = self.worker.proven_here.borrow_mut();
             let (who, vouched) = rules.gate.who(sender, client, verdicts, &mut here);
             self.account = self.worker.ledger.account(who.project, vouched);
+            if rules.config.client_reports.enabled {
+                self.loser = Loser::of(&who, vouched, refusal.endpoint).map(Box::new);
+            }
         }
     }
 
@@ -209,6 +216,11 @@ impl Ticket {
                 let row = self.worker.ledger.row(account, Category::Unread);
                 row.received(1, self.announced);
                 row.dropped(reason, 1, self.announced);
+                if let Some(manifest) = &self.manifest {
+                    manifest.reports_unread(reason, self.announced);
+                } else if let Some(loser) = &self.loser {
+                    loser.report(&self.worker.reports, reason, self.announced);
+                }
             }
         }
     }

@@ -30,8 +30,9 @@ use crate::telemetry::metrics::WorkerMetrics;
 use super::inflating::Places;
 use super::journal::Journal;
 use super::maintenance::Maintenance;
+use super::reports::{Board, Share};
 use super::rules::Rules;
-use super::sightings::{Board, Watch};
+use super::sightings::{self, Watch};
 use super::spool::parcel::Holding;
 use super::spool::{End, Spool};
 use super::upstream::pool::Pool;
@@ -67,10 +68,12 @@ pub(crate) struct Shared {
     pub maintenance: Maintenance,
     /// The books of all workers.
     pub ledger: Arc<Ledger>,
+    /// What Sentry is to be told of what was dropped.
+    pub reports: Arc<Board>,
     /// What the wall clock shows beyond `epoch`, in milliseconds of Unix time.
     pub wall_ms: AtomicU64,
     /// Where requests come from, for whoever asks.
-    pub sightings: Board,
+    pub sightings: sightings::Board,
     /// When the edge started: policy counts its time from here.
     pub epoch: Instant,
 }
@@ -163,6 +166,8 @@ pub(crate) struct Worker {
     pub slice: RefCell<Box<[u8]>>,
     /// Its books.
     pub ledger: WorkerLedger,
+    /// What it has dropped of late.
+    pub reports: Share,
     /// The proven senders that this worker has met.
     pub proven_here: RefCell<ProvenHere>,
     /// Where its requests come from.
@@ -177,6 +182,7 @@ impl Worker {
     /// A worker with empty pools.
     pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<WorkerMetrics>) -> Self {
         let ledger = shared.ledger.worker();
+        let reports = shared.reports.share();
         let mut fresh = Cache::new(Arc::clone(&shared.rules));
         let switches = RefCell::new(Cache::new(Arc::clone(&shared.switches)));
         let current = RefCell::new(Rc::new(InForce(Arc::clone(fresh.load()))));
@@ -192,6 +198,7 @@ impl Worker {
             looking: Places::default(),
             slice: RefCell::new(vec![0; SLICE_BYTES].into()),
             ledger,
+            reports,
             proven_here: RefCell::default(),
             watch: Watch::default(),
             fresh: RefCell::new(fresh),

@@ -8,6 +8,7 @@ use crate::domain::category::Category;
 use super::exposition::{QuotaUsed, Readings, counter, family, gauge, ratio};
 use super::labels::Journal;
 use super::ledger::{Account, Line, Sum};
+use super::metrics::ControlMetrics;
 
 /// `vidette_items_total` and `vidette_item_bytes_total`. Both have the same series.
 pub(super) fn items(lines: &[Line]) -> Vec<MetricFamily> {
@@ -55,6 +56,18 @@ pub(super) fn items(lines: &[Line]) -> Vec<MetricFamily> {
             bytes,
         ),
     ]
+}
+
+/// `vidette_client_reports_total`: of how many dropped items Sentry was told.
+pub(super) fn reported(control: &ControlMetrics) -> MetricFamily {
+    let counts = control.reported();
+    let counts = counts.map(|(reported, items)| counter(items, &[("outcome", reported.as_str())]));
+    family(
+        "vidette_client_reports_total",
+        "Dropped items of which Sentry was told, by what became of that.",
+        MetricType::COUNTER,
+        counts.collect(),
+    )
 }
 
 /// `vidette_quota_used_ratio`, and what else there is to know of limits.

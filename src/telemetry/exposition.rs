@@ -78,6 +78,7 @@ impl Exposition {
         families.extend(books::items(&metrics.ledger.lines()));
         families.extend(upstreams(metrics));
         families.push(super::probes::family_of(&metrics.control));
+        families.push(books::reported(&metrics.control));
         families.extend(clients(metrics));
         families.extend(tables(metrics));
         families.extend(control(metrics));
@@ -397,6 +398,7 @@ pub(super) fn approximate(n: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::labels::Reported;
     use super::super::ledger::{Account, Ledger};
     use super::*;
     use crate::domain::category::Category;
@@ -465,6 +467,7 @@ mod tests {
             "vidette_table_entries_max",
             "vidette_table_evictions_total",
             "vidette_config_reloads_total",
+            "vidette_client_reports_total",
             "vidette_build_info",
             "process_resident_memory_bytes",
         ] {
@@ -472,6 +475,16 @@ mod tests {
                 text.contains(&format!("# TYPE {name} ")),
                 "{name} is missing"
             );
+        }
+    }
+
+    #[test]
+    fn reports_appear_by_what_became_of_them_from_the_start() {
+        let told = |m: &Metrics| m.control.reports(Reported::Unsure, 7);
+        check(told, "vidette_client_reports_total{outcome=\"unsure\"} 7");
+        for outcome in ["sent", "refused", "unsure", "expired"] {
+            let line = format!("vidette_client_reports_total{{outcome=\"{outcome}\"}} 0");
+            check(|_| {}, &line);
         }
     }
 

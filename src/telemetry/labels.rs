@@ -71,6 +71,20 @@ labels! {
 }
 
 labels! {
+    /// What became of what Sentry was to be told of what was dropped.
+    Reported {
+        /// It was told.
+        Sent = "sent",
+        /// It does not want to hear it.
+        Refused = "refused",
+        /// Nobody knows whether it heard it; it is not told again.
+        Unsure = "unsure",
+        /// It was given up: too old, or too much.
+        Expired = "expired",
+    }
+}
+
+labels! {
     /// How what is used of quotas is written down.
     Journal {
         /// Not at all, as configured.

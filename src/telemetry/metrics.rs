@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::client_ip::Source;
 
-use super::labels::{Attempt, Ending, Handshake, Probed, Route, Table, Upstream};
+use super::labels::{Attempt, Ending, Handshake, Probed, Reported, Route, Table, Upstream};
 use super::ledger::Ledger;
 
 /// A counter with a single writer.
@@ -227,6 +227,7 @@ pub struct ControlMetrics {
     pub web_addresses: AtomicU64,
     tables: [TableCounts; Table::ALL.len()],
     probes: [AtomicU64; Upstream::ALL.len() * Probed::ALL.len()],
+    reported: [AtomicU64; Reported::ALL.len()],
 }
 
 /// How full a table is.
@@ -262,6 +263,20 @@ impl ControlMetrics {
     #[must_use]
     pub fn probes(&self, upstream: Upstream, probed: Probed) -> &AtomicU64 {
         &self.probes[upstream.index() * Probed::ALL.len() + probed.index()]
+    }
+
+    /// Counts dropped items of which Sentry was told, or was not.
+    pub fn reports(&self, reported: Reported, items: u64) {
+        if let Some(count) = self.reported.get(reported.index()) {
+            count.fetch_add(items, Ordering::Relaxed);
+        }
+    }
+
+    /// What became of the reports on dropped items, in items.
+    pub fn reported(&self) -> impl Iterator<Item = (Reported, u64)> {
+        let counts = self.reported.iter();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        Reported::ALL.iter().copied().zip(counts)
     }
 
     /// Notes what a table may hold.

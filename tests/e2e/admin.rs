@@ -79,6 +79,7 @@ fn every_metric_family_is_there_from_the_start() {
         "vidette_connections_total",
         "vidette_client_ip_total",
         "vidette_config_reloads_total",
+        "vidette_client_reports_total",
         "vidette_config_last_reload_success_timestamp_seconds",
         "vidette_build_info",
         "process_resident_memory_bytes",

@@ -109,7 +109,8 @@ pub(crate) fn program() -> Command {
 }
 
 /// A configuration for tests: loopback, free ports, one worker, nothing kept over a
-/// restart, or edges would learn from one another; `changes` lie above it.
+/// restart, or edges would learn from one another, and nothing told of its own accord;
+/// `changes` lie above it.
 pub(crate) fn configuration(ingest: &str, web: &str, changes: &Value) -> Value {
     let mut all = json!({
         "workers": 1,
@@ -119,6 +120,7 @@ pub(crate) fn configuration(ingest: &str, web: &str, changes: &Value) -> Value {
         "keys": {"mode": "open"},
         "state": {"path": "off"},
         "spool": {"path": "off"},
+        "client_reports": {"enabled": false},
         "log": {"format": "text", "level": "debug"},
     });
     lay_over(&mut all, changes);

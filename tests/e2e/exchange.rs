@@ -49,6 +49,12 @@ impl<'a> Exchange<'a> {
         self.read_body_with(&mut |_, _| ())
     }
 
+    /// The body, once it was read.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        self.shared
+            .note(|ledger| ledger.requests[self.number].body.clone())
+    }
+
     /// Reads the body to its end, showing each piece with its offset.
     pub(crate) fn read_body_with(&mut self, look: &mut dyn FnMut(u64, &[u8])) -> io::Result<()> {
         let (mut kept, mut total) = (Vec::new(), 0_u64);

@@ -45,6 +45,7 @@ mod patterns;
 mod quotas;
 mod refusals;
 mod reload;
+mod reports;
 mod routes;
 mod senders;
 mod sentry_cli;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         tunnel_clients::trials(),
         senders::trials(),
         quotas::trials(),
+        reports::trials(),
         wanted::trials(),
         lessons::trials(),
         sentry_keys::trials(),

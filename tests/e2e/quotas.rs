@@ -17,6 +17,7 @@ use crate::client::Answer;
 use crate::edge::{Edge, KEY};
 use crate::upstream::Fake;
 
+pub(crate) use counted::settled;
 pub(crate) use obeyed::Sdk;
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -12,6 +12,8 @@ mod replayed;
 mod steered;
 mod storm;
 
+pub(crate) use steered::says;
+
 use std::path::Path;
 use std::time::Instant;
 

@@ -60,6 +60,8 @@ pub struct Config {
     pub spool: Spool,
     /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
+    /// What Sentry is told of what was dropped here.
+    pub client_reports: ClientReports,
     /// Every bound on what clients and upstreams may take.
     pub limits: Limits,
     /// How large the metrics may become.
@@ -128,6 +130,15 @@ pub struct StaticRoot {
     pub root: PathBuf,
     /// Whether any origin may read them; default false, true for `/js-sdk/`.
     pub cors: bool,
+}
+
+/// What Sentry is told of what was dropped here, so that its Stats counts that too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientReports {
+    /// Whether it is told; default true.
+    pub enabled: bool,
+    /// From one report to the next; default 30 s, from 1 s to an hour.
+    pub interval: Duration,
 }
 
 /// Every bound on what clients and upstreams may take.

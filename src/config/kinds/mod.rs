@@ -85,6 +85,21 @@ fn map<const N: usize>(fields: [(&'static str, Option<Shown>); N]) -> Shown {
     Shown::Map(set.collect())
 }
 
+/// A key that is true or false.
+pub(super) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<bool> {
+        flag(node, faults)
+    }
+
+    fn show(&self, value: &bool) -> Shown {
+        Shown::Flag(*value)
+    }
+}
+
 /// A boolean, wherever one stands.
 pub(super) fn flag(node: &Node, faults: &mut Faults) -> Option<bool> {
     const ACCEPTED: &str = "write true or false";

@@ -14,6 +14,13 @@ pub(in crate::config) struct Word<T: 'static> {
     pub(in crate::config) later: &'static [&'static str],
 }
 
+impl<T> Word<T> {
+    /// One of these, all of which this version has.
+    pub(in crate::config) const fn of(words: &'static [(&'static str, T)]) -> Self {
+        Self { words, later: &[] }
+    }
+}
+
 impl<T: Copy + PartialEq> Kind for Word<T> {
     type Value = T;
 

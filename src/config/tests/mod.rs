@@ -7,6 +7,7 @@ mod loading;
 mod network;
 mod projects;
 mod quotas;
+mod reports;
 mod sentry;
 mod shown;
 mod spool;

@@ -73,16 +73,16 @@ impl Manifest {
         }
         for kept in kept {
             let Kept {
+                category,
                 row,
                 items,
                 bytes,
                 charge,
-                ..
             } = kept;
             match end {
                 Ok(()) => row.forwarded(items, bytes),
                 Err(reason) => {
-                    row.dropped(reason, items, bytes);
+                    self.drops(&row, category, reason, (items, bytes));
                     if let Some(Charge {
                         kind,
                         fate,

@@ -24,7 +24,7 @@ use super::link::{self, Cursor};
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What the edge calls itself in Sentry's access log.
-const NAME: &str = concat!("vidette/", env!("CARGO_PKG_VERSION"));
+pub(super) const NAME: &str = concat!("vidette/", env!("CARGO_PKG_VERSION"));
 
 /// Why a page, and with it the listing, was not read. Names no host and quotes
 /// nothing that came over the wire.

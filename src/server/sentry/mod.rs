@@ -1,8 +1,10 @@
 //! What Sentry itself says about its projects and keys, read from its web API:
-//! one listing, kept fresh, with a copy on disk. Never judges a request by it,
-//! and never dials a server but the configured one, whatever an answer names.
+//! one listing, kept fresh, with a copy on disk; and what Sentry is told of what was
+//! dropped here. Never judges a request by it, and never dials a server but the
+//! configured ones, whatever an answer names.
 
 pub(crate) mod api;
+pub(crate) mod client_reports;
 pub(crate) mod copy;
 #[cfg(test)]
 mod fake;

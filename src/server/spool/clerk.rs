@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::policy::millis::Millis;
-use crate::policy::replay::lane::Lane;
 use crate::policy::replay::{Held, Replay};
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::process;
 
+use super::super::reports::Share;
 use super::super::rules::Rules;
 use super::holds::{Holds, Stowed};
 use super::intake::ToldFull;
@@ -25,7 +25,7 @@ use super::log::{Disk as _, Found, Log, OpenError, RealDisk, Recovered};
 use super::orders::{Order, Steer};
 use super::parcel::Holding;
 use super::purge::Erasing;
-use super::room::{Asks, COMMON_BYTES, Free, Used, has_room, log_limits, records_max, room_bytes};
+use super::room::{Free, Used, log_limits, records_max};
 use super::state::State;
 
 /// Orders taken up together: as many requests share a sync.
@@ -33,9 +33,6 @@ const BATCH_MAX: usize = 512;
 
 /// How often what is too old is looked for, and files are tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
-
-/// How often it is looked for what was kept the longest, which takes a walk over all projects.
-const AGE_EVERY_MS: u64 = 1000;
 
 /// Orders begin at the time of the start, with room for a million each millisecond: those of
 /// an earlier run, of which nothing may be left to see, are never given again.
@@ -65,6 +62,7 @@ pub(super) struct Clerk {
     pub(super) next_order: u64,
     pub(super) rules: Arc<ArcSwap<Rules>>,
     pub(super) books: WorkerLedger,
+    pub(super) reports: Share,
     pub(super) state: Arc<State>,
     pub(super) due: Arc<Notify>,
     pub(super) queued_bytes: Arc<AtomicU64>,
@@ -91,6 +89,7 @@ pub(super) struct Plan {
     pub(super) disk: RealDisk,
     pub(super) rules: Arc<ArcSwap<Rules>>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) reports: Share,
     pub(super) state: Arc<State>,
     pub(super) due: Arc<Notify>,
     pub(super) queued_bytes: Arc<AtomicU64>,
@@ -188,6 +187,7 @@ impl Taken {
             unread: VecDeque::new(),
             next_order: (process::now_ms() << ORDERS_BITS).max(last + 1),
             books: plan.ledger.worker(),
+            reports: plan.reports,
             rules: plan.rules,
             state: plan.state,
             due: plan.due,
@@ -344,57 +344,5 @@ impl Clerk {
     /// Now, in milliseconds of Unix time as this run counts it.
     pub(super) fn now_unix_ms(&self) -> u64 {
         self.epoch_unix_ms.saturating_add(elapsed_ms(self.epoch))
-    }
-
-    /// Tells everybody how much is kept: before the client that it came from is told.
-    pub(super) fn publish_count(&self) {
-        let requests = self.held.len() + self.uncarried.len() + self.erasing.len();
-        let requests = u64::try_from(requests).unwrap_or(u64::MAX);
-        self.state.items.store(self.items, Relaxed);
-        self.state.requests.store(requests, Relaxed);
-        let aside = u64::try_from(self.held.aside()).unwrap_or(u64::MAX);
-        self.state.aside.store(aside, Relaxed);
-    }
-
-    /// Tells everybody how it stands.
-    fn publish(&mut self) {
-        self.publish_count();
-        self.publish_age(self.now());
-        let used = self.used();
-        let state = &self.state;
-        state.bytes.store(used.live, Relaxed);
-        let (rules, room) = (self.rules.load(), self.held.room());
-        let config = &rules.config.spool;
-        let room = u64::try_from(room).unwrap_or(u64::MAX);
-        state.room_requests.store(room, Relaxed);
-        state.room_bytes.store(room_bytes(config, used), Relaxed);
-        let another = Asks {
-            lane: Lane::Error,
-            bytes: COMMON_BYTES,
-            project_bytes: 0,
-            proven: true,
-        };
-        let full = !has_room(config, used, another);
-        if full != state.full.swap(full, Relaxed) {
-            match full {
-                true => {
-                    tracing::error!("the spool is full: what the upstream does not take is lost")
-                }
-                false => tracing::info!("the spool has room again"),
-            }
-        }
-    }
-
-    /// Tells how long the oldest has been kept: once a second, and at once that nothing is.
-    fn publish_age(&mut self, now: Millis) {
-        let told = self.age_told.is_some_and(|at| now.since(at) < AGE_EVERY_MS);
-        if told && !self.held.is_empty() {
-            return;
-        }
-        self.age_told = Some(now);
-        let now_ms = self.now_unix_ms();
-        let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
-        let oldest_s = self.held.oldest_at().map_or(0, age_s);
-        self.state.oldest_s.store(oldest_s, Relaxed);
     }
 }

@@ -4,9 +4,11 @@
 //! one thread that touches them, `replay` sends them and `departure` makes them ready.
 //! Workers reach the clerk by a bounded queue, and wait for nothing but the disk.
 
+mod bulletin;
 mod carry;
 mod clerk;
 mod departure;
+mod folder;
 mod holds;
 mod intake;
 pub mod log;
@@ -40,12 +42,12 @@ use crate::domain::rate_limits::RateLimit;
 use crate::policy::outlook::Outlook;
 use crate::telemetry::ledger::Ledger;
 
-use super::StartError;
+use super::reports::Share;
 use super::rules::Rules;
 use super::spill::DiskBudget;
 use super::tee::TeeBudget;
 use clerk::Plan;
-use log::{DiskError, RealDisk};
+pub(crate) use folder::SpoolFolder;
 use orders::{Order, Steer, Wanted};
 pub(crate) use orders::{Overview, ProjectKept};
 use parcel::Parcel;
@@ -138,31 +140,6 @@ struct Desk {
     clerk: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The directory that the configuration names, locked: it is this process's.
-#[derive(Debug, Default)]
-pub(crate) struct SpoolFolder(Option<(PathBuf, Result<RealDisk, DiskError>)>);
-
-impl SpoolFolder {
-    /// Takes it, if there is to be one. One that is of no use is told of later.
-    ///
-    /// # Errors
-    /// Another process has it: two edges cannot keep in one place, and who started the second
-    /// should hear of it before anything is lost there.
-    pub(crate) fn find(config: &checked::Config) -> Result<Self, StartError> {
-        let Some(path) = config.spool.path.clone() else {
-            return Ok(Self::default());
-        };
-        match RealDisk::open(&path) {
-            Err(DiskError::Busy(by)) => Err(StartError::Taken {
-                key: "spool.path",
-                path,
-                by,
-            }),
-            disk => Ok(Self(Some((path, disk)))),
-        }
-    }
-}
-
 impl Spool {
     /// Takes up what an earlier run kept. Without a directory, or with one that cannot be
     /// used, nothing is kept: the log says so, and the edge runs all the same.
@@ -171,6 +148,7 @@ impl Spool {
         folder: SpoolFolder,
         rules: &Arc<ArcSwap<Rules>>,
         ledger: &Arc<Ledger>,
+        reports: Share,
         pause: Pause,
         epoch: Instant,
     ) -> Self {
@@ -215,6 +193,7 @@ impl Spool {
             disk,
             rules: Arc::clone(rules),
             ledger: Arc::clone(ledger),
+            reports,
             state: Arc::clone(&own.state),
             due: Arc::clone(&own.due),
             queued_bytes: Arc::clone(&queued_bytes),

@@ -151,7 +151,7 @@ impl Clerk {
 
     fn erase(&mut self, batch: &[Held<Stowed>]) {
         // While they can still be read.
-        let damaged: Vec<_> = batch.iter().map(|held| self.damage_in(held)).collect();
+        let read: Vec<_> = batch.iter().map(|held| self.look_into(held)).collect();
         let places: Vec<Place> = batch.iter().map(|held| held.place.lies).collect();
         if let Err(error) = self.log.erase(&places) {
             tracing::error!(%error, "dropped requests cannot be overwritten");
@@ -159,8 +159,8 @@ impl Clerk {
                 self.log.ack(place);
             }
         }
-        for (held, damaged) in batch.iter().zip(damaged) {
-            self.book_gone(held, damaged, Reason::SpoolPurged);
+        for (held, read) in batch.iter().zip(read) {
+            self.book_gone(held, read, Reason::SpoolPurged);
         }
     }
 }

@@ -3,8 +3,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
+use crate::policy::pair::Pair;
 use crate::policy::replay::Held;
+use crate::policy::reports::{Dropped, Standing};
+use crate::telemetry::ledger::Account;
 
 use super::clerk::Clerk;
 use super::holds::Stowed;
@@ -111,19 +115,19 @@ impl Clerk {
     /// Books a request that waited as dropped, with what it held when it was kept. It is
     /// read once more: `false`, it was damaged, and lost for that before anybody gave it up.
     fn give_up(&mut self, held: &Held<Stowed>, reason: Reason) -> bool {
-        let damaged = self.damage_in(held);
-        self.book_gone(held, damaged, reason)
+        let read = self.look_into(held);
+        self.book_gone(held, read, reason)
     }
 
-    /// What is wrong with a request that is kept, as far as anybody can tell.
-    pub(super) fn damage_in(&mut self, held: &Held<Stowed>) -> Option<Damaged> {
+    /// Whose a request is that is kept, or what is wrong with it, as far as anybody can tell.
+    pub(super) fn look_into(&mut self, held: &Held<Stowed>) -> Result<Option<Pair>, Damaged> {
         match self.log.read(held.place.lies) {
             Ok(record) => parcel::open(record.payload)
-                .is_none()
-                .then_some(Damaged::Checksum),
+                .map(|opened| opened.sender)
+                .ok_or(Damaged::Checksum),
             // It may be whole: nobody knows.
-            Err(Damaged::Io(_)) => None,
-            Err(error) => Some(error),
+            Err(Damaged::Io(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -131,16 +135,45 @@ impl Clerk {
     pub(super) fn book_gone(
         &mut self,
         held: &Held<Stowed>,
-        damaged: Option<Damaged>,
+        read: Result<Option<Pair>, Damaged>,
         reason: Reason,
     ) -> bool {
-        if let Some(error) = damaged {
-            self.is_lost(held, &error);
-            return false;
-        }
+        let sender = match read {
+            Ok(sender) => sender,
+            Err(error) => {
+                self.is_lost(held, &error);
+                return false;
+            }
+        };
         let holdings = self.forget(held);
         self.book(&holdings, reason);
+        self.report(sender.zip(held.project), &holdings, reason);
         true
+    }
+
+    /// Has Sentry told of what was given up, where it is known whose it was: a damaged
+    /// request, and one of an earlier version, do not say.
+    fn report(&self, whose: Option<(Pair, ProjectId)>, holdings: &[Holding], reason: Reason) {
+        let Some((sender, project)) =
+            whose.filter(|_| self.rules.load().config.client_reports.enabled)
+        else {
+            return;
+        };
+        for held in holdings {
+            let standing = match held.account {
+                Account::Unproven => Standing::Stranger,
+                Account::Project(_) | Account::Other => Standing::Vouched,
+            };
+            let dropped = Dropped {
+                reason,
+                limit: None,
+                category: held.category,
+                items: held.items,
+                bytes: held.bytes,
+            };
+            let pair = Pair::new(&sender.key(), Some(project));
+            self.reports.add(pair, standing, dropped);
+        }
     }
 
     /// Lets go of a record for good, and of its bytes.

@@ -29,7 +29,7 @@ pub(super) fn trials() -> Vec<Trial> {
 
 /// The ledger, once nothing is in flight; its equation holds in every row.
 #[track_caller]
-pub(super) fn settled(edge: &Edge) -> Value {
+pub(crate) fn settled(edge: &Edge) -> Value {
     let began = std::time::Instant::now();
     loop {
         let answer = edge.admin_get("/api/v1/ledger");

@@ -38,7 +38,7 @@ fn command(edge: &Edge, words: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn says(edge: &Edge, words: &[&str]) -> String {
+pub(crate) fn says(edge: &Edge, words: &[&str]) -> String {
     let output = command(edge, words);
     assert!(output.status.success(), "{words:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()

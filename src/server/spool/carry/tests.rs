@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::super::knowledge::Knowledge;
+use super::super::super::reports::Share;
 use super::super::super::rules::Rules;
 use super::super::super::tee::Copied;
 use super::super::clerk::Plan;
@@ -39,6 +40,7 @@ fn clerk(folder: &Path) -> (Clerk, Arc<Ledger>) {
         disk: RealDisk::open(folder).unwrap(),
         rules: Arc::new(ArcSwap::from_pointee(rules)),
         ledger: Arc::clone(&ledger),
+        reports: Share::default(),
         state: Arc::default(),
         due: Arc::default(),
         queued_bytes: Arc::new(u64::MAX.into()),

@@ -32,7 +32,7 @@ pub(super) fn trials() -> Vec<Trial> {
 
 /// How long it blows, and how many raw clients send how fast.
 const LASTS: Duration = Duration::from_secs(10);
-const CLIENTS: u32 = 4;
+const CLIENTS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(7);
 
 /// What the upstream does, by number; another each time.

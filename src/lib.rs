@@ -33,7 +33,8 @@
 //!
 //! **Invariants.** `domain` and `policy` never do IO, read a clock, draw a random
 //! number, log or await. A payload byte is never copied in user space: chunks
-//! arrive as `Bytes` and leave as slices of the same. A worker never blocks on
+//! arrive as `Bytes` and leave as slices of the same; a filter or a rate that asks what an
+//! event says reads a copy of it (`server::survey`). A worker never blocks on
 //! another thread and never takes a lock that another core holds for long. Every
 //! queue, table, body and loop has a limit.
 //!
@@ -41,7 +42,8 @@
 //!
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
-//! reloads, look-ups, Sentry's list of keys and the admin server; one that writes
+//! reloads, look-ups, probes, Sentry's list of keys, reports of what was dropped, what
+//! operators switch on and the admin server; one that writes
 //! down what is used of quotas (`server::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody
 //! else, and only where its 200 would be a lie otherwise.
@@ -49,10 +51,11 @@
 //! # State
 //!
 //! Rules are a value: configuration and [what is known beside it] form one
-//! `server::rules::Rules`, which a reload swaps whole. What is learned of senders
-//! (`policy::verdicts`, `policy::learned`) and what is used of quotas
-//! (`policy::quotas`) lives on across reloads, and in `server::memory`'s folder
-//! across restarts.
+//! `server::rules::Rules`, which a reload swaps whole; what operators switch on for a while
+//! (`policy::switches`) is another, beside it. What is learned of senders
+//! (`policy::verdicts`, `policy::learned`), what is used of quotas (`policy::quotas`) and
+//! what repeats (`policy::repeats`) lives on across reloads, and in `server::memory`'s folder
+//! what of it is proven, used or switched on across restarts.
 //!
 //! [what is known beside it]: crate::policy::directory
 

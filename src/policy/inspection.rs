@@ -134,7 +134,7 @@ impl Room<'_> {
         if let Some(refused) = self.recalls(first.learned()) {
             return Ruling::dropped(refused);
         }
-        if !self.samples_in(item.kind, event) {
+        if !self.samples_in(item.kind, first, event) {
             return Ruling::of(Fate::Dropped(Reason::Sampled));
         }
         if !self.is_fresh(item.kind, event) {
@@ -143,11 +143,12 @@ impl Room<'_> {
         self.charge(item, bytes)
     }
 
-    fn samples_in(&self, kind: ItemKind, event: Option<&Event<'_>>) -> bool {
+    /// Whether an item is among those that are kept; `first`: what it is first of all.
+    fn samples_in(&self, kind: ItemKind, first: ItemKind, event: Option<&Event<'_>>) -> bool {
         let rates = &self.wishes.rates;
         let switched = self
             .switches
-            .and_then(|of| of.sample_rate(kind.categories(), self.at.unix_s));
+            .and_then(|of| of.sample_rate(first.categories(), self.at.unix_s));
         if switched.is_none() && rates.is_empty() {
             return true;
         }

@@ -200,7 +200,7 @@ impl Manifest {
             Fate::Dropped(reason) => {
                 let amount = (item.count, known_bytes);
                 self.drops(&row, item.kind.category(), reason, amount);
-                self.dropped.set(Some(reason));
+                self.stays_for(reason);
                 if item.kind.is_event() {
                     self.event.set(Some(reason));
                 }

@@ -345,6 +345,18 @@ fn of_a_crash_whose_attachments_are_muted_the_error_goes_on() {
 }
 
 #[test]
+fn a_crash_is_sampled_as_the_error_that_it_makes() {
+    const SAMPLED: Fate = Fate::Dropped(Reason::Sampled);
+    let mut scene = scene(Vec::new());
+    scene.switch(Some(Category::Error), Action::Sample, Some("0%"));
+    scene.check(ItemKind::Event, None, SAMPLED);
+    scene.check(ItemKind::CrashAttachment, None, SAMPLED);
+    scene.check(ItemKind::Attachment, None, Fate::Kept);
+    scene.switch(Some(Category::Error), Action::Sample, Some("100%"));
+    scene.check(ItemKind::CrashAttachment, None, Fate::Kept);
+}
+
+#[test]
 fn a_mute_comes_before_a_learned_limit_and_a_switched_one_behind_it() {
     let mut scene = scene(vec![quota(&[Category::Error], Limit::Items(0))]);
     scene.check(ItemKind::Event, None, FULL);

@@ -87,7 +87,7 @@ impl Rates {
     #[must_use]
     pub fn read(&self, kind: ItemKind, trace: &Trace) -> bool {
         let categories = categories(kind);
-        if categories.meets(WHOLE) || self.is_empty() {
+        if categories.meets(WHOLE) || self.is_empty() || !tells(kind) {
             return false;
         }
         let rules = self.rules.iter().filter(|rule| covers(rule, categories));
@@ -109,10 +109,23 @@ impl Rates {
 /// Whether only the payload of such an item can say what it is part of.
 pub(super) fn is_nameless(kind: ItemKind, trace: &Trace) -> bool {
     match Whole::of(kind) {
-        Whole::Trace => trace.id.is_none(),
+        Whole::Trace => trace.id.is_none() && tells(kind),
         // Its own payload alone says for certain which replay or run it is part of.
-        Whole::Replay | Whole::Profiler => true,
+        Whole::Replay | Whole::Profiler => tells(kind),
     }
+}
+
+/// Whether the payload of such an item says of itself what is asked here: recordings, dumps and
+/// containers of many traces are copied and read in vain.
+const fn tells(kind: ItemKind) -> bool {
+    matches!(
+        kind,
+        ItemKind::Event
+            | ItemKind::Transaction
+            | ItemKind::ReplayEvent
+            | ItemKind::ProfileChunk
+            | ItemKind::ProfileChunkUi
+    )
 }
 
 /// Whether such an item is among those that a rate keeps.

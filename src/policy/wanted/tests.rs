@@ -241,6 +241,17 @@ fn a_payload_is_read_only_where_something_is_missing() {
         ItemKind::ProfileChunk,
         &known
     ));
+    // What says nothing of itself is not copied for it.
+    for (category, kind) in [
+        (Category::Replay, ItemKind::ReplayRecording),
+        (Category::Error, ItemKind::CrashAttachment),
+        (Category::LogItem, ItemKind::Log),
+    ] {
+        assert!(
+            !read(&sample(category, 0.5), kind, &trace(None)),
+            "{kind:?}"
+        );
+    }
     let mut ruled = Sample::default();
     ruled.rules.push(rule(Some("prod"), None, 0.0));
     assert!(read(&ruled, ItemKind::Transaction, &known));

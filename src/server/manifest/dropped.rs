@@ -48,6 +48,15 @@ impl Manifest {
         self.report(category, reason, (items, bytes));
     }
 
+    /// Why an item stayed behind, for the answer: what its sender is told of comes before what
+    /// nobody hears of.
+    pub(super) fn stays_for(&self, reason: Reason) {
+        let told = self.dropped.get().is_some_and(|before| !before.is_silent());
+        if !told || !reason.is_silent() {
+            self.dropped.set(Some(reason));
+        }
+    }
+
     /// Has Sentry told of a request that was refused before anybody looked into it.
     pub(crate) fn reports_unread(&self, reason: Reason, bytes: u64) {
         self.report(unread(self.endpoint), reason, (1, bytes));

@@ -24,6 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
         rules_choose_by_environment_and_release,
         sessions_check_ins_and_reports_are_all_kept,
         a_switch_samples_in_place_of_what_is_configured,
+        a_limit_is_told_though_something_else_was_sampled,
     ]
 }
 
@@ -267,6 +268,24 @@ fn a_switch_samples_in_place_of_what_is_configured() {
         }
         check_dropped(&edge, "transaction", "sampled", 2);
     }
+}
+
+/// The answer named the reason that nobody is to hear of.
+fn a_limit_is_told_though_something_else_was_sampled() {
+    let fake = Fake::start();
+    let quotas = json!([{"name": "none", "categories": ["session"], "limit": 0, "per": "1h"}]);
+    let edge = wanting(
+        &fake,
+        json!({"sample": {"transaction": 0}, "quotas": quotas}),
+    );
+    let session = "{\"type\":\"session\",\"length\":2}\n{}\n";
+    let transaction = "{\"type\":\"transaction\",\"length\":2}\n{}\n";
+    for items in [[session, transaction], [transaction, session]] {
+        let answer = edge.post_envelope(&[], format!("{{}}\n{}", items.concat()).as_bytes());
+        assert_eq!(answer.status, 429, "{}", answer.text());
+        assert_eq!(answer.json()["causes"], json!(["quota"]));
+    }
+    assert_eq!(fake.requests().len(), 0);
 }
 
 fn sessions_check_ins_and_reports_are_all_kept() {

@@ -65,13 +65,20 @@ impl Log {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero() && !lines.ended,
-                "no line with {what} in:\n{}",
-                lines.lines.join("\n")
-            );
+            if left.is_zero() || lines.ended {
+                let text = lines.lines.join("\n");
+                // The log is still shown when the edge is dropped.
+                drop(lines);
+                panic!("no line with {what} in:\n{text}");
+            }
             lines = self.0.1.wait_timeout(lines, left).unwrap().0;
         }
+    }
+
+    /// Waits for a line with `text` in it.
+    #[track_caller]
+    pub(crate) fn wait_for_text(&self, text: &str) {
+        self.wait_for(text, |line| line.contains(text).then_some(()));
     }
 
     /// Everything, once the stream has ended.

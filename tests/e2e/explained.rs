@@ -259,6 +259,7 @@ fn an_explanation_changes_nothing() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let (before, seen) = (state(&edge), fake.look(|ledger| ledger.requests.len()));
+    edge.log.wait_for_text("DEBUG request");
     let log = edge.log.text();
     let rows = rows();
     let first: Vec<Value> = rows.iter().map(|row| explained(&edge, row)).collect();

@@ -24,6 +24,8 @@ use vidette::server::Edge;
 #[path = "../benches/rig/event.rs"]
 mod event;
 
+use event::KEY;
+
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
@@ -164,8 +166,6 @@ fn check(what: &str, address: SocketAddr, request: &[u8], status: &str, most: us
         "{what}: {whole}.{rest:02} allocations a request, where {most} are the most"
     );
 }
-
-const KEY: &str = "a94ae32be2584e0bbd7a4cbb95971fee";
 
 /// One that is switched off.
 const OFF_KEY: &str = "b94ae32be2584e0bbd7a4cbb95971fee";

@@ -109,6 +109,7 @@ fn readings() -> Readings {
         limits_learned_longest_s: 0,
         journal: Journal::Written,
         spool: SpoolReading::default(),
+        switches: Vec::new(),
         breakers: vec![("ingest", 0), ("web", 0)],
     }
 }

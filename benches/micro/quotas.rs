@@ -12,7 +12,7 @@ use vidette::policy::quotas::{
     CounterLimits, Counters, Load, Moment, QuotaSpec, Quotas, Trust, Who,
 };
 
-use crate::senders::KEY;
+use crate::event::KEY;
 use crate::{TIMES, kept};
 
 /// As many as the largest bench has live, and then some: nobody is turned away.

@@ -19,10 +19,8 @@ use vidette::policy::verdicts::{VerdictLimits, Verdicts};
 use vidette::policy::wanted::Wanted;
 use vidette::policy::{Client, Gate, Live, Mode, Question};
 
+use crate::event::KEY;
 use crate::{TIMES, kept};
-
-/// The key of every sender here.
-pub(crate) const KEY: &str = "a94ae32be2584e0bbd7a4cbb95971fee";
 
 const AUTH: &[u8] = b"Sentry sentry_version=7, sentry_client=sentry.python/2.43.0, \
                       sentry_key=a94ae32be2584e0bbd7a4cbb95971fee";

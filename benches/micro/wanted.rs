@@ -23,8 +23,8 @@ use vidette::policy::quotas::{CounterLimits, Counters, Moment, QuotaSpec, Quotas
 use vidette::policy::repeats::{Repeats, Whose};
 use vidette::policy::wanted::Wanted;
 
+use crate::event::KEY;
 use crate::event::envelope_of;
-use crate::senders::KEY;
 use crate::{TIMES, kept};
 
 const LINE: &[u8] = br#"{"event_id":"9ec79c33ec9942ab8353589fcb2e04dc","sent_at":"2026-11-20T10:15:30.250Z","sdk":{"name":"sentry.python","version":"2.43.0"},"trace":{"trace_id":"4a106cf6b15144eb9131ae7db1a157a3","public_key":"a94ae32be2584e0bbd7a4cbb95971fee","release":"shop@4.12.0","environment":"production","sampled":"true"}}"#;
@@ -148,6 +148,7 @@ fn judged_once(scene: &Scene) -> bool {
         false => None,
     };
     let room = Room {
+        switches: None,
         quotas: scene.quotas.of(&scene.who),
         counters: &scene.counters,
         learned: &scene.learned,

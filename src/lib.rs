@@ -6,14 +6,14 @@
 //! One direction; each step owns its input and yields the next step's.
 //!
 //! ```text
-//! listen     socket                  -> connection    server::listen, server::connection
-//! head       request head, peer      -> arrival       server::reception, server::arrival
+//! listen     socket                  -> connection    server::client::{listen, connection}
+//! head       request head, peer      -> arrival       server::client::{reception, arrival}
 //! admit      question                -> admitted      policy::Gate
-//! open       admitted + body         -> line one      server::opening, server::passage
-//! inspect    line one + body         -> outgoing      server::inspecting, policy::inspection
-//! outbound   head                    -> outbound      server::outbound
-//! deliver    outbound                -> answer, kept  server::exchange, server::upstream
-//! respond    answer or refusal       -> response      server::deliver, server::respond
+//! open       admitted + body         -> line one      server::ingest::opening, server::passage
+//! inspect    line one + body         -> outgoing      server::ingest::inspecting, policy::inspection
+//! outbound   head                    -> outbound      server::delivery::outbound
+//! deliver    outbound                -> answer, kept  server::delivery::exchange, server::upstream
+//! respond    answer or refusal       -> response      server::delivery::deliver, client::respond
 //! ```
 //!
 //! An event takes `server::ingest`, the story of the program; everything else
@@ -21,8 +21,8 @@
 //! exactly once however it ends, and a `Manifest` of its items: judged as each is
 //! met, and in the books (`telemetry::ledger`) until it is known what became of it.
 //!
-//! What the upstream does not take is kept: `server::way` says whether it is asked at
-//! all, `server::rescue` keeps what it did not take, [`server::spool`] writes it down
+//! What the upstream does not take is kept: `server::delivery::way` says whether it is asked at
+//! all, `server::delivery::rescue` keeps what it did not take, [`server::spool`] writes it down
 //! and sends it later.
 //!
 //! # Layers
@@ -34,7 +34,7 @@
 //! **Invariants.** `domain` and `policy` never do IO, read a clock, draw a random
 //! number, log or await. A payload byte is never copied in user space: chunks
 //! arrive as `Bytes` and leave as slices of the same; a filter or a rate that asks what an
-//! event says reads a copy of it (`server::survey`). A worker never blocks on
+//! event says reads a copy of it (`server::ingest::survey`). A worker never blocks on
 //! another thread and never takes a lock that another core holds for long. Every
 //! queue, table, body and loop has a limit.
 //!
@@ -44,7 +44,7 @@
 //! sockets and its own upstream connections; one control thread for signals,
 //! reloads, look-ups, probes, Sentry's list of keys, reports of what was dropped, what
 //! operators switch on and the admin server; one that writes
-//! down what is used of quotas (`server::journal`), and one that writes down what the
+//! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody
 //! else, and only where its 200 would be a lie otherwise.
 //!

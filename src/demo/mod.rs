@@ -27,8 +27,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::config::{self, Env, Loaded};
+use crate::server::Edge;
+use crate::server::StartError;
 use crate::server::admin::Page;
-use crate::server::{Edge, StartError};
 
 use events::Events;
 use stand_in::StandIn;

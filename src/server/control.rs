@@ -25,18 +25,18 @@ use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
-use super::admin::{self, Page};
-use super::knowledge::Knowledge;
-use super::memory::{self, Memory};
-use super::rules::Rules;
-use super::sentry::client_reports::Teller;
-use super::sentry::keep::{Standing, keep_listing};
-use super::sentry::list::KeyList;
-use super::sentry::{Bounds, Source};
-use super::switches::Switchboard;
-use super::upstream::probe::keep_probing;
-use super::upstream::resolve::keep_resolving;
-use super::worker::Shared;
+use crate::server::admin::{self, Page};
+use crate::server::memory::knowledge::Knowledge;
+use crate::server::memory::switches::Switchboard;
+use crate::server::memory::{self, Memory};
+use crate::server::rules::Rules;
+use crate::server::sentry::client_reports::Teller;
+use crate::server::sentry::keep::{Standing, keep_listing};
+use crate::server::sentry::list::KeyList;
+use crate::server::sentry::{Bounds, Source};
+use crate::server::upstream::probe::keep_probing;
+use crate::server::upstream::resolve::keep_resolving;
+use crate::server::worker::Shared;
 
 /// How often the configuration's file is looked at. A change counts once two
 /// looks in a row have seen the same content, so that no half-written file does.

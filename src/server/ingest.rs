@@ -1,6 +1,19 @@
 //! One event request, head to answer: the story of the program. Each step owns
 //! its input and yields the next step's; only this file knows their order.
 
+pub(super) mod chunks;
+pub(super) mod claims;
+pub(super) mod event_id;
+pub(super) mod inflating;
+mod inspecting;
+pub(super) mod line_one;
+pub(super) mod manifest;
+pub(super) mod opening;
+pub(super) mod sieve;
+pub(super) mod survey;
+pub(super) mod tally;
+pub(super) mod unpacked;
+
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -14,20 +27,20 @@ use crate::policy::inspection::{Fate, only_item};
 use crate::policy::{Admitted, Client, Question, Refusal};
 use crate::telemetry::labels::Upstream;
 
-use super::arrival::Arrived;
-use super::claims::Claims;
-use super::deliver::{deliver, turn_away};
-use super::manifest::Manifest;
-use super::opening::{Turned, open};
-use super::outbound;
-use super::reception::refuse_unread;
-use super::reply::Reply;
-use super::rescue::Keeper;
-use super::respond;
-use super::stream::Stream;
-use super::ticket::Ticket;
-use super::upstream::send::{Keep, Outbound, Repeat};
-use super::worker::{InForce, Worker};
+use crate::server::client::arrival::Arrived;
+use crate::server::client::reception::refuse_unread;
+use crate::server::client::reply::Reply;
+use crate::server::client::respond;
+use crate::server::client::stream::Stream;
+use crate::server::delivery::deliver::{deliver, turn_away};
+use crate::server::delivery::outbound;
+use crate::server::delivery::rescue::Keeper;
+use crate::server::ingest::claims::Claims;
+use crate::server::ingest::manifest::Manifest;
+use crate::server::ingest::opening::{Turned, open};
+use crate::server::ticket::Ticket;
+use crate::server::upstream::send::{Keep, Outbound, Repeat};
+use crate::server::worker::{InForce, Worker};
 
 /// An event request that passed the gate by its head.
 #[derive(Debug, Clone, Copy)]

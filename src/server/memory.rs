@@ -1,6 +1,13 @@
 //! What outlives a restart: the proven senders, Sentry's list of keys, the secret
-//! that addresses are hashed with. Read at start, written by the control thread.
+//! that addresses are hashed with, what was used of quotas, what operators switched on.
+//! Read at start, written by the control thread.
 //! Without a usable folder the edge runs all the same, and says so once.
+
+pub(super) mod journal;
+pub(super) mod knowledge;
+pub(super) mod lock;
+pub(super) mod state;
+pub(super) mod switches;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,15 +25,15 @@ use crate::telemetry::metrics::{ControlMetrics, Metrics};
 use crate::telemetry::process;
 
 use super::StartError;
-use super::journal::Journal;
-use super::knowledge::Knowledge;
-use super::maintenance::Maintenance;
-use super::outages::Outages;
-use super::sentry::copy;
-use super::spool::pause::Pause;
-use super::state::{StateError, StateFolder};
-use super::switches::Switchboard;
-use super::worker::Shared;
+use crate::server::delivery::maintenance::Maintenance;
+use crate::server::delivery::outages::Outages;
+use crate::server::memory::journal::Journal;
+use crate::server::memory::knowledge::Knowledge;
+use crate::server::memory::state::{StateError, StateFolder};
+use crate::server::memory::switches::Switchboard;
+use crate::server::sentry::copy;
+use crate::server::spool::pause::Pause;
+use crate::server::worker::Shared;
 
 const PROVEN: &str = "proven-keys";
 const LISTED: &str = "sentry-keys";
@@ -174,7 +181,7 @@ impl Memory {
     }
 
     /// Keeps Sentry's list for the next start.
-    pub(crate) fn keep_list(&self, list: &Arc<super::sentry::list::KeyList>) {
+    pub(crate) fn keep_list(&self, list: &Arc<crate::server::sentry::list::KeyList>) {
         let Some(folder) = self.folder.clone() else {
             return;
         };

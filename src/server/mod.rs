@@ -3,60 +3,20 @@
 //! request may pass.
 
 pub mod admin;
-mod arrival;
-mod bad_head;
-mod body;
-mod chunks;
-mod claims;
-mod client_io;
-mod connection;
+mod client;
 mod control;
-mod deliver;
-mod event_id;
-mod exchange;
-mod hearing;
-mod inflating;
+mod delivery;
 mod ingest;
-mod inspecting;
-mod journal;
-mod knowledge;
-mod lessons;
-mod line_one;
-mod listen;
-mod lock;
-mod maintenance;
-mod manifest;
 mod memory;
-mod opening;
-mod outages;
-mod outbound;
 mod passage;
-mod pump;
-mod reception;
-mod reply;
 mod reports;
-mod rescue;
-mod respond;
 mod rules;
 mod sentry;
-mod sieve;
 mod sightings;
-mod socket;
-mod spill;
 pub mod spool;
-mod state;
-mod statics;
-mod stream;
-mod survey;
-mod switches;
-mod tally;
-mod tee;
 mod thread;
 mod ticket;
-mod undelivered;
-mod unpacked;
 mod upstream;
-mod way;
 mod worker;
 
 use std::io;
@@ -83,9 +43,9 @@ use crate::telemetry::process;
 use admin::Page;
 use control::Control;
 use memory::Memory;
+use memory::switches::Switchboard;
 use rules::Rules;
 use spool::{Spool, SpoolFolder};
-use switches::Switchboard;
 use worker::Shared;
 
 /// Why the edge does not run.
@@ -149,7 +109,8 @@ impl Edge {
         let memory = Memory::recall(config)?;
         let folder = SpoolFolder::find(config)?;
         let (mut sockets, public) = bind_public(&loaded, count)?;
-        let admin_socket = listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
+        let admin_socket =
+            client::listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
         let (shared, switchboard) = share(config, &memory, folder, ledger);
         let shared = Arc::new(shared);
@@ -298,7 +259,7 @@ fn bind_public(loaded: &Loaded, workers: usize) -> Result<Bound, StartError> {
     let mut sockets = Vec::new();
     let mut addresses = Vec::new();
     for listener in &loaded.config.listen.public {
-        let bound = listen::bind(listener.address, workers).map_err(StartError::Listen)?;
+        let bound = client::listen::bind(listener.address, workers).map_err(StartError::Listen)?;
         let first = bound.first().ok_or(StartError::Died)?;
         addresses.push(first.local_addr().map_err(StartError::Listen)?);
         sockets.push(bound);

@@ -2,6 +2,8 @@
 //! through untouched. Bodies are read ahead, so that a slow client holds none of
 //! web's few workers. Never reads what they say.
 
+pub(super) mod statics;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -11,20 +13,20 @@ use http::{HeaderMap, Response};
 use crate::policy::Refusal;
 use crate::telemetry::labels::Route;
 
-use super::arrival::Arrived;
-use super::body::Outgoing;
-use super::chunks::{gather, total_bytes};
-use super::deliver::{deliver, turn_away};
-use super::outbound;
-use super::reception::refuse_unread;
-use super::reply::Reply;
-use super::rules::Rules;
-use super::spill::{Added, DiskBudget, Spill};
-use super::stream::{BodyError, Stream};
-use super::ticket::Ticket;
-use super::upstream;
-use super::upstream::send::{Keep, Outbound, Repeat};
-use super::worker::{InForce, Worker};
+use crate::server::client::arrival::Arrived;
+use crate::server::client::reception::refuse_unread;
+use crate::server::client::reply::Reply;
+use crate::server::client::stream::{BodyError, Stream};
+use crate::server::delivery::body::Outgoing;
+use crate::server::delivery::deliver::{deliver, turn_away};
+use crate::server::delivery::outbound;
+use crate::server::delivery::spill::{Added, DiskBudget, Spill};
+use crate::server::ingest::chunks::{gather, total_bytes};
+use crate::server::rules::Rules;
+use crate::server::ticket::Ticket;
+use crate::server::upstream;
+use crate::server::upstream::send::{Keep, Outbound, Repeat};
+use crate::server::worker::{InForce, Worker};
 
 /// Chunks of an upload are written to disk in lots of this size: few system
 /// calls, and little memory for each of a hundred uploads.

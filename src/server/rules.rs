@@ -14,9 +14,9 @@ use crate::policy::Gate;
 use crate::policy::quotas::Counters;
 use crate::telemetry::labels::{Route, Upstream};
 
-use super::knowledge::Knowledge;
-use super::statics::Folder;
-use super::upstream::Target;
+use crate::server::memory::knowledge::Knowledge;
+use crate::server::passage::statics::Folder;
+use crate::server::upstream::Target;
 
 /// The rules in force.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::telemetry::metrics::WorkerMetrics;
 
-use super::listen::accept;
-use super::spool::replay;
-use super::worker::{Shared, Worker};
+use crate::server::client::listen::accept;
+use crate::server::spool::replay;
+use crate::server::worker::{Shared, Worker};
 
 /// How often idle upstream connections are looked through, and the
 /// board is told where requests come from.

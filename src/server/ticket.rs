@@ -16,11 +16,11 @@ use crate::policy::{Mode, Refusal};
 use crate::telemetry::labels::{Ending, Route};
 use crate::telemetry::ledger::Account;
 
-use super::client_io::Pulse;
-use super::manifest::{BOOKED_BYTES_MAX, Manifest};
-use super::reports::Loser;
-use super::stream::Meter;
-use super::worker::{InForce, Worker};
+use crate::server::client::client_io::Pulse;
+use crate::server::client::stream::Meter;
+use crate::server::ingest::manifest::{BOOKED_BYTES_MAX, Manifest};
+use crate::server::reports::Loser;
+use crate::server::worker::{InForce, Worker};
 
 /// Opened with a request's head, closed with its end. Travels with whatever is
 /// still under way, and outlives the client's connection if that leaves first.

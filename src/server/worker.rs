@@ -27,15 +27,15 @@ use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
-use super::inflating::Places;
-use super::journal::Journal;
-use super::maintenance::Maintenance;
-use super::reports::{Board, Share};
-use super::rules::Rules;
-use super::sightings::{self, Watch};
-use super::spool::parcel::Holding;
-use super::spool::{End, Spool};
-use super::upstream::pool::Pool;
+use crate::server::delivery::maintenance::Maintenance;
+use crate::server::ingest::inflating::Places;
+use crate::server::memory::journal::Journal;
+use crate::server::reports::{Board, Share};
+use crate::server::rules::Rules;
+use crate::server::sightings::{self, Watch};
+use crate::server::spool::parcel::Holding;
+use crate::server::spool::{End, Spool};
+use crate::server::upstream::pool::Pool;
 
 /// What all threads of one edge share.
 #[derive(Debug)]

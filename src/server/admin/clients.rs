@@ -11,9 +11,9 @@ use crate::domain::client_ip::{conclusions, explain, front_of, is_internal};
 use crate::telemetry::clock::rfc3339;
 use crate::telemetry::metrics::Metrics;
 
-use super::super::rules::Rules;
-use super::super::sightings::{Share, Sighting};
-use super::super::worker::Shared;
+use crate::server::rules::Rules;
+use crate::server::sightings::{Share, Sighting};
+use crate::server::worker::Shared;
 
 /// What stands for that which `client_ip.store` keeps from eyes.
 const HIDDEN: &str = "...";

@@ -24,16 +24,16 @@ use crate::policy::Refusal;
 use crate::policy::breaker::State;
 use crate::telemetry::labels::Route;
 
-use super::super::arrival::{check_bytes, check_method};
-use super::super::claims::Claims;
-use super::super::passage::check_size;
-use super::super::reception::relays;
-use super::super::rules::Rules;
-use super::super::undelivered::undelivered;
-use super::super::upstream;
-use super::super::upstream::connect::ConnectError;
-use super::super::upstream::send::SendError;
-use super::super::worker::Shared;
+use crate::server::client::arrival::{check_bytes, check_method};
+use crate::server::client::reception::relays;
+use crate::server::delivery::undelivered::undelivered;
+use crate::server::ingest::claims::Claims;
+use crate::server::passage::check_size;
+use crate::server::rules::Rules;
+use crate::server::upstream;
+use crate::server::upstream::connect::ConnectError;
+use crate::server::upstream::send::SendError;
+use crate::server::worker::Shared;
 
 /// The largest body that is looked at; base64 makes it a third longer.
 pub(super) const BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
@@ -209,7 +209,9 @@ impl Asking<'_> {
                 let asked = relays(self.rules.config.serve_relays, client);
                 asked.map_or_else(End::Refused, |()| self.passage(told, Route::Relay))
             }
-            endpoint::Route::RelayInternal => End::Refused(super::super::reception::not_public()),
+            endpoint::Route::RelayInternal => {
+                End::Refused(crate::server::client::reception::not_public())
+            }
             endpoint::Route::Upload => {
                 told.step("route", "upload", "carries source maps or debug files");
                 self.passage(told, Route::Upload)

@@ -14,11 +14,11 @@ use crate::telemetry::clock::{lasting, rfc3339};
 use crate::telemetry::kept::SpoolReading;
 use crate::telemetry::process;
 
-use super::super::spool::Overview;
-use super::super::spool::prospect::Prospect;
-use super::super::spool::shares::{FullShare, FullShares, Whose};
-use super::super::worker::Shared;
 use super::{Answer, Desk, error_answer, get, json_answer, not_allowed};
+use crate::server::spool::Overview;
+use crate::server::spool::prospect::Prospect;
+use crate::server::spool::shares::{FullShare, FullShares, Whose};
+use crate::server::worker::Shared;
 
 /// The longest maintenance: longer is a slip of the unit, and fills any disk.
 const MAINTENANCE_S_MAX: u64 = 7 * 86_400;

@@ -15,8 +15,8 @@ use crate::telemetry::labels::{Journal, Table};
 use crate::telemetry::metrics::ControlMetrics;
 use crate::telemetry::process;
 
-use super::super::rules::Rules;
-use super::super::worker::Shared;
+use crate::server::rules::Rules;
+use crate::server::worker::Shared;
 
 /// As many full quotas are named; of the others a number is enough.
 const NAMED_MAX: usize = 5;

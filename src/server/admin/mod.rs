@@ -50,9 +50,9 @@ use crate::policy::breaker::State;
 use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
 use crate::telemetry::metrics::Metrics;
 
-use super::control::Reloader;
-use super::switches::Switchboard;
-use super::worker::Shared;
+use crate::server::control::Reloader;
+use crate::server::memory::switches::Switchboard;
+use crate::server::worker::Shared;
 
 /// Connections of operators and scrapers at one time.
 const CONNECTIONS_MAX: usize = 256;

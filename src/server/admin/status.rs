@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
 
-use super::super::rules::Rules;
-use super::super::sentry::keep::Standing;
-use super::super::upstream::Target;
 use super::limits::Limits;
 use super::{Desk, keeping, switches};
+use crate::server::rules::Rules;
+use crate::server::sentry::keep::Standing;
+use crate::server::upstream::Target;
 
 /// `/api/v1/status` as DESIGN's contract has it.
 ///

@@ -13,8 +13,8 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::switch::{Action, Effect, Switch};
 use crate::telemetry::process;
 
-use super::super::switches::{Asked, Ended, On, SWITCHES_MAX, Switchboard, moment};
 use super::{Answer, Desk, error_answer, json_answer, not_allowed};
+use crate::server::memory::switches::{Asked, Ended, On, SWITCHES_MAX, Switchboard, moment};
 
 /// The path of all, and of one behind a slash.
 pub(super) const PATH: &str = "/api/v1/mutes";

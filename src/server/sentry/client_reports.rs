@@ -27,14 +27,14 @@ use crate::telemetry::labels::Reported;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
-use super::super::claims::X_SENTRY_AUTH;
-use super::super::rescue::said;
-use super::super::rules::Rules;
-use super::super::spool::End;
-use super::super::upstream::Target;
-use super::super::upstream::line::is_outage;
-use super::super::worker::Shared;
 use super::api::NAME;
+use crate::server::delivery::rescue::said;
+use crate::server::ingest::claims::X_SENTRY_AUTH;
+use crate::server::rules::Rules;
+use crate::server::spool::End;
+use crate::server::upstream::Target;
+use crate::server::upstream::line::is_outage;
+use crate::server::worker::Shared;
 
 /// Senders told of in one interval, those first who have waited longest: a thousand reports
 /// are less than a second's work of the upstream.

@@ -17,8 +17,6 @@ use crate::policy::replay::{Held, Replay};
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::process;
 
-use super::super::reports::Share;
-use super::super::rules::Rules;
 use super::holds::{Holds, Stowed};
 use super::intake::ToldFull;
 use super::log::{Disk as _, Found, Log, OpenError, RealDisk, Recovered};
@@ -27,6 +25,8 @@ use super::parcel::Holding;
 use super::purge::Erasing;
 use super::room::{Free, Used, log_limits, records_max};
 use super::state::State;
+use crate::server::reports::Share;
+use crate::server::rules::Rules;
 
 /// Orders taken up together: as many requests share a sync.
 const BATCH_MAX: usize = 512;

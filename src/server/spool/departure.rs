@@ -17,12 +17,12 @@ use crate::domain::coding::{Coding, DecodeLimits, Decoder};
 use crate::domain::envelope::held::sent_later;
 use crate::telemetry::labels::Upstream;
 
-use super::super::body::Outgoing;
-use super::super::line_one::{Begun, LineOne};
-use super::super::sieve::Sieve;
-use super::super::spill::{DiskBudget, Spill, Spilled, beginning};
-use super::super::unpacked::Unpacked;
-use super::super::upstream::send::{Keep, Outbound, Repeat};
+use crate::server::delivery::body::Outgoing;
+use crate::server::delivery::spill::{DiskBudget, Spill, Spilled, beginning};
+use crate::server::ingest::line_one::{Begun, LineOne};
+use crate::server::ingest::sieve::Sieve;
+use crate::server::ingest::unpacked::Unpacked;
+use crate::server::upstream::send::{Keep, Outbound, Repeat};
 
 /// What is unpacked, and read of a packed file, in one go.
 const SLICE_BYTES: usize = 64 * 1024;

@@ -14,8 +14,6 @@ use crate::config::checked::Spool;
 use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
 
-use super::super::chunks::total_bytes;
-use super::super::tee::Copied;
 use super::clerk::{Clerk, Going};
 use super::holds::Stowed;
 use super::log::{AppendError, Draft, Head, Place, RealFile};
@@ -23,6 +21,8 @@ use super::orders::Wanted;
 use super::parcel;
 use super::room::{Asks, Used, has_room};
 use super::{Due, Kept, NotKept, queued_bytes};
+use crate::server::delivery::tee::Copied;
+use crate::server::ingest::chunks::total_bytes;
 
 /// One for which there is room.
 struct Admitted {

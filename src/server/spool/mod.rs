@@ -42,10 +42,10 @@ use crate::domain::rate_limits::RateLimit;
 use crate::policy::outlook::Outlook;
 use crate::telemetry::ledger::Ledger;
 
-use super::reports::Share;
-use super::rules::Rules;
-use super::spill::DiskBudget;
-use super::tee::TeeBudget;
+use crate::server::delivery::spill::DiskBudget;
+use crate::server::delivery::tee::TeeBudget;
+use crate::server::reports::Share;
+use crate::server::rules::Rules;
 use clerk::Plan;
 pub(crate) use folder::SpoolFolder;
 use orders::{Order, Steer, Wanted};

@@ -11,14 +11,14 @@ use crate::policy::breaker::State;
 use crate::policy::replay::lane::Lanes;
 use crate::policy::replay::{Failed, Held};
 
-use super::super::event_id;
-use super::super::spill::beginning;
 use super::clerk::{Clerk, Going};
 use super::holds::Stowed;
 use super::log::{Damaged, RealFile, Record};
 use super::parcel;
 use super::replay::{NextUp, Parting};
 use super::{End, Kept, departure};
+use crate::server::delivery::spill::beginning;
+use crate::server::ingest::event_id;
 
 /// Bytes handed out in one go.
 const PARTING_BYTES: usize = 4 << 20;

@@ -25,8 +25,8 @@ use crate::policy::pair::Pair;
 use crate::policy::replay::lane::Lane;
 use crate::telemetry::ledger::Account;
 
-use super::super::chunks::total_bytes;
-use super::super::tee::Copied;
+use crate::server::delivery::tee::Copied;
+use crate::server::ingest::chunks::total_bytes;
 
 /// Items of one kind that a request carries, as they stand in the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

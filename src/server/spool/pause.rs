@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::super::state::StateFolder;
+use crate::server::memory::state::StateFolder;
 
 /// The file's name.
 const PAUSED: &str = "spool_paused";

@@ -14,14 +14,14 @@ use crate::policy::pace::Turn;
 use crate::policy::pair::Pair;
 use crate::policy::replay::Weight;
 
-use super::super::lessons::learn_late;
-use super::super::rescue::said;
-use super::super::upstream::send::{Answer, Ended, SendError, Sent, send};
-use super::super::way::{heard, heard_of};
-use super::super::worker::{InForce, Worker};
 use super::departure::{Body, Unpacking, depart};
 use super::parcel::Holding;
 use super::{End, Kept};
+use crate::server::delivery::lessons::learn_late;
+use crate::server::delivery::rescue::said;
+use crate::server::delivery::way::{heard, heard_of};
+use crate::server::upstream::send::{Answer, Ended, SendError, Sent, send};
+use crate::server::worker::{InForce, Worker};
 
 /// How long nothing is looked for where nobody says that there is something.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

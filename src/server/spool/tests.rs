@@ -3,8 +3,8 @@
 use std::sync::mpsc::Receiver;
 use std::task::{Context, Poll, Waker};
 
-use super::super::tee::Copied;
 use super::*;
+use crate::server::delivery::tee::Copied;
 
 /// A spool whose clerk takes nothing up: orders stay in the receiver.
 fn held_up() -> (Spool, Receiver<Order>) {

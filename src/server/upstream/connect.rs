@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::telemetry::labels::Upstream;
 
-use super::super::worker::{InForce, Worker};
 use super::Target;
 use super::line::Line;
 use super::pool::{Lease, Pool};
+use crate::server::worker::{InForce, Worker};
 
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use httparse::{Header, ParserConfig, Status};
 use memchr::memmem;
 
-use super::super::outbound::named_by;
 use super::framing::{Fault, Framing, Place};
+use crate::server::delivery::outbound::named_by;
 
 #[cfg(test)]
 mod tests;

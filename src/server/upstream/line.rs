@@ -17,14 +17,14 @@ use http::{Method, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use super::super::body::{BodyWatch, Outgoing};
-use super::super::socket::poll_send;
-use super::super::stream::BodyError;
 use super::framing::{Fault, Framing, Step};
 use super::head::HeadReader;
 use super::pool::Slot;
 use super::sending::{Left, Sending};
 use super::talk::Talk;
+use crate::server::client::socket::poll_send;
+use crate::server::client::stream::BodyError;
+use crate::server::delivery::body::{BodyWatch, Outgoing};
 
 /// Bytes of one read: few at first, since most answers are small; more as long as
 /// reads are filled; never so many that a slow reader of an answer pins much.

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use crate::telemetry::labels::Upstream;
 use crate::telemetry::metrics::WorkerMetrics;
 
-use super::super::rules::Rules;
-use super::super::worker::Worker;
 use super::Target;
 use super::line::Line;
 use super::talk::Talk;
+use crate::server::rules::Rules;
+use crate::server::worker::Worker;
 
 /// How long an address that failed is spared while there are others. Each worker finds it out
 /// by itself: one request in so long.

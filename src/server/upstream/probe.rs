@@ -18,12 +18,12 @@ use crate::policy::millis::Millis;
 use crate::telemetry::labels::{Probed, Upstream};
 use crate::telemetry::metrics::{Metrics, WorkerMetrics};
 
-use super::super::body::Outgoing;
-use super::super::rules::Rules;
-use super::super::worker::{InForce, Shared, Worker};
 use super::Target;
 use super::connect::connect;
 use super::line::is_outage;
+use crate::server::delivery::body::Outgoing;
+use crate::server::rules::Rules;
+use crate::server::worker::{InForce, Shared, Worker};
 
 /// The longest sleep: a shorter interval that a reload brings holds from then on.
 const SLEEP_MAX: Duration = Duration::from_secs(1);

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::telemetry::labels::Upstream;
 use crate::telemetry::metrics::Metrics;
 
-use super::super::worker::Shared;
 use super::Target;
+use crate::server::worker::Shared;
 
 /// How often doubts are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::telemetry::labels::{Attempt, Upstream};
 
-use super::super::body::{BodyWatch, Outgoing};
-use super::super::stream::BodyError;
-use super::super::worker::{InForce, Worker};
 use super::connect::{ConnectError, connect};
 use super::line::{Errand, Failure, is_outage};
 use super::pool::Lease;
 use super::sending::Left;
+use crate::server::client::stream::BodyError;
+use crate::server::delivery::body::{BodyWatch, Outgoing};
+use crate::server::worker::{InForce, Worker};
 
 /// A request ready to leave.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-use super::super::body::Outgoing;
-use super::super::stream::BodyError;
+use crate::server::client::stream::BodyError;
+use crate::server::delivery::body::Outgoing;
 
 #[cfg(test)]
 mod tests;

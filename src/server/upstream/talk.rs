@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::super::body::BodyWatch;
+use crate::server::delivery::body::BodyWatch;
 
 /// Shared by a connection and the pool that looks at it.
 #[derive(Debug, Default)]

@@ -21,14 +21,14 @@ use crate::policy::wanted;
 use crate::policy::{Claim, Client, Mode, Question, Refusal, sender};
 use crate::telemetry::labels::Route;
 
-use super::super::super::claims::Claims;
-use super::super::super::event_id;
-use super::super::super::ingest::holds_envelope;
-use super::super::super::line_one::{Begun, LineOne};
-use super::super::super::opening::{refuse_line, whose};
-use super::super::super::survey::Found;
 use super::items::{Looking, find};
 use super::{Asking, End, Judged, Told};
+use crate::server::ingest::claims::Claims;
+use crate::server::ingest::event_id;
+use crate::server::ingest::holds_envelope;
+use crate::server::ingest::line_one::{Begun, LineOne};
+use crate::server::ingest::opening::{refuse_line, whose};
+use crate::server::ingest::survey::Found;
 
 impl Asking<'_> {
     pub(super) fn event(

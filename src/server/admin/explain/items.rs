@@ -18,10 +18,10 @@ use crate::policy::repeats::Whose;
 use crate::policy::switches::OfProject;
 use crate::policy::wanted::{Asking, Wishes};
 
-use super::super::super::line_one::{Begun, LineOne};
-use super::super::super::rules::Rules;
-use super::super::super::survey::Survey;
-use super::super::super::worker::Shared;
+use crate::server::ingest::line_one::{Begun, LineOne};
+use crate::server::ingest::survey::Survey;
+use crate::server::rules::Rules;
+use crate::server::worker::Shared;
 
 /// What is unpacked in one go.
 const SLICE_BYTES: usize = 64 * 1024;

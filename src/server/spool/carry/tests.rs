@@ -9,10 +9,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::super::knowledge::Knowledge;
-use super::super::super::reports::Share;
-use super::super::super::rules::Rules;
-use super::super::super::tee::Copied;
 use super::super::clerk::Plan;
 use super::super::log::RealDisk;
 use super::super::orders::Wanted;
@@ -20,6 +16,10 @@ use super::super::parcel::Parcel;
 use super::super::{Due, Kept, NotKept};
 use super::*;
 use crate::policy::quotas::{CounterLimits, Counters};
+use crate::server::delivery::tee::Copied;
+use crate::server::memory::knowledge::Knowledge;
+use crate::server::reports::Share;
+use crate::server::rules::Rules;
 use crate::telemetry::ledger::{Ledger, Sum};
 
 /// A clerk of a folder, and its books.

@@ -15,7 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::server::lock::{Lock, NotLocked, lock};
+use crate::server::memory::lock::{Lock, NotLocked, lock};
 
 use super::super::names::TEMPORARY;
 use super::Disk;

@@ -1,0 +1,13 @@
+//! The client's side: sockets and connections, a request's head read and routed, and what
+//! goes back to whoever asked.
+
+pub(super) mod arrival;
+mod bad_head;
+pub(super) mod client_io;
+mod connection;
+pub(super) mod listen;
+pub(super) mod reception;
+pub(super) mod reply;
+pub(super) mod respond;
+pub(super) mod socket;
+pub(super) mod stream;

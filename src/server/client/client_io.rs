@@ -1,0 +1,210 @@
+//! A client's socket with what its keeper must know of it: bytes that were
+//! read ahead, when it last moved, whether it is stuck. Never closes it: hyper's
+//! shutdown is put off until the keeper has seen whether the client still sends.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::server::client::bad_head::BadHead;
+use crate::server::client::socket::poll_send;
+
+/// What the keeper of a connection looks at once a second, and what a request
+/// tells it. One for each connection; never shared with another thread.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// Grows with each read and write that moved bytes.
+    pub moves: Cell<u64>,
+    /// A write found the client's window full.
+    pub stuck: Cell<bool>,
+    /// Requests that were begun and whose answer is not over.
+    pub in_flight: Cell<u32>,
+    /// Requests begun since the connection stands.
+    pub requests: Cell<u64>,
+    /// Bytes came in since the last request began: a head is on its way.
+    pub head_begun: Cell<bool>,
+    /// The first bytes of the head on its way, as they came: hyper drops a
+    /// `Content-Length` that stands beside `Transfer-Encoding`, and only these
+    /// can tell that it was there.
+    pub head: RefCell<Vec<u8>>,
+    /// A head that could not be read, and was answered so.
+    pub bad_head: Cell<Option<BadHead>>,
+    /// A request was answered with part of its body unread: linger before closing.
+    pub unread: Cell<bool>,
+}
+
+/// How much of a head is remembered; a `Content-Length` further in goes unseen,
+/// which leaves what RFC 9112 allows: `Transfer-Encoding` alone decides.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+impl Pulse {
+    fn came_in(&self, bytes: &[u8]) {
+        self.head_begun.set(true);
+        if self.in_flight.get() == 0 {
+            let mut head = self.head.borrow_mut();
+            let room = HEAD_BYTES_MAX.saturating_sub(head.len()).min(bytes.len());
+            head.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        }
+    }
+
+    /// Whether the head that was just read named both framings, and forgets it.
+    pub(crate) fn head_names_length(&self) -> bool {
+        let head = std::mem::take(&mut *self.head.borrow_mut());
+        let end = memchr::memmem::find(&head, b"\r\n\r\n").unwrap_or(head.len());
+        let head = head.get(..end).unwrap_or_default();
+        head.split(|byte| *byte == b'\n').any(|line| {
+            line.get(..15)
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"content-length:"))
+        })
+    }
+}
+
+impl Pulse {
+    /// What to say in the place of hyper's own bare answer to a head that it
+    /// cannot read, which it writes without asking anybody. `None`: these bytes
+    /// are an answer of ours.
+    fn answer_to_bad_head(&self, bytes: &[u8]) -> Option<String> {
+        let unasked = self.head_begun.get() && self.in_flight.get() == 0;
+        if !unasked || memchr::memmem::find(bytes, b"content-length: 0\r\n").is_none() {
+            return None;
+        }
+        let status = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+        let bad = BadHead::answered_with(status)?;
+        self.bad_head.set(Some(bad));
+        Some(bad.answer())
+    }
+}
+
+/// The socket as hyper sees it.
+#[derive(Debug)]
+pub(crate) struct ClientIo {
+    stream: TcpStream,
+    ahead: Bytes,
+    pulse: Rc<Pulse>,
+}
+
+impl ClientIo {
+    /// A socket of which `ahead` was read already.
+    pub(crate) fn new(stream: TcpStream, ahead: Bytes, pulse: Rc<Pulse>) -> Self {
+        Self {
+            stream,
+            ahead,
+            pulse,
+        }
+    }
+
+    /// The bare socket, and what of its bytes nobody has taken yet.
+    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.stream, self.ahead)
+    }
+
+    fn took_in(&self, buf: &ReadBuf<'_>, before: usize) {
+        if let Some(bytes) = buf.filled().get(before..)
+            && !bytes.is_empty()
+        {
+            self.pulse.came_in(bytes);
+            self.moved();
+        }
+    }
+
+    fn moved(&self) {
+        self.pulse.moves.set(self.pulse.moves.get().wrapping_add(1));
+    }
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if !self.ahead.is_empty() {
+            let n = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(n));
+            // What follows is usually there already: one call for both.
+            if buf.remaining() > 0
+                && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_read(cx, buf)
+            {
+                tracing::trace!(%error, "read failed behind bytes read ahead");
+            }
+            self.took_in(buf, before);
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.took_in(buf, before);
+        read
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(answer) = self.pulse.answer_to_bad_head(buf) {
+            let written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
+            return written.map_ok(|_| buf.len());
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(first) = bufs.first()
+            && let Some(answer) = self.pulse.answer_to_bad_head(first)
+        {
+            let written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
+            return written.map_ok(|_| bufs.iter().map(|buf| buf.len()).sum());
+        }
+        let written = poll_send(&self.stream, cx, bufs);
+        self.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl ClientIo {
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        self.pulse.stuck.set(written.is_pending());
+        if written.is_ready() {
+            self.moved();
+        }
+    }
+}
+
+/// Puts bytes read from a socket by an earlier owner in front of those not yet
+/// taken. Copies; both are a few bytes in practice.
+pub(crate) fn joined(first: Bytes, second: Bytes) -> Bytes {
+    if first.is_empty() {
+        return second;
+    }
+    if second.is_empty() {
+        return first;
+    }
+    let mut both = first.chain(second);
+    both.copy_to_bytes(both.remaining())
+}

@@ -1,0 +1,314 @@
+//! The life of one client connection: told apart as HTTP/1 or HTTP/2, served,
+//! watched once a second for clients that stand still, parked without buffers
+//! while idle, and closed so that its last answer arrives. Never looks into a
+//! request.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+
+use crate::domain::category::Category;
+use crate::telemetry::labels::{Ending, Handshake, Route};
+use crate::telemetry::ledger::Account;
+
+use crate::server::client::client_io::{ClientIo, Pulse, joined};
+use crate::server::client::reception::{Caller, receive};
+use crate::server::worker::{LocalExec, Worker};
+
+/// What every HTTP/2 client sends first (RFC 9113, section 3.4).
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How often a connection is looked at. Timeouts are that much coarse, and no
+/// request pays for a timer of its own.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a closing connection is read on, so that its last answer is not
+/// destroyed by a reset (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// HTTP/2 windows and streams: one client's share of memory.
+const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+const H2_STREAMS_MAX: u32 = 100;
+
+/// How a spell of HTTP/1 service ended.
+enum Spell {
+    /// Nothing to do for a second: the socket is worth keeping, its buffers are not.
+    Idle(TcpStream, Bytes),
+    /// Over; the socket is to be closed.
+    Over(TcpStream),
+}
+
+/// Serves one accepted socket until it is closed. Dropping the future closes it
+/// at once; exchanges whose body was complete are finished all the same.
+pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::trace!(%error, "TCP_NODELAY refused");
+    }
+    let caller = Rc::new(Caller {
+        peer,
+        listener,
+        pulse: Rc::new(Pulse::default()),
+        counted: Cell::new(false),
+    });
+    let limit = worker.rules().config.limits.head_timeout;
+    let first = tokio::select! {
+        first = timeout(limit, first_bytes(&stream)) => first,
+        () = worker.stopping() => return,
+    };
+    let Ok(first) = first else {
+        worker
+            .metrics
+            .handshakes(listener, Handshake::Timeout)
+            .add(1);
+        return;
+    };
+    match first {
+        // Boxed: a parked connection pays for what its task can ever hold.
+        Some(ahead) if *ahead == *H2_PREFACE => {
+            Box::pin(serve_h2(&worker, &caller, stream, ahead)).await;
+        }
+        Some(ahead) => serve_h1(&worker, &caller, stream, ahead).await,
+        None => {}
+    }
+}
+
+/// Reads up to a preface's length. `None`: closed before a byte came.
+async fn first_bytes(stream: &TcpStream) -> Option<Bytes> {
+    let mut ahead = BytesMut::with_capacity(H2_PREFACE.len());
+    loop {
+        stream.readable().await.ok()?;
+        let mut rest = [0; 24];
+        let room = rest.get_mut(ahead.len()..)?;
+        match stream.try_read(room) {
+            Ok(0) if ahead.is_empty() => return None,
+            Ok(0) => return Some(ahead.freeze()),
+            Ok(n) => ahead.extend_from_slice(room.get(..n)?),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(_) => return None,
+        }
+        if ahead.len() == H2_PREFACE.len() || !H2_PREFACE.starts_with(&ahead) {
+            return Some(ahead.freeze());
+        }
+    }
+}
+
+async fn serve_h1(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahead: Bytes) {
+    let (mut stream, mut ahead) = (stream, ahead);
+    loop {
+        match Box::pin(spell(worker, caller, stream, ahead)).await {
+            Spell::Over(stream) => return close(stream, &caller.pulse).await,
+            Spell::Idle(parked, unread) => {
+                stream = parked;
+                ahead = unread;
+            }
+        }
+        if ahead.is_empty() && !wakes(worker, &stream).await {
+            return;
+        }
+    }
+}
+
+/// Waits with nothing but the socket until it is readable again. False: closed,
+/// past its keep-alive, or the edge is stopping.
+async fn wakes(worker: &Worker, stream: &TcpStream) -> bool {
+    let keep_alive = worker.rules().config.limits.keep_alive;
+    tokio::select! {
+        readable = timeout(keep_alive, stream.readable()) => matches!(readable, Ok(Ok(()))),
+        () = worker.stopping() => false,
+    }
+}
+
+/// One spell of HTTP/1, until the connection is over or idle.
+async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahead: Bytes) -> Spell {
+    let limits = &worker.rules().config.limits;
+    let pulse = &caller.pulse;
+    let io = TokioIo::new(ClientIo::new(stream, ahead, Rc::clone(pulse)));
+    let service = {
+        let (worker, caller) = (Rc::clone(worker), Rc::clone(caller));
+        service_fn(move |request| receive(Rc::clone(&worker), Rc::clone(&caller), request))
+    };
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX))
+        .serve_connection(io, service);
+    let mut watch = Watch::new();
+    let verdict = poll_fn(|cx| {
+        if let Poll::Ready(served) = Pin::new(&mut connection).poll(cx) {
+            return Poll::Ready(Verdict::Served(served.is_ok()));
+        }
+        while watch.ticks.poll_tick(cx).is_ready() {
+            if let Some(verdict) = watch.look(worker, pulse) {
+                return Poll::Ready(verdict);
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+    let parts = connection.into_parts();
+    let (stream, unread) = parts.io.into_inner().into_parts();
+    if verdict == Verdict::Idle {
+        return Spell::Idle(stream, joined(parts.read_buf, unread));
+    }
+    let outcome = match verdict {
+        Verdict::HeadTooSlow => Some(Handshake::Timeout),
+        Verdict::Served(false) if pulse.requests.get() == 0 => Some(Handshake::BadHead),
+        Verdict::Served(_) | Verdict::Idle | Verdict::Stuck => None,
+    };
+    if let Some(bad) = pulse.bad_head.take() {
+        let metrics = &worker.metrics;
+        metrics
+            .requests(Route::Local, Ending::Refused, bad.status())
+            .add(1);
+        let row = worker.ledger.row(Account::Unproven, Category::Unread);
+        row.received(1, 0);
+        row.dropped(bad.reason(), 1, 0);
+        pulse.unread.set(true);
+    }
+    if let Some(outcome) = outcome {
+        worker.metrics.handshakes(caller.listener, outcome).add(1);
+        // The parser's answer to a bad head must arrive, like any other.
+        pulse.unread.set(true);
+    }
+    Spell::Over(stream)
+}
+
+/// Why a spell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Served(bool),
+    Idle,
+    HeadTooSlow,
+    Stuck,
+}
+
+/// The look at a connection, once a second.
+struct Watch {
+    ticks: Interval,
+    moves_before: u64,
+    still_for: Duration,
+    head_for: Duration,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            ticks,
+            moves_before: u64::MAX,
+            still_for: Duration::ZERO,
+            head_for: Duration::ZERO,
+        }
+    }
+
+    /// What is to be done with the connection; `None`: nothing.
+    fn look(&mut self, worker: &Worker, pulse: &Pulse) -> Option<Verdict> {
+        let limits = &worker.rules().config.limits;
+        let moves = pulse.moves.get();
+        if moves == self.moves_before {
+            self.still_for += LOOK_EVERY;
+        } else {
+            self.still_for = Duration::ZERO;
+            self.moves_before = moves;
+        }
+        if pulse.stuck.get() && self.still_for >= limits.body_idle {
+            return Some(Verdict::Stuck);
+        }
+        if pulse.in_flight.get() > 0 {
+            self.head_for = Duration::ZERO;
+            return None;
+        }
+        if pulse.head_begun.get() {
+            // Counted from the first look, however the bytes trickle.
+            self.head_for += LOOK_EVERY;
+            return (self.head_for >= limits.head_timeout).then_some(Verdict::HeadTooSlow);
+        }
+        self.head_for = Duration::ZERO;
+        (!pulse.stuck.get() && self.still_for >= LOOK_EVERY).then_some(Verdict::Idle)
+    }
+}
+
+async fn serve_h2(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahead: Bytes) {
+    let limits = &worker.rules().config.limits;
+    let pulse = &caller.pulse;
+    let io = TokioIo::new(ClientIo::new(stream, ahead, Rc::clone(pulse)));
+    let service = {
+        let (worker, caller) = (Rc::clone(worker), Rc::clone(caller));
+        service_fn(move |request| receive(Rc::clone(&worker), Rc::clone(&caller), request))
+    };
+    let connection = http2::Builder::new(LocalExec)
+        .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let mut stopping = pin!(worker.stopping());
+    let mut watch = Watch::new();
+    let (mut leaving, mut idle_for) = (false, Duration::ZERO);
+    poll_fn(|cx| {
+        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+            if served.is_err() && pulse.requests.get() == 0 {
+                worker
+                    .metrics
+                    .handshakes(caller.listener, Handshake::BadHead)
+                    .add(1);
+            }
+            return Poll::Ready(());
+        }
+        if !leaving && stopping.as_mut().poll(cx).is_ready() {
+            leaving = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        while watch.ticks.poll_tick(cx).is_ready() {
+            // A head cannot be told from a frame here: only stillness counts.
+            pulse.head_begun.set(false);
+            match watch.look(worker, pulse) {
+                Some(Verdict::Stuck) => return Poll::Ready(()),
+                Some(Verdict::Idle) => idle_for += LOOK_EVERY,
+                Some(Verdict::HeadTooSlow | Verdict::Served(_)) | None => idle_for = Duration::ZERO,
+            }
+            if !leaving && idle_for >= limits.keep_alive {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Closes so that what was written arrives. A client that may still be sending
+/// is read on for a while: closing now would reset the connection and destroy
+/// the answer in its receive buffer.
+async fn close(mut stream: TcpStream, pulse: &Pulse) {
+    if stream.shutdown().await.is_err() || !pulse.unread.get() {
+        return;
+    }
+    let drained = timeout(LINGER, async {
+        let mut scrap = vec![0; 64 * 1024];
+        while matches!(stream.read(&mut scrap).await, Ok(n) if n > 0) {}
+    })
+    .await;
+    if drained.is_err() {
+        // It had its two seconds: the rest is refused by a reset, not waited for.
+        if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {
+            tracing::trace!(%error, "SO_LINGER refused");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The body of an answer on its way to the client: ours, or the upstream's as
+//! it comes. Holds the request's ticket until the last byte is handed over.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::server::delivery::hearing::Hearing;
+use crate::server::delivery::pump::Ahead;
+use crate::server::ingest::chunks::{gather, total_bytes};
+use crate::server::passage::statics::FileBody;
+use crate::server::ticket::Ticket;
+use crate::server::upstream::framing::Fault;
+use crate::server::upstream::pool::Lease;
+use crate::server::upstream::send::Sent;
+
+/// Any failure of an answer's body; the connection is broken off.
+pub(crate) type ReplyError = Box<dyn Error + Send + Sync>;
+
+/// An answer's body.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Here in full.
+    Whole(VecDeque<Bytes>),
+    /// The upstream's, as it comes.
+    Upstream(Box<Passing>),
+    /// The upstream's, read ahead of a slow client.
+    Ahead(Box<Ahead>),
+    /// A file's.
+    File(Box<FileBody>),
+}
+
+impl Reply {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self::Whole(VecDeque::new())
+    }
+
+    /// One chunk.
+    pub(crate) fn text(text: impl Into<Bytes>) -> Self {
+        Self::Whole(VecDeque::from([text.into()]))
+    }
+}
+
+/// The upstream's body passing through, with all that ends when it ends.
+/// Dropped early, it closes the upstream's connection and counts as aborted.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    ahead: VecDeque<Bytes>,
+    held: Option<Held>,
+    ended: Option<Ticket>,
+    /// It broke off behind what was read ahead.
+    broken: Option<Fault>,
+}
+
+/// What an answer's body holds until its end.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The connection that it comes on.
+    pub lease: Lease,
+    /// Whether it can serve again.
+    pub sent: Sent,
+    /// Where its words say something about who asked.
+    pub hearing: Option<Hearing>,
+    /// The request's place in the books.
+    pub ticket: Ticket,
+}
+
+impl Held {
+    /// The last byte is here: the connection may serve again, unless part of its
+    /// request never left; then it closes.
+    fn finish(self, now: Instant) -> Ticket {
+        if let Some(hearing) = self.hearing {
+            self.ticket.teach(hearing.end());
+        }
+        match self.sent {
+            Sent::Whole => self.lease.give_back(now),
+            Sent::Part => drop(self.lease),
+        }
+        self.ticket
+    }
+
+    /// The body broke off, or nobody wants the rest: the connection closes.
+    fn abort(mut self) {
+        self.ticket.aborted();
+    }
+}
+
+/// What could be taken of a body without waiting.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// All of it; its request is over once the ticket is dropped.
+    Whole(VecDeque<Bytes>, Option<Ticket>),
+    /// Some; the rest is still to come.
+    Part(Box<Passing>),
+}
+
+impl Passing {
+    /// A body, and what it holds until its end.
+    pub(crate) fn new(held: Held) -> Self {
+        Self {
+            ahead: VecDeque::new(),
+            held: Some(held),
+            ended: None,
+            broken: None,
+        }
+    }
+
+    /// Takes what is here already, up to `bytes_max`. One small answer then
+    /// leaves in one write, and its connection is free at once: `now`.
+    pub(crate) fn take_at_once(
+        mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+        bytes_max: u64,
+    ) -> Taken {
+        let mut chunks = VecDeque::with_capacity(1);
+        loop {
+            let full = total_bytes(&chunks) >= bytes_max;
+            match if full {
+                Poll::Pending
+            } else {
+                self.poll_next(cx, Some(now))
+            } {
+                Poll::Ready(Some(Ok(chunk))) => gather(&mut chunks, chunk),
+                Poll::Ready(None) => return Taken::Whole(chunks, self.ended.take()),
+                // A failure is told behind the chunks, or they would look whole.
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {
+                    self.ahead = chunks;
+                    return Taken::Part(Box::new(self));
+                }
+            }
+        }
+    }
+
+    /// The next chunk.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Fault>>> {
+        match self.ahead.pop_front() {
+            Some(chunk) => Poll::Ready(Some(Ok(chunk))),
+            None => self.poll_next(cx, None),
+        }
+    }
+
+    /// The next chunk behind what was read ahead. `now` spares a look at the clock.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Option<Instant>,
+    ) -> Poll<Option<Result<Bytes, Fault>>> {
+        if let Some(fault) = self.broken {
+            return Poll::Ready(Some(Err(fault)));
+        }
+        let Some(held) = &mut self.held else {
+            return Poll::Ready(None);
+        };
+        let brought = ready!(held.lease.line.poll_body(cx));
+        match &brought {
+            Some(Ok(chunk)) => {
+                if let Some(hearing) = &mut held.hearing {
+                    hearing.hear(chunk);
+                }
+            }
+            Some(Err(fault)) => {
+                self.broken = Some(*fault);
+                if let Some(held) = self.held.take() {
+                    held.abort();
+                }
+            }
+            None => {
+                let now = now.unwrap_or_else(Instant::now);
+                self.ended = self.held.take().map(|held| held.finish(now));
+            }
+        }
+        Poll::Ready(brought)
+    }
+
+    /// Nobody waits for the rest: the connection closes, and what was judged stands.
+    pub(crate) fn forsake(mut self) {
+        self.held = None;
+    }
+
+    /// The ticket of a body whose end was reached, for one who outlives it.
+    pub(crate) fn ended(&mut self) -> Option<Ticket> {
+        self.ended.take()
+    }
+
+    fn is_over(&self) -> bool {
+        self.ahead.is_empty() && self.broken.is_none() && self.to_come() == Some(0)
+    }
+
+    /// The exact length of what is left, if the upstream told it.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self.to_come() {
+            Some(bytes) if self.broken.is_none() => {
+                SizeHint::with_exact(bytes + total_bytes(&self.ahead))
+            }
+            Some(_) | None => SizeHint::default(),
+        }
+    }
+
+    /// What the connection has still to bring.
+    fn to_come(&self) -> Option<u64> {
+        match &self.held {
+            Some(held) => held.lease.line.length(),
+            None => Some(0),
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // Asked before the connection is taken out: without one nothing is to come.
+        let is_over = self.is_over();
+        if let Some(held) = self.held.take() {
+            // hyper drops a body that says it is over without asking again.
+            match is_over {
+                true => drop(held.finish(Instant::now())),
+                false => held.abort(),
+            }
+        }
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = ReplyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
+        let chunk = match self.get_mut() {
+            Self::Whole(chunks) => chunks.pop_front().map(Ok),
+            Self::Upstream(passing) => {
+                ready!(passing.poll_chunk(cx)).map(|chunk| chunk.map_err(ReplyError::from))
+            }
+            Self::Ahead(ahead) => ready!(ahead.poll_chunk(cx)),
+            Self::File(file) => ready!(file.poll_chunk(cx)),
+        };
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(chunks) => chunks.is_empty(),
+            Self::Upstream(passing) => passing.is_over(),
+            Self::Ahead(_) => false,
+            Self::File(file) => file.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(chunks) => SizeHint::with_exact(total_bytes(chunks)),
+            Self::Upstream(passing) => passing.size_hint(),
+            Self::Ahead(ahead) => ahead.size_hint(),
+            Self::File(file) => file.size_hint(),
+        }
+    }
+}

@@ -52,7 +52,7 @@ fn who(key: u64) -> Option<Who> {
     low.copy_from_slice(&key.to_be_bytes());
     Some(Who {
         project: ProjectId::parse(b"42"),
-        key: Key::unpacked(packed),
+        key: packed,
         ip: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
         trust: Trust::Whole,
     })
@@ -112,7 +112,12 @@ fn three() -> &'static Scene {
         projects: project.into_iter().collect(),
         ..QuotaSpec::default()
     };
-    let sender = Key::parse(KEY.as_bytes()).and_then(|key| Some(Who { key, ..who(1)? }));
+    let sender = Key::parse(KEY.as_bytes()).and_then(|key| {
+        Some(Who {
+            key: key.packed(),
+            ..who(1)?
+        })
+    });
     scene(&spec, 100_000, sender.into_iter(), 1)
 }
 

@@ -105,7 +105,7 @@ fn scene(wanted: Wanted, kind: ItemKind, bytes: usize) -> &'static Scene {
         wanted,
         who: Who {
             project,
-            key,
+            key: key.packed(),
             ip: ADDRESS,
             trust: Trust::Whole,
         },

@@ -25,6 +25,18 @@ impl Pair {
         }
     }
 
+    /// The same of a key that is packed already.
+    #[must_use]
+    pub const fn of(key: [u8; 16], project: Option<ProjectId>) -> Self {
+        Self { key, project }
+    }
+
+    /// The key as it is held: sixteen bytes.
+    #[must_use]
+    pub const fn packed_key(&self) -> [u8; 16] {
+        self.key
+    }
+
     /// The key.
     #[must_use]
     pub fn key(&self) -> Key {

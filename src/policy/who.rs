@@ -26,7 +26,7 @@ impl Gate {
         let project = self.project_of(sender, verdicts);
         let who = Who {
             project,
-            key: sender.pair.key(),
+            key: sender.pair.packed_key(),
             ip,
             trust: match vouched {
                 true => Trust::Whole,

@@ -32,7 +32,7 @@ impl Loser {
     /// `None`: of no project that is known.
     pub(crate) fn of(who: &Who, vouched: bool, endpoint: Option<Endpoint>) -> Option<Self> {
         Some(Self {
-            pair: Pair::new(&who.key, Some(who.project?)),
+            pair: Pair::of(who.key, Some(who.project?)),
             standing: match vouched {
                 true => Standing::Vouched,
                 false => Standing::Stranger,

@@ -140,10 +140,12 @@ fn text<'l>(cursor: &mut Cursor<'l>) -> Option<&'l str> {
 fn number(cursor: &mut Cursor<'_>) -> Option<u64> {
     let digits = cursor.digits()?;
     let odd = digits.len() > 1 && digits.first() == Some(&b'0');
-    if odd {
+    // Nineteen always fit.
+    if odd || digits.len() > 19 {
         return None;
     }
-    str::from_utf8(digits).ok()?.parse().ok()
+    let add = |number: u64, digit: &u8| number * 10 + u64::from(digit - b'0');
+    Some(digits.iter().fold(0, add))
 }
 
 /// Reads a header of whatever form.

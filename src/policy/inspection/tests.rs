@@ -53,7 +53,7 @@ fn scene(quotas: Vec<Quota>) -> Scene {
         pair: Pair::new(&key, project),
         who: Who {
             project,
-            key,
+            key: key.packed(),
             ip: "203.0.113.9".parse().unwrap(),
             trust: Trust::Whole,
         },

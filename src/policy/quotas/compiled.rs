@@ -16,13 +16,6 @@ use super::journal::Unreserved;
 use super::measure::Measure;
 use super::{Full, Granted, Load, Moment, Scope, Trust, Who};
 
-/// [`Who`], prepared for look-ups.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sender {
-    pub(super) who: Who,
-    pub(super) key: [u8; 16],
-}
-
 /// Where a quota's count for a sender is.
 #[derive(Debug)]
 pub(super) enum Kept {
@@ -126,10 +119,10 @@ impl Compiled {
     }
 
     /// Whom a counter in the table is for.
-    fn whom(&self, sender: &Sender) -> Whom {
+    fn whom(&self, sender: &Who) -> Whom {
         match self.kept {
             Kept::Here(_) => Whom::All,
-            Kept::PerProject => Whom::Project(sender.who.project),
+            Kept::PerProject => Whom::Project(sender.project),
             Kept::PerKey => Whom::Key(sender.key),
             // Addresses that find no place spill over within their project.
             Kept::PerIp => Whom::Rest(self.follower(sender)),
@@ -137,21 +130,21 @@ impl Compiled {
     }
 
     /// The project, where one quota counts for each.
-    fn follower(&self, sender: &Sender) -> Option<ProjectId> {
+    fn follower(&self, sender: &Who) -> Option<ProjectId> {
         let shared = matches!(self.named.identity.owner, Owner::Defaults);
-        sender.who.project.filter(|_| shared)
+        sender.project.filter(|_| shared)
     }
 
-    fn spot(&self, sender: &Sender, counters: &Counters) -> Spot {
+    fn spot(&self, sender: &Who, counters: &Counters) -> Spot {
         let project = number(self.follower(sender));
-        counters.ips.spot(self.named.number, project, sender.who.ip)
+        counters.ips.spot(self.named.number, project, sender.ip)
     }
 
     /// What a sender shares with others for whom nobody vouches, and as which counter; `None`:
     /// somebody does, or nobody has to.
-    fn share(&self, sender: &Sender) -> Option<(&Measure, Whom)> {
+    fn share(&self, sender: &Who) -> Option<(&Measure, Whom)> {
         let global = matches!(self.named.identity.owner, Owner::Global);
-        let applies = match sender.who.trust {
+        let applies = match sender.trust {
             Trust::Whole => false,
             Trust::NewProject => global,
             Trust::Stranger => true,
@@ -163,7 +156,7 @@ impl Compiled {
     fn look_at_share(
         &self,
         at: Moment,
-        sender: &Sender,
+        sender: &Who,
         amount: u64,
         counters: &Counters,
     ) -> Result<(), Full> {
@@ -179,7 +172,7 @@ impl Compiled {
     fn charge_share(
         &self,
         at: Moment,
-        sender: &Sender,
+        sender: &Who,
         amount: u64,
         counters: &Counters,
     ) -> Result<(), Full> {
@@ -197,7 +190,7 @@ impl Compiled {
     pub(super) fn look(
         &self,
         at: Moment,
-        sender: &Sender,
+        sender: &Who,
         amount: u64,
         counters: &Counters,
     ) -> Result<(), Full> {
@@ -225,7 +218,7 @@ impl Compiled {
     pub(super) fn charge(
         &self,
         at: Moment,
-        sender: &Sender,
+        sender: &Who,
         amount: u64,
         counters: &Counters,
         granted: &mut Granted,
@@ -283,7 +276,7 @@ impl Compiled {
     }
 
     /// Takes back what was charged a moment ago.
-    pub(super) fn undo(&self, sender: &Sender, amount: u64, counters: &Counters, after: u64) {
+    pub(super) fn undo(&self, sender: &Who, amount: u64, counters: &Counters, after: u64) {
         self.change(sender, counters, &|word| {
             self.measure.undone(word, after, amount)
         });
@@ -294,7 +287,7 @@ impl Compiled {
         &self,
         now: Moment,
         charged: Moment,
-        sender: &Sender,
+        sender: &Who,
         amount: u64,
         counters: &Counters,
     ) {
@@ -303,7 +296,7 @@ impl Compiled {
         });
     }
 
-    fn change(&self, sender: &Sender, counters: &Counters, change: &dyn Fn(u64) -> Option<u64>) {
+    fn change(&self, sender: &Who, counters: &Counters, change: &dyn Fn(u64) -> Option<u64>) {
         let changed = match &self.kept {
             Kept::Here(counter) => return counter.change(change),
             Kept::PerIp => counters.ips.change(self.spot(sender, counters), change),

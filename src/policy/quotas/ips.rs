@@ -8,10 +8,12 @@
 //! at once, few sets are ever full; who finds his set full is answered from the
 //! counter of all such, which the caller keeps.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::RandomState;
 
 use super::Moment;
 use super::measure::Measure;
@@ -44,8 +46,9 @@ pub(super) struct Spot {
 
 pub(super) struct Ips {
     shelves: Box<[Shelf]>,
-    /// The standard library's keyed hash: whoever can find two addresses that meet can use up
-    /// another's limit.
+    /// Keyed, as whoever finds two addresses that meet can use up another's limit. Nobody is told
+    /// of a hash, and of all 64 bits only a whole match is a meeting: what can be tried from
+    /// outside, an address at a time, says nothing of the key.
     hasher: RandomState,
     taken: AtomicUsize,
     turned_away: AtomicU64,
@@ -59,7 +62,7 @@ impl Ips {
         let shelves = places.div_ceil(PLACES).max(1);
         Self {
             shelves: std::iter::repeat_with(shelf).take(shelves).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             taken: AtomicUsize::new(0),
             turned_away: AtomicU64::new(0),
             next_sweep: AtomicUsize::new(0),
@@ -73,7 +76,7 @@ impl Ips {
             // Whoever has one address of a /64 has them all.
             IpAddr::V6(ip) => (6, u64::try_from(ip.to_bits() >> 64).unwrap_or_default()),
         };
-        let hash = self.hasher.hash_one([quota, project, family, address]);
+        let hash = self.hasher.hash_one((quota, project, family, address));
         let shelves = u64::try_from(self.shelves.len()).unwrap_or_default();
         let set = (u128::from(hash) * u128::from(shelves)) >> 64;
         Spot {

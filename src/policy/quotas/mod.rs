@@ -36,11 +36,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::category::Categories;
-use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 
-use compiled::{Compiled, Sender};
+use compiled::Compiled;
 
 pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
@@ -53,8 +52,8 @@ pub use switched::{SwitchedLimit, SwitchedLimits};
 pub struct Who {
     /// The project, if the path or the key tells. All who name none share the defaults' counters.
     pub project: Option<ProjectId>,
-    /// The public key.
-    pub key: Key,
+    /// The public key, packed: whoever looks a quota up needs no other form.
+    pub key: [u8; 16],
     /// The client's address. Of IPv6 the /64 counts, and a mapped IPv4 address is IPv4.
     pub ip: IpAddr,
     /// How far it is believed to be who it says.
@@ -154,9 +153,36 @@ impl Granted {
 /// The quotas that can apply to one sender, looked up once a request.
 #[derive(Debug)]
 pub struct Applying<'q> {
-    /// In the order of asking: switched on, global, project, key, address.
+    /// In the order of asking: switched on, global, project, key, address; but for the first, only
+    /// those with something in them.
     lists: [&'q [Compiled]; plan::LISTS],
-    sender: Sender,
+    /// How many those are, with the first.
+    used: usize,
+    sender: Who,
+}
+
+/// A walk over quotas, one list after the other. Each event pays for several: this is what a
+/// flattened iterator does, in a third of the instructions.
+struct Walk<'a, 'q> {
+    list: &'q [Compiled],
+    lists: &'a [&'q [Compiled]],
+}
+
+impl<'q> Iterator for Walk<'_, 'q> {
+    type Item = &'q Compiled;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let [first, rest @ ..] = self.list {
+                self.list = rest;
+                return Some(first);
+            }
+            let [next, rest @ ..] = self.lists else {
+                return None;
+            };
+            (self.list, self.lists) = (next, rest);
+        }
+    }
 }
 
 impl<'q> Applying<'q> {
@@ -166,8 +192,11 @@ impl<'q> Applying<'q> {
         self.quotas().next().is_none()
     }
 
-    fn quotas(&self) -> impl Iterator<Item = &'q Compiled> {
-        self.lists.iter().flat_map(|list| list.iter())
+    fn quotas(&self) -> Walk<'_, 'q> {
+        Walk {
+            list: &[],
+            lists: self.lists.get(..self.used).unwrap_or_default(),
+        }
     }
 
     /// The quotas that a load counts in, with how much of it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::category::Category;
+use crate::domain::credentials::Key;
 use crate::domain::quota::{By, Limit, Per, Quota};
 
 mod floods;
@@ -53,7 +54,7 @@ fn key(number: u64) -> Key {
 fn who(number: u64, key_number: u64, ip: u32) -> Who {
     Who {
         project: (number > 0).then(|| project(number)),
-        key: key(key_number),
+        key: key(key_number).packed(),
         ip: IpAddr::V4(ip.into()),
         trust: Trust::Whole,
     }

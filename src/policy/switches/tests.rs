@@ -166,7 +166,9 @@ impl Scene {
         let (quotas, counters) = (Quotas::default(), &self.counters);
         let who = Who {
             project: Some(project(42)),
-            key: Key::parse(b"a94ae32be2584e0bbd7a4cbb95971fee").unwrap(),
+            key: Key::parse(b"a94ae32be2584e0bbd7a4cbb95971fee")
+                .unwrap()
+                .packed(),
             ip: Ipv4Addr::LOCALHOST.into(),
             trust: Trust::Whole,
         };

@@ -56,6 +56,7 @@ pub(crate) struct Stream {
     limit: u64,
     idle: Duration,
     patience: Option<Pin<Box<Sleep>>>,
+    waited: bool,
     on_bytes: Meter,
 }
 
@@ -96,6 +97,7 @@ impl Stream {
             limit,
             idle,
             patience: None,
+            waited: false,
             on_bytes,
         }
     }
@@ -103,6 +105,11 @@ impl Stream {
     /// `Content-Length`, if the client sent one.
     pub(crate) fn announced(&self) -> Option<u64> {
         self.announced
+    }
+
+    /// Somebody had to wait for some of it: what time it was before may be long ago.
+    pub(crate) fn has_waited(&self) -> bool {
+        self.waited
     }
 
     /// All of an announced length has been handed on.
@@ -173,6 +180,7 @@ impl Stream {
 
     /// The timer exists only while a body makes somebody wait.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.waited = true;
         let idle = self.idle;
         let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(idle)));
         ready!(patience.as_mut().poll(cx));

@@ -63,8 +63,12 @@ pub(crate) async fn exchange(
     }
     let came = match (ended, keeper) {
         (Ended::Answered(answer), None) => Came::Answer(Box::new(answer)),
+        (Ended::Answered(answer), Some(keeper)) if !keeper.saves(&answer) => {
+            Came::Answer(Box::new(answer))
+        }
         (Ended::Failed(error, _), None) => Came::Nothing(error),
-        (ended, Some(keeper)) => rescue(&worker, &rules, ended, keeper).await,
+        // Rare, and large: boxed, so that every other exchange stays small.
+        (ended, Some(keeper)) => Box::pin(rescue(&worker, &rules, ended, keeper)).await,
         // Only who has a keeper asks to be told.
         (Ended::Late(_), None) => Came::Nothing(SendError::Silent),
     };

@@ -5,11 +5,12 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 
 use crate::config::checked::Inspect;
-use crate::domain::coding::{Coding, Decoder};
+use crate::domain::coding::{Coding, Decoder, Peek};
 use crate::domain::envelope::scan::{ScanLimits, Scanner};
 use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
@@ -49,15 +50,16 @@ pub(crate) struct Envelope {
 pub(crate) async fn inspect(
     worker: &Worker,
     rules: &InForce,
-    envelope: Envelope,
+    mut envelope: Envelope,
     manifest: &Rc<Manifest>,
     head: &mut Parts,
 ) -> Result<Outgoing, Turned> {
     let looks = rules.config.inspect == Inspect::Always;
     let body = match envelope.begun.rest {
         _ if !looks && manifest.is_boundless() => unread(worker, rules, envelope, manifest)?,
-        None => whole(worker, rules, envelope, manifest).await?,
-        Some(_) => streamed(worker, rules, envelope, manifest).await?,
+        None => whole(worker, rules, &mut envelope, manifest).await?,
+        // Boxed as it is not the common way: a short envelope's future stays small.
+        Some(_) => Box::pin(streamed(worker, rules, envelope, manifest)).await?,
     };
     if body.is_inflated() {
         head.headers.remove(CONTENT_ENCODING);
@@ -70,28 +72,40 @@ pub(crate) async fn inspect(
 async fn whole(
     worker: &Worker,
     rules: &InForce,
-    envelope: Envelope,
+    envelope: &mut Envelope,
     manifest: &Rc<Manifest>,
 ) -> Result<Outgoing, Turned> {
-    let Envelope {
-        line,
-        forged,
-        coding,
-        begun,
-        looking: _looking,
-    } = envelope;
+    let (forged, coding) = (envelope.forged, envelope.coding);
+    // What is unpacked makes way for others in between.
+    let waited = envelope.begun.waited || coding != Coding::Identity;
+    let line = std::mem::replace(&mut envelope.line, LineOne::Plain(0));
     let mut survey = Survey::new(rules.items_max, manifest.asking());
-    let read = read_through(&mut survey, worker, line, &begun).await;
+    // Line one stays where it can be used again.
+    let (line, read) = match line {
+        LineOne::Plain(line_bytes) => {
+            let read = survey.scan_behind(line_bytes, &envelope.begun.chunks);
+            (Some(line), read)
+        }
+        LineOne::Packed { peek, given, left } => {
+            let look = (*peek, given, left);
+            let read = Box::pin(unpack_through(&mut survey, worker, look, &envelope.begun)).await;
+            (None, read)
+        }
+    };
+    let read = read.and_then(|()| survey.end());
     let found = survey.found();
-    let line = match read {
-        Ok(line) => line,
+    match read {
+        Ok(()) => {}
         Err(refusal) => {
             for Found { item, bytes, .. } in found {
                 manifest.pass_by(item, *bytes);
             }
             return Err(refused(refusal));
         }
-    };
+    }
+    if waited && !manifest.is_boundless() {
+        manifest.looks_at_clock();
+    }
     let fates = judge(manifest, &survey);
     manifest.secured().await;
     if !fates.is_empty() && fates.iter().all(|fate| matches!(fate, Fate::Dropped(_))) {
@@ -102,6 +116,7 @@ async fn whole(
         Fate::KeptAsError => item.flag.is_some(),
         Fate::Dropped(_) => false,
     };
+    let begun = std::mem::take(&mut envelope.begun);
     if !forged && fates.iter().zip(found).all(stays) {
         return Ok(begun.unchanged());
     }
@@ -197,7 +212,7 @@ fn tallied(
     coding: Coding,
     manifest: &Rc<Manifest>,
 ) -> Outgoing {
-    let Begun { chunks, rest } = begun;
+    let Begun { chunks, rest, .. } = begun;
     let Some(mut stream) = rest else {
         return Outgoing::whole(chunks);
     };
@@ -243,9 +258,6 @@ fn place(
 /// with it. A replay's items go on together or not at all.
 fn judge(manifest: &Manifest, survey: &Survey<'_>) -> VecDeque<Fate> {
     let found = survey.found();
-    if !manifest.is_boundless() {
-        manifest.looks_at_clock();
-    }
     let of_replay = || found.iter().filter(|found| found.item.kind.is_replay());
     let replay = of_replay().fold((0, 0_u64), |(count, all), found| {
         (count + found.item.count, all.saturating_add(found.bytes))
@@ -263,14 +275,15 @@ fn judge(manifest: &Manifest, survey: &Survey<'_>) -> VecDeque<Fate> {
             (true, Some(fate)) => manifest.follow(item, *bytes, fate),
         }
     };
-    let mut fates = vec![None; found.len()];
+    // Each is met in one of the two rounds.
+    let mut fates = VecDeque::from(vec![Fate::Kept; found.len()]);
     for events in [true, false] {
         let due = fates.iter_mut().zip(found);
         for (fate, found) in due.filter(|(_, found)| found.item.kind.is_event() == events) {
-            *fate = Some(meet(found));
+            *fate = meet(found);
         }
     }
-    fates.into_iter().flatten().collect()
+    fates
 }
 
 fn scanner(rules: &InForce) -> Scanner {
@@ -278,35 +291,24 @@ fn scanner(rules: &InForce) -> Scanner {
     Scanner::new(ScanLimits { items_max })
 }
 
-/// Reads a body through that is here. Line one comes back where it can be used again.
-async fn read_through(
+/// Reads a packed body through that is here: what its look at line one left of it.
+async fn unpack_through(
     survey: &mut Survey<'_>,
     worker: &Worker,
-    line: LineOne,
+    (peek, given, left): (Peek, usize, Bytes),
     begun: &Begun,
-) -> Result<Option<LineOne>, Refusal> {
-    let line = match line {
-        LineOne::Plain => {
-            survey.scan_behind(line.text(&begun.chunks).len(), &begun.chunks)?;
-            Some(line)
+) -> Result<(), Refusal> {
+    let line_bytes = peek.line().len();
+    let (mut decoder, decoded) = peek.into_parts();
+    survey.scan(decoded.get(line_bytes + 1..).unwrap_or_default())?;
+    let later = begun.chunks.iter().skip(given);
+    for mut packed in std::iter::once(left).chain(later.cloned()) {
+        while survey.unpack(&mut decoder, &mut packed, &mut worker.slice.borrow_mut())? {
+            // Others first: a body may unpack to hundreds of megabytes.
+            tokio::task::yield_now().await;
         }
-        LineOne::Packed { peek, given, left } => {
-            let line_bytes = peek.line().len();
-            let (mut decoder, decoded) = peek.into_parts();
-            survey.scan(decoded.get(line_bytes + 1..).unwrap_or_default())?;
-            let later = begun.chunks.iter().skip(given);
-            for mut packed in std::iter::once(left).chain(later.cloned()) {
-                while survey.unpack(&mut decoder, &mut packed, &mut worker.slice.borrow_mut())? {
-                    // Others first: a body may unpack to hundreds of megabytes.
-                    tokio::task::yield_now().await;
-                }
-            }
-            decoder.finish().map_err(Refusal::coding)?;
-            None
-        }
-    };
-    survey.end()?;
-    Ok(line)
+    }
+    decoder.finish().map_err(Refusal::coding)
 }
 
 fn refused(refusal: Refusal) -> Turned {

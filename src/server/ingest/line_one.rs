@@ -36,8 +36,8 @@ pub(crate) const WAITED_FOR_BYTES: u64 = 160 * 1024;
 
 /// Line one of a body, found.
 pub(crate) enum LineOne {
-    /// In the chunks themselves.
-    Plain,
+    /// In the chunks themselves, so many bytes without its end.
+    Plain(usize),
     /// Behind a coding. No decoder lives longer than the look, but for a body
     /// that has to be changed.
     Packed {
@@ -61,7 +61,7 @@ impl LineOne {
             let line = line_of(&begun.chunks);
             let ends = begun.rest.is_none() || has_line_feed(&begun.chunks);
             return match ends && line.len() <= LINE_BYTES_MAX {
-                true => Ok(Self::Plain),
+                true => Ok(Self::Plain(line.len())),
                 false => Err(NoLine::TooLong),
             };
         }
@@ -95,7 +95,10 @@ impl LineOne {
     pub(crate) fn text<'l>(&'l self, chunks: &'l VecDeque<Bytes>) -> Cow<'l, [u8]> {
         match self {
             Self::Packed { peek, .. } => Cow::Borrowed(peek.line()),
-            Self::Plain => line_of(chunks),
+            Self::Plain(bytes) => match chunks.front().and_then(|first| first.get(..*bytes)) {
+                Some(line) => Cow::Borrowed(line),
+                None => line_of(chunks),
+            },
         }
     }
 
@@ -128,9 +131,9 @@ impl LineOne {
         place: Option<Place>,
     ) -> (Bytes, Unpacked) {
         let line_bytes = self.text(&begun.chunks).len();
-        let Begun { chunks, rest } = begun;
+        let Begun { chunks, rest, .. } = begun;
         match self {
-            Self::Plain => {
+            Self::Plain(_) => {
                 let (first, chunks) = split(chunks, line_bytes);
                 (line.unwrap_or(first), Unpacked::Plain { chunks, rest })
             }
@@ -148,12 +151,15 @@ impl LineOne {
     }
 }
 
-/// A body as far as it was read.
+/// A body as far as it was read; none of it, to begin with.
+#[derive(Default)]
 pub(crate) struct Begun {
     /// What is here, in the chunks that came.
     pub chunks: VecDeque<Bytes>,
     /// What is still to come; `None` when all is here.
     pub rest: Option<Stream>,
+    /// Some of it was waited for.
+    pub waited: bool,
 }
 
 impl Begun {
@@ -271,6 +277,7 @@ mod tests {
             let begun = Begun {
                 chunks: VecDeque::from([Bytes::from(vec![b'x'; bytes])]),
                 rest: None,
+                waited: false,
             };
             let looked = LineOne::find(&begun, Coding::Identity, limits);
             assert_eq!(looked.is_ok(), found, "{bytes} bytes");

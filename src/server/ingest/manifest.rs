@@ -60,6 +60,8 @@ pub(crate) struct Manifest {
     /// Nothing could refuse an item when the first was met, and nothing will: some of it may
     /// have left by then.
     boundless: Cell<bool>,
+    /// Quotas apply to its sender: known once its head was judged, and true to its end.
+    limited: Cell<bool>,
     kept: RefCell<Vec<Kept>>,
     /// Why its event was dropped, if it was.
     event: Cell<Option<Reason>>,
@@ -115,6 +117,7 @@ impl Manifest {
             account,
             met: Cell::new(false),
             boundless: Cell::new(false),
+            limited: Cell::new(false),
             kept: RefCell::default(),
             event: Cell::new(None),
             told: RefCell::default(),
@@ -140,7 +143,7 @@ impl Manifest {
 
     /// Whether nothing can refuse any of its items, from now on.
     pub(crate) fn is_boundless(&self) -> bool {
-        let boundless = self.room().is_boundless();
+        let boundless = !self.limited.get() && self.room().is_boundless();
         self.boundless.set(boundless);
         boundless
     }
@@ -194,7 +197,9 @@ impl Manifest {
             limit,
             granted,
         } = ruling;
-        self.granted.borrow_mut().merge(granted);
+        if !granted.is_empty() {
+            self.granted.borrow_mut().merge(granted);
+        }
         self.met_by(item.kind, limit);
         match fate {
             Fate::Dropped(reason) => {
@@ -318,7 +323,8 @@ impl Manifest {
     pub(crate) async fn secured(&self) {
         let granted = self.granted.take();
         if !granted.is_empty() {
-            self.worker.shared.journal.secure(granted).await;
+            // Rare, and large: boxed, so that every other request stays small.
+            Box::pin(self.worker.shared.journal.secure(granted)).await;
         }
     }
 

@@ -64,7 +64,8 @@ pub(crate) async fn open(
         return Err(Turned::Refused(Box::new(Refusal::empty()), None));
     }
     let Some(coding) = pass.envelope else {
-        return pass_only_item(pass.endpoint, begun, ticket).await;
+        // Boxed as it is not the common way: an envelope's future stays small.
+        return Box::pin(pass_only_item(pass.endpoint, begun, ticket)).await;
     };
     // Held while a packed body that is here is looked into, one slice after the other.
     let looking = match coding == Coding::Identity {
@@ -118,7 +119,9 @@ async fn pass_only_item(
             let begun = Begun { rest, ..begun };
             if begun.rest.is_none() {
                 let bytes = total_bytes(&begun.chunks);
-                manifest.looks_at_clock();
+                if begun.waited {
+                    manifest.looks_at_clock();
+                }
                 manifest.passes(bytes).map_err(Turned::Failed)?;
                 manifest.ends();
             }
@@ -139,7 +142,9 @@ fn meet_event(endpoint: Endpoint, begun: &Begun, manifest: &Manifest) -> Result<
     let whole = begun.rest.is_none().then(|| joined(&begun.chunks));
     let text = whole.as_deref().and_then(event_id::text);
     let event = text.as_deref().and_then(Event::read);
-    manifest.looks_at_clock();
+    if begun.waited {
+        manifest.looks_at_clock();
+    }
     manifest.is_of(event.as_ref().and_then(Event::id));
     match manifest.meet(&only_item(endpoint, announced), announced, event.as_ref()) {
         Fate::Kept | Fate::KeptAsError => Ok(()),
@@ -185,7 +190,11 @@ async fn begin(
     let mut has_line = envelope.is_none();
     while !(has_line && (streams || taken_bytes > whole_max)) {
         let Some(chunk) = stream.chunk().await else {
-            return Ok(Begun { chunks, rest: None });
+            return Ok(Begun {
+                chunks,
+                rest: None,
+                waited: stream.has_waited(),
+            });
         };
         let chunk = chunk?;
         taken_bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
@@ -194,8 +203,11 @@ async fn begin(
             || envelope == Some(Coding::Identity) && memchr::memchr(b'\n', &chunk).is_some();
         gather(&mut chunks, chunk);
     }
-    let rest = Some(stream);
-    Ok(Begun { chunks, rest })
+    Ok(Begun {
+        chunks,
+        waited: stream.has_waited(),
+        rest: Some(stream),
+    })
 }
 
 /// Judges what line one says: whose it is, if the head did not know; that it

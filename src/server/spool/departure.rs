@@ -90,6 +90,7 @@ fn moved_here(
     let begun = |body: Bytes| Begun {
         chunks: VecDeque::from([body]),
         rest: None,
+        waited: false,
     };
     let found = LineOne::find(&begun(body.clone()), coding, limits);
     let Ok(line) = found else {
@@ -155,6 +156,7 @@ fn moved(
     let begun = Begun {
         chunks: VecDeque::from([beginning(file)]),
         rest: None,
+        waited: false,
     };
     // Of a packed body only its beginning is here, which may show the line or not.
     let Ok(line) = LineOne::find(&begun, coding, unpacking.limits) else {

@@ -252,7 +252,8 @@ async fn lease(
     };
     match worker.pool(upstream).checkout(now, rules) {
         Some(line) => Ok(Lease::reused(Rc::clone(worker), line, upstream)),
-        None => connect(worker, rules, rules.target(upstream), patience)
+        // Rare, and large: boxed, so that whoever waits with a connection in hand stays small.
+        None => Box::pin(connect(worker, rules, rules.target(upstream), patience))
             .await
             .inspect_err(|_| worker.metrics.attempts(upstream, Attempt::Error).add(1)),
     }

@@ -181,10 +181,16 @@ fn a_payload_is_neither_longer_nor_shorter_than_announced() {
         "{\"type\":\"event\",\"length\":1}",
         Err(ScanError::Truncated),
     );
-    check(
-        "{\"type\":\"event\",\"length\":18446744073709551615}\n{}",
-        Err(ScanError::Truncated),
-    );
+    // Lengths that just fit, and one that does not.
+    for (length, why) in [
+        ("9999999999999999999", ScanError::Truncated),
+        ("10000000000000000000", ScanError::Truncated),
+        ("18446744073709551615", ScanError::Truncated),
+        ("18446744073709551616", ScanError::BadLength),
+    ] {
+        let body = format!("{{\"type\":\"event\",\"length\":{length}}}\n{{}}");
+        check(&body, Err(why));
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn shared_by(quota: usize, sender: &Who) -> String {
     match quota {
         0 => String::new(),
         1 => format!("{:?}", sender.project),
-        2 => sender.key.as_str().to_owned(),
+        2 => format!("{:?}", sender.key),
         _ => format!("{:?} {}", sender.project, sender.ip),
     }
 }

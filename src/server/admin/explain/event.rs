@@ -103,6 +103,7 @@ impl Asking<'_> {
         let begun = Begun {
             chunks: VecDeque::from([self.body.clone()]),
             rest: None,
+            waited: false,
         };
         let told_sender = self.line_one(told, &question, coding, credentials.as_ref(), &begun)?;
         if let Some(known) = &told_sender {

@@ -49,9 +49,9 @@ pub(super) fn find<'a>(
 ) -> Result<Survey<'a>, Refusal> {
     let mut survey = Survey::new(rules.items_max, asking);
     match line {
-        LineOne::Plain => {
+        LineOne::Plain(line_bytes) => {
             debug_assert_eq!(coding, Coding::Identity, "a plain line is not packed");
-            survey.scan_behind(line.text(&begun.chunks).len(), &begun.chunks)?;
+            survey.scan_behind(line_bytes, &begun.chunks)?;
         }
         LineOne::Packed { peek, given, left } => {
             let line_bytes = peek.line().len();

@@ -82,7 +82,7 @@ impl Manifest {
             items,
             bytes,
         };
-        let pair = Pair::new(&self.who.key, Some(project));
+        let pair = Pair::of(self.who.key, Some(project));
         self.worker.reports.add(pair, standing, dropped);
     }
 
@@ -120,7 +120,9 @@ impl Manifest {
 
     /// What refuses it whole before its body is read, if anything does.
     pub(crate) fn full(&self) -> Option<Refusal> {
-        let (reason, limit) = self.room().full()?;
+        let room = self.room();
+        self.limited.set(!room.quotas.is_empty());
+        let (reason, limit) = room.full()?;
         self.note(limit);
         self.dropped.set(Some(reason));
         Some(self.nothing_left())

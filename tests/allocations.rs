@@ -193,6 +193,6 @@ fn an_event_is_forwarded_with_few_allocations() {
         edge.public(),
         &disabled,
         "HTTP/1.1 403",
-        25,
+        12,
     );
 }

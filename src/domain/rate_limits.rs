@@ -88,7 +88,7 @@ fn limit(text: &str) -> Option<RateLimit> {
         retry_after_s,
         categories,
         scope,
-        reason: reason.map(code),
+        reason: reason.map(|reason| code(reason).collect()),
     })
 }
 
@@ -118,23 +118,24 @@ pub fn write(limits: &[RateLimit], into: &mut String) {
             }
             into.push_str(category.name());
         }
-        write!(into, ":{}", limit.scope.name()).ok();
+        into.push(':');
+        into.push_str(limit.scope.name());
         if let Some(reason) = &limit.reason {
-            write!(into, ":{}", code(reason)).ok();
+            into.push(':');
+            into.extend(code(reason));
         }
     }
 }
 
 /// A reason that the grammar can hold.
-fn code(reason: &str) -> Box<str> {
+fn code(reason: &str) -> impl Iterator<Item = char> {
     let safe = |sign: char| match sign {
         ':' | ',' | ';' => '_',
         sign if sign.is_ascii_graphic() => sign,
         _ => '_',
     };
     // One byte a sign is what comes out.
-    let signs = reason.chars().take(REASON_BYTES_MAX);
-    signs.map(safe).collect::<String>().into()
+    reason.chars().take(REASON_BYTES_MAX).map(safe)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use http::header::{CONNECTION, EXPECT};
@@ -304,10 +305,15 @@ pub(crate) fn refuse_unread(
     }
     let response = respond::refuse(refusal, &mut ticket);
     let until = ticket.started + DISCARD_FOR;
-    tokio::task::spawn_local(async move {
+    let mut rest = Box::pin(async move {
         if !discard(unread, DISCARD_BYTES, until).await {
             ticket.left_unread();
         }
     });
+    // Most bodies are here with their head; only who still sends is worth a task.
+    let mut nobody = Context::from_waker(Waker::noop());
+    if rest.as_mut().poll(&mut nobody).is_pending() {
+        tokio::task::spawn_local(rest);
+    }
     response
 }

@@ -35,6 +35,16 @@ const VARIES: &str = "origin, access-control-request-method, access-control-requ
 /// What a person sees whose page cannot be had.
 const UNREACHABLE: &str = include_str!("unreachable.html");
 
+/// As many headers as a refusal can have: their table never grows.
+const HEADERS: usize = 10;
+
+/// What a refused client reads.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    detail: &'a str,
+    causes: [&'a str; 1],
+}
+
 /// A refusal as JSON, with its reason in `x-sentry-error`; counts it.
 pub(crate) fn refuse(refusal: Refusal, ticket: &mut Ticket) -> Response<Reply> {
     let response = answer(&refusal, ticket.route());
@@ -61,14 +71,17 @@ fn answer(refusal: &Refusal, route: Route) -> Response<Reply> {
     if let Some(endpoint) = refusal.instead {
         return success(endpoint, refusal.event_id.as_deref());
     }
-    let body = json!({
-        "detail": refusal.detail,
-        "causes": [refusal.reason.as_str()],
-    });
-    let mut response = Response::new(Reply::text(body.to_string()));
+    let told = Told {
+        detail: &refusal.detail,
+        causes: [refusal.reason.as_str()],
+    };
+    // Two texts: there is nothing in them that JSON could not hold.
+    let body = serde_json::to_vec(&told).unwrap_or_default();
+    let mut response = Response::new(Reply::text(body));
     *response.status_mut() =
         StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
+    *headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Ok(detail) = HeaderValue::from_str(&refusal.detail) {
         headers.insert(X_SENTRY_ERROR, detail);
@@ -142,13 +155,16 @@ fn success(endpoint: Endpoint, event_id: Option<&str>) -> Response<Reply> {
     response
 }
 
+/// As long as a limit mostly is.
+const TOLD_BYTES: usize = 64;
+
 /// Adds what a client is to hold back, behind what the upstream says of it: `bare` is for how long
 /// its 429 without any such words has everything wait, which words of ours would else undo.
 pub(crate) fn tell(headers: &mut HeaderMap, limits: &[RateLimit], bare: Option<&RateLimit>) {
     if limits.is_empty() {
         return;
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(TOLD_BYTES * (limits.len() + 1));
     if let Some(bare) = bare {
         rate_limits::write(std::slice::from_ref(bare), &mut text);
         text.push_str(", ");

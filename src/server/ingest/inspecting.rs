@@ -107,7 +107,9 @@ async fn whole(
         manifest.looks_at_clock();
     }
     let fates = judge(manifest, &survey);
-    manifest.secured().await;
+    if !manifest.is_secure() {
+        manifest.secured().await;
+    }
     if !fates.is_empty() && fates.iter().all(|fate| matches!(fate, Fate::Dropped(_))) {
         return Err(Turned::Refused(Box::new(manifest.nothing_left()), None));
     }

@@ -176,6 +176,32 @@ impl Config {
         config
     }
 
+    /// A copy of all but the projects, of which there may be a hundred thousand.
+    pub fn without_projects(&self) -> Self {
+        Self {
+            workers: self.workers,
+            listen: self.listen.clone(),
+            admin: self.admin.clone(),
+            upstream: self.upstream.clone(),
+            serve_relays: self.serve_relays,
+            inspect: self.inspect,
+            client_ip: self.client_ip.clone(),
+            keys: self.keys.clone(),
+            global: self.global.clone(),
+            defaults: self.defaults.clone(),
+            projects: Vec::new(),
+            tunnel: self.tunnel.clone(),
+            statics: self.statics.clone(),
+            state: self.state.clone(),
+            spool: self.spool.clone(),
+            sentry: self.sentry.clone(),
+            client_reports: self.client_reports.clone(),
+            limits: self.limits.clone(),
+            metrics: self.metrics.clone(),
+            log: self.log.clone(),
+        }
+    }
+
     /// The whole configuration as a file, defaults included, secrets as `***`.
     /// It reads back as the same configuration, unless a secret stood in it.
     pub fn to_yaml(&self) -> String {

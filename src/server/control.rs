@@ -1,7 +1,7 @@
 //! The control thread: signals, reloads, name look-ups, questions after an upstream's
 //! health and the admin server, all that is slow. Workers never wait for it.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::Path;
@@ -42,6 +42,10 @@ use crate::server::worker::Shared;
 /// looks in a row have seen the same content, so that no half-written file does.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether rules that were replaced are still gone by. A worker looks for
+/// new ones with each request, and once a second without.
+const RETIRE_EVERY: Duration = Duration::from_secs(1);
+
 /// How long a stop waits until Sentry is told of what was dropped of late.
 const TELL_AT_LAST: Duration = Duration::from_secs(2);
 
@@ -78,6 +82,8 @@ pub(crate) struct Reloader {
     /// The configuration of the start: what only a restart takes up runs as it says,
     /// however many files came since. Without its projects, which may be many.
     started: Config,
+    /// Rules that were in force, until nobody goes by them any more.
+    retired: RefCell<Vec<Arc<Rules>>>,
     knowledge: RefCell<Knowledge>,
     memory: Rc<Memory>,
     shared: Arc<Shared>,
@@ -146,14 +152,25 @@ impl Reloader {
     /// Makes the rules anew from what is configured and what is known.
     fn put_in_force(&self) {
         let before = self.shared.rules.load_full();
-        let config = self.loaded.borrow().config.clone();
         let rules = Rules::new(
-            config,
+            &self.loaded.borrow().config,
             Some(&before),
             &self.knowledge.borrow(),
             &self.shared.counters,
         );
         self.shared.rules.store(Arc::new(rules));
+        self.retired.borrow_mut().push(before);
+    }
+
+    /// Frees rules that nobody goes by any more, now and then. Here and not where they were last
+    /// used: that is a worker, and to free a million keys takes longer than its clients should
+    /// wait. There are as many as there were reloads during the longest request under way.
+    async fn keep_retiring(self: Rc<Self>) {
+        loop {
+            sleep(RETIRE_EVERY).await;
+            let mut retired = self.retired.borrow_mut();
+            retired.retain(|rules| Arc::strong_count(rules) > 1);
+        }
     }
 
     /// Takes up Sentry's list of its keys.
@@ -212,9 +229,10 @@ impl Reloader {
         self.memory.keep_pause(&self.shared.spool.state().pause)
     }
 
-    /// The configuration in force.
-    pub(crate) fn config(&self) -> Config {
-        self.loaded.borrow().config.clone()
+    /// The configuration in force. Not to be held while anything is waited for: a reload
+    /// would panic.
+    pub(crate) fn config(&self) -> Ref<'_, Config> {
+        Ref::map(self.loaded.borrow(), |loaded| &loaded.config)
     }
 }
 
@@ -257,10 +275,8 @@ impl Control {
         let reloader = Rc::new(Reloader {
             knowledge: RefCell::new(memory.knowledge.clone()),
             memory: Rc::clone(&memory),
-            started: Config {
-                projects: Vec::new(),
-                ..self.loaded.config.clone()
-            },
+            started: self.loaded.config.without_projects(),
+            retired: RefCell::default(),
             loaded: RefCell::new(self.loaded),
             shared: Arc::clone(&self.shared),
             metrics: Arc::clone(&self.metrics),
@@ -290,6 +306,7 @@ impl Control {
         let (last, asked) = oneshot::channel();
         let telling = tokio::task::spawn_local(teller.tell(asked));
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
+        tokio::task::spawn_local(Rc::clone(&reloader).keep_retiring());
         tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
         stop_asked(self.stopped.clone(), stops).await;
         self.shared.stopping.store(true, Ordering::Relaxed);

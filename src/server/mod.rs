@@ -217,7 +217,7 @@ fn share(
         counters: size(config.limits.quota_counters),
         ips: size(config.limits.quota_ips),
     }));
-    let rules = Rules::new(config.clone(), None, &memory.knowledge, &counters);
+    let rules = Rules::new(config, None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let switchboard = memory.switchboard(&counters);
     let reports: Arc<reports::Board> = Arc::default();

@@ -21,7 +21,8 @@ use crate::server::upstream::Target;
 /// The rules in force.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// The checked configuration they follow from.
+    /// The checked configuration they follow from, without its projects: what there is to know
+    /// of those is the gate's, and a copy of a million keys would be a hundred megabytes.
     pub config: Config,
     /// Whose word about a client's address is believed.
     pub trusted: Networks,
@@ -49,7 +50,7 @@ impl Rules {
     /// The rules that follow from `config`. Upstreams that stay the same keep
     /// what is known about them, so that a reload costs no look-up.
     pub(crate) fn new(
-        config: Config,
+        config: &Config,
         before: Option<&Rules>,
         knowledge: &Knowledge,
         counters: &Counters,
@@ -80,8 +81,8 @@ impl Rules {
                 .iter()
                 .map(|name| header(name))
                 .collect(),
-            gate: knowledge.gate(&config, counters),
-            store: knowledge.store(&config),
+            gate: knowledge.gate(config, counters),
+            store: knowledge.store(config),
             decode: DecodeLimits {
                 decoded_bytes: config.limits.decoded_bytes,
                 ratio: config.limits.decode_ratio,
@@ -90,7 +91,7 @@ impl Rules {
             ingest,
             web,
             statics,
-            config,
+            config: config.without_projects(),
         }
     }
 

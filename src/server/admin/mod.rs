@@ -157,8 +157,8 @@ impl Desk {
             "/health/ready" => get(method, || self.ready()),
             "/metrics" => get(method, || self.exposition()),
             path => {
-                let config = self.reloader.config();
-                if let Err(refusal) = guard::check(&config.admin, &request, ends) {
+                let checked = guard::check(&self.reloader.config().admin, &request, ends);
+                if let Err(refusal) = checked {
                     return error_answer(refusal.status, refusal.detail);
                 }
                 if method == Method::POST && path == "/api/v1/explain" {

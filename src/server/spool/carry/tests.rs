@@ -34,7 +34,7 @@ fn clerk(folder: &Path) -> (Clerk, Arc<Ledger>) {
         listed: None,
         secret: Arc::default(),
     };
-    let rules = Rules::new(config, None, &knowledge, &counters);
+    let rules = Rules::new(&config, None, &knowledge, &counters);
     let ledger = Arc::new(Ledger::new(SystemTime::UNIX_EPOCH, 10));
     let plan = Plan {
         disk: RealDisk::open(folder).unwrap(),

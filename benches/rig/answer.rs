@@ -8,8 +8,8 @@ use httparse::{EMPTY_HEADER, Response, Status};
 
 /// What has not come by then hangs. Never a measure of anything.
 const HANGS_AFTER: Duration = Duration::from_secs(10);
-/// An answer of the stand-in, or a proxy's own page.
-const BYTES_MAX: usize = 64 * 1024;
+/// An answer of the stand-in, or a proxy's own page: the metrics of a thousand projects are long.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 const HEADERS_MAX: usize = 64;
 
 /// A status and what was said with it.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::memory::Sizes;
+use crate::scale;
+use crate::uploads;
 use crate::words::{self, Typed, UsageError};
 
 /// Said where nothing was asked for.
@@ -16,7 +18,13 @@ What events cost in nginx, HAProxy and vidette, side by side.
 
 usage: cargo bench --bench rig -- [OPTIONS]
 
-  --only QUESTION     cost, latency or memory; may be given again [all]
+  --only QUESTION     cost, latency, memory, workers or scale; may be given again [all]:
+                        cost     CPU time of each kind of request
+                        latency  how long clients wait at half load
+                        memory   idle clients, and fast and slow uploads, on disk too
+                        workers  two workers beside one: CPU time, and how evenly they share
+                        scale    100,000 projects with a million keys, and as many counters:
+                                 check, start, reload, memory, CPU time
   --case CASE         costs of these alone: small, large, attachment, packed, refused, spent,
                       tenth, alone; may be given again [all]
   --rounds N          rounds to measure [5]
@@ -48,11 +56,21 @@ pub(crate) enum Question {
     Latency,
     /// What idle clients and uploads take.
     Memory,
+    /// What a second worker costs and brings.
+    Workers,
+    /// What many projects, keys and counters cost.
+    Scale,
 }
 
 impl Question {
     /// In the order in which they are asked.
-    const ALL: [Self; 3] = [Self::Cost, Self::Latency, Self::Memory];
+    const ALL: [Self; 5] = [
+        Self::Cost,
+        Self::Latency,
+        Self::Memory,
+        Self::Workers,
+        Self::Scale,
+    ];
 
     /// As it is typed.
     pub(crate) const fn name(self) -> &'static str {
@@ -60,6 +78,8 @@ impl Question {
             Self::Cost => "cost",
             Self::Latency => "latency",
             Self::Memory => "memory",
+            Self::Workers => "workers",
+            Self::Scale => "scale",
         }
     }
 }
@@ -157,15 +177,47 @@ impl Arguments {
         match self.depth {
             Depth::Smoke => Sizes {
                 idle: [50, 100],
-                uploads: 4,
-                upload_bytes: 2_000_000,
+                uploads: uploads::Sizes {
+                    count: 4,
+                    fast_bytes: 2_000_000,
+                    slow_bytes: 2_000_000,
+                    slow_for: Duration::from_millis(500),
+                },
                 steady_for: Duration::from_millis(200),
             },
             Depth::Measure => Sizes {
                 idle: [3_000, 12_000],
-                uploads: 100,
-                upload_bytes: 100_000_000,
+                uploads: uploads::Sizes {
+                    count: 100,
+                    fast_bytes: 100_000_000,
+                    slow_bytes: 10_000_000,
+                    slow_for: Duration::from_secs(10),
+                },
                 steady_for: Duration::from_secs(3),
+            },
+        }
+    }
+
+    /// Of what is looked at on a large scale.
+    pub(crate) const fn scale(&self) -> scale::Sizes {
+        match self.depth {
+            Depth::Smoke => scale::Sizes {
+                projects: 1_000,
+                keys_each: 10,
+                checks: 1,
+                reloads: 1,
+                quiet_for: Duration::from_millis(100),
+                steady_for: Duration::from_millis(200),
+                all_loaded: false,
+            },
+            Depth::Measure => scale::Sizes {
+                projects: 100_000,
+                keys_each: 10,
+                checks: 5,
+                reloads: 2,
+                quiet_for: Duration::from_secs(3),
+                steady_for: Duration::from_secs(3),
+                all_loaded: true,
             },
         }
     }

@@ -68,6 +68,20 @@ pub(crate) fn latency(proxy: Option<Kind>) -> Budget {
     }
 }
 
+/// CPU time of a request with two workers to that with one.
+pub(crate) fn second_worker(proxy: Kind) -> Budget {
+    match proxy {
+        Kind::Vidette => both(1.05, 1.0),
+        Kind::Nginx
+        | Kind::NginxPooled
+        | Kind::NginxRefusing
+        | Kind::HaproxyHttp
+        | Kind::HaproxyRefusing
+        | Kind::HaproxyBare
+        | Kind::HaproxyTcp => Budget::default(),
+    }
+}
+
 impl Budget {
     /// Whether a median keeps to the gate; `None` where there is none.
     pub(crate) fn gate_met(self, median: Option<f64>) -> Option<bool> {

@@ -11,7 +11,7 @@ use crate::budgets::{self, Budget, With};
 use crate::case::{Answers, Case};
 use crate::cpu::Reading;
 use crate::inflate;
-use crate::load::{Answered, CONNECTIONS, Load};
+use crate::load::{Answered, Load};
 use crate::proxies::{Kind, Lineup};
 use crate::spread::Spread;
 
@@ -60,7 +60,8 @@ pub(crate) fn measure(
     Ok(Costs { cells, inflates })
 }
 
-fn one_turn(
+/// A turn of one proxy, checked.
+pub(crate) fn one_turn(
     lineup: &mut Lineup,
     load: &Load,
     case: Case,
@@ -82,7 +83,7 @@ fn one_turn(
         // wrk ends with a request under way on each connection, and counts none of these.
         Answers::Forwarded | Answers::TenthRefused => {
             let passed = answered.requests - answered.refused;
-            passed..=passed + CONNECTIONS
+            passed..=passed + load.connections
         }
     };
     ensure!(
@@ -101,12 +102,22 @@ fn one_turn(
 }
 
 impl Cell {
-    fn cpu_us(&self) -> f64 {
+    pub(crate) fn cpu_us(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / f64::from(self.answered.requests)
     }
 
-    fn requests_per_second(&self) -> f64 {
+    pub(crate) fn requests_per_second(&self) -> f64 {
         f64::from(self.answered.requests) / self.answered.wall.as_secs_f64()
+    }
+
+    /// All of them answered as is due.
+    pub(crate) fn requests(&self) -> u32 {
+        self.answered.requests
+    }
+
+    /// How many cores the proxy kept busy.
+    pub(crate) fn cores_busy(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.answered.wall.as_secs_f64()
     }
 
     fn json(&self) -> Value {

@@ -55,16 +55,24 @@ impl Reading {
             .keys()
             .all(|id| self.nanoseconds.contains_key(id));
         if all_lived && !self.nanoseconds.is_empty() {
-            let spent = self.nanoseconds.iter().map(|(id, after)| {
-                after.saturating_sub(before.nanoseconds.get(id).copied().unwrap_or(0))
-            });
-            return Ok(Duration::from_nanos(spent.sum()));
+            return Ok(self.threads_since(before).iter().sum());
         }
         let spent = self
             .ticks
             .iter()
             .map(|(pid, after)| after.saturating_sub(before.ticks.get(pid).copied().unwrap_or(0)));
         Ok(TICK * spent.sum::<u32>())
+    }
+
+    /// The same by thread, the busiest first. Of those that have ended it knows nothing.
+    pub(crate) fn threads_since(&self, before: &Self) -> Vec<Duration> {
+        let spent = self.nanoseconds.iter().map(|(id, after)| {
+            let before = before.nanoseconds.get(id).copied().unwrap_or(0);
+            Duration::from_nanos(after.saturating_sub(before))
+        });
+        let mut spent: Vec<Duration> = spent.collect();
+        spent.sort_by(|one, other| other.cmp(one));
+        spent
     }
 }
 

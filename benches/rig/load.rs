@@ -12,9 +12,10 @@ use std::time::Duration;
 use crate::answer::{self, Answer};
 use crate::case::{Answers, Body, Case};
 use crate::child::{ScratchFolder, pinned};
+use crate::estate::Estate;
 use crate::machine::Cores;
 
-/// Connections kept open at once; the reference numbers were taken with as many.
+/// Connections kept open at once, but where their number is the question; the reference numbers were taken with as many.
 pub(crate) const CONNECTIONS: u32 = 32;
 const HEADERS: [&str; 3] = [
     "Content-Type: application/x-sentry-envelope",
@@ -22,6 +23,7 @@ const HEADERS: [&str; 3] = [
     "X-Forwarded-For: 203.0.113.9",
 ];
 const SCRIPT: &str = include_str!("conf/load.lua");
+const SCRIPT_OF_MANY: &str = include_str!("conf/many.lua");
 /// A proxy closes wrk's connections after wrk has ended; that belongs to the turn before.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -58,6 +60,18 @@ pub(crate) struct Load {
     script: PathBuf,
     folder: PathBuf,
     cores: String,
+    /// Kept open at once.
+    pub(crate) connections: u32,
+    /// The small error, from many keys in place of one.
+    among: Option<Among>,
+}
+
+/// Whose requests they are, where they are of many.
+#[derive(Clone, Copy)]
+struct Among {
+    keys_each: u32,
+    keys: u32,
+    sent_before: u32,
 }
 
 impl Load {
@@ -66,6 +80,8 @@ impl Load {
         let folder = folder.path().to_path_buf();
         let script = folder.join("load.lua");
         fs::write(&script, SCRIPT).map_err(LoadError::Prepare)?;
+        let of_many = folder.join("many.lua");
+        fs::write(of_many, SCRIPT_OF_MANY).map_err(LoadError::Prepare)?;
         for body in Body::ALL {
             let bytes = body.bytes().map_err(LoadError::Prepare)?;
             fs::write(folder.join(body.file()), bytes).map_err(LoadError::Prepare)?;
@@ -74,7 +90,48 @@ impl Load {
             script,
             folder,
             cores: cores.load.clone(),
+            connections: CONNECTIONS,
+            among: None,
         })
+    }
+
+    /// The same requests from other cores, over so many connections.
+    pub(crate) fn over(&self, connections: u32, cores: &Cores) -> Self {
+        Self {
+            script: self.script.clone(),
+            folder: self.folder.clone(),
+            cores: cores.load.clone(),
+            connections,
+            among: None,
+        }
+    }
+
+    /// The small error from the first so many keys of an estate in turn, after so many requests.
+    pub(crate) fn among(&self, estate: Estate, keys: u32, sent_before: u32) -> Self {
+        Self {
+            script: self.folder.join("many.lua"),
+            folder: self.folder.clone(),
+            cores: self.cores.clone(),
+            connections: self.connections,
+            among: Some(Among {
+                keys_each: estate.keys_each,
+                keys,
+                sent_before,
+            }),
+        }
+    }
+
+    /// What the script is told between the body and the headers.
+    fn told(&self, case: Case) -> Vec<String> {
+        if let Some(among) = self.among {
+            let numbers = [among.keys_each, among.keys, among.sent_before];
+            return numbers.map(|number| number.to_string()).into();
+        }
+        let counts = match case.answers() {
+            Answers::Forwarded => "-",
+            Answers::Refused(_) | Answers::TenthRefused => "count",
+        };
+        vec![case.tenth_target().unwrap_or("-".into()), counts.into()]
     }
 
     /// Loads the proxy on `port` for `turn`; returns when all is quiet again. Of what is to be
@@ -86,21 +143,17 @@ impl Load {
         turn: Duration,
         strays_max: u32,
     ) -> Result<Answered, LoadError> {
-        let counts = match case.answers() {
-            Answers::Forwarded => "-",
-            Answers::Refused(_) | Answers::TenthRefused => "count",
-        };
         let output = pinned(Path::new("wrk"), &self.cores)
             .args([
                 "-t1",
-                &format!("-c{CONNECTIONS}"),
+                &format!("-c{}", self.connections),
                 &format!("-d{}s", turn.as_secs()),
                 "-s",
             ])
             .arg(&self.script)
             .args([&format!("http://127.0.0.1:{port}{}", case.target()), "--"])
             .arg(self.folder.join(case.body().file()))
-            .args([&case.tenth_target().unwrap_or("-".into()), counts])
+            .args(self.told(case))
             .args(headers(case))
             .output()
             .map_err(LoadError::Start)?;
@@ -111,7 +164,7 @@ impl Load {
         let (line, counted) = counted.ok_or_else(|| {
             LoadError::NoResult(String::from_utf8_lossy(&output.stderr).trim().into())
         })?;
-        let answered = counted.honest(case.answers(), strays_max);
+        let answered = counted.honest(case.answers(), self.connections + strays_max, strays_max);
         answered.ok_or_else(|| LoadError::Failed(line.into()))
     }
 
@@ -228,7 +281,7 @@ impl Counted {
     }
 
     /// `None` where an answer was not the one that is due.
-    fn honest(&self, due: Answers, strays_max: u32) -> Option<Answered> {
+    fn honest(&self, due: Answers, off_max: u32, strays_max: u32) -> Option<Answered> {
         let refused = match due {
             Answers::Forwarded => 0,
             Answers::Refused(403) => self.denied,
@@ -241,7 +294,7 @@ impl Counted {
             // At the end, each connection may have one more under way that nobody counted.
             Answers::TenthRefused => {
                 let off = (refused * 10).abs_diff(all);
-                refused + self.ok == all && off <= 10 * (CONNECTIONS + strays_max)
+                refused + self.ok == all && off <= 10 * off_max
             }
         };
         let measured = self.broken == 0 && all > 0 && !self.wall.is_zero();

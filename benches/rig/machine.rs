@@ -36,25 +36,50 @@ pub(crate) struct Cores {
     pub(crate) proxies: String,
     /// The others: wrk and the upstream. The same core again where there is only one.
     pub(crate) load: String,
-    pub(crate) count: usize,
+    all: Vec<u32>,
 }
 
 impl Cores {
     /// The first core for the proxies, the rest for the load.
     pub(crate) fn allowed() -> io::Result<Self> {
-        let cores: Vec<u32> = allowed_cores()?.split(',').flat_map(range).collect();
-        let (first, rest) = cores.split_first().unwrap_or((&0, &[]));
-        let rest = if rest.is_empty() {
-            std::slice::from_ref(first)
-        } else {
-            rest
-        };
-        let load: Vec<String> = rest.iter().map(u32::to_string).collect();
-        Ok(Self {
-            proxies: first.to_string(),
-            load: load.join(","),
-            count: cores.len().max(1),
-        })
+        let mut all: Vec<u32> = allowed_cores()?.split(',').flat_map(range).collect();
+        if all.is_empty() {
+            all.push(0);
+        }
+        Ok(Self::split(all, 1))
+    }
+
+    /// A core for each of so many workers, and at least as many for what loads them: where there
+    /// are not so many, all have all.
+    pub(crate) fn for_workers(&self, workers: usize) -> Self {
+        let all = self.all.clone();
+        match all.len() >= 2 * workers {
+            true => Self::split(all, workers),
+            false => Self {
+                proxies: listed(&all),
+                load: listed(&all),
+                all,
+            },
+        }
+    }
+
+    fn split(all: Vec<u32>, proxies: usize) -> Self {
+        let (own, rest) = all.split_at_checked(proxies).unwrap_or((&all, &[]));
+        Self {
+            proxies: listed(own),
+            load: listed(if rest.is_empty() { own } else { rest }),
+            all,
+        }
+    }
+
+    /// Whether what loads the proxies has cores that no proxy runs on.
+    pub(crate) fn are_apart(&self) -> bool {
+        self.proxies != self.load
+    }
+
+    /// How many there are in all.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
     }
 
     /// Moves this process there, where some of the load comes from. What it starts is told its
@@ -69,6 +94,11 @@ impl Cores {
             Ok(_) | Err(_) => Err(MachineError::Unsettled),
         }
     }
+}
+
+fn listed(cores: &[u32]) -> String {
+    let cores: Vec<String> = cores.iter().map(u32::to_string).collect();
+    cores.join(",")
 }
 
 /// "2-5" or "2", as the kernel writes them.

@@ -2,7 +2,8 @@
 //!
 //! One run starts an upstream's stand-in and each proxy with one worker on the same core, sends
 //! the same requests through them in turns, and prints CPU time per request, how long clients
-//! wait at half load, memory, and the ratios that the budgets are written in. Turns, since a
+//! wait at half load, memory, what a second worker costs and how the two share, what 100,000
+//! projects cost, and the ratios that the budgets are written in. Turns, since a
 //! machine drifts: whatever slows one round slows all in it, and a ratio is taken within a round.
 //! It never asserts an absolute time, and it never counts a turn in which a single request was
 //! not answered as is due: the upstream's own count has to agree.
@@ -17,6 +18,7 @@ mod case;
 mod child;
 mod cost;
 mod cpu;
+mod estate;
 mod event;
 mod host;
 mod inflate;
@@ -26,17 +28,22 @@ mod load;
 mod machine;
 mod memory;
 mod pace;
+mod programs;
 mod proxies;
+mod reload;
 mod report;
+mod scale;
 #[expect(dead_code, reason = "the bench of the spool asks more of them")]
 #[path = "../spool/senders.rs"]
 mod senders;
 mod spread;
 mod svg;
+mod uploads;
 #[expect(dead_code, reason = "the bench of the spool asks more of it")]
 #[path = "../spool/upstream.rs"]
 mod upstream;
 mod words;
+mod workers;
 
 use std::fs;
 use std::io::Write as _;
@@ -50,12 +57,13 @@ use case::Case;
 use child::ScratchFolder;
 use cost::Costs;
 use latency::Latencies;
-use load::Load;
+use load::{CONNECTIONS, Load};
 use machine::{Cores, Machine};
 use pace::Pace;
 use proxies::{Kind, Lineup, Room, Setup};
 use report::Report;
 use words::Typed;
+use workers::Workers;
 
 /// Long enough for caches, pools and branch predictors; its numbers are thrown away.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -100,6 +108,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         folder: &folder,
         cores: &cores,
         vidette: arguments.vidette.as_deref(),
+        workers: 1,
+        connections: CONNECTIONS,
+        estate: None,
     };
     let asks = |question| arguments.questions.contains(&question);
     let costs = match asks(Question::Cost) {
@@ -114,6 +125,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         true => memory::measure(&setup, &load, arguments.sizes())?,
         false => Vec::new(),
     };
+    let workers = match asks(Question::Workers) {
+        true => Some(workers(arguments, &setup, &load)?),
+        false => None,
+    };
+    let scale = match asks(Question::Scale) {
+        true => scale(arguments, &setup, &load)?,
+        false => Vec::new(),
+    };
     let report = Report {
         machine,
         rounds: arguments.rounds,
@@ -121,6 +140,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         costs,
         latencies,
         memory,
+        workers,
+        scale,
         cores: cores.clone(),
     };
     publish(arguments, &report)
@@ -203,6 +224,24 @@ fn half_load(lineup: &mut Lineup, load: &Load, turn: Duration) -> Result<u32> {
     let rates = (1..=2_000).map(|step| step * 100).rev();
     let half = rates.filter(|rate| f64::from(*rate) <= slowest / 2.0);
     Ok(half.max().unwrap_or(100))
+}
+
+fn workers(arguments: &Arguments, setup: &Setup<'_>, load: &Load) -> Result<Workers> {
+    match arguments.depth {
+        Depth::Smoke => workers::measure(setup, load, 1, WARM_UP, |kind| kind == Kind::Vidette),
+        Depth::Measure => {
+            let (rounds, turn) = (arguments.rounds, arguments.turn());
+            workers::measure(setup, load, rounds, turn, |_| true)
+        }
+    }
+}
+
+fn scale(arguments: &Arguments, setup: &Setup<'_>, load: &Load) -> Result<Vec<scale::Row>> {
+    let (rounds, turn) = match arguments.depth {
+        Depth::Smoke => (1, WARM_UP),
+        Depth::Measure => (arguments.rounds, arguments.turn()),
+    };
+    scale::measure(setup, load, arguments.scale(), rounds, turn)
 }
 
 /// The one place that writes to standard output, so that a closed pipe ends the run quietly.

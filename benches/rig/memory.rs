@@ -17,22 +17,16 @@ use crate::answer;
 use crate::budgets::{self, Budget};
 use crate::case::Case;
 use crate::cpu;
-use crate::event::envelope_of;
 use crate::kernel;
 use crate::load::Load;
 use crate::proxies::{Kind, Lineup, Proxy, Room, Setup};
-use crate::senders::{self, Enough, Upload};
-use crate::upstream::Upstream;
+use crate::uploads;
 
 /// Who is looked at.
 const ASKED: [Kind; 3] = [Kind::Nginx, Kind::HaproxyHttp, Kind::Vidette];
-/// The same for uploads. nginx is not: it writes every body to disk before it dials, ten
-/// gigabytes of these.
-const UPLOADED_TO: [Kind; 2] = [Kind::HaproxyHttp, Kind::Vidette];
 
 /// What the first clients of a process make it take is taken once, and by none of them.
 const WARM_UP_CLIENTS: u32 = 100;
-const WARM_UP_EVENTS: u64 = 1_000;
 /// Buffers and pages are given back some seconds after they were needed: memory is as much as it
 /// is when it has not shrunk for a while, or after so long at most.
 const STEADY_WITHIN: Duration = Duration::from_secs(20);
@@ -49,19 +43,18 @@ const DESCRIPTORS_BESIDE: u64 = 1024 + 200;
 pub(crate) struct Sizes {
     /// Idle clients: some, then more.
     pub(crate) idle: [u32; 2],
-    pub(crate) uploads: u32,
-    pub(crate) upload_bytes: u64,
+    pub(crate) uploads: uploads::Sizes,
     /// Memory that has not shrunk for so long does not.
     pub(crate) steady_for: Duration,
 }
 
 /// One number.
 pub(crate) struct Row {
-    what: String,
-    proxy: Kind,
-    unit: &'static str,
-    measured: f64,
-    budget: Budget,
+    pub(crate) what: String,
+    pub(crate) proxy: Kind,
+    pub(crate) unit: &'static str,
+    pub(crate) measured: f64,
+    pub(crate) budget: Budget,
 }
 
 /// All of it, proxy by proxy.
@@ -74,10 +67,10 @@ pub(crate) fn measure(setup: &Setup<'_>, load: &Load, sizes: Sizes) -> Result<Ve
         let idle = idle(setup, load, kind, &counts, sizes.steady_for);
         rows.extend(idle.with_context(|| format!("idle clients of {}", kind.name()))?);
     }
-    for kind in UPLOADED_TO.into_iter().filter(here) {
-        eprintln!("rig: uploads through {}", kind.name());
-        let uploads = uploads(setup, kind, sizes);
-        rows.push(uploads.with_context(|| format!("uploads through {}", kind.name()))?);
+    for (kind, uploads) in uploads::ASKED.into_iter().filter(|(kind, _)| here(kind)) {
+        eprintln!("rig: {} uploads through {}", uploads.name(), kind.name());
+        let uploads = uploads::measure(setup, kind, uploads, sizes.uploads);
+        rows.extend(uploads.with_context(|| format!("uploads through {}", kind.name()))?);
     }
     // By what was measured, for a table in which proxies stand below each other.
     let mut sorted: Vec<Row> = Vec::new();
@@ -90,7 +83,8 @@ pub(crate) fn measure(setup: &Setup<'_>, load: &Load, sizes: Sizes) -> Result<Ve
 
 /// As many clients as are wanted, or as can be; each number once.
 fn counts(wanted: [u32; 2]) -> Vec<u32> {
-    let descriptors = raise_descriptors();
+    let most = wanted.iter().max().copied().map_or(0, u64::from);
+    let descriptors = raise_descriptors(most * DESCRIPTORS_EACH + DESCRIPTORS_BESIDE);
     let room = descriptors.saturating_sub(DESCRIPTORS_BESIDE) / DESCRIPTORS_EACH;
     let room = u32::try_from(room / 100 * 100).unwrap_or(u32::MAX);
     let mut counts = wanted.map(|count| count.min(room)).to_vec();
@@ -102,14 +96,19 @@ fn counts(wanted: [u32; 2]) -> Vec<u32> {
     counts
 }
 
-/// As many descriptors as this user may have, for the rig and all that it starts.
-fn raise_descriptors() -> u64 {
+/// As many descriptors as this user may have, for the rig and all that it starts: as many as are
+/// needed where he may raise his own limit, as root may outside of most containers.
+fn raise_descriptors(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
+    let both = |most| Rlimit {
+        current: most,
+        maximum: most,
     };
-    let reached = match setrlimit(Resource::Nofile, raised) {
+    let enough = maximum.is_none_or(|maximum| maximum >= needed);
+    if !enough && setrlimit(Resource::Nofile, both(Some(needed))).is_ok() {
+        return needed;
+    }
+    let reached = match setrlimit(Resource::Nofile, both(maximum)) {
         Ok(()) => maximum,
         Err(_) => current,
     };
@@ -164,7 +163,7 @@ fn idle(
 }
 
 /// A budget is vidette's alone.
-fn of_vidette(kind: Kind, budget: Budget) -> Budget {
+pub(crate) fn of_vidette(kind: Kind, budget: Budget) -> Budget {
     match kind == Kind::Vidette {
         true => budget,
         false => Budget::default(),
@@ -172,13 +171,13 @@ fn of_vidette(kind: Kind, budget: Budget) -> Budget {
 }
 
 /// A client that has sent one event and stays.
-fn served(port: u16, request: &[u8]) -> Result<TcpStream> {
+pub(crate) fn served(port: u16, request: &[u8]) -> Result<TcpStream> {
     let mut socket = answer::connected(port)?;
     post(&mut socket, request)?;
     Ok(socket)
 }
 
-fn post(socket: &mut TcpStream, request: &[u8]) -> Result<()> {
+pub(crate) fn post(socket: &mut TcpStream, request: &[u8]) -> Result<()> {
     socket.write_all(request)?;
     let status = answer::read(socket)?.status;
     ensure!(status == 200, "an answer is {status} in place of 200");
@@ -186,7 +185,7 @@ fn post(socket: &mut TcpStream, request: &[u8]) -> Result<()> {
 }
 
 /// What a proxy's processes have in memory once they have given back what they will, in kB.
-fn steady(proxy: &Proxy, steady_for: Duration) -> Result<f64> {
+pub(crate) fn steady(proxy: &Proxy, steady_for: Duration) -> Result<f64> {
     let started = Instant::now();
     let (mut least, mut since) = (resident(proxy)?, started);
     while since.elapsed() < steady_for && started.elapsed() < STEADY_WITHIN {
@@ -199,11 +198,19 @@ fn steady(proxy: &Proxy, steady_for: Duration) -> Result<f64> {
     Ok(least)
 }
 
-fn resident(proxy: &Proxy) -> Result<f64> {
+/// What they have there now, in kB.
+pub(crate) fn resident(proxy: &Proxy) -> Result<f64> {
+    of_all(proxy, "VmRSS:")
+}
+
+/// The most that each of them ever had there, together, in kB.
+pub(crate) fn at_most(proxy: &Proxy) -> Result<f64> {
+    of_all(proxy, "VmHWM:")
+}
+
+fn of_all(proxy: &Proxy, name: &str) -> Result<f64> {
     let processes = cpu::tree(proxy.pid())?;
-    let each = processes
-        .iter()
-        .map(|process| kilobytes(process.pid, "VmRSS:"));
+    let each = processes.iter().map(|process| kilobytes(process.pid, name));
     each.sum()
 }
 
@@ -211,46 +218,6 @@ fn resident(proxy: &Proxy) -> Result<f64> {
 fn kilobytes(pid: u32, name: &str) -> Result<f64> {
     let kib = u32::try_from(kernel::says(pid, "status", name)?)?;
     Ok(f64::from(kib) * 1.024)
-}
-
-/// Uploads of files, not of events, all at once.
-fn uploads(setup: &Setup<'_>, kind: Kind, sizes: Sizes) -> Result<Row> {
-    let mut upstream = Upstream::away()?;
-    upstream.open()?;
-    let mut lineup = Lineup::before(setup, &[kind], Room::Crowd, upstream.port)?;
-    let proxy = lineup.proxies().next().context("it does not run")?;
-    proxy.until_listening()?;
-    let (port, small) = (proxy.port, envelope_of(1_400));
-    senders::post(port, &small, Enough::of(WARM_UP_EVENTS))?;
-    let seen = &upstream.seen;
-    let (requests_before, bytes_before) = (seen.requests(), seen.bytes());
-    let before = kilobytes(proxy.pid(), "VmRSS:")?;
-    let file = Upload {
-        target: "/api/0/organizations/shop/chunk-upload/".into(),
-        media: "multipart/form-data; boundary=x",
-        front: String::new(),
-        bytes: sizes.upload_bytes,
-    };
-    let sent = senders::upload(port, sizes.uploads, &file)?;
-    let grown = kilobytes(proxy.pid(), "VmHWM:")? - before;
-    proxy.still_runs()?;
-    let (requests, bytes) = (
-        seen.requests() - requests_before,
-        seen.bytes() - bytes_before,
-    );
-    ensure!(
-        requests == u64::from(sizes.uploads) && bytes == sent,
-        "the upstream saw {requests} uploads and {bytes} bytes of {} and {sent}",
-        sizes.uploads,
-    );
-    let (uploads, each) = (sizes.uploads, sizes.upload_bytes / 1_000_000);
-    Ok(Row {
-        what: format!("{uploads} uploads of {each} MB at once: more"),
-        proxy: kind,
-        unit: "MB",
-        measured: grown / 1e3,
-        budget: of_vidette(kind, budgets::UPLOADS),
-    })
 }
 
 impl Row {

@@ -1,32 +1,26 @@
-//! Who runs: the upstream's stand-in and each proxy, one worker each, all proxies on one core.
+//! Who runs: the upstream's stand-in and each proxy, all proxies on the same core, or on as many
+//! as they have workers.
 //!
 //! They all stay up for a whole question; only the one whose turn it is gets requests.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::answer;
 use crate::case::Case;
 use crate::child::{Child, ChildError, ScratchFolder};
-use crate::load::{CONNECTIONS, Load, LoadError};
+use crate::estate::Estate;
+use crate::load::{Load, LoadError};
 use crate::machine::Cores;
+use crate::programs::{self, Place};
 
-const BACKEND: &str = include_str!("conf/backend.conf");
-const NGINX: &str = include_str!("conf/nginx.conf");
-const HAPROXY_HTTP: &str = include_str!("conf/haproxy-http.cfg");
-const HAPROXY_BARE: &str = include_str!("conf/haproxy-bare.cfg");
-const HAPROXY_TCP: &str = include_str!("conf/haproxy-tcp.cfg");
-const VIDETTE: &str = include_str!("conf/vidette.yml");
-/// Before each line of a configuration that only a proxy has that is to refuse something.
-const REFUSING: &str = "#refusing#";
-
-/// From start to the first good answer; a slow machine under other load needs a second.
-const READY_WITHIN: Duration = Duration::from_secs(15);
-const POLL: Duration = Duration::from_millis(50);
+/// From start to the first good answer; a slow machine under other load needs a second, and nginx
+/// some ten for a million keys.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
 
 /// Why the lineup is not complete.
 #[derive(Debug, thiserror::Error)]
@@ -107,32 +101,13 @@ impl Kind {
             | Self::Vidette => 0,
         }
     }
-
-    fn program<'a>(
-        self,
-        vidette: &'a Path,
-        place: &Place<'_>,
-        port: u16,
-    ) -> io::Result<Program<'a>> {
-        let write = |template: &str| place.write(self.name(), template, port);
-        let pool = |size: u32| NGINX.replace("@KEEPALIVE@", &size.to_string());
-        Ok(match self {
-            Self::Nginx => nginx(write(&pool(2))?),
-            Self::NginxPooled => nginx(write(&pool(CONNECTIONS))?),
-            Self::NginxRefusing => nginx(write(&pool(CONNECTIONS).replace(REFUSING, ""))?),
-            Self::HaproxyHttp => haproxy(write(HAPROXY_HTTP)?),
-            Self::HaproxyRefusing => haproxy(write(&HAPROXY_HTTP.replace(REFUSING, ""))?),
-            Self::HaproxyBare => haproxy(write(HAPROXY_BARE)?),
-            Self::HaproxyTcp => haproxy(write(HAPROXY_TCP)?),
-            Self::Vidette => edge(vidette, write(VIDETTE)?),
-        })
-    }
 }
 
 /// One running proxy.
 pub(crate) struct Proxy {
     pub(crate) kind: Kind,
     pub(crate) port: u16,
+    pub(crate) started: Instant,
     child: Child,
 }
 
@@ -188,11 +163,32 @@ impl Proxy {
 }
 
 /// What every proxy of a run has in common.
+#[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) folder: &'a ScratchFolder,
     pub(crate) cores: &'a Cores,
     /// `None` leaves vidette out.
     pub(crate) vidette: Option<&'a Path>,
+    /// How many workers each of them has.
+    pub(crate) workers: u32,
+    /// How many connections load it: the size of a pool that is to be large enough.
+    pub(crate) connections: u32,
+    /// Whose keys are known, where it is more than those of the few kinds of requests.
+    pub(crate) estate: Option<Estate>,
+}
+
+impl<'a> Setup<'a> {
+    fn place(&self, upstream: u16, admin: u16, room: Room) -> Place<'a> {
+        Place {
+            folder: self.folder,
+            upstream,
+            admin,
+            room,
+            workers: self.workers,
+            pool: self.connections,
+            estate: self.estate,
+        }
+    }
 }
 
 /// How many clients a proxy is set up for.
@@ -210,6 +206,8 @@ pub(crate) struct Lineup {
     /// The stand-in, and where it listens.
     _upstream: Option<Child>,
     pub(crate) upstream: u16,
+    /// Where vidette's admin server listens.
+    pub(crate) admin: u16,
 }
 
 impl Lineup {
@@ -220,13 +218,8 @@ impl Lineup {
         room: Room,
     ) -> Result<Self, LineupError> {
         let [upstream] = free_ports()?;
-        let place = Place {
-            folder: setup.folder,
-            upstream,
-            admin: 0,
-            room,
-        };
-        let backend = nginx(place.write("backend", BACKEND, upstream)?);
+        let place = setup.place(upstream, 0, room);
+        let backend = programs::backend(&place, upstream)?;
         let backend = backend.start("backend", &setup.cores.load, setup.folder)?;
         let mut lineup = Self::before(setup, kinds, room, upstream)?;
         lineup._upstream = Some(backend);
@@ -241,12 +234,7 @@ impl Lineup {
         upstream: u16,
     ) -> Result<Self, LineupError> {
         let [admin, ports @ ..] = free_ports::<{ Kind::ALL.len() + 1 }>()?;
-        let place = Place {
-            folder: setup.folder,
-            upstream,
-            admin,
-            room,
-        };
+        let place = setup.place(upstream, admin, room);
         let mut proxies = Vec::new();
         for (&kind, port) in kinds.iter().zip(ports) {
             let vidette = match (kind, setup.vidette) {
@@ -254,13 +242,20 @@ impl Lineup {
                 (_, vidette) => vidette.unwrap_or(Path::new("vidette")),
             };
             let program = kind.program(vidette, &place, port)?;
+            let started = Instant::now();
             let child = program.start(kind.name(), &setup.cores.proxies, setup.folder)?;
-            proxies.push(Proxy { kind, port, child });
+            proxies.push(Proxy {
+                kind,
+                port,
+                started,
+                child,
+            });
         }
         Ok(Self {
             proxies,
             _upstream: None,
             upstream,
+            admin,
         })
     }
 
@@ -279,76 +274,6 @@ impl Lineup {
         let requests = counts.split_ascii_whitespace().nth(2);
         let requests = requests.and_then(|number| number.parse().ok());
         requests.ok_or(LineupError::Uncounted)
-    }
-}
-
-/// A program and what it is told.
-struct Program<'a> {
-    path: &'a Path,
-    arguments: Vec<PathBuf>,
-}
-
-impl Program<'_> {
-    fn start(
-        self,
-        name: &'static str,
-        cores: &str,
-        folder: &ScratchFolder,
-    ) -> Result<Child, ChildError> {
-        Child::start(name, self.path, &self.arguments, cores, folder)
-    }
-}
-
-/// nginx opens a log before it reads where to: `-e` keeps that from the system's own.
-fn nginx(config: PathBuf) -> Program<'static> {
-    let arguments = vec!["-e".into(), "stderr".into(), "-c".into(), config];
-    Program {
-        path: Path::new("nginx"),
-        arguments,
-    }
-}
-
-/// In the foreground, as one process.
-fn haproxy(config: PathBuf) -> Program<'static> {
-    Program {
-        path: Path::new("haproxy"),
-        arguments: vec!["-db".into(), "-f".into(), config],
-    }
-}
-
-fn edge(binary: &Path, config: PathBuf) -> Program<'_> {
-    Program {
-        path: binary,
-        arguments: vec!["run".into(), "-c".into(), config],
-    }
-}
-
-/// What every configuration has in common.
-struct Place<'a> {
-    folder: &'a ScratchFolder,
-    upstream: u16,
-    admin: u16,
-    room: Room,
-}
-
-impl Place<'_> {
-    /// Fills a template in and writes it beside the others.
-    fn write(&self, name: &str, template: &str, listen: u16) -> io::Result<PathBuf> {
-        let (nginx_room, haproxy_room) = match self.room {
-            Room::AsShipped => ("1024", "4096"),
-            Room::Crowd => ("16384", "16384"),
-        };
-        let filled = template
-            .replace("@NGINX_ROOM@", nginx_room)
-            .replace("@HAPROXY_ROOM@", haproxy_room)
-            .replace("@NAME@", name)
-            .replace("@DIRECTORY@", &self.folder.path().to_string_lossy())
-            .replace("@LISTEN@", &listen.to_string())
-            .replace("@UPSTREAM@", &self.upstream.to_string())
-            .replace("@ADMIN@", &self.admin.to_string());
-        let path = self.folder.path().join(format!("{name}.conf"));
-        fs::write(&path, filled)?;
-        Ok(path)
     }
 }
 

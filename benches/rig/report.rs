@@ -8,7 +8,9 @@ use crate::latency::{self, Latencies};
 use crate::load::CONNECTIONS;
 use crate::machine::{Cores, Machine};
 use crate::memory;
+use crate::scale;
 use crate::spread::Spread;
+use crate::workers::{self, Workers};
 
 /// What was asked, and where.
 pub(crate) struct Report {
@@ -19,6 +21,8 @@ pub(crate) struct Report {
     pub(crate) costs: Option<Costs>,
     pub(crate) latencies: Option<Latencies>,
     pub(crate) memory: Vec<memory::Row>,
+    pub(crate) workers: Option<Workers>,
+    pub(crate) scale: Vec<scale::Row>,
 }
 
 const COSTS: &str = "\
@@ -32,6 +36,14 @@ const LATENCIES: &str = "\
 const MEMORY: &str = "\
 | memory | proxy | measured | gate | goal |\n|---|---|---|---|---|\n";
 
+const WORKERS: &str = "\
+| proxy | CPU us/request with one worker | with two | two to one, median (min to max) \
+| requests/s, two to one | cores busy | the busier to the mean | gate | goal |
+|---|---|---|---|---|---|---|---|---|\n";
+
+const SCALE: &str = "\
+| on a large scale | proxy | measured, median (min to max) | ratio |\n|---|---|---|---|\n";
+
 impl Report {
     /// The rows of the first question; none where it was not asked.
     pub(crate) fn cost_rows(&self) -> Vec<cost::Row> {
@@ -43,9 +55,16 @@ impl Report {
         latencies.map(Latencies::rows).unwrap_or_default()
     }
 
+    fn worker_rows(&self) -> Vec<workers::Row> {
+        let workers = self.workers.as_ref();
+        workers.map(Workers::rows).unwrap_or_default()
+    }
+
     /// False where any gate was missed.
     pub(crate) fn gates_met(&self) -> bool {
-        self.cost_rows().iter().all(cost::Row::holds) && self.memory.iter().all(memory::Row::holds)
+        self.cost_rows().iter().all(cost::Row::holds)
+            && self.memory.iter().all(memory::Row::holds)
+            && self.worker_rows().iter().all(workers::Row::holds)
     }
 
     /// The tables, and under them what a reader needs to believe them.
@@ -78,6 +97,20 @@ impl Report {
                  clients, for which nginx takes its memory at start.\n\n",
             );
         }
+        if let Some(workers) = &self.workers {
+            text.push_str(WORKERS);
+            text.extend(workers.rows().iter().map(workers::Row::markdown));
+            text.push('\n');
+            text.push_str(&workers.ground());
+        }
+        if !self.scale.is_empty() {
+            text.push_str(SCALE);
+            text.extend(self.scale.iter().map(scale::Row::markdown));
+            text.push_str(
+                "\nAll keys are known to each proxy: to nginx in a map, to HAProxy in a pattern. \
+                 The steady client has one connection; a reload runs on the same core.\n\n",
+            );
+        }
         text.push_str(&self.ground());
         text
     }
@@ -96,7 +129,7 @@ impl Report {
             self.rounds,
             self.turn_seconds,
             machine.host.processor,
-            cores.count,
+            cores.count(),
             cores.proxies,
             cores.load,
             machine.host.kernel,
@@ -128,9 +161,11 @@ impl Report {
             })
         });
         let memory: Vec<Value> = self.memory.iter().map(memory::Row::json).collect();
+        let workers: Vec<Value> = self.worker_rows().iter().map(workers::Row::json).collect();
+        let scale: Vec<Value> = self.scale.iter().map(scale::Row::json).collect();
         let whole = json!({
             "machine": {
-                "processor": machine.host.processor, "kernel": machine.host.kernel, "cores": cores.count,
+                "processor": machine.host.processor, "kernel": machine.host.kernel, "cores": cores.count(),
                 "proxy_cores": cores.proxies, "load_cores": cores.load,
                 "load_average_before": machine.host.load_average,
             },
@@ -141,6 +176,8 @@ impl Report {
             "costs": costs,
             "latencies": latencies,
             "memory": memory,
+            "workers": workers,
+            "scale": scale,
         });
         format!("{whole:#}\n")
     }

@@ -6,7 +6,7 @@
 //! One direction; each step owns its input and yields the next step's.
 //!
 //! ```text
-//! listen     socket                  -> connection    server::client::{listen, connection}
+//! listen     socket                  -> connection    server::client::{listen, secure, connection}
 //! head       request head, peer      -> arrival       server::client::{reception, arrival}
 //! admit      question                -> admitted      policy::Gate
 //! open       admitted + body         -> line one      server::ingest::opening, server::passage
@@ -27,13 +27,13 @@
 //!
 //! # Layers
 //!
-//! [`domain`] says what things are, [`policy`] decides, [`server`] does; [`config`]
-//! and [`telemetry`] know the domain only; [`cli`] and [`demo`] start a server.
-//! `tests/tidy.rs` fails on any other arrow.
+//! [`domain`] says what things are, [`policy`] decides, [`server`] does; [`telemetry`] and
+//! [`tls`] know the domain only, [`config`] beside it what certificate files hold; [`cli`]
+//! and [`demo`] start a server. `tests/tidy.rs` fails on any other arrow.
 //!
 //! **Invariants.** `domain` and `policy` never do IO, read a clock, draw a random
-//! number, log or await. A payload byte is never copied in user space: chunks
-//! arrive as `Bytes` and leave as slices of the same; a filter or a rate that asks what an
+//! number, log or await. A payload byte is never copied in user space but by TLS, which
+//! seals it: chunks arrive as `Bytes` and leave as slices of the same; a filter or a rate that asks what an
 //! event says reads a copy of it (`server::ingest::survey`). A worker never blocks on
 //! another thread and never takes a lock that another core holds for long. Every
 //! queue, table, body and loop has a limit.
@@ -42,8 +42,8 @@
 //!
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
-//! reloads, look-ups, probes, Sentry's list of keys, reports of what was dropped, what
-//! operators switch on and the admin server; one that writes
+//! reloads, certificates, look-ups, probes, Sentry's list of keys, reports of what was
+//! dropped, what operators switch on and the admin server; one that writes
 //! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody
 //! else, and only where its 200 would be a lie otherwise.
@@ -51,7 +51,8 @@
 //! # State
 //!
 //! Rules are a value: configuration and [what is known beside it] form one
-//! `server::rules::Rules`, which a reload swaps whole; what operators switch on for a while
+//! `server::rules::Rules`, which a reload swaps whole; a listener's certificates are another
+//! (`tls::Terms`), swapped when their files change; what operators switch on for a while
 //! (`policy::switches`) is another, beside it. What is learned of senders
 //! (`policy::verdicts`, `policy::learned`), what is used of quotas (`policy::quotas`) and
 //! what repeats (`policy::repeats`) lives on across reloads, and in `server::memory`'s folder
@@ -62,6 +63,8 @@
 pub mod domain;
 
 pub mod policy;
+
+pub mod tls;
 
 pub mod config;
 

@@ -20,9 +20,13 @@ use code::{code, is_word};
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("policy", &["domain"]),
-    ("config", &["domain"]),
+    ("tls", &["domain"]),
+    ("config", &["domain", "tls"]),
     ("telemetry", &["domain"]),
-    ("server", &["policy", "domain", "config", "telemetry"]),
+    (
+        "server",
+        &["policy", "domain", "config", "telemetry", "tls"],
+    ),
     ("demo", &["server", "config", "telemetry", "domain"]),
     ("cli", &["demo", "server", "config", "telemetry", "domain"]),
     ("main", &["cli"]),

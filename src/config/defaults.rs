@@ -30,6 +30,8 @@ pub(super) fn config() -> Config {
             public: vec![Listener {
                 name: "public".to_owned(),
                 address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9000)),
+                tls: None,
+                redirect_to_https: None,
             }],
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
         },
@@ -168,6 +170,7 @@ fn limits() -> Limits {
         quota_counters: 20_000,
         repeats: 20_000,
         connections: 100_000,
+        handshakes: 256,
         head_timeout: Duration::from_secs(15),
         body_idle: Duration::from_secs(60),
         keep_alive: Duration::from_secs(75),

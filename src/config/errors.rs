@@ -2,6 +2,7 @@
 //! and what would be accepted. Never shows a value, since it may be a secret;
 //! keys are shown, cut short and escaped.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -78,6 +79,8 @@ impl From<ConfigError> for Errors {
 pub(super) struct Faults {
     pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<String>,
+    /// Where files are named that are still to be looked into, by the path of the value.
+    pub(super) files: BTreeMap<String, Place>,
 }
 
 impl Faults {
@@ -86,6 +89,11 @@ impl Faults {
             place: place.clone(),
             message: message.into(),
         });
+    }
+
+    /// Notes that a value names a file.
+    pub(super) fn names_file(&mut self, node: &Node) {
+        self.files.insert(node.path.clone(), node.place.clone());
     }
 
     /// A value that cannot be used: `wrong` says what it is not, `accepted`

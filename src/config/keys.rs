@@ -102,6 +102,11 @@ const CONNECTIONS: Count = Count {
     min: 1,
     max: 1 << 20,
 };
+/// Each holds a few kilobytes and its turn at the processor.
+const HANDSHAKES: Count = Count {
+    min: 1,
+    max: 1 << 16,
+};
 const FINISHING: Count = Count {
     min: 1,
     max: 1 << 20,
@@ -368,6 +373,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("limits.quota_counters", limits.quota_counters, TABLE),
     here!("limits.repeats", limits.repeats, TABLE),
     here!("limits.connections", limits.connections, CONNECTIONS),
+    here!("limits.handshakes", limits.handshakes, HANDSHAKES),
     here!("limits.head_timeout", limits.head_timeout, WAIT),
     here!("limits.body_idle", limits.body_idle, WAIT),
     here!("limits.keep_alive", limits.keep_alive, WAIT),

@@ -5,10 +5,12 @@
 //! environment into `${VAR}`; `read` takes each node to its row in `keys`, the
 //! one table that says which keys exist, how each is read and shown, and what
 //! its variable is called; `kinds` are the ways a value can be written; `across`
-//! judges what keys say together. What comes out is `checked`. Only [`load`] and [`find`] touch the file system;
-//! nothing here logs, resolves a name or keeps state.
+//! judges what keys say together; `certificates` looks into the files that listeners name.
+//! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
+//! here logs, resolves a name or keeps state.
 
 mod across;
+mod certificates;
 pub mod checked;
 mod defaults;
 mod draft;
@@ -24,6 +26,7 @@ mod words;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::domain::category::Category;
 use crate::domain::units;
@@ -86,6 +89,7 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
         None => read::environment(env)?,
     };
     read_secrets(&mut checked)?;
+    look_at_certificates(&mut checked)?;
     Ok(Loaded {
         config: checked.config,
         file: file.map(Path::to_path_buf),
@@ -118,8 +122,8 @@ pub fn digest(bytes: &[u8]) -> u64 {
 }
 
 /// Checks a configuration's text with the environment laid over it; `name` is
-/// what errors call the file. Reads no file, not even those that keys name: the
-/// secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
+/// what errors call the file. Reads no file, not even those that keys name: no
+/// certificate is looked at, and the secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
 /// that of `sentry.token_file` is empty. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
     let checked = read::file(name, text, env)?;
@@ -259,6 +263,19 @@ fn text_of<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Errors> {
         }
         .into()
     })
+}
+
+/// Looks into the certificate files, which may be unusable, and warns of what ends soon.
+fn look_at_certificates(checked: &mut Checked) -> Result<(), Errors> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now_s = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let mut faults = Faults::default();
+    certificates::look(&checked.config, &checked.files, now_s, &mut faults);
+    checked.warnings.append(&mut faults.warnings);
+    match faults.errors.is_empty() {
+        true => Ok(()),
+        false => Err(Errors(faults.errors)),
+    }
 }
 
 /// Reads the secrets that are named by their files. One that cannot be had is an error

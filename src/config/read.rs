@@ -18,6 +18,8 @@ pub(super) struct Checked {
     pub(super) warnings: Vec<String>,
     /// Where each key that was set was set last.
     pub(super) places: BTreeMap<&'static str, Place>,
+    /// Where files are named that nobody has looked into.
+    pub(super) files: BTreeMap<String, Place>,
 }
 
 /// Checks a file's text with the environment laid over it.
@@ -159,6 +161,7 @@ impl Reading {
         let Faults {
             mut errors,
             mut warnings,
+            files,
         } = self.faults;
         // Stable: what stands at one place stays in the order it was found.
         errors.sort_by(|one, other| one.place.cmp(&other.place));
@@ -169,6 +172,7 @@ impl Reading {
                 config: self.draft.config,
                 warnings,
                 places: self.places,
+                files,
             }),
             false => Err(Errors(errors)),
         }

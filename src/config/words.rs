@@ -34,6 +34,16 @@ words! {
 }
 
 words! {
+    /// What is asked of clients where somebody vouches for them.
+    ClientAuth {
+        /// One without a certificate is refused, as is one whose certificate is no good.
+        Required = "required",
+        /// One may be without.
+        Optional = "optional",
+    }
+}
+
+words! {
     /// Who may reach `/api/0/relays/*`.
     ServeRelays {
         /// Clients on loopback and private addresses.

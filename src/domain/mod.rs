@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod event;
 pub mod filter;
 pub mod glob;
+pub mod handshake;
 pub mod lenient;
 pub mod networks;
 pub mod origin;

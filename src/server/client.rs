@@ -9,5 +9,7 @@ pub(super) mod listen;
 pub(super) mod reception;
 pub(super) mod reply;
 pub(super) mod respond;
+pub(super) mod secure;
 pub(super) mod socket;
 pub(super) mod stream;
+mod wire;

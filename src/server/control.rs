@@ -26,6 +26,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
 use crate::server::admin::{self, Page};
+use crate::server::entrance::Renewing;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::{self, Memory};
@@ -88,6 +89,8 @@ pub(crate) struct Reloader {
     memory: Rc<Memory>,
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
+    /// Who reads the certificate files again.
+    renewing: Rc<Renewing>,
     /// How Sentry's list of keys stands, and the task that keeps it.
     standing: Arc<ArcSwap<Standing>>,
     listing: RefCell<Option<AbortHandle>>,
@@ -128,6 +131,7 @@ impl Reloader {
         if old.config.sentry != config.sentry {
             self.list_keys();
         }
+        self.renewing.all();
         counters.reloads_applied.fetch_add(1, Ordering::Relaxed);
         counters
             .last_reload_success_s
@@ -272,7 +276,10 @@ impl Control {
         memory.keep_secret(&self.loaded.config);
         hears.send(()).ok();
         memory::limit_tables(&self.loaded.config, &self.metrics.control);
+        let renewing = Renewing::new(Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        tokio::task::spawn_local(Rc::clone(&renewing).keep());
         let reloader = Rc::new(Reloader {
+            renewing,
             knowledge: RefCell::new(memory.knowledge.clone()),
             memory: Rc::clone(&memory),
             started: self.loaded.config.without_projects(),

@@ -6,6 +6,7 @@ pub mod admin;
 mod client;
 mod control;
 mod delivery;
+mod entrance;
 mod ingest;
 mod memory;
 mod passage;
@@ -40,8 +41,11 @@ use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
+pub use entrance::SealError;
+
 use admin::Page;
 use control::Control;
+use entrance::Entrance;
 use memory::Memory;
 use memory::switches::Switchboard;
 use rules::Rules;
@@ -63,6 +67,14 @@ pub enum StartError {
         path: PathBuf,
         /// Who has it, in words.
         by: String,
+    },
+    /// A listener's certificate files are of no use.
+    #[error("listener {listener}: {error}")]
+    Certificates {
+        /// Its name.
+        listener: String,
+        /// What is wrong with them.
+        error: SealError,
     },
     /// A thread or its runtime cannot be started.
     #[error("cannot start a thread")]
@@ -108,11 +120,12 @@ impl Edge {
         // Before anybody could connect here who would be served by neither.
         let memory = Memory::recall(config)?;
         let folder = SpoolFolder::find(config)?;
+        let entrances = open_entrances(config)?;
         let (mut sockets, public) = bind_public(&loaded, count)?;
         let admin_socket =
             client::listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
-        let (shared, switchboard) = share(config, &memory, folder, ledger);
+        let (shared, switchboard) = share(config, entrances, &memory, folder, ledger);
         let shared = Arc::new(shared);
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
@@ -208,6 +221,7 @@ fn size(n: u64) -> usize {
 /// What all threads will share, and who alone changes what is switched on.
 fn share(
     config: &Config,
+    entrances: Vec<Entrance>,
     memory: &Memory,
     folder: SpoolFolder,
     ledger: Arc<Ledger>,
@@ -232,6 +246,7 @@ fn share(
         ),
         maintenance: memory.maintenance(),
         rules,
+        entrances,
         connections: AtomicU64::new(0),
         descriptors: raise_open_files(config.limits.connections),
         stopping: AtomicBool::new(false),
@@ -250,6 +265,17 @@ fn share(
     };
     shared.look_at_clock();
     (shared, switchboard)
+}
+
+fn open_entrances(config: &Config) -> Result<Vec<Entrance>, StartError> {
+    let listeners = config.listen.public.iter();
+    let opened = listeners.map(|listener| {
+        Entrance::open(listener).map_err(|error| StartError::Certificates {
+            listener: listener.name.clone(),
+            error,
+        })
+    });
+    opened.collect()
 }
 
 /// A socket for each worker, for each listener; and the addresses they got.

@@ -27,7 +27,9 @@ use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
+use crate::server::client::secure::Handshakes;
 use crate::server::delivery::maintenance::Maintenance;
+use crate::server::entrance::Entrance;
 use crate::server::ingest::inflating::Places;
 use crate::server::memory::journal::Journal;
 use crate::server::reports::{Board, Share};
@@ -42,6 +44,8 @@ use crate::server::upstream::pool::Pool;
 pub(crate) struct Shared {
     /// The rules in force; swapped whole by a reload.
     pub rules: Arc<ArcSwap<Rules>>,
+    /// The public listeners, in their order.
+    pub entrances: Vec<Entrance>,
     /// Open client connections of all workers.
     pub connections: AtomicU64,
     /// Files and sockets that the system lets this process open.
@@ -162,6 +166,8 @@ pub(crate) struct Worker {
     pub parting: Places,
     /// Bodies that are here, and are looked into.
     pub looking: Places,
+    /// TLS handshakes under way.
+    pub handshakes: Handshakes,
     /// Where they are unpacked to, slice by slice.
     pub slice: RefCell<Box<[u8]>>,
     /// Its books.
@@ -196,6 +202,7 @@ impl Worker {
             unpacking: Places::default(),
             parting: Places::default(),
             looking: Places::default(),
+            handshakes: Handshakes::default(),
             slice: RefCell::new(vec![0; SLICE_BYTES].into()),
             ledger,
             reports,
@@ -277,6 +284,11 @@ impl Worker {
                 End::Again | End::Unsent | End::Limited(_) => {}
             }
         }
+    }
+
+    /// The port of https that a listener moves pages to.
+    pub(crate) fn redirects(&self, listener: usize) -> Option<u16> {
+        self.shared.entrances.get(listener)?.redirect_to_https
     }
 
     /// The pool for an upstream.

@@ -6,7 +6,7 @@ use prometheus::proto::{
 };
 use prometheus::{Encoder, TextEncoder};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::client_ip::Source;
 
@@ -14,6 +14,7 @@ use super::books;
 use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Handshake, Journal, Route, Upstream};
 use super::metrics::{BUCKETS_US, Durations, Metrics, STATUSES, WorkerMetrics};
+use super::tls::CertificateReading;
 
 /// The content type of what `Exposition::render` writes.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -34,6 +35,8 @@ pub struct Readings {
     pub spool: SpoolReading,
     /// How many switches of each action are on; every action once.
     pub switches: Vec<(&'static str, u64)>,
+    /// Every certificate that is shown to clients.
+    pub certificates: Vec<CertificateReading>,
     /// How each upstream's breaker stands, by the upstream's name.
     pub breakers: Vec<(&'static str, u8)>,
 }
@@ -56,6 +59,7 @@ impl Exposition {
         let mut families = self.collect();
         let readings = readings();
         families.extend(books::limits(&readings));
+        families.extend(super::tls::families(&self.0, &readings.certificates));
         families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
@@ -80,7 +84,7 @@ impl Exposition {
         families.push(super::probes::family_of(&metrics.control));
         families.push(books::reported(&metrics.control));
         families.extend(clients(metrics));
-        families.extend(tables(metrics));
+        families.extend(super::tables::families(&metrics.control));
         families.extend(control(metrics));
         families
     }
@@ -165,7 +169,12 @@ fn upstreams(metrics: &Metrics) -> Vec<MetricFamily> {
         let n = metrics.sum_level(|w| w.upstream_connections.at(upstream.index()));
         gauge(n, &[("upstream", upstream.as_str())])
     });
-    let resolved = |upstream: Upstream, n: u64| gauge(n, &[("upstream", upstream.as_str())]);
+    let resolved = |upstream: Upstream, n: &AtomicU64| {
+        gauge(
+            n.load(Ordering::Relaxed),
+            &[("upstream", upstream.as_str())],
+        )
+    };
     let control = &metrics.control;
     vec![
         family(
@@ -191,11 +200,8 @@ fn upstreams(metrics: &Metrics) -> Vec<MetricFamily> {
             "Addresses an upstream's names resolve to.",
             MetricType::GAUGE,
             vec![
-                resolved(
-                    Upstream::Ingest,
-                    control.ingest_addresses.load(Ordering::Relaxed),
-                ),
-                resolved(Upstream::Web, control.web_addresses.load(Ordering::Relaxed)),
+                resolved(Upstream::Ingest, &control.ingest_addresses),
+                resolved(Upstream::Web, &control.web_addresses),
             ],
         ),
     ]
@@ -241,41 +247,10 @@ fn clients(metrics: &Metrics) -> Vec<MetricFamily> {
     ]
 }
 
-fn tables(metrics: &Metrics) -> Vec<MetricFamily> {
-    let (mut entries, mut most, mut evictions) = (Vec::new(), Vec::new(), Vec::new());
-    for now in metrics.control.tables() {
-        let labels = [("table", now.table.as_str())];
-        entries.push(gauge(now.entries, &labels));
-        most.push(gauge(now.entries_max, &labels));
-        evictions.push(counter(now.evictions, &labels));
-    }
-    vec![
-        family(
-            "vidette_table_entries",
-            "Entries in the bounded tables of live state.",
-            MetricType::GAUGE,
-            entries,
-        ),
-        family(
-            "vidette_table_entries_max",
-            "What each of these tables may hold.",
-            MetricType::GAUGE,
-            most,
-        ),
-        family(
-            "vidette_table_evictions_total",
-            "Entries that lost, or did not get, their place in a full table.",
-            MetricType::COUNTER,
-            evictions,
-        ),
-    ]
-}
-
 fn control(metrics: &Metrics) -> Vec<MetricFamily> {
     let control = &metrics.control;
-    let reloads = |n: &std::sync::atomic::AtomicU64, outcome| {
-        counter(n.load(Ordering::Relaxed), &[("outcome", outcome)])
-    };
+    let reloads =
+        |n: &AtomicU64, outcome| counter(n.load(Ordering::Relaxed), &[("outcome", outcome)]);
     vec![
         family(
             "vidette_config_reloads_total",
@@ -403,6 +378,7 @@ mod tests {
     use super::*;
     use crate::domain::category::Category;
     use crate::domain::endpoint::ProjectId;
+    use crate::domain::handshake::HandshakeFault;
     use crate::domain::outcome::Reason;
 
     fn readings(quotas_used: Vec<QuotaUsed>) -> Readings {
@@ -412,6 +388,13 @@ mod tests {
             journal: Journal::Slow,
             spool: SpoolReading::default(),
             switches: vec![("mute", 2), ("limit", 0)],
+            certificates: [("secure", 60), ("secure", 9), ("another", -1)]
+                .map(|(listener, days_left)| CertificateReading {
+                    listener: listener.to_owned(),
+                    name: "edge.example".to_owned(),
+                    days_left,
+                })
+                .into(),
             breakers: vec![("ingest", 2), ("web", 0)],
         }
     }
@@ -463,6 +446,9 @@ mod tests {
             "vidette_connections",
             "vidette_connections_total",
             "vidette_client_ip_total",
+            "vidette_tls_handshakes_total",
+            "vidette_tls_certificate_days_left",
+            "vidette_tls_certificate_reloads_total",
             "vidette_table_entries",
             "vidette_table_entries_max",
             "vidette_table_evictions_total",
@@ -565,6 +551,42 @@ mod tests {
         check(|_| {}, "vidette_limits_learned_longest_seconds 57");
         check(|_| {}, "vidette_switches{action=\"mute\"} 2");
         check(|_| {}, "vidette_switches{action=\"limit\"} 0");
+    }
+
+    #[test]
+    fn certificates_appear_once_a_name_with_the_days_of_the_first_to_end() {
+        let left = "vidette_tls_certificate_days_left";
+        let named = |listener| format!("{{listener=\"{listener}\",certificate=\"edge.example\"}}");
+        check(|_| {}, &format!("{left}{} 9", named("secure")));
+        check(|_| {}, &format!("{left}{} -1", named("another")));
+        assert!(!rendered(|_| {}).contains(&format!("{left}{} 60", named("secure"))));
+    }
+
+    #[test]
+    fn handshakes_appear_by_cause_where_there_are_certificates() {
+        let ledger = Arc::new(Ledger::new(std::time::SystemTime::UNIX_EPOCH, 10));
+        let listeners = vec!["public".to_owned(), "secure".to_owned()];
+        let metrics = Arc::new(Metrics::new(2, listeners, ledger));
+        for worker in &metrics.workers {
+            worker.tls(1, None).add(3);
+            worker.tls(1, Some(HandshakeFault::Malformed)).add(1);
+        }
+        let text = Exposition::new(metrics).render(|| readings(Vec::new()));
+        let text = String::from_utf8(text).unwrap();
+        let name = "vidette_tls_handshakes_total{listener=\"secure\",outcome=";
+        for line in [
+            "\"ok\",cause=\"\"} 6",
+            "\"tls_failed\",cause=\"malformed\"} 2",
+            "\"tls_failed\",cause=\"not_tls\"} 0",
+            "\"timeout\",cause=\"timeout\"} 0",
+            "\"capped\",cause=\"crowded\"} 0",
+        ] {
+            assert!(
+                text.contains(&format!("\n{name}{line}\n")),
+                "{line}\n{text}"
+            );
+        }
+        assert!(!text.contains("vidette_tls_handshakes_total{listener=\"public\""));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The label values of every metric: closed lists, so that nothing a client
 //! sends can become a label. Never holds a count.
 
+use crate::domain::handshake::HandshakeFault;
+
 /// Declares one closed list of label values: the enum, the order in which its
 /// values are exported, the word each is exported as, and its place in an array.
 macro_rules! labels {
@@ -168,6 +170,27 @@ labels! {
     }
 }
 
+impl Handshake {
+    /// As what a TLS handshake that failed counts.
+    #[must_use]
+    pub const fn of(fault: HandshakeFault) -> Self {
+        match fault {
+            HandshakeFault::Timeout => Self::Timeout,
+            HandshakeFault::Crowded => Self::Capped,
+            HandshakeFault::NotTls
+            | HandshakeFault::NoVersion
+            | HandshakeFault::NoCipher
+            | HandshakeFault::NoProtocol
+            | HandshakeFault::CertificateRefused
+            | HandshakeFault::NoClientCertificate
+            | HandshakeFault::BadClientCertificate
+            | HandshakeFault::Alert
+            | HandshakeFault::Closed
+            | HandshakeFault::Malformed => Self::TlsFailed,
+        }
+    }
+}
+
 labels! {
     /// How a client connection began or ended.
     Handshake {
@@ -179,9 +202,10 @@ labels! {
         TlsFailed = "tls_failed",
         /// Its PROXY protocol header was refused.
         ProxyFailed = "proxy_failed",
-        /// Closed at once: `limits.connections` was reached.
+        /// Closed at once, `limits.connections` was reached; or amid a slow TLS handshake, for
+        /// `limits.handshakes`.
         Capped = "capped",
-        /// Too slow to send a head.
+        /// Too slow to send a head, or to agree on TLS.
         Timeout = "timeout",
     }
 }

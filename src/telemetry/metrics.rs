@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::domain::client_ip::Source;
+use crate::domain::handshake::HandshakeFault;
 
 use super::labels::{Attempt, Ending, Handshake, Probed, Reported, Route, Table, Upstream};
 use super::ledger::Ledger;
@@ -123,6 +124,7 @@ pub struct WorkerMetrics {
     /// Client connections open now, by listener.
     pub connections: Vec<Level>,
     handshakes: Vec<Vec<Count>>,
+    tls: Vec<Vec<Count>>,
     /// Where the client's address came from.
     pub client_ip: PerLabel<Count>,
 }
@@ -166,6 +168,9 @@ impl WorkerMetrics {
             handshakes: (0..listeners)
                 .map(|_| counts(Handshake::ALL.len()))
                 .collect(),
+            tls: (0..listeners)
+                .map(|_| counts(1 + HandshakeFault::ALL.len()))
+                .collect(),
             client_ip: PerLabel::new(Source::ALL.len()),
         }
     }
@@ -201,6 +206,16 @@ impl WorkerMetrics {
         &self.handshakes[listener][outcome.index()]
     }
 
+    /// The counter of TLS handshakes of a listener that failed so; `None`: that did not.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "listeners are numbered when the worker is built; one place beside those of the faults"
+    )]
+    #[must_use]
+    pub fn tls(&self, listener: usize, fault: Option<HandshakeFault>) -> &Count {
+        &self.tls[listener][fault.map_or(0, |fault| 1 + fault.index())]
+    }
+
     /// The gauge of a listener's open connections.
     #[expect(
         clippy::indexing_slicing,
@@ -221,6 +236,10 @@ pub struct ControlMetrics {
     pub reloads_refused: AtomicU64,
     /// When configuration last came into force, in seconds since the epoch.
     pub last_reload_success_s: AtomicU64,
+    /// Changed certificate files taken up.
+    pub certificates_applied: AtomicU64,
+    /// Changed certificate files refused, with the old left in force.
+    pub certificates_refused: AtomicU64,
     /// Addresses the ingest upstream's names resolve to.
     pub ingest_addresses: AtomicU64,
     /// Addresses the web upstream's names resolve to.

@@ -13,3 +13,5 @@ pub mod log;
 pub mod metrics;
 mod probes;
 pub mod process;
+mod tables;
+pub mod tls;

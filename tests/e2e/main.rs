@@ -54,6 +54,7 @@ mod spool;
 mod stored_addresses;
 mod switches;
 mod tap;
+mod tls;
 mod tunnel_clients;
 mod uploads;
 mod upstream;
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         spool::trials(),
         switches::trials(),
         explained::trials(),
+        tls::trials(),
     ];
     let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
     let left_out: Vec<String> = trials

@@ -12,6 +12,10 @@ pub(crate) enum Part {
     Nginx,
     /// HAProxy from Debian.
     Haproxy,
+    /// OpenSSL's own client.
+    Openssl,
+    /// curl.
+    Curl,
     /// The virtual environment with sentry-sdk, sentry-cli and Bugsink.
     Python,
     /// Node with its SDKs' modules.
@@ -28,6 +32,8 @@ impl Part {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Openssl => "openssl",
+            Self::Curl => "curl",
             Self::Python => "venv",
             Self::Node => "node_modules",
             Self::Browser => "chromium",
@@ -39,6 +45,8 @@ impl Part {
         match self {
             Self::Nginx => program("nginx").is_some(),
             Self::Haproxy => program("haproxy").is_some(),
+            Self::Openssl => program("openssl").is_some(),
+            Self::Curl => program("curl").is_some(),
             Self::Python => python().is_some(),
             Self::Node => program("node").is_some() && node_modules().is_some(),
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),

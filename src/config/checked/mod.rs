@@ -5,18 +5,21 @@
 //! default: `defaults` lists those once, `keys` says how each is read and shown.
 
 mod client_ip;
+mod listen;
 mod projects;
 mod secret;
 mod spool;
 mod upstream;
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use super::words::{HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
+pub use super::words::{
+    ClientAuth, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy,
+};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
+pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
 pub use spool::{Copies, Spool};
@@ -68,27 +71,6 @@ pub struct Config {
     pub metrics: Metrics,
     /// What is logged, and how.
     pub log: Log,
-}
-
-/// The sockets that are listened on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listen {
-    /// Where SDKs, browsers and tools connect; at least one; default
-    /// `0.0.0.0:9000`. Names are unique.
-    pub public: Vec<Listener>,
-    /// The admin server's socket; default `127.0.0.1:9001`; port 0 lets the
-    /// system choose.
-    pub admin: SocketAddr,
-}
-
-/// One public socket.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listener {
-    /// The `listener` label of the metrics; default `public`, then `public-2`,
-    /// `public-3` by position.
-    pub name: String,
-    /// Port 0 lets the system choose.
-    pub address: SocketAddr,
 }
 
 /// Who may use the admin server.
@@ -174,7 +156,11 @@ pub struct Limits {
     pub repeats: u64,
     /// Open client connections, all workers together; default 100000.
     pub connections: u64,
-    /// How long a client may take over a request's head; default 15 s.
+    /// TLS handshakes under way in one worker at a time; default 256, from 1 to 65536.
+    /// More wait, and the slow among those under way make room for them.
+    pub handshakes: u64,
+    /// How long a client may take over a request's head, and over a TLS handshake;
+    /// default 15 s.
     pub head_timeout: Duration,
     /// How long a client's body may stand still; default 60 s.
     pub body_idle: Duration,

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use super::{Fields, Kind, Shown, Variable, each, refuse, refuse_repeats, scalar, text};
+use super::{Fields, Kind, Shown, Variable, each, map, refuse, refuse_repeats, scalar, text, tls};
 use crate::config::checked::{Listener, UpstreamUrl};
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
@@ -27,7 +27,7 @@ impl Kind for Address {
     }
 }
 
-/// The public sockets: addresses, or `{name, address}`.
+/// The public sockets: addresses, or `{name, address, tls, redirect_to_https}`.
 pub(in crate::config) struct Listeners;
 
 impl Kind for Listeners {
@@ -55,19 +55,32 @@ impl Kind for Listeners {
     }
 
     fn show(&self, value: &Self::Value) -> Shown {
-        let shown = (1..)
-            .zip(value)
-            .map(|(position, Listener { name, address })| {
-                let address = Shown::Text(address.to_string());
-                match *name == default_name(position) {
-                    true => address,
-                    false => Shown::Map(vec![
-                        ("name", Shown::Text(name.clone())),
-                        ("address", address),
-                    ]),
-                }
-            });
-        Shown::List(shown.collect())
+        let shown = (1..).zip(value);
+        Shown::List(shown.map(|(at, value)| show(at, value)).collect())
+    }
+}
+
+/// An address alone, where that says it all.
+fn show(position: usize, listener: &Listener) -> Shown {
+    let Listener {
+        name,
+        address,
+        tls,
+        redirect_to_https,
+    } = listener;
+    let named = (*name != default_name(position)).then(|| Shown::Text(name.clone()));
+    let shown = [
+        ("name", named),
+        ("tls", tls.as_ref().map(tls::show)),
+        (
+            "redirect_to_https",
+            redirect_to_https.map(tls::show_redirect),
+        ),
+    ];
+    let address = Shown::Text(address.to_string());
+    match shown {
+        [(_, None), (_, None), (_, None)] => address,
+        [name, tls, redirect] => map([name, ("address", Some(address)), tls, redirect]),
     }
 }
 
@@ -84,13 +97,15 @@ fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listene
         return Some(Listener {
             name: default_name(position),
             address,
+            tls: None,
+            redirect_to_https: None,
         });
     };
     let fields = Fields::of(
         node,
         faults,
-        &["name", "address"],
-        &["tls", "proxy_protocol", "serve"],
+        &["name", "address", "tls", "redirect_to_https"],
+        &["proxy_protocol", "serve"],
     )?;
     let name = match fields.optional("name") {
         Some(node) => label(node, faults),
@@ -99,9 +114,26 @@ fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listene
     let address = fields
         .required("address", faults)
         .and_then(|node| Address.read(node, faults));
+    let tls = match fields.optional("tls") {
+        Some(node) => tls::tls(node, faults).map(Some),
+        None => Some(None),
+    };
+    let redirect_to_https = match fields.optional("redirect_to_https") {
+        Some(node) => tls::redirect(node, faults).and_then(|port| {
+            let both = port.is_some() && fields.optional("tls").is_some();
+            let accepted = "remove one; who comes by TLS is there already";
+            match both {
+                true => refuse(node, faults, "a redirect beside tls", accepted),
+                false => Some(port),
+            }
+        }),
+        None => Some(None),
+    };
     Some(Listener {
         name: name?,
         address: address?,
+        tls: tls?,
+        redirect_to_https: redirect_to_https?,
     })
 }
 

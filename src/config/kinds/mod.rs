@@ -17,6 +17,7 @@ mod sample;
 mod slips;
 mod statics;
 mod text;
+mod tls;
 mod tunnel;
 
 use std::collections::HashMap;

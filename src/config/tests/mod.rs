@@ -11,6 +11,7 @@ mod reports;
 mod sentry;
 mod shown;
 mod spool;
+mod tls;
 mod values;
 mod wanted;
 

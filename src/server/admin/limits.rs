@@ -15,6 +15,7 @@ use crate::telemetry::labels::{Journal, Table};
 use crate::telemetry::metrics::ControlMetrics;
 use crate::telemetry::process;
 
+use crate::server::entrance;
 use crate::server::rules::Rules;
 use crate::server::worker::Shared;
 
@@ -30,6 +31,7 @@ pub(super) fn readings(shared: &Shared, switches: Vec<(&'static str, u64)>) -> R
     Readings {
         switches,
         quotas_used: quotas_used(shared),
+        certificates: entrance::readings(shared),
         limits_learned_longest_s: seconds(held(shared)),
         journal: shared.journal.state(),
         spool: super::keeping::reading(shared),

@@ -1,6 +1,7 @@
 //! The traffic light: one answer to "does it work?". Reads, never probes.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -9,9 +10,11 @@ use crate::telemetry::clock::rfc3339;
 
 use super::limits::Limits;
 use super::{Desk, keeping, switches};
+use crate::server::entrance;
 use crate::server::rules::Rules;
 use crate::server::sentry::keep::Standing;
 use crate::server::upstream::Target;
+use crate::server::worker::Shared;
 
 /// `/api/v1/status` as DESIGN's contract has it.
 ///
@@ -26,13 +29,17 @@ pub(super) fn status(
     let rules = shared.rules.load();
     let accepting = !shared.stopping.load(Ordering::Relaxed);
     let mut reasons = reasons(&rules, accepting, standing, pending);
+    let (untrusted, over) = entrance::reasons(shared);
+    reasons.extend(untrusted);
     reasons.extend(limits.reasons());
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
     let targets = rules.targets();
     let delivering = state(&rules.ingest) == "up";
     let keeps = shared.spool.is_open() && !shared.spool.state().takes_nothing();
-    let light = match (accepting && (delivering || keeps), reasons.is_empty()) {
+    // Whose certificate has ended is believed by nobody.
+    let serving = accepting && !over && (delivering || keeps);
+    let light = match (serving, reasons.is_empty()) {
         (false, _) => "red",
         (true, false) => "amber",
         (true, true) => "green",
@@ -62,6 +69,7 @@ pub(super) fn status(
         "keys": keys(&rules, standing),
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
+        "certificates": certificates(shared),
         "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -111,6 +119,22 @@ fn reasons(
         ));
     }
     reasons
+}
+
+/// Every certificate that is shown to clients, and until when.
+fn certificates(shared: &Shared) -> Vec<Value> {
+    let now_s = entrance::now_s();
+    let mut certificates = Vec::new();
+    entrance::each(shared, |listener, papers| {
+        let end = Duration::from_secs(u64::try_from(papers.not_after_s).unwrap_or_default());
+        certificates.push(json!({
+            "listener": listener,
+            "names": papers.names,
+            "not_after": rfc3339(UNIX_EPOCH + end),
+            "days_left": papers.days_left(now_s),
+        }));
+    });
+    certificates
 }
 
 /// Which keys are let in, and how fresh Sentry's list of them is.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -17,6 +17,7 @@ use crate::domain::path;
 use crate::policy::Refusal;
 
 use crate::server::client::client_io::Pulse;
+use crate::server::client::reception::Caller;
 use crate::server::delivery::outbound::Sender;
 use crate::server::rules::Rules;
 
@@ -39,10 +40,14 @@ pub(crate) struct Arrived {
 
 impl Arrived {
     /// Parses a head and resolves its sender; also where its address came from.
-    pub(crate) fn new(request: Request<Incoming>, peer: IpAddr, rules: &Rules) -> (Self, Source) {
+    pub(crate) fn new(
+        request: Request<Incoming>,
+        caller: &Caller,
+        rules: &Rules,
+    ) -> (Self, Source) {
         let (head, body) = request.into_parts();
         let announced = body.size_hint().exact();
-        let (sender, source) = sender(&head, peer, rules);
+        let (sender, source) = sender(&head, caller.peer.ip(), caller.scheme, rules);
         (
             Self {
                 head: Box::new(head),
@@ -170,8 +175,25 @@ pub(crate) fn normalised(head: &Parts) -> Result<Cow<'_, [u8]>, Refusal> {
         .map_err(|error| Refusal::of(Reason::BadPath, 400, error.to_string()))
 }
 
+/// Where the same page is found by https, for methods that ask for one. `None`: it asks for
+/// none, or names no host.
+pub(crate) fn place_by_https(head: &Parts, port: u16) -> Option<HeaderValue> {
+    if head.method != Method::GET && head.method != Method::HEAD {
+        return None;
+    }
+    let written = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    let named = || Authority::try_from(written?).ok();
+    let authority = head.uri.authority().cloned().or_else(named)?;
+    let (host, target) = (authority.host(), head.uri.path_and_query()?);
+    let place = match port {
+        443 => format!("https://{host}{target}"),
+        port => format!("https://{host}:{port}{target}"),
+    };
+    HeaderValue::try_from(place).ok()
+}
+
 /// Who sent the request, from the peer and from whom it may speak for.
-fn sender(head: &Parts, peer: IpAddr, rules: &Rules) -> (Sender, Source) {
+fn sender(head: &Parts, peer: IpAddr, spoken: Scheme, rules: &Rules) -> (Sender, Source) {
     let lines = head
         .headers
         .get_all(&rules.forwarded)
@@ -187,7 +209,8 @@ fn sender(head: &Parts, peer: IpAddr, rules: &Rules) -> (Sender, Source) {
     let claimed = head.headers.get(X_FORWARDED_PROTO).filter(|_| trusted);
     let scheme = match claimed {
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"https") => Scheme::Https,
-        Some(_) | None => Scheme::Http,
+        Some(_) => Scheme::Http,
+        None => spoken,
     };
     (
         Sender {

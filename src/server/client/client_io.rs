@@ -1,5 +1,5 @@
 //! A client's socket with what its keeper must know of it: bytes that were
-//! read ahead, when it last moved, whether it is stuck. Never closes it: hyper's
+//! read ahead, when it last moved, whether it is stuck. Never closes it over HTTP/1: hyper's
 //! shutdown is put off until the keeper has seen whether the client still sends.
 
 use std::cell::{Cell, RefCell};
@@ -10,10 +10,9 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::server::client::bad_head::BadHead;
-use crate::server::client::socket::poll_send;
+use crate::server::client::wire::Wire;
 
 /// What the keeper of a connection looks at once a second, and what a request
 /// tells it. One for each connection; never shared with another thread.
@@ -81,27 +80,35 @@ impl Pulse {
     }
 }
 
-/// The socket as hyper sees it.
+/// The connection as hyper sees it.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
-    stream: TcpStream,
+    wire: Wire,
     ahead: Bytes,
     pulse: Rc<Pulse>,
+    ends: bool,
 }
 
 impl ClientIo {
-    /// A socket of which `ahead` was read already.
-    pub(crate) fn new(stream: TcpStream, ahead: Bytes, pulse: Rc<Pulse>) -> Self {
+    /// A connection of which `ahead` was read already.
+    pub(crate) fn new(wire: Wire, ahead: Bytes, pulse: Rc<Pulse>) -> Self {
         Self {
-            stream,
+            wire,
             ahead,
             pulse,
+            ends: false,
         }
     }
 
-    /// The bare socket, and what of its bytes nobody has taken yet.
-    pub(crate) fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream, self.ahead)
+    /// The same for hyper alone, which does not give it back: its shutdown is the
+    /// connection's, since an end of TLS must be said.
+    pub(crate) fn ending(self) -> Self {
+        Self { ends: true, ..self }
+    }
+
+    /// The connection alone, and what of its bytes nobody has taken yet.
+    pub(crate) fn into_parts(self) -> (Wire, Bytes) {
+        (self.wire, self.ahead)
     }
 
     fn took_in(&self, buf: &ReadBuf<'_>, before: usize) {
@@ -130,14 +137,14 @@ impl AsyncRead for ClientIo {
             buf.put_slice(&self.ahead.split_to(n));
             // What follows is usually there already: one call for both.
             if buf.remaining() > 0
-                && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_read(cx, buf)
+                && let Poll::Ready(Err(error)) = Pin::new(&mut self.wire).poll_read(cx, buf)
             {
                 tracing::trace!(%error, "read failed behind bytes read ahead");
             }
             self.took_in(buf, before);
             return Poll::Ready(Ok(()));
         }
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = Pin::new(&mut self.wire).poll_read(cx, buf);
         self.took_in(buf, before);
         read
     }
@@ -150,10 +157,10 @@ impl AsyncWrite for ClientIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if let Some(answer) = self.pulse.answer_to_bad_head(buf) {
-            let written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
+            let written = Pin::new(&mut self.wire).poll_write(cx, answer.as_bytes());
             return written.map_ok(|_| buf.len());
         }
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = Pin::new(&mut self.wire).poll_write(cx, buf);
         self.wrote(&written);
         written
     }
@@ -166,10 +173,10 @@ impl AsyncWrite for ClientIo {
         if let Some(first) = bufs.first()
             && let Some(answer) = self.pulse.answer_to_bad_head(first)
         {
-            let written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
+            let written = Pin::new(&mut self.wire).poll_write(cx, answer.as_bytes());
             return written.map_ok(|_| bufs.iter().map(|buf| buf.len()).sum());
         }
-        let written = poll_send(&self.stream, cx, bufs);
+        let written = Pin::new(&mut self.wire).poll_write_vectored(cx, bufs);
         self.wrote(&written);
         written
     }
@@ -178,17 +185,30 @@ impl AsyncWrite for ClientIo {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.wire, Wire::Clear(_)) {
+            return Poll::Ready(Ok(()));
+        }
+        // TLS took what a client with a full window has no room for, up to a record.
+        let flushed = Pin::new(&mut self.wire).poll_flush(cx);
+        if flushed.is_pending() || self.pulse.stuck.get() {
+            self.wrote(&flushed);
+        }
+        flushed
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ends {
+            return Poll::Ready(Ok(()));
+        }
+        let ended = Pin::new(&mut self.wire).poll_shutdown(cx);
+        self.wrote(&ended);
+        ended
     }
 }
 
 impl ClientIo {
-    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+    fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
         self.pulse.stuck.set(written.is_pending());
         if written.is_ready() {
             self.moved();

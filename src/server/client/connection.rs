@@ -1,4 +1,5 @@
-//! The life of one client connection: told apart as HTTP/1 or HTTP/2, served,
+//! The life of one client connection: secured where its listener speaks TLS, told apart as
+//! HTTP/1 or HTTP/2, served,
 //! watched once a second for clients that stand still, parked without buffers
 //! while idle, and closed so that its last answer arrives. Never looks into a
 //! request.
@@ -22,9 +23,12 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use crate::domain::category::Category;
 use crate::telemetry::labels::{Ending, Handshake, Route};
 use crate::telemetry::ledger::Account;
+use crate::tls::Protocol;
 
 use crate::server::client::client_io::{ClientIo, Pulse, joined};
 use crate::server::client::reception::{Caller, receive};
+use crate::server::client::secure::secure;
+use crate::server::client::wire::Wire;
 use crate::server::worker::{LocalExec, Worker};
 
 /// What every HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -46,9 +50,9 @@ const H2_STREAMS_MAX: u32 = 100;
 /// How a spell of HTTP/1 service ended.
 enum Spell {
     /// Nothing to do for a second: the socket is worth keeping, its buffers are not.
-    Idle(TcpStream, Bytes),
+    Idle(Wire, Bytes),
     /// Over; the socket is to be closed.
-    Over(TcpStream),
+    Over(Wire),
 }
 
 /// Serves one accepted socket until it is closed. Dropping the future closes it
@@ -58,15 +62,19 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
     if let Err(error) = stream.set_nodelay(true) {
         tracing::trace!(%error, "TCP_NODELAY refused");
     }
+    let Some(mut wire) = secure(&worker, listener, stream).await else {
+        return;
+    };
     let caller = Rc::new(Caller {
         peer,
         listener,
+        scheme: wire.scheme(),
         pulse: Rc::new(Pulse::default()),
         counted: Cell::new(false),
     });
     let limit = worker.rules().config.limits.head_timeout;
     let first = tokio::select! {
-        first = timeout(limit, first_bytes(&stream)) => first,
+        first = timeout(limit, first_bytes(&mut wire)) => first,
         () = worker.stopping() => return,
     };
     let Ok(first) = first else {
@@ -76,28 +84,29 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
             .add(1);
         return;
     };
-    match first {
+    let Some(ahead) = first else { return };
+    let protocol = match wire.protocol() {
+        Some(agreed) => agreed,
+        None if *ahead == *H2_PREFACE => Protocol::H2,
+        None => Protocol::Http1,
+    };
+    match protocol {
         // Boxed: a parked connection pays for what its task can ever hold.
-        Some(ahead) if *ahead == *H2_PREFACE => {
-            Box::pin(serve_h2(&worker, &caller, stream, ahead)).await;
-        }
-        Some(ahead) => serve_h1(&worker, &caller, stream, ahead).await,
-        None => {}
+        Protocol::H2 => Box::pin(serve_h2(&worker, &caller, wire, ahead)).await,
+        Protocol::Http1 => serve_h1(&worker, &caller, wire, ahead).await,
     }
 }
 
 /// Reads up to a preface's length. `None`: closed before a byte came.
-async fn first_bytes(stream: &TcpStream) -> Option<Bytes> {
+async fn first_bytes(wire: &mut Wire) -> Option<Bytes> {
     let mut ahead = BytesMut::with_capacity(H2_PREFACE.len());
     loop {
-        stream.readable().await.ok()?;
         let mut rest = [0; 24];
         let room = rest.get_mut(ahead.len()..)?;
-        match stream.try_read(room) {
+        match wire.read(room).await {
             Ok(0) if ahead.is_empty() => return None,
             Ok(0) => return Some(ahead.freeze()),
             Ok(n) => ahead.extend_from_slice(room.get(..n)?),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(_) => return None,
         }
         if ahead.len() == H2_PREFACE.len() || !H2_PREFACE.starts_with(&ahead) {
@@ -106,37 +115,37 @@ async fn first_bytes(stream: &TcpStream) -> Option<Bytes> {
     }
 }
 
-async fn serve_h1(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahead: Bytes) {
-    let (mut stream, mut ahead) = (stream, ahead);
+async fn serve_h1(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Bytes) {
+    let (mut wire, mut ahead) = (wire, ahead);
     loop {
-        match Box::pin(spell(worker, caller, stream, ahead)).await {
-            Spell::Over(stream) => return close(stream, &caller.pulse).await,
+        match Box::pin(spell(worker, caller, wire, ahead)).await {
+            Spell::Over(wire) => return close(wire, &caller.pulse).await,
             Spell::Idle(parked, unread) => {
-                stream = parked;
+                wire = parked;
                 ahead = unread;
             }
         }
-        if ahead.is_empty() && !wakes(worker, &stream).await {
+        if ahead.is_empty() && !wakes(worker, &wire).await {
             return;
         }
     }
 }
 
-/// Waits with nothing but the socket until it is readable again. False: closed,
-/// past its keep-alive, or the edge is stopping.
-async fn wakes(worker: &Worker, stream: &TcpStream) -> bool {
+/// Waits with nothing but the socket, and TLS where it is spoken, until there is something to
+/// read again. False: closed, past its keep-alive, or the edge is stopping.
+async fn wakes(worker: &Worker, wire: &Wire) -> bool {
     let keep_alive = worker.rules().config.limits.keep_alive;
     tokio::select! {
-        readable = timeout(keep_alive, stream.readable()) => matches!(readable, Ok(Ok(()))),
+        wakes = timeout(keep_alive, wire.wakes()) => wakes.unwrap_or(false),
         () = worker.stopping() => false,
     }
 }
 
 /// One spell of HTTP/1, until the connection is over or idle.
-async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahead: Bytes) -> Spell {
+async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Bytes) -> Spell {
     let limits = &worker.rules().config.limits;
     let pulse = &caller.pulse;
-    let io = TokioIo::new(ClientIo::new(stream, ahead, Rc::clone(pulse)));
+    let io = TokioIo::new(ClientIo::new(wire, ahead, Rc::clone(pulse)));
     let service = {
         let (worker, caller) = (Rc::clone(worker), Rc::clone(caller));
         service_fn(move |request| receive(Rc::clone(&worker), Rc::clone(&caller), request))
@@ -160,9 +169,9 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahea
     })
     .await;
     let parts = connection.into_parts();
-    let (stream, unread) = parts.io.into_inner().into_parts();
+    let (wire, unread) = parts.io.into_inner().into_parts();
     if verdict == Verdict::Idle {
-        return Spell::Idle(stream, joined(parts.read_buf, unread));
+        return Spell::Idle(wire, joined(parts.read_buf, unread));
     }
     let outcome = match verdict {
         Verdict::HeadTooSlow => Some(Handshake::Timeout),
@@ -184,7 +193,7 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahea
         // The parser's answer to a bad head must arrive, like any other.
         pulse.unread.set(true);
     }
-    Spell::Over(stream)
+    Spell::Over(wire)
 }
 
 /// Why a spell ended.
@@ -243,10 +252,10 @@ impl Watch {
     }
 }
 
-async fn serve_h2(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, ahead: Bytes) {
+async fn serve_h2(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Bytes) {
     let limits = &worker.rules().config.limits;
     let pulse = &caller.pulse;
-    let io = TokioIo::new(ClientIo::new(stream, ahead, Rc::clone(pulse)));
+    let io = TokioIo::new(ClientIo::new(wire, ahead, Rc::clone(pulse)).ending());
     let service = {
         let (worker, caller) = (Rc::clone(worker), Rc::clone(caller));
         service_fn(move |request| receive(Rc::clone(&worker), Rc::clone(&caller), request))
@@ -296,10 +305,14 @@ async fn serve_h2(worker: &Rc<Worker>, caller: &Rc<Caller>, stream: TcpStream, a
 /// Closes so that what was written arrives. A client that may still be sending
 /// is read on for a while: closing now would reset the connection and destroy
 /// the answer in its receive buffer.
-async fn close(mut stream: TcpStream, pulse: &Pulse) {
-    if stream.shutdown().await.is_err() || !pulse.unread.get() {
+async fn close(mut wire: Wire, pulse: &Pulse) {
+    // TLS has its own end to say, for which a client that reads nothing has no room.
+    let ended = timeout(LINGER, wire.shutdown()).await;
+    if !matches!(ended, Ok(Ok(()))) || !pulse.unread.get() {
         return;
     }
+    // Nobody looks at the rest: it stays sealed.
+    let mut stream = wire.into_socket();
     let drained = timeout(LINGER, async {
         let mut scrap = vec![0; 64 * 1024];
         while matches!(stream.read(&mut scrap).await, Ok(n) if n > 0) {}

@@ -23,7 +23,7 @@ use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Handshake, Route};
 
-use crate::server::client::arrival::{self, Arrived};
+use crate::server::client::arrival::{self, Arrived, Scheme};
 use crate::server::client::client_io::Pulse;
 use crate::server::client::reply::Reply;
 use crate::server::client::respond;
@@ -46,6 +46,8 @@ pub(crate) struct Caller {
     pub peer: SocketAddr,
     /// The listener it was accepted by.
     pub listener: usize,
+    /// How the socket's other end speaks.
+    pub scheme: Scheme,
     /// What its keeper looks at.
     pub pulse: Rc<Pulse>,
     /// Its first request has been counted.
@@ -102,7 +104,7 @@ async fn serve(
     mut ticket: Ticket,
 ) -> Response<Reply> {
     let rules = worker.rules();
-    let (mut arrived, source) = Arrived::new(request, caller.peer.ip(), &rules);
+    let (mut arrived, source) = Arrived::new(request, caller, &rules);
     worker.metrics.client_ip.at(source.index()).add(1);
     let due = worker.watch.passes(arrived.sender.client);
     // What is rare is boxed, so that the common way stays small: its future is
@@ -110,6 +112,14 @@ async fn serve(
     let next = next(&worker, &rules, &mut arrived, &caller.pulse, &mut ticket);
     if due {
         sight(&worker, &rules, caller, &arrived, ticket.route());
+    }
+    let moves = ticket.route() == Route::Web && arrived.sender.scheme == Scheme::Http;
+    if moves
+        && let Some(port) = worker.redirects(caller.listener)
+        && let Some(place) = arrival::place_by_https(&arrived.head, port)
+    {
+        let moved = respond::moved(place, &mut ticket);
+        return unread(moved, &arrived.body);
     }
     match next {
         Next::Event(pass) => ingest::serve(worker, rules, arrived, pass, ticket).await,

@@ -4,7 +4,7 @@
 use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    CONNECTION, CONTENT_TYPE, RETRY_AFTER, VARY,
+    CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
@@ -178,6 +178,15 @@ pub(crate) fn tell(headers: &mut HeaderMap, limits: &[RateLimit], bare: Option<&
     if let Ok(text) = HeaderValue::try_from(text) {
         headers.insert(X_SENTRY_RATE_LIMITS, text);
     }
+}
+
+/// Tells a browser where the page that it asked for in the clear is found by https.
+pub(crate) fn moved(place: HeaderValue, ticket: &mut Ticket) -> Response<Reply> {
+    ticket.judge(Ending::Local, StatusCode::MOVED_PERMANENTLY.as_u16(), None);
+    let mut response = Response::new(Reply::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    response.headers_mut().insert(LOCATION, place);
+    response
 }
 
 /// The answer to a preflight; the upstream is not asked (PROTOCOL 5).

@@ -1,0 +1,87 @@
+//! Owns the look into the certificate files that the configuration names: each must be
+//! there, be one, and fit its key. What is found is thrown away: whoever serves reads it
+//! again, since files change.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::checked::{CertificateFiles, Config, ListenerTls};
+use super::errors::{Faults, Place};
+use crate::tls::{Authorities, Chain, FileFault, Identity, PrivateKey};
+
+/// Names every file that is of no use where it was named, and warns of certificates that
+/// do not hold, or not for long, at `now_s` of Unix time.
+pub(super) fn look(
+    config: &Config,
+    files: &BTreeMap<String, Place>,
+    now_s: i64,
+    faults: &mut Faults,
+) {
+    for (at, listener) in config.listen.public.iter().enumerate() {
+        let Some(tls) = &listener.tls else { continue };
+        let mut looking = Looking {
+            files,
+            now_s,
+            faults: &mut *faults,
+        };
+        looking.at(tls, &format!("listen.public[{at}].tls"));
+    }
+}
+
+struct Looking<'a> {
+    files: &'a BTreeMap<String, Place>,
+    now_s: i64,
+    faults: &'a mut Faults,
+}
+
+impl Looking<'_> {
+    fn at(&mut self, tls: &ListenerTls, path: &str) {
+        let several = self.files.keys().any(|named| {
+            let below = named.strip_prefix(path);
+            below.is_some_and(|below| below.starts_with(".certs["))
+        });
+        for (at, files) in tls.certificates.iter().enumerate() {
+            match several {
+                true => self.pair(files, &format!("{path}.certs[{at}]")),
+                false => self.pair(files, path),
+            }
+        }
+        if let Some(file) = &tls.client_ca {
+            self.read(Authorities::read, file, &format!("{path}.client_ca"));
+        }
+    }
+
+    fn pair(&mut self, files: &CertificateFiles, path: &str) {
+        let (cert, key) = (format!("{path}.cert"), format!("{path}.key"));
+        let chain = self.read(Chain::read, &files.cert, &cert);
+        let private = self.read(PrivateKey::read, &files.key, &key);
+        if let Some(trouble) = chain
+            .as_ref()
+            .and_then(|chain| chain.papers().trouble(self.now_s))
+        {
+            let warning = format!("the certificate of {cert} {trouble}");
+            self.faults.warnings.push(warning);
+        }
+        if let (Some(chain), Some(private)) = (chain, private)
+            && let Err(fault) = Identity::new(chain, private)
+        {
+            self.refuse(&key, &fault);
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        read: impl FnOnce(&Path) -> Result<T, FileFault>,
+        file: &Path,
+        path: &str,
+    ) -> Option<T> {
+        let refused = |fault| self.refuse(path, &fault);
+        read(file).map_err(refused).ok()
+    }
+
+    fn refuse(&mut self, path: &str, fault: &FileFault) {
+        let place = self.files.get(path).unwrap_or(&Place::Environment);
+        let message = format!("the file of {path} {fault}");
+        self.faults.error(place, message);
+    }
+}

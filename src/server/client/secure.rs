@@ -1,0 +1,112 @@
+//! Between an accepted socket and its first request: TLS, where the listener speaks it.
+//! Bounds how long a handshake may take and how many there are; counts how each ended.
+//! Never says anything on a socket itself.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::domain::handshake::HandshakeFault;
+use crate::telemetry::labels::Handshake;
+use crate::tls::{Secured, Terms};
+
+use crate::server::client::wire::Wire;
+use crate::server::ingest::inflating::Places;
+use crate::server::worker::Worker;
+
+/// So long a handshake keeps its place whoever waits: several times what one takes that
+/// crosses the world twice over a bad line. `limits.head_timeout` holds where nobody waits.
+const UNHURRIED: Duration = Duration::from_secs(2);
+
+/// What the first byte of TLS is: a record of the handshake.
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// The handshakes of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    places: Places,
+    waiting: Rc<Cell<u64>>,
+}
+
+/// Somebody who waits for a place, until dropped.
+struct Waiting(Rc<Cell<u64>>);
+
+impl Waiting {
+    fn new(waiting: &Rc<Cell<u64>>) -> Self {
+        waiting.set(waiting.get() + 1);
+        Self(Rc::clone(waiting))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// The connection as its listener has it. `None`: it came to nothing, and is closed.
+pub(crate) async fn secure(worker: &Worker, listener: usize, socket: TcpStream) -> Option<Wire> {
+    let entrance = worker.shared.entrances.get(listener);
+    let Some(seal) = entrance.and_then(|entrance| entrance.seal.as_ref()) else {
+        return Some(Wire::Clear(socket));
+    };
+    let limits = &worker.rules().config.limits;
+    let until = Instant::now() + limits.head_timeout;
+    let terms = seal.terms();
+    // Boxed: a parked connection pays for what its task can ever hold.
+    let agreeing = Box::pin(agree(worker, &terms, socket, limits.handshakes));
+    let agreed = tokio::select! {
+        agreed = timeout_at(until, agreeing) => agreed.unwrap_or(Err(HandshakeFault::Timeout)),
+        () = worker.stopping() => return None,
+    };
+    let (fault, wire) = match agreed {
+        Ok(None) => return None,
+        Ok(Some(secured)) => (None, Some(Wire::Secured(Box::new(secured)))),
+        Err(fault) => (Some(fault), None),
+    };
+    worker.metrics.tls(listener, fault).add(1);
+    if let Some(fault) = fault {
+        tracing::debug!(cause = fault.as_str(), "a TLS handshake failed");
+        let outcome = Handshake::of(fault);
+        worker.metrics.handshakes(listener, outcome).add(1);
+    }
+    wire
+}
+
+/// One handshake, in its turn. `Ok(None)`: whoever connected left without a word, as
+/// health checks do.
+async fn agree(
+    worker: &Worker,
+    terms: &Terms,
+    socket: TcpStream,
+    most: u64,
+) -> Result<Option<Secured>, HandshakeFault> {
+    // Who has said nothing yet takes nobody's place.
+    let mut first = [0];
+    match socket.peek(&mut first).await {
+        Ok(0) => return Ok(None),
+        Ok(_) if first == [HANDSHAKE_RECORD] => {}
+        Ok(_) => return Err(HandshakeFault::NotTls),
+        Err(_) => return Err(HandshakeFault::Closed),
+    }
+    let handshakes = &worker.handshakes;
+    let _place = match handshakes.places.take(most) {
+        Some(place) => place,
+        None => {
+            let _waiting = Waiting::new(&handshakes.waiting);
+            handshakes.places.wait(most).await
+        }
+    };
+    let mut agreeing = pin!(terms.agree(socket));
+    loop {
+        match timeout(UNHURRIED, &mut agreeing).await {
+            Ok(agreed) => return agreed.map(Some),
+            Err(_) if handshakes.waiting.get() > 0 => return Err(HandshakeFault::Crowded),
+            Err(_) => {}
+        }
+    }
+}

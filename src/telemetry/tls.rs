@@ -1,0 +1,104 @@
+//! TLS towards clients as metrics: handshakes by how they ended, and how long certificates
+//! hold. Never counts; it only tells what it was given.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use prometheus::proto::{MetricFamily, MetricType};
+
+use crate::domain::handshake::HandshakeFault;
+
+use super::exposition::{counter, family, gauge};
+use super::labels::Handshake;
+use super::metrics::Metrics;
+
+/// A certificate that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateReading {
+    /// Whose it is.
+    pub listener: String,
+    /// The first name that it is for.
+    pub name: String,
+    /// Whole days until its end; below zero once that is past.
+    pub days_left: i64,
+}
+
+/// `vidette_tls_*`.
+pub(super) fn families(
+    metrics: &Metrics,
+    certificates: &[CertificateReading],
+) -> Vec<MetricFamily> {
+    vec![
+        family(
+            "vidette_tls_handshakes_total",
+            "TLS handshakes with clients, by how they ended and why they failed.",
+            MetricType::COUNTER,
+            handshakes(metrics, certificates),
+        ),
+        family(
+            "vidette_tls_certificate_days_left",
+            "Whole days until a certificate ends, by the first name that it is for.",
+            MetricType::GAUGE,
+            days_left(certificates),
+        ),
+        family(
+            "vidette_tls_certificate_reloads_total",
+            "Changed certificate files that were taken up, or left the old in force.",
+            MetricType::COUNTER,
+            vec![
+                reloads(
+                    metrics.control.certificates_applied.load(Ordering::Relaxed),
+                    "applied",
+                ),
+                reloads(
+                    metrics.control.certificates_refused.load(Ordering::Relaxed),
+                    "refused",
+                ),
+            ],
+        ),
+    ]
+}
+
+fn reloads(n: u64, outcome: &str) -> prometheus::proto::Metric {
+    counter(n, &[("outcome", outcome)])
+}
+
+/// Every cause, of those listeners alone that have certificates.
+fn handshakes(
+    metrics: &Metrics,
+    certificates: &[CertificateReading],
+) -> Vec<prometheus::proto::Metric> {
+    let mut counts = Vec::new();
+    for (place, name) in metrics.listeners.iter().enumerate() {
+        if !certificates.iter().any(|one| one.listener == *name) {
+            continue;
+        }
+        let causes = HandshakeFault::ALL.iter().copied().map(Some);
+        for fault in std::iter::once(None).chain(causes) {
+            let n = metrics.sum(|worker| worker.tls(place, fault));
+            let outcome = fault.map_or(Handshake::Ok, Handshake::of);
+            let cause = fault.map_or("", HandshakeFault::as_str);
+            let labels = [
+                ("listener", name.as_str()),
+                ("outcome", outcome.as_str()),
+                ("cause", cause),
+            ];
+            counts.push(counter(n, &labels));
+        }
+    }
+    counts
+}
+
+/// Of several with one name, the one that ends first.
+fn days_left(certificates: &[CertificateReading]) -> Vec<prometheus::proto::Metric> {
+    let mut first = BTreeMap::<(&str, &str), i64>::new();
+    for one in certificates {
+        let days = first.entry((&one.listener, &one.name));
+        let days = days.or_insert(one.days_left);
+        *days = one.days_left.min(*days);
+    }
+    let gauges = first.into_iter().map(|((listener, name), days)| {
+        gauge(days, &[("listener", listener), ("certificate", name)])
+    });
+    gauges.collect()
+}

@@ -1,0 +1,165 @@
+//! Promises about certificate files: what is refused stands beside what is accepted, and
+//! which of several certificates a name gets.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with a certificate for each of these lists of names, each with its key.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn certificate(&self, name: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2060, 2, 29);
+        let certificate = params.self_signed(&key).unwrap();
+        (
+            self.write(&format!("{name}.pem"), &certificate.pem()),
+            self.write(&format!("{name}.key"), &key.serialize_pem()),
+        )
+    }
+
+    fn identity(&self, name: &str, names: &[&str]) -> Identity {
+        let (cert, key) = self.certificate(name, names);
+        let (chain, key) = (Chain::read(&cert).unwrap(), PrivateKey::read(&key).unwrap());
+        Identity::new(chain, key).unwrap()
+    }
+}
+
+#[test]
+fn a_chain_says_what_it_is_for_and_until_when() {
+    let folder = Folder::new();
+    let (cert, _) = folder.certificate("a", &["Edge.Example.org", "*.example.org", "10.0.0.1"]);
+    let chain = Chain::read(&cert).unwrap();
+    let want = Papers {
+        names: vec!["edge.example.org".to_owned(), "*.example.org".to_owned()],
+        not_before_s: 1_577_836_800,
+        not_after_s: 2_845_238_400,
+    };
+    assert_eq!(chain.papers(), &want);
+}
+
+#[track_caller]
+fn check_refused<T: std::fmt::Debug>(read: Result<T, FileFault>, want: &str) {
+    let fault = read.unwrap_err().to_string();
+    assert!(fault.starts_with(want), "{fault}");
+}
+
+#[test]
+fn files_that_are_of_no_use_say_why() {
+    let folder = Folder::new();
+    let (cert, key) = folder.certificate("a", &["a.example"]);
+    let absent = folder.0.path().join("absent");
+    check_refused(Chain::read(&absent), "cannot be read: No such file");
+    check_refused(PrivateKey::read(&absent), "cannot be read: No such file");
+    check_refused(Authorities::read(&absent), "cannot be read: No such file");
+    let empty = folder.write("empty", "");
+    check_refused(Chain::read(&empty), "holds no certificate in PEM");
+    check_refused(PrivateKey::read(&empty), "holds no private key in PEM");
+    check_refused(Authorities::read(&empty), "holds no certificate in PEM");
+    check_refused(Chain::read(&key), "holds no certificate in PEM");
+    check_refused(PrivateKey::read(&cert), "holds no private key in PEM");
+    let text = fs::read_to_string(&cert).unwrap();
+    let hollow = folder.write(
+        "hollow",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+    );
+    check_refused(Chain::read(&hollow), "holds a certificate that cannot be");
+    check_refused(
+        Authorities::read(&hollow),
+        "holds a certificate that cannot be",
+    );
+    let cut = folder.write("cut", text.get(..text.len() / 2).unwrap());
+    check_refused(Chain::read(&cut), "holds a certificate that cannot be");
+    let long = folder.write("long", &text.repeat(17));
+    check_refused(Chain::read(&long), "holds more than 16 certificates");
+    Chain::read(&folder.write("sixteen", &text.repeat(16))).unwrap();
+    let large = folder.write("large", &" ".repeat((1 << 20) + 1));
+    check_refused(Chain::read(&large), "is larger than 1 MiB");
+    let locked =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let locked = folder.write("locked", locked);
+    check_refused(
+        PrivateKey::read(&locked),
+        "holds a private key that is encrypted",
+    );
+    let none = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+    let none = PrivateKey::read(&folder.write("none", none)).unwrap();
+    let chain = Chain::read(&cert).unwrap();
+    check_refused(Identity::new(chain, none), "holds a private key of a kind");
+}
+
+#[test]
+fn a_key_belongs_to_its_certificate_alone() {
+    let folder = Folder::new();
+    let (cert, key) = folder.certificate("a", &["a.example"]);
+    let (_, other) = folder.certificate("b", &["a.example"]);
+    let read = |key| Identity::new(Chain::read(&cert).unwrap(), PrivateKey::read(key).unwrap());
+    check_refused(read(&other), "holds the private key of another certificate");
+    read(&key).unwrap();
+    assert_eq!(
+        format!("{:?}", PrivateKey::read(&key).unwrap()),
+        "PrivateKey(***)"
+    );
+}
+
+#[test]
+fn a_name_gets_its_own_certificate_before_a_wildcard() {
+    let folder = Folder::new();
+    let identities = vec![
+        folder.identity("first", &["first.example"]),
+        folder.identity("wild", &["*.shop.example"]),
+        folder.identity("own", &["eu.shop.example"]),
+    ];
+    let all: Vec<_> = identities
+        .iter()
+        .map(|one| Arc::clone(&one.certified))
+        .collect();
+    let shown = terms::Shown::of(identities).unwrap();
+    let check = |name: &str, want: Option<usize>| {
+        let found = shown.for_name(name).and_then(<[_]>::first);
+        let place = found.and_then(|found| all.iter().position(|one| Arc::ptr_eq(one, found)));
+        assert_eq!(place, want, "{name}");
+    };
+    check("first.example", Some(0));
+    check("FIRST.example", Some(0));
+    check("eu.shop.example", Some(2));
+    check("us.shop.example", Some(1));
+    check("shop.example", None);
+    check("a.us.shop.example", None);
+    check("", None);
+}
+
+#[test]
+fn terms_need_a_certificate() {
+    let none = Terms::new(Vec::new(), None, Tickets::new().unwrap());
+    assert!(matches!(none, Err(TermsError::NoCertificate)));
+    let folder = Folder::new();
+    let (cert, _) = folder.certificate("ca", &["ca"]);
+    for required in [true, false] {
+        let clients = Clients {
+            authorities: Authorities::read(&cert).unwrap(),
+            required,
+        };
+        let identities = vec![folder.identity("a", &["a.example"])];
+        let terms = Terms::new(identities, Some(clients), Tickets::new().unwrap()).unwrap();
+        assert_eq!(terms.papers()[0].name(), "a.example");
+    }
+}

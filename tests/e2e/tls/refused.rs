@@ -10,7 +10,7 @@ use serde_json::json;
 use super::authority::Authority;
 use super::client::{SecureClient, Trust};
 use super::{NAME, failed, pair, secured, simple, wait_failed};
-use crate::client::Client;
+use crate::client::{Client, request};
 use crate::edge::{Edge, envelope_target};
 use crate::parts::promises;
 use crate::upstream::{Fake, HANG};
@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_client_without_a_protocol_of_ours_is_counted,
         a_slow_handshake_is_cut,
         slow_handshakes_make_room_for_others,
+        a_client_that_reads_nothing_is_let_go,
         who_leaves_without_a_word_is_no_failure,
         a_certificate_is_required_of_clients,
         a_certificate_is_optional_for_clients,
@@ -144,6 +145,41 @@ fn slow_handshakes_make_room_for_others() {
     edge.wait_metric("vidette_connections_total", &["outcome=\"capped\""], 1.0);
     drop(slow);
 }
+
+/// TLS has taken a record that the socket has no room for, and an end to say behind it.
+fn a_client_that_reads_nothing_is_let_go() {
+    let authority = Authority::new();
+    let fake = Fake::with(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], &vec![b'x'; 32 << 20])
+    });
+    let files = authority.issue("edge", &[NAME]);
+    let changes = json!({"limits": {"body_idle": "1s"}});
+    let edge = secured(&fake, &pair(&files), &changes);
+    let open = || edge.metric("vidette_connections", &["listener=\"public\""]);
+    for protocol in ["http/1.1", "h2"] {
+        let trust = Trust::with(&authority, rustls::ALL_VERSIONS, None, &[protocol]);
+        let mut client = SecureClient::connect(edge.public, &trust);
+        match protocol {
+            "h2" => client.try_send(H2_PAGE).unwrap(),
+            _ => client.try_send(&request("GET", "/", &[], b"")).unwrap(),
+        }
+        edge.wait_metric("vidette_connections", &[], 1.0);
+        let deadline = Instant::now() + HANG;
+        while open() > 0.0 {
+            assert!(Instant::now() < deadline, "{protocol}: it is never let go");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        drop(client);
+    }
+    assert_eq!(fake.requests().len(), 2, "both have asked for the page");
+}
+
+/// The preface, settings with the widest window that there is, and a page asked for.
+const H2_PAGE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\
+    \0\0\x04\x08\0\0\0\0\0\x7f\0\0\0\
+    \0\0\x06\x01\x05\0\0\0\x01\x82\x87\x84\x41\x01a";
 
 fn who_leaves_without_a_word_is_no_failure() {
     let (fake, authority) = (Fake::start(), Authority::new());

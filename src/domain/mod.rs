@@ -21,6 +21,7 @@ pub mod networks;
 pub mod origin;
 pub mod outcome;
 pub mod path;
+pub mod proxy_protocol;
 pub mod quota;
 pub mod rate_limits;
 pub mod repeat;

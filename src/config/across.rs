@@ -1,7 +1,7 @@
 //! Owns the checks that look at more than one key, once every source was read.
 //! Reads no value: `read` and `kinds` did.
 
-use super::checked::{KeyMode, Listener, Secret, Sentry, StorePolicy};
+use super::checked::{KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy};
 use super::draft::{Draft, SentryDraft};
 use super::errors::{ConfigError, Place};
 use super::read::Reading;
@@ -62,6 +62,17 @@ impl Reading {
             self.at(
                 path,
                 "listen.public and listen.admin share an address; each needs its own",
+            );
+        }
+        let config = &self.draft.config;
+        let listeners = config.listen.public.iter();
+        let required =
+            |listener: &Listener| listener.door.proxy_protocol == ProxyProtocol::Required;
+        let nobody = config.client_ip.trusted_proxies.nets.is_empty();
+        if nobody && listeners.into_iter().any(required) {
+            self.at(
+                "client_ip.trusted_proxies",
+                "no trusted proxy, but a listener requires the PROXY protocol: nobody could connect; name the balancer",
             );
         }
     }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Admin, Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, ForwardedHeader, Global,
-    HostPolicy, Idle, Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat,
-    Metrics, Rate, ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy, TrustedProxies,
-    Tunnel, Upstream, UpstreamTimeouts,
+    Admin, Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, Door, ForwardedHeader,
+    Global, HostPolicy, Idle, Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log,
+    LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy,
+    TrustedProxies, Tunnel, Upstream, UpstreamTimeouts,
 };
 use crate::domain::client_ip::{self, HeaderForm};
 use crate::domain::filter::Filters;
@@ -30,6 +30,7 @@ pub(super) fn config() -> Config {
             public: vec![Listener {
                 name: "public".to_owned(),
                 address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9000)),
+                door: Door::default(),
                 tls: None,
                 redirect_to_https: None,
             }],

@@ -56,6 +56,30 @@ words! {
 }
 
 words! {
+    /// Whether connections begin with a header of the PROXY protocol.
+    ProxyProtocol {
+        /// Never: one is no HTTP.
+        Off = "off",
+        /// Where a trusted proxy sends one: for the day on which both ends change over.
+        Optional = "optional",
+        /// Always, and only trusted proxies connect.
+        Required = "required",
+    }
+}
+
+words! {
+    /// What a listener serves.
+    Serve {
+        /// Everything.
+        All = "all",
+        /// Events, and what pages load to send them.
+        Ingest = "ingest",
+        /// Sentry's pages, its API and uploads.
+        Web = "web",
+    }
+}
+
+words! {
     /// When an envelope's items are looked at.
     Inspect {
         /// Always: the books say what came.

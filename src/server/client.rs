@@ -5,6 +5,8 @@ pub(super) mod arrival;
 mod bad_head;
 pub(super) mod client_io;
 mod connection;
+pub(super) mod door;
+mod introduction;
 pub(super) mod listen;
 pub(super) mod reception;
 pub(super) mod reply;

@@ -44,6 +44,7 @@ use crate::telemetry::process;
 pub use entrance::SealError;
 
 use admin::Page;
+use client::door::Door;
 use control::Control;
 use entrance::Entrance;
 use memory::Memory;
@@ -248,6 +249,12 @@ fn share(
         rules,
         entrances,
         connections: AtomicU64::new(0),
+        doors: config
+            .listen
+            .public
+            .iter()
+            .map(|listener| Door::new(&listener.door))
+            .collect(),
         descriptors: raise_open_files(config.limits.connections),
         stopping: AtomicBool::new(false),
         disk_bytes: Arc::default(),

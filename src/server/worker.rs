@@ -27,6 +27,7 @@ use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
+use crate::server::client::door::Door;
 use crate::server::client::secure::Handshakes;
 use crate::server::delivery::maintenance::Maintenance;
 use crate::server::entrance::Entrance;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub entrances: Vec<Entrance>,
     /// Open client connections of all workers.
     pub connections: AtomicU64,
+    /// What each listener is for, in their order.
+    pub doors: Vec<Door>,
     /// Files and sockets that the system lets this process open.
     pub descriptors: u64,
     /// Set once, by a stop.
@@ -86,6 +89,15 @@ pub(crate) struct Shared {
 const SLICE_BYTES: usize = 64 * 1024;
 
 impl Shared {
+    /// What a listener is for.
+    ///
+    /// # Panics
+    /// Never: listeners are numbered as the doors are.
+    pub(crate) fn door(&self, listener: usize) -> &Door {
+        let door = self.doors.get(listener);
+        door.expect("each listener has its door from the start")
+    }
+
     /// A moment as policy counts it.
     pub(crate) fn millis(&self, at: Instant) -> Millis {
         let since = at.saturating_duration_since(self.epoch).as_millis();

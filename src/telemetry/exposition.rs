@@ -8,11 +8,9 @@ use prometheus::{Encoder, TextEncoder};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::domain::client_ip::Source;
-
 use super::books;
 use super::kept::{self, SpoolReading};
-use super::labels::{Attempt, Ending, Handshake, Journal, Route, Upstream};
+use super::labels::{Attempt, Ending, Journal, Route, Upstream};
 use super::metrics::{BUCKETS_US, Durations, Metrics, STATUSES, WorkerMetrics};
 use super::tls::CertificateReading;
 
@@ -83,7 +81,7 @@ impl Exposition {
         families.extend(upstreams(metrics));
         families.push(super::probes::family_of(&metrics.control));
         families.push(books::reported(&metrics.control));
-        families.extend(clients(metrics));
+        families.extend(super::clients::families(metrics));
         families.extend(super::tables::families(&metrics.control));
         families.extend(control(metrics));
         families
@@ -203,46 +201,6 @@ fn upstreams(metrics: &Metrics) -> Vec<MetricFamily> {
                 resolved(Upstream::Ingest, &control.ingest_addresses),
                 resolved(Upstream::Web, &control.web_addresses),
             ],
-        ),
-    ]
-}
-
-fn clients(metrics: &Metrics) -> Vec<MetricFamily> {
-    let mut open = Vec::new();
-    let mut totals = Vec::new();
-    for (place, name) in metrics.listeners.iter().enumerate() {
-        let n = metrics.sum_level(|w| w.open_connections(place));
-        open.push(gauge(n, &[("listener", name)]));
-        for &outcome in Handshake::ALL {
-            let n = metrics.sum(|w| w.handshakes(place, outcome));
-            totals.push(counter(
-                n,
-                &[("listener", name), ("outcome", outcome.as_str())],
-            ));
-        }
-    }
-    let sources = Source::ALL.iter().map(|source| {
-        let n = metrics.sum(|w| w.client_ip.at(source.index()));
-        counter(n, &[("source", source.as_str())])
-    });
-    vec![
-        family(
-            "vidette_connections",
-            "Client connections open now.",
-            MetricType::GAUGE,
-            open,
-        ),
-        family(
-            "vidette_connections_total",
-            "Client connections, by how they began or failed.",
-            MetricType::COUNTER,
-            totals,
-        ),
-        family(
-            "vidette_client_ip_total",
-            "Requests by where their client's address came from.",
-            MetricType::COUNTER,
-            sources.collect(),
         ),
     ]
 }
@@ -445,6 +403,7 @@ mod tests {
             "vidette_upstream_resolved_addresses",
             "vidette_connections",
             "vidette_connections_total",
+            "vidette_proxy_headers_total",
             "vidette_client_ip_total",
             "vidette_tls_handshakes_total",
             "vidette_tls_certificate_days_left",

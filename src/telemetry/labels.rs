@@ -209,3 +209,29 @@ labels! {
         Timeout = "timeout",
     }
 }
+
+labels! {
+    /// What came of looking for a PROXY header, on listeners that do.
+    ProxyHeader {
+        /// It named the client.
+        Named = "named",
+        /// The balancer spoke for itself, as for a health check.
+        Local = "local",
+        /// The balancer could not name its client; its own address stands.
+        Unnamed = "unnamed",
+        /// None came, and none has to.
+        Absent = "absent",
+        /// Refused: the peer is not in `client_ip.trusted_proxies`.
+        Untrusted = "untrusted",
+        /// Refused: none came where one has to.
+        Missing = "missing",
+        /// Refused: what began as one breaks the protocol.
+        Malformed = "malformed",
+        /// Refused: longer than is read.
+        TooLong = "too_long",
+        /// The connection ended inside.
+        Cut = "cut",
+        /// It was not whole in `limits.head_timeout`.
+        Timeout = "timeout",
+    }
+}

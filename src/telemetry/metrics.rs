@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::domain::client_ip::Source;
 use crate::domain::handshake::HandshakeFault;
 
-use super::labels::{Attempt, Ending, Handshake, Probed, Reported, Route, Table, Upstream};
+use super::labels::{
+    Attempt, Ending, Handshake, Probed, ProxyHeader, Reported, Route, Table, Upstream,
+};
 use super::ledger::Ledger;
 
 /// A counter with a single writer.
@@ -125,6 +127,7 @@ pub struct WorkerMetrics {
     pub connections: Vec<Level>,
     handshakes: Vec<Vec<Count>>,
     tls: Vec<Vec<Count>>,
+    proxy_headers: Vec<Vec<Count>>,
     /// Where the client's address came from.
     pub client_ip: PerLabel<Count>,
 }
@@ -171,6 +174,9 @@ impl WorkerMetrics {
             tls: (0..listeners)
                 .map(|_| counts(1 + HandshakeFault::ALL.len()))
                 .collect(),
+            proxy_headers: (0..listeners)
+                .map(|_| counts(ProxyHeader::ALL.len()))
+                .collect(),
             client_ip: PerLabel::new(Source::ALL.len()),
         }
     }
@@ -214,6 +220,16 @@ impl WorkerMetrics {
     #[must_use]
     pub fn tls(&self, listener: usize, fault: Option<HandshakeFault>) -> &Count {
         &self.tls[listener][fault.map_or(0, |fault| 1 + fault.index())]
+    }
+
+    /// The counter of PROXY headers of a listener that ended so.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "listeners are numbered when the worker is built"
+    )]
+    #[must_use]
+    pub fn proxy_headers(&self, listener: usize, outcome: ProxyHeader) -> &Count {
+        &self.proxy_headers[listener][outcome.index()]
     }
 
     /// The gauge of a listener's open connections.

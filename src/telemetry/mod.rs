@@ -4,6 +4,7 @@
 //! a key or an address.
 
 mod books;
+mod clients;
 pub mod clock;
 pub mod exposition;
 pub mod kept;

@@ -126,6 +126,18 @@ impl Client {
         Ok((status.ok_or(io::ErrorKind::InvalidData)?, head.headers))
     }
 
+    /// Reads exactly so many bytes, whatever they are.
+    #[track_caller]
+    pub(crate) fn bytes(&mut self, count: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.wire
+            .body(Framing::Length(count), &mut |piece| {
+                bytes.extend_from_slice(piece)
+            })
+            .unwrap();
+        bytes
+    }
+
     /// Reads exactly so many bytes of a body and throws them away.
     #[track_caller]
     pub(crate) fn skip(&mut self, bytes: u64) {

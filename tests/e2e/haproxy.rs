@@ -1,5 +1,5 @@
-//! HAProxy from Debian as a plain proxy in front of the edge. Written from the
-//! documented settings, not copied.
+//! HAProxy from Debian in front of the edge: as a plain proxy, and as a balancer that moves
+//! bytes alone. Written from the documented settings, not copied.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -28,6 +28,32 @@ impl Haproxy {
     /// of its own below those that the client sent.
     #[track_caller]
     pub(crate) fn in_front_of(edge: SocketAddr) -> Self {
+        let haproxy = Self::start(
+            "mode http
+                option forwardfor
+                http-reuse always",
+            &format!("server edge {edge}"),
+        );
+        wait_ready(haproxy.address, &haproxy.log);
+        haproxy
+    }
+
+    /// As a balancer that looks into nothing and names its clients as `how` says.
+    #[track_caller]
+    pub(crate) fn passing_on(edge: SocketAddr, how: &str) -> Self {
+        let haproxy = Self::start("mode tcp", &format!("server edge {edge} {how}"));
+        wait_ready(haproxy.address, &haproxy.log);
+        haproxy
+    }
+
+    /// As one that names nobody to an edge that may not answer it.
+    #[track_caller]
+    pub(crate) fn mute_to(edge: SocketAddr) -> Self {
+        Self::start("mode tcp", &format!("server edge {edge}"))
+    }
+
+    #[track_caller]
+    fn start(mode: &str, server: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Its listening socket is handed to it, so that no port is guessed.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -37,16 +63,14 @@ impl Haproxy {
                 nbthread 1
                 maxconn 512
             defaults
-                mode http
-                option forwardfor
-                http-reuse always
+                {mode}
                 timeout connect 5s
                 timeout client 75s
                 timeout server 90s
                 timeout http-request 30s
             listen public
                 bind fd@0
-                server edge {edge}
+                {server}
 "
         );
         let file = folder.path().join("haproxy.cfg");
@@ -61,14 +85,12 @@ impl Haproxy {
             .spawn()
             .unwrap();
         let log = Log::follow(child.stderr.take().unwrap());
-        let haproxy = Self {
+        Self {
             child,
             log,
             address,
             _folder: folder,
-        };
-        wait_ready(haproxy.address, &haproxy.log);
-        haproxy
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod lessons;
 mod line_one;
 mod parts;
 mod patterns;
+mod proxied;
 mod quotas;
 mod refusals;
 mod reload;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         routes::trials(),
         credentials::trials(),
         client_ip::trials(),
+        proxied::trials(),
         ingest::trials(),
         cors::trials(),
         framing::trials(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::ClientAuth;
+use super::{ClientAuth, Door};
 
 /// The sockets that are listened on.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Listener {
     pub name: String,
     /// Port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Who may come in by it, and for what.
+    pub door: Door,
     /// What it speaks TLS with; `None`, the default, speaks in the clear.
     pub tls: Option<ListenerTls>,
     /// The port of `https://` that pages asked for in the clear are moved to; `None`, the

@@ -5,6 +5,7 @@
 //! default: `defaults` lists those once, `keys` says how each is read and shown.
 
 mod client_ip;
+mod door;
 mod listen;
 mod projects;
 mod secret;
@@ -16,9 +17,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use super::words::{
-    ClientAuth, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy,
+    ClientAuth, HostPolicy, Inspect, KeyMode, Level, LogFormat, ProxyProtocol, Serve, ServeRelays,
+    StorePolicy,
 };
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
+pub use door::Door;
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;

@@ -1,9 +1,10 @@
-//! Owns what is listened on and what is connected to.
+//! Owns what is listened on and what is connected to. What a listener is for stands in
+//! `door`.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use super::{Fields, Kind, Shown, Variable, each, map, refuse, refuse_repeats, scalar, text, tls};
-use crate::config::checked::{Listener, UpstreamUrl};
+use super::{Fields, Kind, Shown, Variable, door, each, refuse, refuse_repeats, scalar, text, tls};
+use crate::config::checked::{Door, Listener, UpstreamUrl};
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
 
@@ -27,7 +28,7 @@ impl Kind for Address {
     }
 }
 
-/// The public sockets: addresses, or `{name, address, tls, redirect_to_https}`.
+/// The public sockets: addresses, or `{name, address}` and what is their own.
 pub(in crate::config) struct Listeners;
 
 impl Kind for Listeners {
@@ -65,23 +66,21 @@ fn show(position: usize, listener: &Listener) -> Shown {
     let Listener {
         name,
         address,
+        door,
         tls,
         redirect_to_https,
     } = listener;
-    let named = (*name != default_name(position)).then(|| Shown::Text(name.clone()));
-    let shown = [
-        ("name", named),
-        ("tls", tls.as_ref().map(tls::show)),
-        (
-            "redirect_to_https",
-            redirect_to_https.map(tls::show_redirect),
-        ),
-    ];
     let address = Shown::Text(address.to_string());
-    match shown {
-        [(_, None), (_, None), (_, None)] => address,
-        [name, tls, redirect] => map([name, ("address", Some(address)), tls, redirect]),
+    let named = (*name != default_name(position)).then(|| ("name", Shown::Text(name.clone())));
+    let mut own = door::shown(door);
+    own.extend(tls.as_ref().map(|tls| ("tls", tls::show(tls))));
+    let redirect = redirect_to_https.map(tls::show_redirect);
+    own.extend(redirect.map(|port| ("redirect_to_https", port)));
+    if named.is_none() && own.is_empty() {
+        return address;
     }
+    let first = named.into_iter().chain([("address", address)]);
+    Shown::Map(first.chain(own).collect())
 }
 
 fn default_name(position: usize) -> String {
@@ -97,16 +96,23 @@ fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listene
         return Some(Listener {
             name: default_name(position),
             address,
+            door: Door::default(),
             tls: None,
             redirect_to_https: None,
         });
     };
-    let fields = Fields::of(
-        node,
-        faults,
-        &["name", "address", "tls", "redirect_to_https"],
-        &["proxy_protocol", "serve"],
-    )?;
+    let [proxy_protocol, serve, allow, noindex] = door::KEYS;
+    let known = [
+        "name",
+        "address",
+        proxy_protocol,
+        serve,
+        allow,
+        noindex,
+        "tls",
+        "redirect_to_https",
+    ];
+    let fields = Fields::of(node, faults, &known, &[])?;
     let name = match fields.optional("name") {
         Some(node) => label(node, faults),
         None => Some(default_name(position)),
@@ -129,9 +135,11 @@ fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listene
         }),
         None => Some(None),
     };
+    let door = door::read(&fields, faults);
     Some(Listener {
         name: name?,
         address: address?,
+        door: door?,
         tls: tls?,
         redirect_to_https: redirect_to_https?,
     })

@@ -4,6 +4,7 @@
 
 mod address;
 pub(super) mod categories;
+mod door;
 mod filters;
 mod header;
 mod number;

@@ -51,7 +51,8 @@ fn accepted_entry() -> String {
     format!("write a CIDR such as 10.0.0.0/8, an address, or {presets}")
 }
 
-fn nets(text: &str) -> Result<Vec<IpNet>, &'static str> {
+/// The networks that one entry names.
+pub(super) fn nets(text: &str) -> Result<Vec<IpNet>, &'static str> {
     if let Some(nets) = client_ip::preset(text) {
         return Ok(nets.to_vec());
     }

@@ -83,12 +83,6 @@ fn a_key_of_a_later_version_is_never_ignored() {
         "sentry: {credentials: c.json}\n",
         &[&later("sentry.credentials", 10)],
     );
-    for key in ["proxy_protocol", "serve"] {
-        check_below(
-            &format!("listen: {{public: [{{address: \"[::]:1\", {key}: all}}]}}\n"),
-            &[&later(key, 39)],
-        );
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! beside what is accepted.
 
 use super::*;
+use crate::config::checked::{Door, ProxyProtocol, Serve};
 use crate::domain::client_ip::HeaderForm;
 
 #[test]
@@ -57,6 +58,99 @@ fn listeners_are_named_by_position_or_by_hand() {
     check_value(
         "listen: {public: ['127.0.0.1:0'], admin: '127.0.0.1:0'}",
         "",
+    );
+}
+
+#[test]
+fn a_listener_says_who_may_come_in_and_for_what() {
+    let config = accepted(
+        "listen:\n  public:\n\
+         \x20   - {address: '0.0.0.0:9000', serve: ingest, proxy_protocol: optional}\n\
+         \x20   - {name: inside, address: '10.0.0.1:9000', serve: web, proxy_protocol: required,\
+         \x20      allow: [private, 203.0.113.0/24, '2001:db8::7'], noindex: true}\n\
+         \x20   - '[::1]:9000'\n",
+        &Env::empty(),
+    );
+    let doors: Vec<_> = config.listen.public.iter().map(|l| &l.door).collect();
+    let (first, second) = (doors[0], doors[1]);
+    assert_eq!(
+        (first.serve, first.proxy_protocol),
+        (Serve::Ingest, ProxyProtocol::Optional)
+    );
+    assert_eq!((&first.allow, first.noindex), (&None, false));
+    assert_eq!(
+        (second.serve, second.proxy_protocol),
+        (Serve::Web, ProxyProtocol::Required)
+    );
+    let allowed = second.allow.as_ref().unwrap().hops();
+    for (address, within) in [
+        ("203.0.113.9", true),
+        ("192.168.1.1", true),
+        ("2001:db8::7", true),
+        ("2001:db8::8", false),
+        ("198.51.100.1", false),
+    ] {
+        assert_eq!(
+            allowed.contains(address.parse().unwrap()),
+            within,
+            "{address}"
+        );
+    }
+    assert!(second.noindex);
+    assert_eq!(doors[2], &Door::default());
+}
+
+#[test]
+fn a_listeners_slip_is_named_where_it_stands() {
+    let check = |keys: &str, wrong: &str| {
+        check_value(
+            &format!("listen: {{public: [{{address: '[::]:1', {keys}}}]}}"),
+            wrong,
+        );
+    };
+    check("proxy_protocol: off, serve: all, noindex: false", "");
+    check(
+        "proxy_protocol: on",
+        "an unknown word in listen.public[0].proxy_protocol",
+    );
+    check("serve: ui", "an unknown word in listen.public[0].serve");
+    check(
+        "noindex: 1",
+        "not true or false in listen.public[0].noindex",
+    );
+    check("allow: []", "nobody in listen.public[0].allow");
+    check("allow: private", "no list in listen.public[0].allow");
+    check(
+        "allow: [10.0.0.1/8]",
+        "bits set behind the prefix in listen.public[0].allow[0]",
+    );
+    check(
+        "allow: [office]",
+        "not a CIDR, an address or a preset in listen.public[0].allow[0]",
+    );
+    let idle = "a rule for web on a listener without it in listen.public[0]";
+    check("serve: ingest, allow: [private]", &format!("{idle}.allow"));
+    check("serve: ingest, noindex: true", &format!("{idle}.noindex"));
+    check("serve: ingest, noindex: false", "");
+    let nobody = |mode: &str| {
+        format!(
+            "listen: {{public: [{{address: '[::]:1', proxy_protocol: {mode}}}]}}\nclient_ip: {{trusted_proxies: []}}"
+        )
+    };
+    check_value(&nobody("optional"), "");
+    check_value(
+        &nobody("required"),
+        "no trusted proxy, but a listener requires the PROXY protocol: nobody could connect",
+    );
+    let errors = refused(
+        &format!("{UPSTREAM}listen:\n  public:\n    - {{address: '[::]:1', serv: web}}\n"),
+        &Env::empty(),
+    );
+    assert!(
+        errors.contains(
+            "v.yml:4:27: error: unknown key \"serv\" in listen.public[0]; did you mean \"serve\"?"
+        ),
+        "{errors}"
     );
 }
 

@@ -94,9 +94,10 @@ fn the_defaults_read_back() {
 #[test]
 fn another_configuration_reads_back() {
     check_reads_back(&accepted(
-        "workers: 3\nlisten: {public: [{name: a, address: '[::1]:0'}, '127.0.0.1:1'], admin: '[::1]:2'}\n\
+        "workers: 3\nlisten: {public: [{name: a, address: '[::1]:0'}, '127.0.0.1:1', {address: '127.0.0.1:3', serve: web, allow: [loopback, 10.0.0.0/8], noindex: true}, \
+         {name: lb, address: '127.0.0.1:4', proxy_protocol: required, serve: ingest}], admin: '[::1]:2'}\n\
          admin: {token_file: 'C:\\x $${A} \"q\" null', hosts: []}\nserve_relays: off\n\
-         client_ip: {trusted_proxies: [], header: forwarded, send_as: [], store: hash, hash_key_file: '/k'}\n\
+         client_ip: {trusted_proxies: [10.0.0.1], header: forwarded, send_as: [], store: hash, hash_key_file: '/k'}\n\
          keys: {mode: strict, unproven_rate: 600/m, proven_max: 100, candidates_max: 101, refused_max: 102, limited_max: 103}\n\
          inspect: when_needed\nmetrics: {projects_max: 12}\n\
          global: {quotas: [{limit: 0, per: 100ms}, {limit: 0B, per: 1mo, by: ip}, {name: '-', limit: 1025B, per: 366d, by: key}]}\n\

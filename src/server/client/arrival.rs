@@ -2,7 +2,6 @@
 //! normalised, its client's address resolved. Never reads a body, never answers.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -12,6 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::domain::client_ip::{Source, resolve};
+use crate::domain::networks::Networks;
 use crate::domain::outcome::Reason;
 use crate::domain::path;
 use crate::policy::Refusal;
@@ -47,7 +47,7 @@ impl Arrived {
     ) -> (Self, Source) {
         let (head, body) = request.into_parts();
         let announced = body.size_hint().exact();
-        let (sender, source) = sender(&head, caller.peer.ip(), caller.scheme, rules);
+        let (sender, source) = sender(&head, caller, rules);
         (
             Self {
                 head: Box::new(head),
@@ -193,24 +193,25 @@ pub(crate) fn place_by_https(head: &Parts, port: u16) -> Option<HeaderValue> {
 }
 
 /// Who sent the request, from the peer and from whom it may speak for.
-fn sender(head: &Parts, peer: IpAddr, spoken: Scheme, rules: &Rules) -> (Sender, Source) {
+fn sender(head: &Parts, caller: &Caller, rules: &Rules) -> (Sender, Source) {
+    let nobody = Networks::default();
+    let trusted = match caller.unnamed {
+        true => &nobody,
+        false => &rules.trusted,
+    };
+    let peer = caller.peer.ip();
     let lines = head
         .headers
         .get_all(&rules.forwarded)
         .iter()
         .map(http::HeaderValue::as_bytes);
-    let client = resolve(
-        peer,
-        rules.config.client_ip.header.form,
-        lines,
-        &rules.trusted,
-    );
-    let trusted = rules.trusted.contains(peer);
+    let client = resolve(peer, rules.config.client_ip.header.form, lines, trusted);
+    let trusted = trusted.contains(peer);
     let claimed = head.headers.get(X_FORWARDED_PROTO).filter(|_| trusted);
     let scheme = match claimed {
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"https") => Scheme::Https,
         Some(_) => Scheme::Http,
-        None => spoken,
+        None => caller.scheme,
     };
     (
         Sender {

@@ -1,6 +1,6 @@
-//! The life of one client connection: secured where its listener speaks TLS, told apart as
-//! HTTP/1 or HTTP/2, served,
-//! watched once a second for clients that stand still, parked without buffers
+//! The life of one client connection: introduced by a balancer where it has one, secured
+//! where its listener speaks TLS, told apart as HTTP/1 or HTTP/2, served, watched once a
+//! second for clients that stand still, parked without buffers
 //! while idle, and closed so that its last answer arrives. Never looks into a
 //! request.
 
@@ -18,14 +18,17 @@ use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout, timeout_at};
 
+use crate::config::checked::ProxyProtocol;
 use crate::domain::category::Category;
 use crate::telemetry::labels::{Ending, Handshake, Route};
 use crate::telemetry::ledger::Account;
 use crate::tls::Protocol;
 
+use crate::server::client::arrival::Scheme;
 use crate::server::client::client_io::{ClientIo, Pulse, joined};
+use crate::server::client::introduction::{Introduced, introduce};
 use crate::server::client::reception::{Caller, receive};
 use crate::server::client::secure::secure;
 use crate::server::client::wire::Wire;
@@ -62,19 +65,40 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
     if let Err(error) = stream.set_nodelay(true) {
         tracing::trace!(%error, "TCP_NODELAY refused");
     }
-    let Some(mut wire) = secure(&worker, listener, stream).await else {
+    // One wait for both: a balancer sends its header at once.
+    let until = Instant::now() + worker.rules().config.limits.head_timeout;
+    let introduced = match worker.shared.door(listener).proxy_protocol {
+        ProxyProtocol::Off => Introduced::plain(peer),
+        asked @ (ProxyProtocol::Optional | ProxyProtocol::Required) => {
+            let introduced = introduce(&worker, listener, asked, &stream, peer, until);
+            match Box::pin(introduced).await {
+                Some(introduced) => introduced,
+                None => return,
+            }
+        }
+    };
+    let Introduced { ahead, .. } = introduced;
+    let Some(mut wire) = secure(&worker, listener, stream, &ahead).await else {
         return;
     };
+    let until = match wire {
+        Wire::Clear(_) => until,
+        // The handshake had its own time.
+        Wire::Secured(_) => Instant::now() + worker.rules().config.limits.head_timeout,
+    };
     let caller = Rc::new(Caller {
-        peer,
+        peer: introduced.peer,
+        unnamed: introduced.unnamed,
         listener,
-        scheme: wire.scheme(),
+        scheme: match introduced.over_tls {
+            true => Scheme::Https,
+            false => wire.scheme(),
+        },
         pulse: Rc::new(Pulse::default()),
         counted: Cell::new(false),
     });
-    let limit = worker.rules().config.limits.head_timeout;
     let first = tokio::select! {
-        first = timeout(limit, first_bytes(&mut wire)) => first,
+        first = timeout_at(until, first_bytes(&mut wire, ahead)) => first,
         () = worker.stopping() => return,
     };
     let Ok(first) = first else {
@@ -97,9 +121,13 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
     }
 }
 
-/// Reads up to a preface's length. `None`: closed before a byte came.
-async fn first_bytes(wire: &mut Wire) -> Option<Bytes> {
+/// Reads up to a preface's length, some of which is here. `None`: closed before a byte came.
+async fn first_bytes(wire: &mut Wire, here: Bytes) -> Option<Bytes> {
+    if !H2_PREFACE.starts_with(&here) {
+        return Some(here);
+    }
     let mut ahead = BytesMut::with_capacity(H2_PREFACE.len());
+    ahead.extend_from_slice(&here);
     loop {
         let mut rest = [0; 24];
         let room = rest.get_mut(ahead.len()..)?;

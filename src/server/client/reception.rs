@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -39,14 +39,18 @@ use crate::server::worker::{InForce, Worker};
 const DISCARD_BYTES: u64 = 256 * 1024;
 const DISCARD_FOR: Duration = Duration::from_secs(2);
 
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
 /// The connection a request came on.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// The socket's other end.
+    /// The socket's other end, or the client that a trusted balancer named.
     pub peer: SocketAddr,
+    /// A balancer carries somebody whom it cannot name: nothing is believed of him.
+    pub unnamed: bool,
     /// The listener it was accepted by.
     pub listener: usize,
-    /// How the socket's other end speaks.
+    /// How it speaks: by TLS if it does so with us, or if its balancer says so.
     pub scheme: Scheme,
     /// What its keeper looks at.
     pub pulse: Rc<Pulse>,
@@ -109,11 +113,13 @@ async fn serve(
     let due = worker.watch.passes(arrived.sender.client);
     // What is rare is boxed, so that the common way stays small: its future is
     // moved once a request and lives as long as a connection is busy.
-    let next = next(&worker, &rules, &mut arrived, &caller.pulse, &mut ticket);
+    let next = next(&worker, &rules, &mut arrived, caller, &mut ticket);
+    let route = ticket.route();
     if due {
-        sight(&worker, &rules, caller, &arrived, ticket.route());
+        sight(&worker, &rules, caller, &arrived, route);
     }
-    let moves = ticket.route() == Route::Web && arrived.sender.scheme == Scheme::Http;
+    let refused = matches!(next, Next::Refuse(_));
+    let moves = route == Route::Web && arrived.sender.scheme == Scheme::Http && !refused;
     if moves
         && let Some(port) = worker.redirects(caller.listener)
         && let Some(place) = arrival::place_by_https(&arrived.head, port)
@@ -121,7 +127,8 @@ async fn serve(
         let moved = respond::moved(place, &mut ticket);
         return unread(moved, &arrived.body);
     }
-    match next {
+    let hidden = worker.shared.door(caller.listener).hides(route);
+    let mut response = match next {
         Next::Event(pass) => ingest::serve(worker, rules, arrived, pass, ticket).await,
         Next::Preflight => unread(respond::preflight(&mut ticket), &arrived.body),
         Next::Refuse(refusal) => {
@@ -134,7 +141,13 @@ async fn serve(
             without_disposition(served)
         }
         Next::File(place, path) => Box::pin(file(&rules, place, arrived, &path, ticket)).await,
+    };
+    if hidden {
+        // Beside what Sentry says itself: of several, crawlers obey the strictest.
+        let noindex = HeaderValue::from_static("noindex");
+        response.headers_mut().append(X_ROBOTS_TAG, noindex);
     }
+    response
 }
 
 /// Remembers the request for an operator who asks where requests come from.
@@ -178,13 +191,13 @@ fn next(
     worker: &Worker,
     rules: &InForce,
     arrived: &mut Arrived,
-    pulse: &Pulse,
+    caller: &Caller,
     ticket: &mut Ticket,
 ) -> Next {
     let announced = arrived.announced.unwrap_or(0);
     ticket.belongs(Route::Local, announced);
     ticket.asks_leave = arrived.head.headers.contains_key(EXPECT);
-    let sound = arrival::check_framing(&arrived.head, pulse).and_then(|()| {
+    let sound = arrival::check_framing(&arrived.head, &caller.pulse).and_then(|()| {
         let bytes_max = rules.config.limits.header_bytes;
         arrival::check_bytes(&arrived.head, bytes_max)
     });
@@ -195,52 +208,78 @@ fn next(
         Ok(path) => path,
         Err(refusal) => return Next::Refuse(refusal),
     };
-    let mut folders = rules.statics.iter();
-    if let Some(place) = folders.position(|folder| path.starts_with(folder.path.as_bytes())) {
-        ticket.belongs(Route::Static, announced);
-        return Next::File(place, path.into_owned());
+    let way = Way::of(rules, &path);
+    ticket.belongs(way.route(), announced);
+    let door = worker.shared.door(caller.listener);
+    if let Err(refusal) = door.lets_in(way.route(), &path, arrived.sender.client) {
+        return Next::Refuse(refusal);
     }
     let now = ticket.started;
-    if rules.is_tunnel(&path) {
-        ticket.belongs(Route::Tunnel, announced);
-        if arrived.head.method == Method::OPTIONS {
-            return Next::Preflight;
+    match way {
+        Way::File(place) => Next::File(place, path.into_owned()),
+        Way::Tunnel | Way::Known(endpoint::Route::Ingest(_))
+            if arrived.head.method == Method::OPTIONS =>
+        {
+            Next::Preflight
         }
-        let pass = ingest::admit_tunnel(worker, rules, arrived, now);
-        return pass.map_or_else(Next::Refuse, Next::Event);
-    }
-    match endpoint::route(&path) {
-        endpoint::Route::Ingest(ingest) => {
-            ticket.belongs(Route::Ingest, announced);
-            if arrived.head.method == Method::OPTIONS {
-                return Next::Preflight;
-            }
+        Way::Tunnel => {
+            ingest::admit_tunnel(worker, rules, arrived, now).map_or_else(Next::Refuse, Next::Event)
+        }
+        Way::Known(endpoint::Route::Ingest(ingest)) => {
             ingest::admit(worker, rules, arrived, ingest, now)
                 .map_or_else(Next::Refuse, Next::Event)
         }
-        endpoint::Route::Relays => {
-            ticket.belongs(Route::Relay, announced);
+        Way::Known(endpoint::Route::Relays) => {
             let asked = relays(rules.config.serve_relays, arrived.sender.client);
             asked.map_or_else(Next::Refuse, |()| Next::Passage)
         }
-        endpoint::Route::RelayInternal => Next::Refuse(not_public()),
-        endpoint::Route::Assets { rest } => {
-            ticket.belongs(Route::Web, announced);
+        Way::Known(endpoint::Route::RelayInternal) => Next::Refuse(not_public()),
+        Way::Known(endpoint::Route::Assets { rest }) => {
             let path = asset_path(rest, &arrived.head);
             arrived.path = path.map(Box::new);
             Next::Asset
         }
-        endpoint::Route::Static => {
-            ticket.belongs(Route::Web, announced);
-            Next::Asset
+        Way::Known(endpoint::Route::Static) => Next::Asset,
+        Way::Known(endpoint::Route::Upload | endpoint::Route::Web) => Next::Passage,
+    }
+}
+
+/// What a path leads to.
+enum Way<'p> {
+    /// A folder on disk, by its number.
+    File(usize),
+    /// A path that an operator chose for envelopes.
+    Tunnel,
+    /// One of Sentry's own.
+    Known(endpoint::Route<'p>),
+}
+
+impl<'p> Way<'p> {
+    fn of(rules: &InForce, path: &'p [u8]) -> Self {
+        let mut folders = rules.statics.iter();
+        if let Some(place) = folders.position(|folder| path.starts_with(folder.path.as_bytes())) {
+            return Self::File(place);
         }
-        endpoint::Route::Upload => {
-            ticket.belongs(Route::Upload, announced);
-            Next::Passage
+        match rules.is_tunnel(path) {
+            true => Self::Tunnel,
+            false => Self::Known(endpoint::route(path)),
         }
-        endpoint::Route::Web => {
-            ticket.belongs(Route::Web, announced);
-            Next::Passage
+    }
+
+    /// As it is counted.
+    fn route(&self) -> Route {
+        match self {
+            Self::File(_) => Route::Static,
+            Self::Tunnel => Route::Tunnel,
+            Self::Known(known) => match known {
+                endpoint::Route::Ingest(_) => Route::Ingest,
+                endpoint::Route::Relays => Route::Relay,
+                endpoint::Route::RelayInternal => Route::Local,
+                endpoint::Route::Upload => Route::Upload,
+                endpoint::Route::Assets { .. } | endpoint::Route::Static | endpoint::Route::Web => {
+                    Route::Web
+                }
+            },
         }
     }
 }

@@ -48,8 +48,14 @@ impl Drop for Waiting {
     }
 }
 
-/// The connection as its listener has it. `None`: it came to nothing, and is closed.
-pub(crate) async fn secure(worker: &Worker, listener: usize, socket: TcpStream) -> Option<Wire> {
+/// The connection as its listener has it. `None`: it came to nothing, and is closed. `ahead`:
+/// what was taken off the socket already, in which TLS never begins.
+pub(crate) async fn secure(
+    worker: &Worker,
+    listener: usize,
+    socket: TcpStream,
+    ahead: &[u8],
+) -> Option<Wire> {
     let entrance = worker.shared.entrances.get(listener);
     let Some(seal) = entrance.and_then(|entrance| entrance.seal.as_ref()) else {
         return Some(Wire::Clear(socket));
@@ -59,9 +65,12 @@ pub(crate) async fn secure(worker: &Worker, listener: usize, socket: TcpStream) 
     let terms = seal.terms();
     // Boxed: a parked connection pays for what its task can ever hold.
     let agreeing = Box::pin(agree(worker, &terms, socket, limits.handshakes));
-    let agreed = tokio::select! {
-        agreed = timeout_at(until, agreeing) => agreed.unwrap_or(Err(HandshakeFault::Timeout)),
-        () = worker.stopping() => return None,
+    let agreed = match ahead.is_empty() {
+        true => tokio::select! {
+            agreed = timeout_at(until, agreeing) => agreed.unwrap_or(Err(HandshakeFault::Timeout)),
+            () = worker.stopping() => return None,
+        },
+        false => Err(HandshakeFault::NotTls),
     };
     let (fault, wire) = match agreed {
         Ok(None) => return None,

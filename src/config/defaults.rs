@@ -171,6 +171,7 @@ fn limits() -> Limits {
         quota_counters: 20_000,
         repeats: 20_000,
         connections: 100_000,
+        connections_per_client: 0,
         handshakes: 256,
         head_timeout: Duration::from_secs(15),
         body_idle: Duration::from_secs(60),

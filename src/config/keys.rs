@@ -107,6 +107,11 @@ const HANDSHAKES: Count = Count {
     min: 1,
     max: 1 << 16,
 };
+/// Zero counts nobody.
+const PER_CLIENT: Count = Count {
+    min: 0,
+    max: 1 << 20,
+};
 const FINISHING: Count = Count {
     min: 1,
     max: 1 << 20,
@@ -373,6 +378,11 @@ pub(super) static KEYS: &[Key] = &[
     here!("limits.quota_counters", limits.quota_counters, TABLE),
     here!("limits.repeats", limits.repeats, TABLE),
     here!("limits.connections", limits.connections, CONNECTIONS),
+    here!(
+        "limits.connections_per_client",
+        limits.connections_per_client,
+        PER_CLIENT
+    ),
     here!("limits.handshakes", limits.handshakes, HANDSHAKES),
     here!("limits.head_timeout", limits.head_timeout, WAIT),
     here!("limits.body_idle", limits.body_idle, WAIT),

@@ -8,6 +8,7 @@ mod connection;
 pub(super) mod door;
 mod introduction;
 pub(super) mod listen;
+pub(super) mod per_client;
 pub(super) mod reception;
 pub(super) mod reply;
 pub(super) mod respond;

@@ -249,6 +249,7 @@ fn share(
         rules,
         entrances,
         connections: AtomicU64::new(0),
+        per_client: Arc::default(),
         doors: config
             .listen
             .public

@@ -28,6 +28,7 @@ use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
 use crate::server::client::door::Door;
+use crate::server::client::per_client::PerClient;
 use crate::server::client::secure::Handshakes;
 use crate::server::delivery::maintenance::Maintenance;
 use crate::server::entrance::Entrance;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub entrances: Vec<Entrance>,
     /// Open client connections of all workers.
     pub connections: AtomicU64,
+    /// The same by client address, where that is limited.
+    pub per_client: Arc<PerClient>,
     /// What each listener is for, in their order.
     pub doors: Vec<Door>,
     /// Files and sockets that the system lets this process open.

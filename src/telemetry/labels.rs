@@ -205,6 +205,8 @@ labels! {
         /// Closed at once, `limits.connections` was reached; or amid a slow TLS handshake, for
         /// `limits.handshakes`.
         Capped = "capped",
+        /// Closed at once: its client's address has `limits.connections_per_client`.
+        ClientCapped = "client_capped",
         /// Too slow to send a head, or to agree on TLS.
         Timeout = "timeout",
     }

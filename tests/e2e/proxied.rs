@@ -1,7 +1,9 @@
 //! Who comes in by a listener: clients that a balancer names in a PROXY header, strangers
-//! who write one themselves, and both on one port. What a listener is for stands beside it.
+//! who write one themselves, and both on one port. What a listener is for, and how many
+//! connections one client may have, stand beside it.
 
 mod balancers;
+mod crowds;
 mod headers;
 mod listeners;
 mod refused;
@@ -22,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         refused::trials(),
         balancers::trials(),
         listeners::trials(),
+        crowds::trials(),
     ]
     .into_iter()
     .flatten()

@@ -159,6 +159,9 @@ pub struct Limits {
     pub repeats: u64,
     /// Open client connections, all workers together; default 100000.
     pub connections: u64,
+    /// The same of one client address, of IPv6 one /64; trusted proxies are not counted.
+    /// Default 0, which counts nobody.
+    pub connections_per_client: u64,
     /// TLS handshakes under way in one worker at a time; default 256, from 1 to 65536.
     /// More wait, and the slow among those under way make room for them.
     pub handshakes: u64,

@@ -112,7 +112,7 @@ fn another_configuration_reads_back() {
          quotas: [{categories: [span, user_report_v2], limit: 281474976710655, per: 1500ms}]}\n\
          static: [{path: /a/, root: '- x: [y] #z'}, {path: /b/, root: 'null', cors: true}]\n\
          limits: {inspect_bytes: 10MB, decoded_bytes: 1, decode_ratio: 2, drain: 1500ms, finishing: 7, unpacking: 8, \
-         retry_after_max: 1d, items: 9, quota_ips: 1000, quota_counters: 100}\nlog: {format: json, level: trace}\n",
+         retry_after_max: 1d, items: 9, quota_ips: 1000, quota_counters: 100, connections_per_client: 9}\nlog: {format: json, level: trace}\n",
         &Env::empty(),
     ));
 }

@@ -29,6 +29,7 @@ use crate::tls::Protocol;
 use crate::server::client::arrival::Scheme;
 use crate::server::client::client_io::{ClientIo, Pulse, joined};
 use crate::server::client::introduction::{Introduced, introduce};
+use crate::server::client::listen::place_for;
 use crate::server::client::reception::{Caller, receive};
 use crate::server::client::secure::secure;
 use crate::server::client::wire::Wire;
@@ -76,6 +77,18 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
                 None => return,
             }
         }
+    };
+    // The socket's own end had its place before it came here.
+    let place = match introduced.peer == peer {
+        true => Ok(None),
+        false => place_for(&worker, introduced.peer.ip()),
+    };
+    let Ok(_place) = place else {
+        worker
+            .metrics
+            .handshakes(listener, Handshake::ClientCapped)
+            .add(1);
+        return;
     };
     let Introduced { ahead, .. } = introduced;
     let Some(mut wire) = secure(&worker, listener, stream, &ahead).await else {

@@ -2,7 +2,7 @@
 //! shares connections out. Never reads a byte of them.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::telemetry::labels::Handshake;
 
 use crate::server::client::connection;
+use crate::server::client::per_client::Place;
 use crate::server::worker::{Worker, connections_max};
 
 /// Connections that wait to be accepted; the kernel may allow fewer.
@@ -65,7 +66,7 @@ fn bind_one(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
     loop {
         match socket.accept().await {
-            Ok((stream, _)) => take(&worker, listener, stream),
+            Ok((stream, peer)) => take(&worker, listener, stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted; is the limit on open files too low?");
                 tokio::time::sleep(AFTER_REFUSAL).await;
@@ -74,8 +75,8 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListe
     }
 }
 
-fn take(worker: &Rc<Worker>, listener: usize, stream: TcpStream) {
-    let open = Open::new(Rc::clone(worker), listener);
+fn take(worker: &Rc<Worker>, listener: usize, stream: TcpStream, peer: SocketAddr) {
+    let mut open = Open::new(Rc::clone(worker), listener);
     let limit = worker.rules().config.limits.connections;
     let max = connections_max(limit, worker.shared.descriptors);
     if worker.shared.connections.load(Ordering::Relaxed) > max {
@@ -85,6 +86,14 @@ fn take(worker: &Rc<Worker>, listener: usize, stream: TcpStream) {
             .add(1);
         return;
     }
+    match place_for(worker, peer.ip()) {
+        Ok(place) => open.place = place,
+        Err(ClientIsFull) => {
+            let full = worker.metrics.handshakes(listener, Handshake::ClientCapped);
+            full.add(1);
+            return;
+        }
+    }
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         connection::keep(worker, listener, stream).await;
@@ -92,17 +101,38 @@ fn take(worker: &Rc<Worker>, listener: usize, stream: TcpStream) {
     });
 }
 
+/// A client has as many connections as it may.
+pub(crate) struct ClientIsFull;
+
+/// A place among the connections of a client's address, where that is counted: trusted
+/// proxies connect for many.
+pub(crate) fn place_for(worker: &Worker, client: IpAddr) -> Result<Option<Place>, ClientIsFull> {
+    let rules = worker.rules();
+    let most = rules.config.limits.connections_per_client;
+    if most == 0 || rules.trusted.contains(client) {
+        return Ok(None);
+    }
+    let place = worker.shared.per_client.enters(client, most);
+    place.map(Some).ok_or(ClientIsFull)
+}
+
 /// A connection's place in the counts; given back when it closes.
 struct Open {
     worker: Rc<Worker>,
     listener: usize,
+    /// Among those of its peer's address.
+    place: Option<Place>,
 }
 
 impl Open {
     fn new(worker: Rc<Worker>, listener: usize) -> Self {
         worker.shared.connections.fetch_add(1, Ordering::Relaxed);
         worker.metrics.open_connections(listener).shift(1);
-        Self { worker, listener }
+        Self {
+            worker,
+            listener,
+            place: None,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::thread;
 
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use super::*;
 use crate::haproxy::Haproxy;
@@ -86,7 +87,11 @@ fn behind_haproxy_alone_nobody_else_comes_in() {
 
 fn haproxys_health_checks_are_its_own() {
     let fake = Fake::start();
-    let edge = edge_taking(&fake, "required");
+    let edge = edge_with(
+        &fake,
+        json!({"proxy_protocol": "required"}),
+        json!({"limits": {"connections_per_client": 2}}),
+    );
     let balancer = Haproxy::passing_on(
         edge.public,
         "send-proxy-v2 check-send-proxy check inter 50ms",
@@ -97,4 +102,5 @@ fn haproxys_health_checks_are_its_own() {
     client.send(&event(&[]));
     assert_eq!(client.answer_to("POST").status, 200);
     assert_eq!(told(&fake), ["127.0.0.9"]);
+    assert_eq!(connections_that(&edge, "client_capped"), 0.0);
 }

@@ -47,6 +47,8 @@ pub(crate) struct Seal {
     /// Why the files that lie there now are not in force.
     refused: ArcSwapOption<String>,
     tickets: Tickets,
+    /// The files as they lay there before they were first read.
+    first: Vec<Stamp>,
 }
 
 /// Why a listener's files are of no use.
@@ -82,9 +84,12 @@ impl Entrance {
 impl Seal {
     fn open(files: &ListenerTls) -> Result<Self, SealError> {
         let tickets = Tickets::new()?;
+        // Before they are read: what changes from then on is seen to have changed.
+        let first = paths(files).map(stamp).collect();
         let terms = terms(files, &tickets)?;
         Ok(Self {
             files: files.clone(),
+            first,
             terms: ArcSwap::from_pointee(terms),
             refused: ArcSwapOption::empty(),
             tickets,
@@ -117,11 +122,15 @@ impl Seal {
         }
     }
 
-    fn paths(&self) -> impl Iterator<Item = &Path> {
-        let pairs = self.files.certificates.iter();
-        let pairs = pairs.flat_map(|pair| [&pair.cert, &pair.key]);
-        pairs.chain(&self.files.client_ca).map(PathBuf::as_path)
+    fn stamps(&self) -> Vec<Stamp> {
+        paths(&self.files).map(stamp).collect()
     }
+}
+
+fn paths(files: &ListenerTls) -> impl Iterator<Item = &Path> {
+    let pairs = files.certificates.iter();
+    let pairs = pairs.flat_map(|pair| [&pair.cert, &pair.key]);
+    pairs.chain(&files.client_ca).map(PathBuf::as_path)
 }
 
 /// Reads a listener's files.
@@ -256,12 +265,14 @@ impl Renewing {
     /// Looks at the files as long as the control thread runs, and says when a certificate
     /// comes to its end. What the start has warned of already is not said again.
     pub(crate) async fn keep(self: Rc<Self>) {
-        let stamps = || {
+        let each = |stamps: fn(&Seal) -> Vec<Stamp>| -> Vec<Vec<Stamp>> {
             let seals = self.shared.entrances.iter();
             let seals = seals.map(|entrance| entrance.seal.as_ref());
-            seals.map(|seal| seal.map_or_else(Vec::new, |seal| seal.paths().map(stamp).collect()))
+            seals
+                .map(|seal| seal.map_or_else(Vec::new, stamps))
+                .collect()
         };
-        let mut taken: Vec<Vec<Stamp>> = stamps().collect();
+        let mut taken = each(|seal| seal.first.clone());
         if taken.iter().all(Vec::is_empty) {
             return;
         }
@@ -269,7 +280,7 @@ impl Renewing {
         let mut told = self.standings();
         loop {
             sleep(LOOK_EVERY).await;
-            let now: Vec<Vec<Stamp>> = stamps().collect();
+            let now = each(Seal::stamps);
             let places = now.iter().zip(&seen).zip(&mut taken);
             for (entrance, ((now, seen), taken)) in self.shared.entrances.iter().zip(places) {
                 if now == seen && now != taken {

@@ -2,7 +2,8 @@
 //! Owns the sums and their bounds; never decides what is dropped, and never sends anything.
 //!
 //! Each thread gathers for itself ([`Gathered`]); at each interval its sums go to one heap
-//! ([`Pending`]), which makes reports of them and takes back those that did not arrive.
+//! ([`Pending`]), which makes reports of them, takes back those that did not arrive, and can be
+//! had as bytes where the edge stops before.
 
 mod gathered;
 mod pending;
@@ -12,7 +13,7 @@ use crate::domain::client_report;
 use crate::domain::outcome::Reason;
 
 pub use gathered::{Gathered, Standing};
-pub use pending::{Pending, Report};
+pub use pending::{Pending, Report, START_MS, UNTOLD_BYTES_MAX, UntoldError};
 
 /// Sums of one sender: a dozen reasons of a few categories each are far fewer.
 const ROWS_MAX: usize = 64;

@@ -2,6 +2,8 @@
 //! is told of its own time. Never doubles a sum: a report takes it out, and only one that
 //! surely did not arrive is put back.
 
+mod untold;
+
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::quality::RandomState;
@@ -11,10 +13,16 @@ use crate::domain::client_report::{self, Draft};
 use crate::policy::millis::Millis;
 use crate::policy::pair::Pair;
 
+pub use untold::{UNTOLD_BYTES_MAX, UntoldError};
+
 const HOUR_MS: u64 = 3_600_000;
 
 /// How long a sum waits to be told.
 const AGE_MS_MAX: u64 = 24 * HOUR_MS;
+
+/// What the clock of all moments here shows when the edge starts, at least: what an earlier
+/// run dropped has its moment on it too.
+pub const START_MS: u64 = AGE_MS_MAX + HOUR_MS;
 
 /// Sums that wait, of all senders and hours: some 2 MB.
 const ROWS_WAITING_MAX: usize = 20_000;
@@ -169,6 +177,14 @@ impl Pending {
             }
         }
         reports
+    }
+
+    /// How many items wait.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        let senders = self.senders.values();
+        let batches = senders.flat_map(|sender| sender.batches.values());
+        batches.flat_map(|batch| &batch.rows.0).fold(0, more)
     }
 
     /// How many items were given up since this was last asked.

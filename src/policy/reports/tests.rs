@@ -1,5 +1,7 @@
 //! What is gathered, merged, told and put back; hours are added, never waited for.
 
+mod untold;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

@@ -15,9 +15,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::config::{self, Config, Env, Errors, Loaded};
 use crate::domain::endpoint::ProjectId;
@@ -31,7 +31,7 @@ use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::{self, Memory};
 use crate::server::rules::Rules;
-use crate::server::sentry::client_reports::Teller;
+use crate::server::sentry::client_reports::Telling;
 use crate::server::sentry::keep::{Standing, keep_listing};
 use crate::server::sentry::list::KeyList;
 use crate::server::sentry::{Bounds, Source};
@@ -46,9 +46,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked whether rules that were replaced are still gone by. A worker looks for
 /// new ones with each request, and once a second without.
 const RETIRE_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a stop waits until Sentry is told of what was dropped of late.
-const TELL_AT_LAST: Duration = Duration::from_secs(2);
 
 /// What the control thread needs to start.
 pub(crate) struct Control {
@@ -309,9 +306,8 @@ impl Control {
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
         tokio::task::spawn_local(switchboard.keep());
-        let teller = Teller::new(Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        let (last, asked) = oneshot::channel();
-        let telling = tokio::task::spawn_local(teller.tell(asked));
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        let telling = Telling::start(shared, metrics, memory.untold());
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
         tokio::task::spawn_local(Rc::clone(&reloader).keep_retiring());
         tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
@@ -323,11 +319,10 @@ impl Control {
         while self.stop.receiver_count() > 0 {
             sleep(Duration::from_millis(20)).await;
         }
-        last.send(()).ok();
-        if timeout(TELL_AT_LAST, telling).await.is_err() {
-            tracing::warn!("stopped before Sentry was told of all that was dropped here");
-        }
+        let teller = telling.end().await;
         memory.close(&self.shared);
+        // At last: the spool drops until it is closed.
+        teller.close();
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What outlives a restart: the proven senders, Sentry's list of keys, the secret
-//! that addresses are hashed with, what was used of quotas, what operators switched on.
+//! that addresses are hashed with, what was used of quotas, what operators switched on,
+//! what Sentry has yet to be told of.
 //! Read at start, written by the control thread.
 //! Without a usable folder the edge runs all the same, and says so once.
 
@@ -8,6 +9,7 @@ pub(super) mod knowledge;
 pub(super) mod lock;
 pub(super) mod state;
 pub(super) mod switches;
+pub(super) mod untold;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::server::memory::journal::Journal;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::state::{StateError, StateFolder};
 use crate::server::memory::switches::Switchboard;
+use crate::server::memory::untold::Untold;
 use crate::server::sentry::copy;
 use crate::server::spool::pause::Pause;
 use crate::server::worker::Shared;
@@ -169,6 +172,11 @@ impl Memory {
     /// What was switched on when an earlier run ended.
     pub(crate) fn switchboard(&self, counters: &Arc<Counters>) -> Switchboard {
         Switchboard::recall(self.folder.clone(), counters, process::now_s())
+    }
+
+    /// Where a stop leaves what it could not tell Sentry of.
+    pub(crate) fn untold(&self) -> Untold {
+        Untold::at(self.folder.clone())
     }
 
     /// Where used quotas are written down from now on.

@@ -81,7 +81,7 @@ labels! {
         Refused = "refused",
         /// Nobody knows whether it heard it; it is not told again.
         Unsure = "unsure",
-        /// It was given up: too old, or too much.
+        /// It was given up: too old, too much, or nowhere to be kept at a stop.
         Expired = "expired",
     }
 }

@@ -91,6 +91,15 @@ impl StateFolder {
         std::fs::rename(self.file(name), self.file(&format!("{name}.unread")))
     }
 
+    /// Removes a file for good: a loss of power does not bring it back.
+    ///
+    /// # Errors
+    /// What the system says; the file may be there or not.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.file(name))?;
+        File::open(&self.path)?.sync_all()
+    }
+
     /// Writes a file whole: under another name first, on disk before it takes the
     /// old one's place. Blocks for as long as the disk takes.
     ///

@@ -1,90 +1,116 @@
 //! Tells Sentry what was dropped here, so that its Stats counts that too: once an interval,
 //! one report for each key that is known to be real. Never tells anything twice: what may
-//! have arrived counts as told, what surely did not is told with the next.
+//! have arrived counts as told, what surely did not is told with the next, and at a stop left
+//! to the next start.
 
-use std::cell::RefCell;
+mod post;
+
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::response::Parts;
-use http::{HeaderValue, Request};
-use http_body_util::Full;
-use hyper::client::conn::http1::Builder;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::policy::breaker::State;
 use crate::policy::millis::Millis;
 use crate::policy::pair::Pair;
-use crate::policy::reports::{Pending, Report};
+use crate::policy::reports::{Pending, Report, START_MS};
 use crate::telemetry::labels::Reported;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
-use super::api::NAME;
-use crate::server::delivery::rescue::said;
-use crate::server::ingest::claims::X_SENTRY_AUTH;
+use crate::server::memory::untold::Untold;
 use crate::server::rules::Rules;
-use crate::server::spool::End;
-use crate::server::upstream::Target;
-use crate::server::upstream::line::is_outage;
 use crate::server::worker::Shared;
+use post::Told;
 
 /// Senders told of in one interval, those first who have waited longest: a thousand reports
 /// are less than a second's work of the upstream.
 const SENDERS_MAX: usize = 1_000;
 
-/// For one report, from the dial to the answer's head.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How often the interval is looked at, which a reload may change.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Bytes of an answer's head.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long a stop waits until Sentry is told of what was dropped of late.
+const TELL_AT_LAST: Duration = Duration::from_secs(2);
 
-/// What became of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// The upstream has it.
-    Sent,
-    /// The upstream has no use for it.
-    Refused,
-    /// It may have it.
-    Unsure,
-    /// It does not have it, for now.
-    Later,
-    /// It is not there to be told.
-    Away,
+/// The telling of drops, which goes on until it is asked for the last.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    teller: Rc<Teller>,
+    last: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
-/// What tells of drops, for as long as the edge runs.
+impl Telling {
+    /// Begins with what an earlier run left.
+    pub(crate) fn start(shared: Arc<Shared>, metrics: Arc<Metrics>, untold: Untold) -> Self {
+        let teller = Teller {
+            shared,
+            metrics,
+            untold,
+            pending: RefCell::default(),
+            failing: Cell::new(false),
+            broken_off: Cell::new(0),
+        };
+        let left = teller.untold.recall(teller.now(), process::now_s());
+        teller.pending.replace(left);
+        let (teller, (last, asked)) = (Rc::new(teller), oneshot::channel());
+        let task = tokio::task::spawn_local(Rc::clone(&teller).tell(asked));
+        Self { teller, last, task }
+    }
+
+    /// Tells what may be told yet, for as long as a stop may take. What is left then, and what
+    /// is dropped from now on, waits for [`Teller::close`].
+    pub(crate) async fn end(mut self) -> Rc<Teller> {
+        self.last.send(()).ok();
+        if timeout(TELL_AT_LAST, &mut self.task).await.is_err() {
+            self.task.abort();
+            // Until it has put back what it had taken out.
+            self.task.await.ok();
+        }
+        self.teller
+    }
+}
+
+/// What tells of drops.
 #[derive(Debug)]
 pub(crate) struct Teller {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
+    untold: Untold,
     pending: RefCell<Pending>,
+    /// The log says that reports do not arrive.
+    failing: Cell<bool>,
+    /// Items of reports that a stop broke off.
+    broken_off: Cell<u64>,
+}
+
+/// What is told at once.
+struct Round<'t> {
+    teller: &'t Teller,
+    rules: &'t Rules,
+    waiting: RefCell<VecDeque<Report>>,
+    /// One has arrived.
+    sent: Cell<bool>,
+    /// One has not.
+    failed: Cell<Option<Told>>,
+}
+
+/// A report on its way. Broken off it waits again, but where it may have arrived.
+struct Underway<'t> {
+    teller: &'t Teller,
+    report: Option<Report>,
+    has_left: bool,
 }
 
 impl Teller {
-    /// Nothing to tell yet.
-    pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<Metrics>) -> Self {
-        Self {
-            shared,
-            metrics,
-            pending: RefCell::default(),
-        }
-    }
-
     /// Tells of drops once an interval, and once more when `last` asks for it, which ends it.
-    /// Dropped before, it breaks off what is under way, and what was not told is lost.
-    pub(crate) async fn tell(self, mut last: oneshot::Receiver<()>) {
+    async fn tell(self: Rc<Self>, mut last: oneshot::Receiver<()>) {
         loop {
             let began = Instant::now();
             let is_last = loop {
@@ -104,90 +130,81 @@ impl Teller {
         }
     }
 
-    /// Tells what may be told now.
-    async fn round(&self) {
-        let rules = self.shared.rules.load_full();
-        let reports = RefCell::new(self.due(&rules).into());
-        // So many at once: what they take is taken from events.
-        let lane = || self.lane(&rules, &reports);
-        tokio::join!(lane(), lane(), lane(), lane());
+    /// Leaves what was not told to the next start. Blocks for as long as the disk takes.
+    pub(crate) fn close(&self) {
+        self.gather(&self.shared.rules.load());
+        let broken_off = self.broken_off.get();
+        if broken_off > 0 {
+            tracing::warn!(
+                items = broken_off,
+                "stopped before Sentry answered a client report: it may have it, and is not told again"
+            );
+        }
         let mut pending = self.pending.borrow_mut();
-        for report in reports.into_inner() {
-            pending.put_back(report);
+        if !self.untold.keep(&pending, self.now(), process::now_s()) {
+            pending.clear();
         }
         self.count(Reported::Expired, pending.take_lost());
     }
 
-    /// Takes up what was gathered, and takes out what is to be told.
-    fn due(&self, rules: &Rules) -> Vec<Report> {
-        let shared = &self.shared;
-        let now = shared.millis(Instant::now());
+    /// A moment as [`Pending`] counts them.
+    fn now(&self) -> Millis {
+        self.shared.millis(Instant::now()).plus(START_MS)
+    }
+
+    /// Tells what may be told now.
+    async fn round(&self) {
+        let rules = self.shared.rules.load_full();
+        self.gather(&rules);
+        let round = Round {
+            teller: self,
+            rules: &rules,
+            waiting: RefCell::new(self.due(&rules).into()),
+            sent: Cell::new(false),
+            failed: Cell::new(None),
+        };
+        // So many at once: what they take is taken from events.
+        tokio::join!(round.lane(), round.lane(), round.lane(), round.lane());
+        self.say(round.sent.get(), round.failed.get());
+        drop(round);
+        let lost = self.pending.borrow_mut().take_lost();
+        self.count(Reported::Expired, lost);
+    }
+
+    /// Takes up what was gathered, and gives up what has waited too long.
+    fn gather(&self, rules: &Rules) {
+        let now = self.now();
         let pending = &mut *self.pending.borrow_mut();
-        for gathered in shared.reports.take() {
+        for gathered in self.shared.reports.take() {
             pending.merge(now, gathered);
         }
         match rules.config.client_reports.enabled {
             true => pending.expire(now),
             false => pending.clear(),
         }
+    }
+
+    /// Takes out what is to be told.
+    fn due(&self, rules: &Rules) -> Vec<Report> {
+        let shared = &self.shared;
         if shared.maintenance.is_on() || rules.ingest.breaker.state() != State::Closed {
             return Vec::new();
         }
         let vouched = |pair: &Pair| rules.gate.vouches_for(pair, &shared.verdicts);
-        pending.take(SENDERS_MAX, vouched)
+        self.pending.borrow_mut().take(SENDERS_MAX, vouched)
     }
 
-    /// Tells one after the other, until there is none left or the upstream is away: then
-    /// the others wait for the next round.
-    async fn lane(&self, rules: &Rules, reports: &RefCell<VecDeque<Report>>) {
-        loop {
-            let next = reports.borrow_mut().pop_front();
-            let Some(report) = next else {
-                return;
-            };
-            let told = self.send(rules, &report).await;
-            match told {
-                Told::Sent => self.count(Reported::Sent, report.items),
-                Told::Refused => self.count(Reported::Refused, report.items),
-                Told::Unsure => self.count(Reported::Unsure, report.items),
-                Told::Later | Told::Away => self.pending.borrow_mut().put_back(report),
-            }
-            if matches!(told, Told::Unsure | Told::Away) {
-                return;
-            }
-        }
-    }
-
-    /// Sends a report, on a connection of its own: on one that was used before, a close that
-    /// crosses the request would leave nobody knowing whether it arrived.
-    async fn send(&self, rules: &Rules, report: &Report) -> Told {
-        let now = self.shared.millis(Instant::now());
-        let Some(request) = request(&rules.ingest, report, now, process::now_s()) else {
-            return Told::Refused;
-        };
-        let connect = rules.config.upstream.timeouts.connect.min(PATIENCE);
-        let Some(stream) = dial(&rules.ingest, connect).await else {
-            return Told::Away;
-        };
-        let mut builder = Builder::new();
-        builder.max_buf_size(HEAD_BYTES_MAX);
-        let Ok((mut sender, connection)) = builder.handshake(TokioIo::new(stream)).await else {
-            return Told::Away;
-        };
-        let driver = tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "the connection of a client report broke");
-            }
-        });
-        let _driver = Driver(driver.abort_handle());
-        match timeout(PATIENCE, sender.try_send_request(request)).await {
-            Ok(Ok(answer)) => heard(&answer.into_parts().0),
-            // It comes back where nothing of it has left.
-            Ok(Err(mut error)) => match error.take_message() {
-                Some(_) => Told::Away,
-                None => Told::Unsure,
-            },
-            Err(_) => Told::Unsure,
+    /// Tells the log when reports begin to fail, and when all arrive again.
+    fn say(&self, sent: bool, failed: Option<Told>) {
+        let was_failing = self.failing.get();
+        self.failing.set(failed.is_some() || was_failing && !sent);
+        match failed {
+            Some(told) if !was_failing => tracing::warn!(
+                outcome = told.name(),
+                "Sentry did not take a client report: what surely did not arrive is told later, for a day at most"
+            ),
+            None if was_failing && sent => tracing::info!("client reports are taken again"),
+            Some(_) | None => {}
         }
     }
 
@@ -196,96 +213,76 @@ impl Teller {
     }
 }
 
-/// Closes its connection when it is dropped.
-#[derive(Debug)]
-struct Driver(AbortHandle);
+impl Round<'_> {
+    /// Tells one after the other, until there is none left or the upstream is away: then
+    /// the others wait for the next round.
+    async fn lane(&self) {
+        let teller = self.teller;
+        loop {
+            let next = self.waiting.borrow_mut().pop_front();
+            let Some(report) = next else {
+                return;
+            };
+            let now = (teller.now(), process::now_s());
+            let request = post::request(&self.rules.ingest, &report, now);
+            let mut underway = Underway {
+                teller,
+                report: Some(report),
+                has_left: false,
+            };
+            let told = match request {
+                Some(request) => post::send(self.rules, request, &mut underway.has_left).await,
+                None => Told::Refused,
+            };
+            underway.end(told);
+            match told {
+                Told::Sent => self.sent.set(true),
+                Told::Refused | Told::Unsure | Told::Later | Told::Away => {
+                    self.failed.set(Some(told));
+                }
+            }
+            if matches!(told, Told::Unsure | Told::Away) {
+                return;
+            }
+        }
+    }
+}
 
-impl Drop for Driver {
+/// Puts back what nobody has tried to tell.
+impl Drop for Round<'_> {
     fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// A report as its key's own SDK would post it.
-fn request(
-    target: &Target,
-    report: &Report,
-    now: Millis,
-    now_unix_s: u64,
-) -> Option<Request<Full<Bytes>>> {
-    let (key, project) = (report.pair.key(), report.pair.project()?);
-    let key = key.as_str();
-    let auth = format!("Sentry sentry_version=7, sentry_key={key}, sentry_client={NAME}");
-    let mut auth = HeaderValue::try_from(auth).ok()?;
-    auth.set_sensitive(true);
-    let body = report.envelope(now, now_unix_s);
-    Request::post(format!("/api/{project}/envelope/"))
-        .header(HOST, target.authority())
-        .header(USER_AGENT, NAME)
-        .header(CONTENT_TYPE, "application/x-sentry-envelope")
-        .header(X_SENTRY_AUTH, auth)
-        .header(CONNECTION, "close")
-        .body(Full::new(body.into()))
-        .ok()
-}
-
-/// A connection to the first of the upstream's addresses that takes one, beginning anywhere.
-async fn dial(target: &Target, limit: Duration) -> Option<TcpStream> {
-    let addresses = target.addresses();
-    let first = fastrand::usize(..addresses.len().max(1));
-    let (before, from) = addresses.split_at_checked(first)?;
-    for address in from.iter().chain(before) {
-        if let Ok(Ok(stream)) = timeout(limit, TcpStream::connect(address)).await {
-            return Some(stream);
+        let mut pending = self.teller.pending.borrow_mut();
+        for report in self.waiting.get_mut().drain(..) {
+            pending.put_back(report);
         }
     }
-    target.doubt();
-    None
 }
 
-/// What an answer says of a report.
-fn heard(head: &Parts) -> Told {
-    match said(head) {
-        End::Taken => Told::Sent,
-        End::Refused(_) => Told::Refused,
-        End::Again | End::Unsent | End::Limited(_) => match is_outage(head.status) {
-            true => Told::Away,
-            false => Told::Later,
-        },
+impl Underway<'_> {
+    fn end(mut self, told: Told) {
+        let Some(report) = self.report.take() else {
+            return;
+        };
+        match told {
+            Told::Sent => self.teller.count(Reported::Sent, report.items),
+            Told::Refused => self.teller.count(Reported::Refused, report.items),
+            Told::Unsure => self.teller.count(Reported::Unsure, report.items),
+            Told::Later | Told::Away => self.teller.pending.borrow_mut().put_back(report),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use http::Response;
-
-    use super::*;
-
-    #[track_caller]
-    fn check(status: u16, kind: &str, want: Told) {
-        let answer = Response::builder()
-            .status(status)
-            .header(CONTENT_TYPE, kind)
-            .body(())
-            .unwrap();
-        assert_eq!(heard(&answer.into_parts().0), want, "{status} {kind}");
-    }
-
-    #[test]
-    fn only_what_surely_did_not_count_is_told_again() {
-        const JSON: &str = "application/json";
-        check(200, JSON, Told::Sent);
-        check(202, "text/plain", Told::Sent);
-        for status in [400, 403, 413] {
-            check(status, JSON, Told::Refused);
-            // A proxy's page: Sentry has not seen it.
-            check(status, "text/html", Told::Later);
-        }
-        for status in [302, 408, 429, 500] {
-            check(status, JSON, Told::Later);
-        }
-        for status in [502, 503, 504] {
-            check(status, "text/html", Told::Away);
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        let Some(report) = self.report.take() else {
+            return;
+        };
+        if self.has_left {
+            let broken_off = &self.teller.broken_off;
+            broken_off.set(broken_off.get().saturating_add(report.items));
+            self.teller.count(Reported::Unsure, report.items);
+        } else {
+            self.teller.pending.borrow_mut().put_back(report);
         }
     }
 }

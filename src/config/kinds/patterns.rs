@@ -3,7 +3,7 @@
 use super::{Shown, at_most, each, refuse, scalar};
 use crate::config::errors::Faults;
 use crate::config::tree::Node;
-use crate::domain::glob::{Glob, GlobError, PATTERN_BYTES_MAX};
+use crate::domain::glob::{Glob, PATTERN_BYTES_MAX};
 
 /// Each event is compared with every one.
 const PATTERNS_MAX: usize = 1_000;
@@ -11,13 +11,13 @@ const PATTERNS_MAX: usize = 1_000;
 /// One pattern.
 pub(super) fn one(node: &Node, faults: &mut Faults) -> Option<Glob> {
     let accepted = format!(
-        "write up to {PATTERN_BYTES_MAX} bytes, with * for anything and ? for one character"
+        "write up to {PATTERN_BYTES_MAX} bytes: * is anything, ? one character, [a-z] one of \
+         these, [!a-z] of others, {{a,b}} either, \\ takes the next as it is"
     );
     let text = scalar(node, faults, &accepted)?;
     match Glob::parse(text) {
         Ok(glob) => Some(glob),
-        Err(GlobError::Empty) => refuse(node, faults, "an empty pattern", &accepted),
-        Err(GlobError::TooLong) => refuse(node, faults, "too long a pattern", &accepted),
+        Err(error) => refuse(node, faults, &error.to_string(), &accepted),
     }
 }
 

@@ -115,14 +115,26 @@ impl Faults {
         path: &str,
         known: impl Iterator<Item = &'k str>,
     ) {
+        self.unknown_key_near(place, key, path, nearest(key, known));
+    }
+
+    /// The same, where it is known already what was meant.
+    pub(super) fn unknown_key_near<'k>(
+        &mut self,
+        place: &Place,
+        key: &str,
+        path: &str,
+        near: impl IntoIterator<Item = &'k str>,
+    ) {
         let shown = shown(key);
         let at = match path {
             "" => "at the top".to_owned(),
             path => format!("in {path}"),
         };
-        let hint = match nearest(key, known) {
-            Some(near) => format!("; did you mean \"{near}\"?"),
-            None => String::new(),
+        let near: Vec<String> = near.into_iter().map(|near| format!("\"{near}\"")).collect();
+        let hint = match near.is_empty() {
+            true => String::new(),
+            false => format!("; did you mean {}?", near.join(" or ")),
         };
         self.error(place, format!("unknown key \"{shown}\" {at}{hint}"));
     }
@@ -137,17 +149,30 @@ impl Faults {
 }
 
 /// The nearest of `known`, if a slip of the fingers can explain the difference:
-/// one edit in three characters, case and dashes aside.
+/// one edit in three characters, case and dashes aside, or one where many are meant.
 pub(super) fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     const CHARACTERS_PER_EDIT: usize = 3;
     let folded = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     let written = folded(written);
     let edits_max = (written.chars().count() / CHARACTERS_PER_EDIT).max(1);
+    let edits = |name: &str| match is_one_of_many(&written, name) || is_one_of_many(name, &written)
+    {
+        true => 1,
+        false => strsim::damerau_levenshtein(&written, &folded(name)),
+    };
     known
-        .map(|name| (strsim::damerau_levenshtein(&written, &folded(name)), name))
+        .map(|name| (edits(name), name))
         .filter(|(edits, _)| *edits <= edits_max)
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, name)| name)
+}
+
+/// Whether a word is the singular of another.
+fn is_one_of_many(one: &str, many: &str) -> bool {
+    match one.strip_suffix('y') {
+        Some(stem) => many.strip_prefix(stem) == Some("ies"),
+        None => many.strip_prefix(one) == Some("s"),
+    }
 }
 
 /// A key as an error may show it: escaped, and cut at a length no real key has.
@@ -175,6 +200,15 @@ mod tests {
         check("upstraem", Some("upstream"));
         check("Client-IP", Some("client_ip"));
         check("lgo", Some("log"));
+    }
+
+    #[test]
+    fn one_and_many_are_told_apart_by_no_slip() {
+        let known = || ["categories", "rate", "releases"].into_iter();
+        assert_eq!(nearest("category", known()), Some("categories"));
+        assert_eq!(nearest("Rates", known()), Some("rate"));
+        assert_eq!(nearest("release", known()), Some("releases"));
+        assert_eq!(nearest("categ", known()), None);
     }
 
     #[test]

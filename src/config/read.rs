@@ -53,6 +53,8 @@ pub(super) struct Reading {
     pub(super) faults: Faults,
     /// Which keys were set, well or badly, and where last.
     pub(super) places: BTreeMap<&'static str, Place>,
+    /// Keys whose own keys have variables: read once these are laid over them.
+    held: Vec<(&'static Key, Node)>,
 }
 
 impl Reading {
@@ -61,6 +63,7 @@ impl Reading {
             draft: Draft::new(),
             faults: Faults::default(),
             places: BTreeMap::new(),
+            held: Vec::new(),
         }
     }
 
@@ -101,15 +104,31 @@ impl Reading {
             None if known.is_some_and(|path| below(path).next().is_some()) => {
                 self.section(value, &path)
             }
-            None => self.faults.unknown_key(place, key, section, below(section)),
+            None => {
+                let near = nearest(key, below(section)).map(str::to_owned);
+                let near = near.map_or_else(|| elsewhere(key), |near| vec![near]);
+                let near = near.iter().map(String::as_str);
+                self.faults.unknown_key_near(place, key, section, near);
+            }
         }
     }
 
-    fn set(&mut self, key: &Key, node: &Node) {
+    fn set(&mut self, key: &'static Key, node: &Node) {
         let State::Here(used) = &key.state else {
             return;
         };
-        if node.content != Content::Empty {
+        match used.variable {
+            _ if node.content == Content::Empty => {}
+            Variable::Keys { .. } => {
+                self.held.retain(|(held, _)| held.path != key.path);
+                self.held.push((key, node.clone()));
+            }
+            Variable::One | Variable::List | Variable::Never => self.take(key, node),
+        }
+    }
+
+    fn take(&mut self, key: &'static Key, node: &Node) {
+        if let State::Here(used) = &key.state {
             self.places.insert(key.path, node.place.clone());
             (used.read)(node, &mut self.draft, &mut self.faults);
         }
@@ -127,28 +146,82 @@ impl Reading {
                     };
                     match node(text, key.path, &place, used.variable) {
                         Some(node) => self.set(key, &node),
-                        None => self.faults.error(
-                            &place,
-                            format!("{} cannot be set here; write it in a file", key.path),
-                        ),
+                        None => self.refuse_variable(&place, key.path, used.variable),
                     }
                 }
                 None if COMMAND_LINE_VARIABLES.contains(&name) => {}
-                None => self.warn_of(name),
+                None => match (inner(name), env.value(name)) {
+                    (Some(inner), Some(text)) => self.set_inner(&inner, text, &place),
+                    (Some(_), None) | (None, _) => self.warn_of(name),
+                },
             }
         }
+        for (key, node) in std::mem::take(&mut self.held) {
+            self.take(key, &node);
+        }
+    }
+
+    fn refuse_variable(&mut self, place: &Place, path: &str, variable: Variable) {
+        let message = match variable {
+            Variable::Keys { .. } => {
+                format!("{path} cannot be set here; set its keys, or write it in a file")
+            }
+            Variable::One | Variable::List | Variable::Never => {
+                format!("{path} cannot be set here; write it in a file")
+            }
+        };
+        self.faults.error(place, message);
+    }
+
+    /// Lays a variable over one key of what is held.
+    fn set_inner(&mut self, Inner { key, name, held }: &Inner, text: &str, place: &Place) {
+        let path = join(key.path, name);
+        let Some(value) = node(text, &path, place, *held) else {
+            return self.refuse_variable(place, &path, *held);
+        };
+        let entry = Entry {
+            key: (*name).to_owned(),
+            place: place.clone(),
+            value,
+        };
+        let at = self.held.iter().position(|(held, _)| held.path == key.path);
+        let before = at.map(|at| self.held.remove(at).1);
+        let mut whole = match before {
+            Some(whole) if matches!(whole.content, Content::Map(_)) => whole,
+            Some(whole) => {
+                if matches!(whole.place, Place::Variable(_)) {
+                    let message = format!("both {} and {path} are set; keep one", key.path);
+                    self.faults.error(place, message);
+                }
+                // For what may be wrong with it: else it is as if it were not there.
+                self.take(key, &whole);
+                map_at(place, key.path)
+            }
+            None => map_at(place, key.path),
+        };
+        if let Content::Map(entries) = &mut whole.content {
+            match entries.iter_mut().find(|earlier| earlier.key == *name) {
+                Some(earlier) => *earlier = entry,
+                None => entries.push(entry),
+            }
+        }
+        self.held.push((key, whole));
     }
 
     /// Only a warning: Kubernetes sets `VIDETTE_SERVICE_HOST` and others for a
     /// service of our name.
     fn warn_of(&mut self, name: &str) {
-        let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+        let known: Vec<String> = KEYS.iter().flat_map(settable).collect();
         let known = known
             .iter()
             .map(String::as_str)
             .chain(COMMAND_LINE_VARIABLES);
-        let hint =
-            nearest(name, known).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        // What all have in common makes none of them near.
+        let known = known.filter_map(|known| known.strip_prefix(VARIABLES));
+        let written = name.strip_prefix(VARIABLES).unwrap_or(name);
+        let hint = nearest(written, known).map_or_else(String::new, |near| {
+            format!("; did you mean {VARIABLES}{near}?")
+        });
         let name = shown(name);
         self.faults
             .warnings
@@ -191,6 +264,78 @@ fn below(path: &str) -> impl Iterator<Item = &'static str> {
     })
 }
 
+/// Where else a key of that name stands, unless it stands all over the place.
+fn elsewhere(name: &str) -> Vec<String> {
+    const PLACES_MAX: usize = 2;
+    let mut places: Vec<String> = Vec::new();
+    for Key { path, state } in KEYS {
+        let State::Here(used) = state else { continue };
+        let ends = path.match_indices('.').map(|(at, _)| at);
+        let sections = ends.chain([path.len()]).filter_map(|end| path.get(..end));
+        let inner = inner_keys(used.variable).into_iter();
+        let inner = inner.map(|(name, _)| join(path, name));
+        let named = sections.map(str::to_owned).chain(inner);
+        // At the top it would be shown as what was written.
+        let named =
+            named.filter(|path| path.rsplit_once('.').is_some_and(|(_, last)| last == name));
+        places.extend(named);
+    }
+    places.dedup();
+    match places.len() <= PLACES_MAX {
+        true => places,
+        false => Vec::new(),
+    }
+}
+
+/// A key of a key, by its variable.
+struct Inner {
+    key: &'static Key,
+    name: &'static str,
+    held: Variable,
+}
+
+fn inner(variable: &str) -> Option<Inner> {
+    KEYS.iter().find_map(|key| {
+        let State::Here(used) = &key.state else {
+            return None;
+        };
+        let below = variable.strip_prefix(&key.variable())?.strip_prefix('_')?;
+        let mut inner = inner_keys(used.variable).into_iter();
+        let found = inner.find(|(name, _)| name.to_ascii_uppercase() == below);
+        found.map(|(name, held)| Inner { key, name, held })
+    })
+}
+
+fn inner_keys(variable: Variable) -> Vec<(&'static str, Variable)> {
+    match variable {
+        Variable::Keys { each, .. } => each(),
+        Variable::One | Variable::List | Variable::Never => Vec::new(),
+    }
+}
+
+/// The variables that a key can be set by.
+fn settable(key: &Key) -> Vec<String> {
+    let State::Here(used) = &key.state else {
+        return Vec::new();
+    };
+    let own = match used.variable {
+        Variable::One | Variable::List | Variable::Keys { whole: true, .. } => Some(key.variable()),
+        Variable::Never | Variable::Keys { whole: false, .. } => None,
+    };
+    let inner = inner_keys(used.variable).into_iter();
+    let inner = inner.filter(|(_, held)| !matches!(held, Variable::Never));
+    let inner = inner.map(|(name, _)| format!("{}_{}", key.variable(), name.to_ascii_uppercase()));
+    own.into_iter().chain(inner).collect()
+}
+
+fn map_at(place: &Place, path: &str) -> Node {
+    Node {
+        place: place.clone(),
+        path: path.to_owned(),
+        content: Content::Map(Vec::new()),
+    }
+}
+
 /// A variable's text as the node it would be in a file.
 fn node(text: &str, path: &str, place: &Place, variable: Variable) -> Option<Node> {
     let scalar = |text: &str, path: String| {
@@ -202,7 +347,7 @@ fn node(text: &str, path: &str, place: &Place, variable: Variable) -> Option<Nod
         }
     };
     match variable {
-        Variable::One => Some(scalar(text, path.to_owned())),
+        Variable::One | Variable::Keys { whole: true, .. } => Some(scalar(text, path.to_owned())),
         Variable::List => {
             let each = text.split(',').enumerate();
             let nodes = each
@@ -215,6 +360,6 @@ fn node(text: &str, path: &str, place: &Place, variable: Variable) -> Option<Nod
                 content,
             })
         }
-        Variable::Never => None,
+        Variable::Never | Variable::Keys { whole: false, .. } => None,
     }
 }

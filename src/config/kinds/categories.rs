@@ -1,9 +1,9 @@
 //! Owns how categories are named, one or a list of them.
 
 use super::slips;
-use super::text::{meant, one_of};
+use super::text::one_of;
 use super::{each, refuse, scalar};
-use crate::config::errors::Faults;
+use crate::config::errors::{Faults, nearest};
 use crate::config::tree::Node;
 use crate::domain::category::{Categories, Category};
 use crate::domain::envelope::item::ItemKind;
@@ -12,21 +12,21 @@ use crate::domain::envelope::item::ItemKind;
 pub(in crate::config) struct Asked {
     /// Those that make none there, though items are of them.
     without: Categories,
-    /// What such a one is, in words behind its name.
-    wrong: &'static str,
+    /// What such a one is, and what tells of others, in words behind its name.
+    never: &'static str,
 }
 
 impl Asked {
     /// Every one that items count in: a limit on another would never be met.
     pub(in crate::config) const COUNTED: Self = Self {
         without: Categories::EMPTY,
-        wrong: "",
+        never: "is never limited",
     };
 
     /// Those of items that may be left out: others count, or tell of others.
     pub(super) const SAMPLED: Self = Self {
         without: Categories::of(&[Category::Session, Category::Monitor]),
-        wrong: "is never sampled",
+        never: "is never sampled",
     };
 
     fn all(&self) -> Categories {
@@ -52,22 +52,36 @@ impl Asked {
 
     /// The same, wherever the text comes from.
     pub(in crate::config) fn category(&self, text: &str) -> Result<Category, NoCategory> {
-        let all = self.all();
-        let wrong = match Category::of_name(text) {
-            Some(category) if all.has(category) => return Ok(category),
-            Some(category) if self.without.has(category) => {
-                format!("{} {}", category.name(), self.wrong)
-            }
+        let named = Category::of_name(text);
+        if let Some(category) = named.filter(|category| self.all().has(*category)) {
+            return Ok(category);
+        }
+        let wrong = match (self.spared(text), named) {
+            (Some(spared), _) => format!("{} {}", spared.name(), self.never),
             // Sentry has it, and no item is ever of it: it would match nothing.
-            Some(category) => format!("{} counts nothing", category.name()),
-            None => "an unknown category".to_owned(),
+            (None, Some(category)) => format!("{} counts nothing", category.name()),
+            (None, None) => "an unknown category".to_owned(),
         };
-        let hint = match slips::category(text).filter(|meant| all.has(*meant)) {
-            Some(category) => format!("; did you mean \"{}\"?", category.name()),
-            None => meant(text, self.names()),
-        };
+        let meant = self.meant(text, &[]);
+        let hint = meant.map_or_else(String::new, |meant| format!("; did you mean \"{meant}\"?"));
         let accepted = format!("write {}{hint}", one_of(self.names()));
         Err(NoCategory { wrong, accepted })
+    }
+
+    /// The category that a text means and that makes no sense here, if it is of items.
+    pub(super) fn spared(&self, text: &str) -> Option<Category> {
+        if text == Category::ClientReport.name() {
+            return Some(Category::ClientReport);
+        }
+        let meant = Category::of_name(text).or_else(|| slips::category(text));
+        meant.filter(|category| self.without.has(*category))
+    }
+
+    /// The category that a text stands for elsewhere, or the nearest name, `more` among them.
+    pub(super) fn meant(&self, text: &str, more: &[&'static str]) -> Option<&'static str> {
+        let meant = slips::category(text).filter(|meant| self.all().has(*meant));
+        let near = || nearest(text, self.names().chain(more.iter().copied()));
+        meant.map(Category::name).or_else(near)
     }
 }
 

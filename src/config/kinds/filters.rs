@@ -17,20 +17,24 @@ pub(in crate::config) struct InboundFilters;
 /// One look-up finds an address among as many as one likes; more is a slip.
 const NETWORKS_MAX: usize = 10_000;
 
+const KNOWN: [&str; 7] = [
+    "client_ips",
+    "user_agents",
+    "crawlers",
+    "releases",
+    "environments",
+    "error_messages",
+    "localhost",
+];
+
 impl Kind for InboundFilters {
     type Value = Filters;
-    const VARIABLE: Variable = Variable::Never;
+    const VARIABLE: Variable = Variable::Keys {
+        whole: false,
+        each: || KNOWN.map(|key| (key, variable(key))).to_vec(),
+    };
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<Filters> {
-        const KNOWN: [&str; 7] = [
-            "client_ips",
-            "user_agents",
-            "crawlers",
-            "releases",
-            "environments",
-            "error_messages",
-            "localhost",
-        ];
         match &node.content {
             Content::Map(_) => {}
             Content::Reported => return None,
@@ -88,6 +92,13 @@ impl Kind for InboundFilters {
             ("error_messages", patterns::show_list(error_messages)),
             ("localhost", localhost.then_some(Shown::Flag(true))),
         ])
+    }
+}
+
+fn variable(key: &str) -> Variable {
+    match key {
+        "crawlers" | "localhost" => Variable::One,
+        _ => Variable::List,
     }
 }
 

@@ -57,14 +57,21 @@ pub(super) trait Kind {
 }
 
 /// How an environment variable holds a kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Variable {
     /// As one scalar.
     One,
     /// As scalars with commas between.
     List,
-    /// Not at all: it has keys of its own.
+    /// Not at all: its elements have keys of their own.
     Never,
+    /// Each of its keys has one of its own.
+    Keys {
+        /// As one scalar, instead of its keys.
+        whole: bool,
+        /// What they are called, and how each is held.
+        each: fn() -> Vec<(&'static str, Variable)>,
+    },
 }
 
 /// A value as it is shown, in YAML or JSON.

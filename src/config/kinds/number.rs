@@ -1,8 +1,10 @@
 //! Owns numbers: counts, sizes, durations, rates, workers, each with its bounds.
 
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::text::one_of;
 use super::{Kind, Shown, refuse, scalar};
 use crate::config::checked::Rate;
 use crate::config::errors::Faults;
@@ -45,8 +47,8 @@ impl Kind for Size {
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<u64> {
         let (min, max) = (units::show_size(self.min), units::show_size(self.max));
-        let accepted =
-            format!("write a size from {min} to {max}, such as 64KiB, 10MB or 4096 (bytes)");
+        let such = such_as(&SIZES, self.min..=self.max);
+        let accepted = format!("write a size from {min} to {max}{such}");
         let text = scalar(node, faults, &accepted)?;
         match units::size(text) {
             Some(bytes) if (self.min..=self.max).contains(&bytes) => Some(bytes),
@@ -74,7 +76,8 @@ impl Kind for Span {
             units::show_duration(self.min),
             units::show_duration(self.max),
         );
-        let accepted = format!("write a duration from {min} to {max}, such as 500ms, 30s or 5m");
+        let such = such_as(&SPANS, self.min..=self.max);
+        let accepted = format!("write a duration from {min} to {max}{such}");
         let text = scalar(node, faults, &accepted)?;
         match units::duration(text) {
             Some(span) if (self.min..=self.max).contains(&span) => Some(span),
@@ -143,6 +146,27 @@ impl Kind for Workers {
     fn show(&self, value: &Self::Value) -> Shown {
         let count = value.map(|count| u64::try_from(count.get()).unwrap_or(u64::MAX));
         count.map_or_else(|| Shown::Text("auto".to_owned()), Shown::Number)
+    }
+}
+
+const SIZES: [(&str, u64); 3] = [
+    ("64KiB", 64 << 10),
+    ("10MB", 10_000_000),
+    ("4096 (bytes)", 4096),
+];
+
+const SPANS: [(&str, Duration); 3] = [
+    ("500ms", Duration::from_millis(500)),
+    ("30s", Duration::from_secs(30)),
+    ("5m", Duration::from_secs(300)),
+];
+
+/// `, such as a or b`: those of the examples that would be accepted.
+fn such_as<T: PartialOrd>(examples: &[(&str, T)], bounds: RangeInclusive<T>) -> String {
+    let within = examples.iter().filter(|(_, value)| bounds.contains(value));
+    match one_of(within.map(|(text, _)| *text)) {
+        none if none.is_empty() => none,
+        some => format!(", such as {some}"),
     }
 }
 

@@ -20,9 +20,14 @@ const COUNT_MAX: u64 = 1_000_000;
 
 const OFF: &str = "off";
 
+const KNOWN: [&str; 3] = ["first", "then", "per"];
+
 impl Kind for Repeats {
     type Value = Option<Repeat>;
-    const VARIABLE: Variable = Variable::Never;
+    const VARIABLE: Variable = Variable::Keys {
+        whole: true,
+        each: || KNOWN.map(|key| (key, Variable::One)).to_vec(),
+    };
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<Option<Repeat>> {
         const ACCEPTED: &str = "write {first: 100, then: 100, per: 1m}, or off";
@@ -49,7 +54,7 @@ impl Kind for Repeats {
 }
 
 fn repeat(node: &Node, faults: &mut Faults) -> Option<Repeat> {
-    let fields = Fields::of(node, faults, &["first", "then", "per"], &[])?;
+    let fields = Fields::of(node, faults, &KNOWN, &[])?;
     let mut number = |key, min: u64| {
         let node = fields.required(key, faults)?;
         let accepted = format!("write a number from {min} to {COUNT_MAX}");

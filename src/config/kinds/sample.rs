@@ -3,10 +3,11 @@
 use super::categories::{self, Asked};
 use super::patterns;
 use super::{Fields, Kind, Shown, Variable, at_most, each, map, refuse, scalar};
-use crate::config::errors::Faults;
+use crate::config::errors::{Faults, Place};
 use crate::config::keys::join;
 use crate::config::tree::{Content, Entry, Node};
 use crate::domain::category::{Categories, Category};
+use crate::domain::envelope::item::ItemKind;
 use crate::domain::sampling::{Rate, Rule, Sample};
 
 /// `{transaction: 0.1, replay: 0.05, rules: [{categories, environment, release, rate}]}`.
@@ -17,11 +18,20 @@ const RULES_MAX: usize = 50;
 
 const RULES: &str = "rules";
 
+/// A switch counts in millionths too; less than one keeps nothing that anybody would find.
+const SHARE_MIN: f64 = 0.000_001;
+
 const SHARE: &str = "write a share from 0 to 1, or of a hundred, such as 0.1 or 10%";
 
 impl Kind for Samples {
     type Value = Sample;
-    const VARIABLE: Variable = Variable::Never;
+    const VARIABLE: Variable = Variable::Keys {
+        whole: false,
+        each: || {
+            let shares = Asked::SAMPLED.names().map(|name| (name, Variable::One));
+            shares.chain([(RULES, Variable::Never)]).collect()
+        },
+    };
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<Sample> {
         const ACCEPTED: &str = "write shares such as {transaction: 0.1, replay: 5%}";
@@ -33,18 +43,15 @@ impl Kind for Samples {
         };
         let before = faults.errors.len();
         let mut sample = Sample::default();
+        let mut named = Vec::new();
         for Entry { key, place, value } in entries {
             if key == RULES {
                 sample.rules = rules(value, faults).unwrap_or_default();
                 continue;
             }
-            if Category::of_name(key).is_none() {
-                faults.unknown_key(
-                    place,
-                    key,
-                    &node.path,
-                    Asked::SAMPLED.names().chain([RULES]),
-                );
+            if Category::of_name(key).is_none() && Asked::SAMPLED.spared(key).is_none() {
+                let meant = Asked::SAMPLED.meant(key, &[RULES]);
+                faults.unknown_key_near(place, key, &node.path, meant);
                 continue;
             }
             let name = Node {
@@ -54,6 +61,10 @@ impl Kind for Samples {
             };
             let category = Asked::SAMPLED.named(&name, key, faults);
             let rate = share(value, faults);
+            if let Some(category) = category {
+                refuse_same(&named, (key, category), (place, &node.path), faults);
+                named.push((key, category));
+            }
             if let (Some(category), Some(rate)) = (category, rate) {
                 sample.categories.push((Categories::of(&[category]), rate));
             }
@@ -69,6 +80,23 @@ impl Kind for Samples {
         let rules = value.rules.iter().map(show_rule).collect();
         let rules = (!value.rules.is_empty()).then_some((RULES, Shown::List(rules)));
         Shown::Map(shares.chain(rules).collect())
+    }
+}
+
+/// Refuses a category whose items an earlier one names already: keys have no order, so neither
+/// could go before the other.
+fn refuse_same(
+    earlier: &[(&String, Category)],
+    (key, category): (&str, Category),
+    (place, path): (&Place, &str),
+    faults: &mut Faults,
+) {
+    let mut earlier = earlier.iter();
+    let same = earlier.find(|(_, other)| ItemKind::counts_in_both(category, *other));
+    if let Some((other, _)) = same {
+        let message =
+            format!("\"{other}\" and \"{key}\" in {path} are of the same items; keep one");
+        faults.error(place, message);
     }
 }
 
@@ -119,6 +147,9 @@ fn share(node: &Node, faults: &mut Faults) -> Option<Rate> {
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = number.parse::<f64>().ok().filter(|_| plain);
     match number.map(|number| Rate::of(number / of)) {
+        Some(Some(rate)) if rate.share() > 0.0 && rate.share() < SHARE_MIN => {
+            refuse(node, faults, "under a millionth", SHARE)
+        }
         Some(Some(rate)) => Some(rate),
         Some(None) => refuse(node, faults, "out of bounds", SHARE),
         None => refuse(node, faults, "not a share", SHARE),

@@ -67,7 +67,7 @@ fn a_bad_value_is_named_by_its_variable() {
     check_error(
         &[("VIDETTE_LIMITS_HEADER_BYTES", "64k")],
         "environment: error: VIDETTE_LIMITS_HEADER_BYTES: not a size in limits.header_bytes; \
-         write a size from 8KiB to 1MiB, such as 64KiB, 10MB or 4096 (bytes)",
+         write a size from 8KiB to 1MiB, such as 64KiB",
     );
     check_error(
         &[("VIDETTE_UPSTREAM_WEB", "http://a,b")],
@@ -162,6 +162,117 @@ fn scalars_and_lists_of_who_and_where_can_be_set() {
         &Env::empty(),
     );
     assert_eq!(accepted("", &env), in_file);
+}
+
+#[test]
+fn each_key_of_what_is_wanted_can_be_set() {
+    let env = Env::from([
+        ("VIDETTE_DEFAULTS_FILTERS_CLIENT_IPS", "203.0.113.0/24, ::1"),
+        ("VIDETTE_DEFAULTS_FILTERS_CRAWLERS", "true"),
+        ("VIDETTE_DEFAULTS_FILTERS_RELEASES", "a@1.*,[!3].*"),
+        ("VIDETTE_DEFAULTS_SAMPLE_TRANSACTION", "10%"),
+        ("VIDETTE_DEFAULTS_SAMPLE_LOG_ITEM", "0.5"),
+        ("VIDETTE_DEFAULTS_REPEATS_FIRST", "100"),
+        ("VIDETTE_DEFAULTS_REPEATS_THEN", "50"),
+        ("VIDETTE_DEFAULTS_REPEATS_PER", "1m"),
+    ]);
+    // Over what a file says of each; what it says of others stays.
+    let file = "defaults:\n  filters: {crawlers: false, localhost: true}\n  \
+        sample: {error: 0.5, transaction: 1, rules: [{release: b, rate: 0}]}\n  repeats: off\n";
+    let want = accepted(
+        "defaults:\n  filters: {client_ips: [203.0.113.0/24, '::1'], crawlers: true, \
+         releases: ['a@1.*', '[!3].*'], localhost: true}\n  \
+         sample: {error: 0.5, transaction: 0.1, log_item: 0.5, rules: [{release: b, rate: 0}]}\n  \
+         repeats: {first: 100, then: 50, per: 1m}\n",
+        &Env::empty(),
+    );
+    let config = accepted(file, &env);
+    assert_eq!(config.defaults.filters, want.defaults.filters);
+    assert_eq!(config.defaults.repeats, want.defaults.repeats);
+    let (is, want) = (config.defaults.sample, want.defaults.sample);
+    assert_eq!(is.rules, want.rules);
+    assert_eq!(is.categories.len(), 3);
+    assert!(
+        want.categories
+            .iter()
+            .all(|share| is.categories.contains(share))
+    );
+    let alone = accepted("", &env).defaults;
+    assert_eq!(
+        (alone.sample.categories.len(), alone.repeats),
+        (2, config.defaults.repeats)
+    );
+    let off = Env::from([("VIDETTE_DEFAULTS_REPEATS", "off")]);
+    let file = "defaults: {repeats: {first: 1, then: 2, per: 1s}}";
+    assert_eq!(accepted(file, &off).defaults.repeats, None);
+}
+
+#[test]
+fn what_is_wrong_with_a_key_of_what_is_wanted_is_named_by_its_variable() {
+    check_error(
+        &[("VIDETTE_DEFAULTS_FILTERS_CRAWLERS", "yes")],
+        "environment: error: VIDETTE_DEFAULTS_FILTERS_CRAWLERS: not true or false in \
+         defaults.filters.crawlers; write true or false",
+    );
+    check_error(
+        &[("VIDETTE_DEFAULTS_FILTERS", "a")],
+        "environment: error: VIDETTE_DEFAULTS_FILTERS: defaults.filters cannot be set here; \
+         set its keys, or write it in a file",
+    );
+    check_error(
+        &[("VIDETTE_DEFAULTS_SAMPLE_RULES", "a")],
+        "environment: error: VIDETTE_DEFAULTS_SAMPLE_RULES: defaults.sample.rules cannot be set \
+         here; write it in a file",
+    );
+    check_error(
+        &[
+            ("VIDETTE_DEFAULTS_SAMPLE_SPAN", "1"),
+            ("VIDETTE_DEFAULTS_SAMPLE_SPAN_INDEXED", "0"),
+        ],
+        "environment: error: VIDETTE_DEFAULTS_SAMPLE_SPAN_INDEXED: \"span\" and \"span_indexed\" in \
+         defaults.sample are of the same items; keep one",
+    );
+    check_error(
+        &[
+            ("VIDETTE_DEFAULTS_REPEATS_FIRST", "1"),
+            ("VIDETTE_DEFAULTS_REPEATS_PER", "1m"),
+        ],
+        "environment: error: VIDETTE_DEFAULTS_REPEATS_FIRST: no \"then\" in defaults.repeats; \
+         it must be there",
+    );
+    check_error(
+        &[
+            ("VIDETTE_DEFAULTS_REPEATS", "off"),
+            ("VIDETTE_DEFAULTS_REPEATS_FIRST", "1"),
+            ("VIDETTE_DEFAULTS_REPEATS_PER", "1m"),
+            ("VIDETTE_DEFAULTS_REPEATS_THEN", "2"),
+        ],
+        "environment: error: VIDETTE_DEFAULTS_REPEATS_FIRST: both defaults.repeats and \
+         defaults.repeats.first are set; keep one",
+    );
+    let env = Env::from([("VIDETTE_DEFAULTS_FILTERS_LOCALHOST", "true")]);
+    let error = refused(&format!("{UPSTREAM}defaults: {{filters: [a]}}"), &env);
+    assert!(error.contains("no filters in defaults.filters"), "{error}");
+}
+
+/// It named a variable that is then refused.
+#[test]
+fn a_hint_names_only_what_can_be_set() {
+    for (name, meant) in [
+        (
+            "VIDETTE_DEFAULTS_FILTERS_CRAWLER",
+            "; did you mean VIDETTE_DEFAULTS_FILTERS_CRAWLERS?",
+        ),
+        (
+            "VIDETTE_DEFAULTS_SAMPLE_ERRORS",
+            "; did you mean VIDETTE_DEFAULTS_SAMPLE_ERROR?",
+        ),
+        ("VIDETTE_PROJECT", ""),
+    ] {
+        let (_, warnings) = parse("v.yml", UPSTREAM, &Env::from([(name, "1")])).unwrap();
+        let want = format!("the environment's {name} sets nothing{meant}");
+        assert_eq!(warnings, [want]);
+    }
 }
 
 #[test]

@@ -72,6 +72,40 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
+fn a_key_in_the_wrong_place_is_told_where_it_stands() {
+    for (text, want) in [
+        (
+            "filters: {}",
+            "\"filters\" at the top; did you mean \"defaults.filters\"?",
+        ),
+        (
+            "global: {filters: {}}",
+            "\"filters\" in global; did you mean \"defaults.filters\"?",
+        ),
+        (
+            "defaults: {crawlers: true}",
+            "in defaults; did you mean \"defaults.filters.crawlers\"?",
+        ),
+        (
+            "quotas: []",
+            "\"quotas\" at the top; did you mean \"global.quotas\" or \"defaults.quotas\"?",
+        ),
+        (
+            "bodies: {}",
+            "\"bodies\" at the top; did you mean \"limits.bodies\"?",
+        ),
+    ] {
+        let error = refused(&format!("{UPSTREAM}{text}"), &Env::empty());
+        assert!(error.ends_with(want), "{text}: {error}");
+    }
+    // It stands all over the place, or where it was written.
+    for text in ["path: a", "limits: {workers: 1}"] {
+        let error = refused(&format!("{UPSTREAM}{text}"), &Env::empty());
+        assert!(!error.contains("did you mean"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn a_key_of_a_later_version_is_never_ignored() {
     let later = |key: &str, column: usize| {
         format!("v.yml:2:{column}: error: \"{key}\" is not in this version yet; remove it")
@@ -103,7 +137,7 @@ fn every_error_is_named_in_the_order_of_the_lines() {
         "worker: 2\nlimits:\n  header_bytes: 1KiB\n  drain: 5\nupstream:\n  ingest: [relay:3000, \"http://ok\", \"http://bad:0\"]\nlog: [info]\n",
         &[
             "v.yml:1:1: error: unknown key \"worker\" at the top; did you mean \"workers\"?",
-            "v.yml:3:17: error: out of bounds in limits.header_bytes; write a size from 8KiB to 1MiB, such as 64KiB, 10MB or 4096 (bytes)",
+            "v.yml:3:17: error: out of bounds in limits.header_bytes; write a size from 8KiB to 1MiB, such as 64KiB",
             "v.yml:4:10: error: no unit in limits.drain; write a duration from 1ms to 1d, such as 500ms, 30s or 5m",
             "v.yml:6:12: error: not a URL in upstream.ingest[0]; write http://HOST or http://HOST:PORT, such as http://relay:3000",
             "v.yml:6:37: error: not a port in upstream.ingest[2]; write http://HOST or http://HOST:PORT, such as http://relay:3000",

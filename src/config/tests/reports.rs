@@ -32,6 +32,15 @@ fn they_are_on_unless_switched_off() {
     );
 }
 
+/// The example was out of the bounds before it.
+#[test]
+fn an_example_is_one_that_would_be_accepted() {
+    check_refused(
+        "client_reports: {interval: 2h}\n",
+        "out of bounds in client_reports.interval; write a duration from 1s to 1h, such as 30s or 5m",
+    );
+}
+
 #[test]
 fn what_is_neither_on_nor_off_and_odd_intervals_are_refused() {
     check_refused("client_reports: {enabled: maybe}\n", "not true or false");

@@ -100,6 +100,90 @@ fn a_share_lies_between_none_and_all() {
 }
 
 #[test]
+fn a_share_counts_to_the_millionth() {
+    for share in ["0.00000001", "0.0000009", "0.00009%"] {
+        check(
+            "sample",
+            &format!("{{error: {share}}}"),
+            "under a millionth in @.error",
+        );
+    }
+    assert_eq!(sample("{error: 0.000001}"), sample("{error: 0.0001%}"));
+}
+
+/// Keys have no order: the first that was written went before the other.
+#[test]
+fn no_two_shares_are_of_the_same_items() {
+    for (one, other) in [
+        ("transaction", "transaction_indexed"),
+        ("log_item", "log_byte"),
+        ("attachment", "attachment_item"),
+        ("profile", "profile_indexed"),
+        ("span", "span_indexed"),
+        ("feedback", "user_report_v2"),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            check(
+                "sample",
+                &format!("{{{one}: 1, error: 0.5, {other}: 0}}"),
+                &format!("\"{one}\" and \"{other}\" in @ are of the same items"),
+            );
+        }
+    }
+    let apart = "{profile_chunk: 0, profile_chunk_ui: 1, profile: 0, error: 1, attachment: 0}";
+    assert_eq!(sample(apart).categories.len(), 5);
+    let error = refused(
+        &format!("{UPSTREAM}defaults:\n  sample:\n    span: 1\n    span_indexed: 0\n"),
+        &Env::empty(),
+    );
+    assert_eq!(
+        error,
+        "v.yml:5:5: error: \"span\" and \"span_indexed\" in defaults.sample are of the same items; keep one"
+    );
+}
+
+#[test]
+fn what_is_meant_by_another_word_is_told() {
+    for (text, want) in [
+        (
+            "{log: 0.1}",
+            "unknown key \"log\" in @; did you mean \"log_item\"?",
+        ),
+        (
+            "{rule: []}",
+            "unknown key \"rule\" in @; did you mean \"rules\"?",
+        ),
+        (
+            "{rules: [{category: [error], rate: 1}]}",
+            "unknown key \"category\" in @.rules[0]; did you mean \"categories\"?",
+        ),
+        (
+            "{client_report: 1}",
+            "client_report is never sampled in @.client_report; write error",
+        ),
+        (
+            "{check_in: 1}",
+            "monitor is never sampled in @.check_in; write error",
+        ),
+        (
+            "{sessions: 1}",
+            "session is never sampled in @.sessions; write error",
+        ),
+        (
+            "{rules: [{categories: [client_report], rate: 1}]}",
+            "client_report is never sampled in @.rules[0].categories[0]; write error",
+        ),
+    ] {
+        let error = refused(
+            &format!("{UPSTREAM}defaults: {{sample: {text}}}"),
+            &Env::empty(),
+        );
+        let want = want.replace('@', "defaults.sample");
+        assert!(error.contains(&want), "{text}: {error}");
+    }
+}
+
+#[test]
 fn what_is_no_sample_is_refused() {
     for other in ["0.1", "[transaction]"] {
         check("sample", other, "no shares in @");
@@ -186,6 +270,39 @@ fn what_is_no_filter_is_refused() {
             .len(),
         1
     );
+}
+
+/// They passed, and matched nothing.
+#[test]
+fn a_pattern_that_is_none_is_refused_where_it_stands() {
+    let glob = |wrong: &str| format!("{wrong} in @.releases[0]");
+    for (pattern, wrong) in [
+        ("1.[a-z", "a [ that is never closed (character 3)"),
+        ("{a", "a { that is never closed (character 1)"),
+        ("{a}", "only one between braces (character 1)"),
+        ("[z-a]", "a range that ends before it begins (character 2)"),
+        ("a\\", "a \\ with nothing behind it"),
+    ] {
+        check(
+            "filters",
+            &format!("{{releases: ['{pattern}']}}"),
+            &glob(wrong),
+        );
+    }
+    check(
+        "sample",
+        "{rules: [{release: '[', rate: 1}]}",
+        "a [ that is never closed (character 1) in @.rules[0].release",
+    );
+    let error = refused(
+        &format!("{UPSTREAM}defaults:\n  filters:\n    releases: [ok, '[a']\n"),
+        &Env::empty(),
+    );
+    assert!(error.starts_with("v.yml:4:20: error: a [ that"), "{error}");
+    for pattern in ["[!3].[0-9].*", "{Timeout,Type}Error: *", "f(x) }"] {
+        let read = filters(&format!("{{error_messages: ['{pattern}']}}"));
+        assert_eq!(read.error_messages, globs(&[pattern]));
+    }
 }
 
 #[test]

@@ -169,6 +169,14 @@ impl ItemKind {
         }
     }
 
+    /// Whether some item counts in both of two categories: what is said of one is said of what
+    /// the other counts too.
+    #[must_use]
+    pub fn counts_in_both(one: Category, other: Category) -> bool {
+        let both = |kind: &Self| kind.categories().has(one) && kind.categories().has(other);
+        Self::ALL.iter().any(both)
+    }
+
     /// Every category that some item counts in: a limit on any other would never be met.
     #[must_use]
     pub fn all_categories() -> Categories {

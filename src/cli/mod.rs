@@ -56,12 +56,13 @@ Examples:
   vidette limit 42 1000/1h --for 2h
   vidette limit 42 error off")]
     Limit(switch::Valued),
-    /// Let a share of a project through for a while, silently: 0.1, 10%.
+    /// Let at most a share of a project through for a while, silently: 0.1, 10%.
     #[command(after_help = "\
 Examples:
   vidette sample 42 transaction 10% --for 30m
   vidette sample 42 off
-Sessions, check-ins and client reports are never sampled.")]
+What the configuration keeps less of stays at that. Sessions, check-ins and client reports
+are never sampled.")]
     Sample(switch::Valued),
     /// Keep every event while Sentry is being worked on, and send it afterwards.
     #[command(subcommand)]

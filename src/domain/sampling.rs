@@ -3,6 +3,8 @@
 //! Owns the function that every edge shares, and what a sampling rule says. Never knows what
 //! an id is the id of: `policy::wanted` does.
 
+use std::fmt;
+
 use super::category::Categories;
 use super::glob::Glob;
 
@@ -32,11 +34,24 @@ impl Rate {
         self.0 <= 0.0 || self.0 >= 1.0
     }
 
+    /// The lower of both: what it keeps, either keeps.
+    #[must_use]
+    pub fn lower(self, other: Self) -> Self {
+        if other.0 < self.0 { other } else { self }
+    }
+
     /// Whether what has this id is among those that are kept. What a lower rate keeps, a
     /// higher one keeps too.
     #[must_use]
     pub fn keeps(self, id: u128) -> bool {
         place(id) < self.0
+    }
+}
+
+/// As a percentage, to the millionth of the whole.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", (self.0 * 1_000_000.0).round() / 10_000.0)
     }
 }
 
@@ -145,6 +160,19 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_shown_as_a_percentage() {
+        for (share, want) in [
+            (0.0, "0%"),
+            (0.1, "10%"),
+            (0.07, "7%"),
+            (1.0 / 3.0, "33.3333%"),
+            (1.0, "100%"),
+        ] {
+            assert_eq!(Rate::of(share).unwrap().to_string(), want);
+        }
+    }
+
+    #[test]
     fn ids_are_read_as_sdks_write_them() {
         let want = Some(0x4a10_6cf6_b151_44eb_9131_ae7d_b1a1_57a3);
         for text in [
@@ -180,6 +208,7 @@ mod tests {
         ) {
             let (low, high) = (Rate::of(a.min(b)).unwrap(), Rate::of(a.max(b)).unwrap());
             prop_assert!(!low.keeps(id) || high.keeps(id));
+            prop_assert!(low.lower(high) == low && high.lower(low) == low);
             prop_assert!((0.0..1.0).contains(&place(id)));
         }
     }

@@ -15,7 +15,7 @@ pub enum Action {
     Mute,
     /// Lets so much through in so long.
     Limit,
-    /// Lets a share through, silently.
+    /// Lets at most a share through, silently.
     Sample,
 }
 
@@ -117,9 +117,9 @@ pub enum Effect {
         /// In how long.
         per: Per,
     },
-    /// Lets a share through, silently.
+    /// Lets at most a share through, silently.
     Sample {
-        /// How large a share.
+        /// How large a share; what the configuration keeps less of stays at that.
         rate: Share,
     },
 }
@@ -293,7 +293,7 @@ impl fmt::Display for Switch {
             Effect::Limit { .. } => {
                 write!(f, " limited to {}", self.effect.value().unwrap_or_default())
             }
-            Effect::Sample { rate } => write!(f, " sampled at {rate}"),
+            Effect::Sample { rate } => write!(f, " sampled to at most {rate}"),
         }
     }
 }
@@ -466,7 +466,7 @@ mod tests {
         let want = [
             "all muted",
             "all muted but for 1%",
-            "all sampled at 0%",
+            "all sampled to at most 0%",
             "error muted",
         ];
         assert_eq!(text, want);

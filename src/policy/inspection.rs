@@ -2,6 +2,8 @@
 //! the reason. Owns that order and the ties between items; never reads a payload, and
 //! never says what the client is answered.
 
+mod sampling;
+
 use crate::domain::category::Categories;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::envelope::item::ItemKind;
@@ -18,7 +20,9 @@ use super::pair::Pair;
 use super::quotas::{self, Applying, Counters, Full, Granted, Load, Moment};
 use super::repeats::{Repeats, Whose};
 use super::switches::{Muted, OfProject};
-use super::wanted::{About, Wishes, keeps};
+use super::wanted::Wishes;
+
+pub use sampling::Sampling;
 
 /// What a request's items are judged by.
 pub struct Room<'a> {
@@ -122,43 +126,23 @@ impl Room<'_> {
             Some(_) | None if item.kind.is_free() => return Ruling::of(Fate::Kept),
             Some(_) | None => {}
         }
-        // First of all a crash is the error that it makes.
-        let crash = item.kind == ItemKind::CrashAttachment;
-        let first = if crash { ItemKind::Event } else { item.kind };
+        let first = first_of_all(item.kind);
         if let Some(muted) = self.mutes(first) {
             return Ruling::dropped(muted);
         }
-        if let Some(reason) = event.and_then(|event| self.wishes.filters.event(item.kind, event)) {
-            return Ruling::of(Fate::Dropped(reason));
+        if let Some(hit) = event.and_then(|event| self.wishes.filters.event(item.kind, event)) {
+            return Ruling::of(Fate::Dropped(hit.reason));
         }
         if let Some(refused) = self.recalls(first.learned()) {
             return Ruling::dropped(refused);
         }
-        if !self.samples_in(item.kind, first, event) {
+        if !self.samples_in(item.kind, event) {
             return Ruling::of(Fate::Dropped(Reason::Sampled));
         }
         if !self.is_fresh(item.kind, event) {
             return Ruling::of(Fate::Dropped(Reason::Repeated));
         }
         self.charge(item, bytes)
-    }
-
-    /// Whether an item is among those that are kept; `first`: what it is first of all.
-    fn samples_in(&self, kind: ItemKind, first: ItemKind, event: Option<&Event<'_>>) -> bool {
-        let rates = &self.wishes.rates;
-        let switched = self
-            .switches
-            .and_then(|of| of.sample_rate(first.categories(), self.at.unix_s));
-        if switched.is_none() && rates.is_empty() {
-            return true;
-        }
-        let about = About {
-            trace: self.trace,
-            event,
-            draw: self.draw,
-        };
-        let rate = switched.unwrap_or_else(|| rates.of(kind, &about));
-        keeps(rate, kind, &about)
     }
 
     /// Whether an error is among those that pass of what repeats.
@@ -246,10 +230,7 @@ impl Room<'_> {
     /// What refuses everything from this sender, known before a byte of the body is read.
     #[must_use]
     pub fn full(&self) -> Option<(Reason, RateLimit)> {
-        let muted = self
-            .switches
-            .and_then(|of| of.mutes_all(self.at.unix_s, self.luck()));
-        if let Some(muted) = muted {
+        if let Some(muted) = self.muted_all() {
             return Some((Reason::Muted, silence(muted)));
         }
         let learned = self.learned.covers_all(self.now, self.pair);
@@ -266,9 +247,25 @@ impl Room<'_> {
     }
 
     fn mutes(&self, kind: ItemKind) -> Option<(Reason, RateLimit)> {
+        Some((Reason::Muted, silence(self.muted(kind)?)))
+    }
+
+    fn muted(&self, kind: ItemKind) -> Option<Muted> {
         let of = self.switches?;
-        let muted = of.mutes(kind.categories(), self.at.unix_s, self.luck())?;
-        Some((Reason::Muted, silence(muted)))
+        of.mutes(kind.categories(), self.at.unix_s, self.luck())
+    }
+
+    /// The mute that leaves nothing of such an item.
+    #[must_use]
+    pub fn mute_of(&self, kind: ItemKind) -> Option<Muted> {
+        let first = self.muted(first_of_all(kind));
+        first.or_else(|| self.muted(kind))
+    }
+
+    /// The mute that leaves nothing of the request.
+    #[must_use]
+    pub fn muted_all(&self) -> Option<Muted> {
+        self.switches?.mutes_all(self.at.unix_s, self.luck())
     }
 
     /// Whether the request falls into the share that a mute keeps.
@@ -293,6 +290,12 @@ impl Room<'_> {
         };
         charged.map_err(|full| (full.reason, told(full)))
     }
+}
+
+/// First of all a crash is the error that it makes.
+fn first_of_all(kind: ItemKind) -> ItemKind {
+    let crash = kind == ItemKind::CrashAttachment;
+    if crash { ItemKind::Event } else { kind }
 }
 
 /// What an item weighs.

@@ -303,7 +303,7 @@ impl Gate {
             .user_agent
             .filter(|_| wishes.filters.asks_agent());
         match agent.and_then(|agent| wishes.filters.agent(agent)) {
-            Some(reason) => Err(Refusal::unwanted(reason, claim.endpoint)),
+            Some(hit) => Err(Refusal::unwanted(hit.reason, claim.endpoint)),
             None => Ok(()),
         }
     }

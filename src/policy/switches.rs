@@ -33,7 +33,7 @@ impl fmt::Debug for Switches {
 pub struct OfProject {
     mutes: Box<[Mute]>,
     limits: SwitchedLimits,
-    samples: Box<[Sample]>,
+    samples: Box<[Sampled]>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +43,15 @@ struct Mute {
     until_unix_s: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Sample {
-    category: Option<Category>,
-    rate: Share,
-    until_unix_s: u64,
+/// Something is sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// What is; `None`: everything.
+    pub category: Option<Category>,
+    /// How much is kept of it at most.
+    pub rate: Share,
+    /// The first second in which it is off again.
+    pub until_unix_s: u64,
 }
 
 /// Something is muted.
@@ -57,6 +61,10 @@ pub struct Muted {
     pub categories: Categories,
     /// For how long its sender is to hold back: at least 1, and not capped here.
     pub retry_after_s: u64,
+    /// The share of requests that pass all the same.
+    pub keep: Option<Share>,
+    /// The first second in which it is off again.
+    pub until_unix_s: u64,
 }
 
 impl Switches {
@@ -117,7 +125,7 @@ impl OfProject {
                     per,
                     until_unix_s,
                 }),
-                Effect::Sample { rate } => samples.push(Sample {
+                Effect::Sample { rate } => samples.push(Sampled {
                     category,
                     rate,
                     until_unix_s,
@@ -152,6 +160,23 @@ impl OfProject {
                 Some(keep) => format!("{muted} but for {keep}"),
                 None => muted.to_owned(),
             }
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Whether one of them keeps a share of requests.
+    #[must_use]
+    pub fn keeps_a_share(&self, unix_s: u64) -> bool {
+        let mut mutes = self.mutes.iter();
+        mutes.any(|mute| mute.until_unix_s > unix_s && mute.keep.is_some())
+    }
+
+    /// The samples that are on, in words: `all at most 50%; error at most 1%`.
+    #[must_use]
+    pub fn samples_on(&self, unix_s: u64) -> String {
+        let words = self.sampled(unix_s).map(|on| {
+            let sampled = on.category.map_or("all", Category::name);
+            format!("{sampled} at most {}", on.rate)
         });
         words.collect::<Vec<_>>().join("; ")
     }
@@ -194,6 +219,8 @@ impl OfProject {
                 Some(_) => 1,
                 None => mute.until_unix_s.saturating_sub(unix_s),
             },
+            keep: mute.keep,
+            until_unix_s: mute.until_unix_s,
         });
         muted.max_by_key(|muted| muted.retry_after_s)
     }
@@ -205,27 +232,38 @@ impl OfProject {
         !self.mutes.is_empty() || !self.samples.is_empty()
     }
 
-    /// The share at which items of these categories are to be sampled, above whatever is
-    /// configured; `None`: nothing is switched on for them. A switch on a category beats one on
-    /// everything; of several on categories the lowest stands. What has no category, or counts
-    /// wrongly in parts, is never sampled.
+    /// What caps the share that is kept of items of these categories; `None`: nothing is
+    /// switched on for them. A switch on a category beats one on everything; of several on
+    /// categories the lowest stands. What has no category, or counts wrongly in parts, is never
+    /// sampled.
     #[must_use]
-    pub fn sample_rate(&self, categories: Categories, unix_s: u64) -> Option<Rate> {
+    pub fn sample(&self, categories: Categories, unix_s: u64) -> Option<Sampled> {
         if categories.is_empty() || categories.meets(NEVER_SAMPLED) {
             return None;
         }
-        let on = || {
-            let samples = self.samples.iter();
-            samples.filter(|sample| sample.until_unix_s > unix_s)
-        };
-        let of_category = on().filter(|sample| {
+        let of_category = self.sampled(unix_s).filter(|sample| {
             let category = sample.category;
             category.is_some_and(|category| categories.has(category))
         });
-        let lowest = of_category.map(|sample| sample.rate).min();
-        let on_all = || on().find(|sample| sample.category.is_none());
-        let rate = lowest.or_else(|| Some(on_all()?.rate));
-        rate.and_then(|share| Rate::of(share.ratio()))
+        let lowest = of_category.min_by_key(|sample| sample.rate);
+        let on_all = || {
+            let mut on = self.sampled(unix_s);
+            on.find(|sample| sample.category.is_none())
+        };
+        lowest.or_else(on_all)
+    }
+
+    fn sampled(&self, unix_s: u64) -> impl Iterator<Item = Sampled> {
+        let samples = self.samples.iter().copied();
+        samples.filter(move |sample| sample.until_unix_s > unix_s)
+    }
+}
+
+impl Sampled {
+    /// How much is kept at most, as rates have it.
+    #[must_use]
+    pub fn rate(self) -> Rate {
+        Rate::of(self.rate.ratio()).unwrap_or(Rate::ALL)
     }
 }
 

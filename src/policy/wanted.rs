@@ -21,8 +21,8 @@ use crate::domain::sampling::Sample;
 
 use super::switches::OfProject;
 
-pub use filters::Filters;
-pub use rates::{Rates, keeps};
+pub use filters::{Filters, Hit};
+pub use rates::{Rates, SampleKey, is_by_chance, keeps};
 
 /// What one project wants.
 #[derive(Debug, Clone, Default)]

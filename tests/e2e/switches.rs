@@ -1,6 +1,7 @@
 //! The red switches, from outside: what they let through and for how long, on every
 //! worker and over a kill; and what their operators are told.
 
+mod explained;
 mod kept;
 mod operated;
 
@@ -31,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_limit_admits_exactly_its_number,
         a_limit_lies_above_the_quotas,
     ];
+    trials.extend(explained::trials());
     trials.extend(kept::trials());
     trials.extend(operated::trials());
     trials

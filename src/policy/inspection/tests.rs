@@ -1,5 +1,7 @@
 //! What becomes of items, whatever they come in.
 
+mod sampled;
+
 use std::time::Duration;
 
 use super::super::learned::LearnedLimit;

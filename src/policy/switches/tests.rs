@@ -117,8 +117,8 @@ fn a_mute_keeps_its_share_and_holds_the_rest_back_for_a_second() {
 fn check_rate(switches: &[Switch], categories: Categories, unix_s: u64, want: Option<f64>) {
     let switches = compiled(switches);
     let of = switches.of(Some(project(42)));
-    let rate = of.and_then(|of| of.sample_rate(categories, unix_s));
-    assert_eq!(rate.map(Rate::share), want);
+    let sampled = of.and_then(|of| of.sample(categories, unix_s));
+    assert_eq!(sampled.map(|on| on.rate().share()), want);
 }
 
 #[test]
@@ -138,6 +138,23 @@ fn a_category_is_sampled_as_the_nearest_switch_says() {
         0,
         None,
     );
+}
+
+#[test]
+fn what_is_on_is_told_in_words() {
+    let switches = compiled(&[
+        switch(42, None, (Action::Sample, "0.5"), 100),
+        switch(42, Some(Category::Error), (Action::Sample, "1%"), 50),
+        switch(42, Some(Category::Error), (Action::Mute, "1%"), 50),
+        switch(42, None, MUTE, 100),
+    ]);
+    let of = switches.of(Some(project(42))).unwrap();
+    assert_eq!(of.samples_on(49), "all at most 50%; error at most 1%");
+    assert_eq!(of.samples_on(50), "all at most 50%");
+    assert_eq!(of.samples_on(100), "");
+    assert_eq!(of.mutes_on(49), "error but for 1%; all");
+    let muted = of.mutes(ERROR, 49, 999_999).unwrap();
+    assert_eq!((muted.keep, muted.until_unix_s), (None, 100));
 }
 
 #[test]

@@ -6,9 +6,38 @@ use std::net::IpAddr;
 use crate::domain::envelope::item::ItemKind;
 use crate::domain::event::{Event, Exception};
 use crate::domain::filter::{self, is_crawler, is_local};
-use crate::domain::glob::{self, Glob};
+use crate::domain::glob::Glob;
 use crate::domain::networks::Networks;
 use crate::domain::outcome::Reason;
+
+/// A filter that matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit<'a> {
+    /// What it counts under.
+    pub reason: Reason,
+    /// Which of the filters it is, as they are written.
+    pub key: &'static str,
+    /// Which of its patterns, where it has any.
+    pub pattern: Option<&'a Glob>,
+}
+
+impl<'a> Hit<'a> {
+    const fn of(reason: Reason, key: &'static str, pattern: &'a Glob) -> Self {
+        Self {
+            reason,
+            key,
+            pattern: Some(pattern),
+        }
+    }
+
+    const fn flag(reason: Reason, key: &'static str) -> Self {
+        Self {
+            reason,
+            key,
+            pattern: None,
+        }
+    }
+}
 
 /// A project's filters, ready to be asked. The default wants everything.
 #[derive(Debug, Default)]
@@ -61,12 +90,12 @@ impl Filters {
 
     /// Why nothing of a user agent is wanted.
     #[must_use]
-    pub fn agent(&self, user_agent: &str) -> Option<Reason> {
-        if glob::any(&self.user_agents, user_agent) {
-            return Some(Reason::UserAgent);
+    pub fn agent(&self, user_agent: &str) -> Option<Hit<'_>> {
+        if let Some(pattern) = first(&self.user_agents, user_agent) {
+            return Some(Hit::of(Reason::UserAgent, "user_agents", pattern));
         }
         let crawler = self.crawlers && is_crawler(user_agent);
-        crawler.then_some(Reason::Crawler)
+        crawler.then_some(Hit::flag(Reason::Crawler, "crawlers"))
     }
 
     /// Whether a user agent matters.
@@ -83,29 +112,28 @@ impl Filters {
 
     /// Why an event is not wanted, by what it says of itself.
     #[must_use]
-    pub fn event(&self, kind: ItemKind, event: &Event<'_>) -> Option<Reason> {
+    pub fn event(&self, kind: ItemKind, event: &Event<'_>) -> Option<Hit<'_>> {
         if !judges(kind) {
             return None;
         }
-        let any = |patterns: &[Glob], text: Option<&str>| {
-            text.is_some_and(|text| glob::any(patterns, text))
-        };
         if self.asks_agent()
-            && let Some(reason) = event.user_agent().and_then(|agent| self.agent(agent))
+            && let Some(hit) = event.user_agent().and_then(|agent| self.agent(agent))
         {
-            return Some(reason);
+            return Some(hit);
         }
-        if any(&self.releases, event.release()) {
-            return Some(Reason::Release);
+        let release = event.release();
+        if let Some(pattern) = release.and_then(|text| first(&self.releases, text)) {
+            return Some(Hit::of(Reason::Release, "releases", pattern));
         }
-        if any(&self.environments, event.environment()) {
-            return Some(Reason::Environment);
+        let environment = event.environment();
+        if let Some(pattern) = environment.and_then(|text| first(&self.environments, text)) {
+            return Some(Hit::of(Reason::Environment, "environments", pattern));
         }
-        if self.refuses_words(event) {
-            return Some(Reason::ErrorMessage);
+        if let Some(pattern) = self.refuses_words(event) {
+            return Some(Hit::of(Reason::ErrorMessage, "error_messages", pattern));
         }
         let local = self.localhost && happened_here(event);
-        local.then_some(Reason::Localhost)
+        local.then_some(Hit::flag(Reason::Localhost, "localhost"))
     }
 
     fn asks_event(&self) -> bool {
@@ -113,13 +141,20 @@ impl Filters {
         self.localhost || lists.iter().any(|list| !list.is_empty())
     }
 
-    fn refuses_words(&self, event: &Event<'_>) -> bool {
+    fn refuses_words(&self, event: &Event<'_>) -> Option<&Glob> {
         if self.error_messages.is_empty() {
-            return false;
+            return None;
         }
-        let any = |text: &str| glob::any(&self.error_messages, text);
-        event.messages().any(any) || event.exceptions().iter().any(|one| any(&words(one)))
+        let any = |text: &str| first(&self.error_messages, text);
+        let mut exceptions = event.exceptions().iter();
+        let by_message = event.messages().find_map(any);
+        by_message.or_else(|| exceptions.find_map(|one| any(&words(one))))
     }
+}
+
+/// The first of the patterns that matches.
+fn first<'p>(patterns: &'p [Glob], text: &str) -> Option<&'p Glob> {
+    patterns.iter().find(|pattern| pattern.matches(text))
 }
 
 /// Filters judge errors and transactions, as Sentry's own do. What belongs to one goes with it.

@@ -1,6 +1,8 @@
 //! How much of what is wanted a project keeps, and which: what belongs together is kept or left
 //! out together, on every edge alike (DESIGN trap 13).
 
+use std::fmt;
+
 use crate::domain::category::{Categories, Category};
 use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::trace::Trace;
@@ -15,6 +17,28 @@ use super::About;
 pub struct Rates {
     rules: Vec<Rule>,
     categories: Vec<(Categories, Rate)>,
+}
+
+/// Where a project's `sample` says how much is kept of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleKey {
+    /// In the rule at this place, counted from 0.
+    Rule(usize),
+    /// Under the category.
+    Category(Categories),
+}
+
+/// As an error in it is told: `rules[0]`, `transaction`.
+impl fmt::Display for SampleKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(place) => write!(f, "rules[{place}]"),
+            Self::Category(named) => {
+                let mut named = named.iter();
+                f.write_str(named.next().map_or("rules", Category::name))
+            }
+        }
+    }
 }
 
 /// What is never sampled: each one counts, or tells of others.
@@ -65,22 +89,29 @@ impl Rates {
     /// The share that is kept of such items.
     #[must_use]
     pub fn of(&self, kind: ItemKind, about: &About<'_>) -> Rate {
+        let decides = self.decides(kind, about);
+        decides.map_or(Rate::ALL, |(rate, _)| rate)
+    }
+
+    /// The same, and what says so; `None`: nothing does, and all are kept.
+    #[must_use]
+    pub fn decides(&self, kind: ItemKind, about: &About<'_>) -> Option<(Rate, SampleKey)> {
         let categories = categories(kind);
         if categories.meets(WHOLE) || self.is_empty() {
-            return Rate::ALL;
+            return None;
         }
-        let rule = self.rules.iter().find(|rule| {
+        let mut rules = self.rules.iter().enumerate();
+        let rule = rules.find(|(_, rule)| {
             covers(rule, categories)
                 && matches(rule.environment.as_ref(), environment(about))
                 && matches(rule.release.as_ref(), release(about))
         });
-        let named = || {
-            let mut named = self.categories.iter();
-            named.find(|(named, _)| named.meets(categories))
-        };
-        rule.map(|rule| rule.rate)
-            .or_else(|| named().map(|(_, rate)| *rate))
-            .unwrap_or(Rate::ALL)
+        if let Some((place, rule)) = rule {
+            return Some((rule.rate, SampleKey::Rule(place)));
+        }
+        let mut named = self.categories.iter();
+        let (named, rate) = named.find(|(named, _)| named.meets(categories))?;
+        Some((*rate, SampleKey::Category(*named)))
     }
 
     /// Whether the payload of such an item must be read to know which are kept.
@@ -136,8 +167,18 @@ pub fn keeps(rate: Rate, kind: ItemKind, about: &About<'_>) -> bool {
 
 /// The id of what an item is part of: two parts of one thing have the same.
 fn id(kind: ItemKind, about: &About<'_>) -> u128 {
-    let About { trace, event, draw } = about;
-    let found = match Whole::of(kind) {
+    found(kind, about).unwrap_or(about.draw)
+}
+
+/// Whether nothing tells what an item is part of: then nobody can say whether it is kept.
+#[must_use]
+pub fn is_by_chance(kind: ItemKind, about: &About<'_>) -> bool {
+    found(kind, about).is_none()
+}
+
+fn found(kind: ItemKind, about: &About<'_>) -> Option<u128> {
+    let About { trace, event, .. } = about;
+    match Whole::of(kind) {
         Whole::Trace => trace
             .id
             .or_else(|| event.and_then(Event::trace_id))
@@ -149,8 +190,7 @@ fn id(kind: ItemKind, about: &About<'_>) -> u128 {
             .or(trace.replay_id)
             .or(trace.event_id),
         Whole::Profiler => event.and_then(Event::profiler_id),
-    };
-    found.unwrap_or(*draw)
+    }
 }
 
 /// The categories by which a rate may name an item.

@@ -214,6 +214,20 @@ fn the_first_rule_that_matches_decides_and_before_it_what_the_trace_says() {
     check(&sample, kind, &part(Some("prod"), None), Some(own), false);
     let of_another = ItemKind::Event;
     check(&sample, of_another, &part(None, Some("1-beta")), None, true);
+    let rates = Rates::new(&sample);
+    for (environment, release, want) in [
+        (Some("staging"), Some("shop@2.1"), "rules[0]"),
+        (Some("prod"), Some("1-beta"), "rules[2]"),
+        (Some("prod"), None, "transaction"),
+    ] {
+        let about = About {
+            trace: &part(environment, release),
+            event: None,
+            draw: 0,
+        };
+        let (_, key) = rates.decides(kind, &about).unwrap();
+        assert_eq!(key.to_string(), want);
+    }
 }
 
 #[test]

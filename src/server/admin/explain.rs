@@ -2,6 +2,7 @@
 //! the checks that real requests pass, in their order, and changes nothing: no
 //! verdict is learned, no rate is used up, no upstream is dialled.
 
+mod because;
 mod event;
 mod items;
 

@@ -11,6 +11,7 @@ use crate::config;
 use crate::domain::category::Category;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::switch::{Action, Effect, Switch};
+use crate::telemetry::ledger::Account;
 use crate::telemetry::process;
 
 use super::{Answer, Desk, error_answer, json_answer, not_allowed};
@@ -101,11 +102,30 @@ impl Desk {
         };
         let told = json!({
             "id": set.on.id,
+            "on": shown(&set.on, process::now_s()),
+            "seen": self.is_seen(set.on.switch.project),
             "expires_at": moment(set.on.switch.until_unix_s),
             "replaced": set.replaced.as_ref().map(|was| shown(was, process::now_s())),
             "kept": set.kept,
         });
         json_answer(StatusCode::CREATED, &told)
+    }
+
+    /// Whether anything tells of a project: who names it, what was learned, or the books.
+    fn is_seen(&self, project: ProjectId) -> bool {
+        let shared = &self.shared;
+        let rules = shared.rules.load();
+        let listed = || {
+            let mut listed = rules.config.projects.iter();
+            listed.any(|own| own.id == project)
+        };
+        let booked = || {
+            let lines = shared.ledger.lines();
+            let account = Account::Project(project);
+            lines.iter().any(|line| line.account == account)
+        };
+        let (_, proven) = shared.verdicts.proves(Some(project));
+        listed() || rules.gate.directory.has_project(project) || proven || booked()
     }
 
     fn end(&self, rest: &str, body: &[u8], peer: SocketAddr) -> Answer {
@@ -344,7 +364,7 @@ mod tests {
         );
         check(
             with(json!({"action": "sample", "value": "10%"})),
-            Ok("all sampled at 10% until 1061 by 203.0.113.9"),
+            Ok("all sampled to at most 10% until 1061 by 203.0.113.9"),
         );
     }
 

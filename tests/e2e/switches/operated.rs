@@ -1,15 +1,12 @@
-//! How switches are operated: the admin's answers, the commands, and what `status` and
-//! `explain` tell.
+//! How switches are operated: the admin's answers, the commands, and what `status` tells.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::ask;
 use crate::command_line::{Ran, ran};
-use crate::edge::{Edge, envelope_target, program};
+use crate::edge::{Edge, program};
 use crate::explained::post;
 use crate::parts::promises;
 use crate::upstream::Fake;
@@ -22,7 +19,6 @@ pub(super) fn trials() -> Vec<Trial> {
         a_switch_takes_the_place_of_the_one_before,
         every_change_is_in_the_log,
         status_and_metrics_tell_what_is_on,
-        an_explanation_tells_of_a_mute_and_moves_no_limit,
         the_commands_switch_list_and_end,
         commands_that_make_no_sense_are_usage_errors,
         operators_alone_may_switch,
@@ -192,57 +188,6 @@ fn status_and_metrics_tell_what_is_on() {
         "{}",
         said.stdout
     );
-}
-
-fn explained(edge: &Edge, body: &[u8]) -> Value {
-    let question = json!({
-        "method": "POST",
-        "path": envelope_target(),
-        "headers": [["Host", "sentry.example.com"]],
-        "peer": "127.0.0.1",
-        "body_base64": STANDARD.encode(body),
-    });
-    post(edge, "/api/v1/explain", question.to_string().as_bytes()).json()
-}
-
-fn an_explanation_tells_of_a_mute_and_moves_no_limit() {
-    let fake = Fake::start();
-    let edge = edge(&fake, &json!({}));
-    let mute = |told: &Value| {
-        let steps = told["steps"].as_array().unwrap();
-        let mut found = steps.iter().filter(|step| step["step"] == "mute");
-        found.next().unwrap()["result"].clone()
-    };
-    let told = explained(&edge, EVENT);
-    assert_eq!(
-        (mute(&told), &told["verdict"]),
-        (json!("none"), &json!("forwarded"))
-    );
-    switch(&edge, json!({"category": "error"}));
-    let told = explained(&edge, EVENT);
-    assert_eq!(mute(&told), "error");
-    assert_eq!(
-        (&told["status"], &told["reason"]),
-        (&json!(429), &json!("muted"))
-    );
-    switch(&edge, json!({}));
-    let told = explained(&edge, b"");
-    assert_eq!(mute(&told), "error; all");
-    assert_eq!(
-        (&told["status"], &told["reason"]),
-        (&json!(429), &json!("muted"))
-    );
-    switch(&edge, json!({"category": "error", "value": "1%"}));
-    assert_eq!(mute(&explained(&edge, EVENT)), "all; error but for 1%");
-    for id in 2..=3 {
-        delete(&edge, &json!(id));
-    }
-    switch(&edge, json!({"action": "limit", "value": "1/30d"}));
-    for _ in 0..3 {
-        assert_eq!(explained(&edge, EVENT)["verdict"], "forwarded");
-    }
-    assert_eq!(edge.post_envelope(&[], EVENT).status, 200);
-    assert_eq!(explained(&edge, EVENT)["reason"], "limited");
 }
 
 fn command(edge: &Edge, words: &[&str]) -> Ran {

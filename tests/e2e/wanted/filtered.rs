@@ -212,54 +212,81 @@ fn a_project_has_filters_of_its_own() {
     }
 }
 
+/// How an explanation ends, and its steps.
+fn explained(edge: &Edge, from: &str, agent: &str, body: &[u8]) -> (String, String) {
+    let question = json!({
+        "method": "POST",
+        "path": target(42, "envelope"),
+        "headers": [["User-Agent", agent]],
+        "peer": from,
+        "body_base64": STANDARD.encode(body),
+    });
+    let question = question.to_string();
+    let answer = crate::explained::post(edge, "/api/v1/explain", question.as_bytes());
+    let told = answer.json();
+    let ending = [&told["verdict"], &told["status"], &told["reason"]].map(Value::to_string);
+    (ending.join(" "), told["steps"].to_string())
+}
+
 fn explain_tells_what_would_not_be_wanted() {
     let fake = Fake::start();
-    let filters = json!({"environments": ["dev"], "user_agents": ["*evil*"]});
+    let filters = json!({
+        "environments": ["dev"], "user_agents": ["*evil*"], "client_ips": ["203.0.113.0/24"],
+    });
     let edge = wanting(
         &fake,
-        json!({"filters": filters, "sample": {"transaction": 0}}),
+        json!({"filters": filters, "sample": {"transaction": 0.4}}),
     );
-    let explained = |agent: &str, body: &[u8]| {
-        let question = json!({
-            "method": "POST",
-            "path": target(42, "envelope"),
-            "headers": [["User-Agent", agent]],
-            "peer": "127.0.0.1",
-            "body_base64": STANDARD.encode(body),
-        });
-        let question = question.to_string();
-        let answer = crate::explained::post(&edge, "/api/v1/explain", question.as_bytes());
-        let told = answer.json();
-        let ending = [&told["verdict"], &told["status"], &told["reason"]].map(Value::to_string);
-        (ending.join(" "), told["steps"].to_string())
-    };
     let dev = envelope(&json!({}), "event", r#"{"environment":"dev"}"#);
     let prod = envelope(&json!({}), "event", r#"{"environment":"prod"}"#);
-    let transaction = envelope(&json!({}), "transaction", "{}");
-    for (agent, body, ending, words) in [
+    // It stands at 0.4105.
+    let trace = json!({"trace": {"trace_id": "4a106cf6b15144eb9131ae7db1a157a3"}});
+    let transaction = envelope(&trace, "transaction", "{}");
+    let here = "127.0.0.1";
+    for (from, agent, body, ending, words) in [
         (
+            here,
             "a",
             &dev,
             r#""refused" 200 "environment""#,
-            "is not wanted: environment",
+            r#"is not wanted: environment, \"dev\" in defaults.filters.environments matches"#,
         ),
         (
+            here,
             "a",
             &transaction,
             r#""refused" 200 "sampled""#,
-            "is not wanted: sampled",
+            "is not wanted: sampled, defaults.sample.transaction keeps 40%\"",
         ),
         (
+            here,
             "evil",
             &prod,
             r#""refused" 200 "user_agent""#,
-            "nothing of this request is wanted",
+            r#"\"*evil*\" in defaults.filters.user_agents matches"#,
         ),
-        ("a", &prod, r#""forwarded" null null"#, "goes on"),
+        (
+            "203.0.113.9",
+            "a",
+            &prod,
+            r#""refused" 200 "client_ip""#,
+            "203.0.113.0/24 in defaults.filters.client_ips has",
+        ),
+        (here, "a", &prod, r#""forwarded" null null"#, "goes on"),
     ] {
-        let (told, steps) = explained(agent, body);
+        let (told, steps) = explained(&edge, from, agent, body);
         assert_eq!(told, ending, "{steps}");
         assert!(steps.contains(words), "{steps}");
+    }
+    let order = json!({"project": 42, "action": "sample", "value": "1%", "for_s": 600});
+    let switched = crate::explained::post(&edge, "/api/v1/mutes", order.to_string().as_bytes());
+    assert_eq!(switched.status, 201, "{}", switched.text());
+    let (_, steps) = explained(&edge, here, "a", &transaction);
+    for words in [
+        "all at most 1%",
+        "a switch keeps at most 1% of everything until 20",
+    ] {
+        assert!(steps.contains(words), "no {words} in {steps}");
     }
     assert_eq!(fake.requests().len(), 0, "an explanation sends nothing");
 }

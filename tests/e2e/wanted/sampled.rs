@@ -23,7 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         large_envelopes_are_sampled_by_their_line_one,
         rules_choose_by_environment_and_release,
         sessions_check_ins_and_reports_are_all_kept,
-        a_switch_samples_in_place_of_what_is_configured,
+        a_switch_keeps_no_more_than_what_is_configured,
         a_limit_is_told_though_something_else_was_sampled,
     ]
 }
@@ -245,8 +245,13 @@ fn rules_choose_by_environment_and_release() {
     }
 }
 
-fn a_switch_samples_in_place_of_what_is_configured() {
-    for configured in [json!({}), json!({"transaction": 0})] {
+/// A sample that was switched on to shed load took the place of a lower one, and multiplied it.
+fn a_switch_keeps_no_more_than_what_is_configured() {
+    for (configured, kept) in [
+        (json!({}), true),
+        (json!({"transaction": 0}), false),
+        (json!({"transaction": 1}), true),
+    ] {
         let fake = Fake::start();
         let edge = wanting(&fake, json!({"sample": configured}));
         let order = json!({"project": 42, "category": "transaction", "action": "sample",
@@ -255,7 +260,7 @@ fn a_switch_samples_in_place_of_what_is_configured() {
         let answer = crate::explained::post(&edge, "/api/v1/mutes", order.as_bytes());
         assert_eq!(answer.status, 201, "{}", answer.text());
         let own = |trace: &str| json!({"contexts": {"trace": {"trace_id": trace}}}).to_string();
-        for (trace, arrives) in [(OUT, false), (KEPT, true)] {
+        for (trace, arrives) in [(OUT, false), (KEPT, kept)] {
             for body in [
                 envelope(&line(trace), "transaction", "{}"),
                 // Without a word in line one the payload is read.
@@ -266,7 +271,7 @@ fn a_switch_samples_in_place_of_what_is_configured() {
                 assert_eq!(fake.requests().len() > before, arrives, "{trace}");
             }
         }
-        check_dropped(&edge, "transaction", "sampled", 2);
+        check_dropped(&edge, "transaction", "sampled", if kept { 2 } else { 4 });
     }
 }
 

@@ -23,7 +23,8 @@ fn check_event(json: &str, want: Option<Reason>) {
     let filters = Filters::new(&filters());
     let event = Event::read(json.as_bytes()).unwrap();
     for kind in [ItemKind::Event, ItemKind::Transaction] {
-        assert_eq!(filters.event(kind, &event), want, "{json}");
+        let hit = filters.event(kind, &event);
+        assert_eq!(hit.map(|hit| hit.reason), want, "{json}");
     }
     assert_eq!(filters.event(ItemKind::Session, &event), None, "{json}");
 }
@@ -47,13 +48,35 @@ fn a_client_is_filtered_by_its_address() {
 #[test]
 fn a_user_agent_is_filtered_by_pattern_or_as_a_crawler() {
     let filters = Filters::new(&filters());
-    assert_eq!(filters.agent("An Evil Thing/1.0"), Some(Reason::UserAgent));
-    assert_eq!(filters.agent("Googlebot/2.1"), Some(Reason::Crawler));
-    assert_eq!(filters.agent("sentry.python/2.0"), None);
+    let reason = |agent: &str| filters.agent(agent).map(|hit| hit.reason);
+    assert_eq!(reason("An Evil Thing/1.0"), Some(Reason::UserAgent));
+    assert_eq!(reason("Googlebot/2.1"), Some(Reason::Crawler));
+    assert_eq!(reason("sentry.python/2.0"), None);
     let agent = |text: &str| format!(r#"{{"request":{{"headers":[["User-Agent","{text}"]]}}}}"#);
     check_event(&agent("evil"), Some(Reason::UserAgent));
     check_event(&agent("Googlebot/2.1"), Some(Reason::Crawler));
     check_event(&agent("Mozilla/5.0"), None);
+}
+
+#[test]
+fn the_pattern_that_matched_is_named() {
+    let filters = Filters::new(&filters());
+    for (json, want) in [
+        (r#"{"release":"old@1"}"#, Some("old@*")),
+        (r#"{"environment":"Development"}"#, Some("dev*")),
+        (r#"{"message":"the Quota is full"}"#, Some("*quota*")),
+        (
+            r#"{"exception":[{"type":"TimeoutError","value":"x"}]}"#,
+            Some("TimeoutError: *"),
+        ),
+        (r#"{"user":{"ip_address":"127.0.0.1"}}"#, None),
+    ] {
+        let event = Event::read(json.as_bytes()).unwrap();
+        let hit = filters.event(ItemKind::Event, &event).unwrap();
+        assert_eq!(hit.pattern.map(Glob::as_str), want, "{json}");
+    }
+    let hit = filters.agent("evil").unwrap();
+    assert_eq!(hit.pattern.map(Glob::as_str), Some("*evil*"));
 }
 
 #[test]

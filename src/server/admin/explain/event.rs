@@ -80,7 +80,7 @@ impl Asking<'_> {
                 found.place.as_str(),
             );
             let known = self.key(told, &question.claim(found.key))?;
-            self.mute(told, &known, client);
+            self.switches(told, &known, client);
             sender = Some(known);
         } else {
             told.step(
@@ -107,7 +107,7 @@ impl Asking<'_> {
         };
         let told_sender = self.line_one(told, &question, coding, credentials.as_ref(), &begun)?;
         if let Some(known) = &told_sender {
-            self.mute(told, known, client);
+            self.switches(told, known, client);
         }
         if let Some(refusal) = told_sender.as_ref().and_then(full) {
             return Err(refusal);
@@ -152,9 +152,13 @@ impl Asking<'_> {
         }
     }
 
-    fn mute(&self, told: &mut Told, sender: &Sender, client: IpAddr) {
-        let (result, why) = self.looking(sender, client, None).mute();
+    fn switches(&self, told: &mut Told, sender: &Sender, client: IpAddr) {
+        let looking = self.looking(sender, client, None);
+        let (result, why) = looking.mute();
         told.step("mute", result, why);
+        if let Some((result, why)) = looking.sample() {
+            told.step("sample", result, why);
+        }
     }
 
     /// A request that is no envelope is one item.
@@ -245,7 +249,19 @@ impl Asking<'_> {
             ),
         };
         told.step("key", result, why);
-        gate.check_address(claim)?;
+        self.welcome(told, claim, &sender)?;
+        Ok(sender)
+    }
+
+    /// Whether its project wants anything from where it comes.
+    fn welcome(&self, told: &mut Told, claim: &Claim<'_>, sender: &Sender) -> Result<(), Refusal> {
+        let (gate, client) = (&self.rules.gate, claim.client);
+        let looking = self.looking(sender, client.ip, None);
+        if let Err(refusal) = gate.check_address(claim) {
+            let why = looking.address_is_filtered();
+            told.step("filter", refusal.reason.as_str(), why);
+            return Err(refusal);
+        }
         gate.check_origin(claim)?;
         let (origin, why) = match &claim.page.origin {
             Some(origin) => (origin.to_string(), "allowed_origins lets it send"),
@@ -256,8 +272,12 @@ impl Asking<'_> {
             ),
         };
         told.step("origin", origin, why);
-        gate.check_agent(claim)?;
-        Ok(sender)
+        if let Err(refusal) = gate.check_agent(claim) {
+            let why = looking.agent_is_filtered(client.user_agent);
+            told.step("filter", refusal.reason.as_str(), why);
+            return Err(refusal);
+        }
+        Ok(())
     }
 
     fn line_one(

@@ -26,6 +26,10 @@ use crate::server::worker::Shared;
 /// What is unpacked in one go.
 const SLICE_BYTES: usize = 64 * 1024;
 
+/// No mute keeps a request with this draw: whether one falls into the share that is kept, chance
+/// decides, and what becomes of the others is worth being told.
+const LEFT_OUT: u128 = 999_999;
+
 /// What would become of an item, in words.
 pub(super) struct ItemTold {
     /// Its category and its size.
@@ -84,7 +88,7 @@ pub(super) struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    fn look<T>(&self, look: impl FnOnce(&Room<'_>) -> T) -> T {
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Room<'_>) -> T) -> T {
         let (now, who) = (tokio::time::Instant::now(), self.who());
         let at = self.shared.moment(now);
         let switches = self.switches();
@@ -95,7 +99,6 @@ impl Looking<'_> {
         }
         look(&Room {
             switches,
-            // What a mute keeps a share of is told as if it were of that share.
             quotas,
             counters: &self.shared.counters,
             learned: &self.shared.learned,
@@ -105,7 +108,7 @@ impl Looking<'_> {
             charges: false,
             wishes: self.wishes(),
             trace: &self.trace,
-            draw: 0,
+            draw: LEFT_OUT,
             repeats: &self.shared.repeats,
             whose: Whose {
                 project: who.project,
@@ -115,7 +118,7 @@ impl Looking<'_> {
     }
 
     /// For whom it would count.
-    fn who(&self) -> Who {
+    pub(super) fn who(&self) -> Who {
         let mut nothing_met = ProvenHere::new(0);
         let (gate, verdicts) = (&self.rules.gate, &self.shared.verdicts);
         gate.who(self.sender, self.client, verdicts, &mut nothing_met)
@@ -131,38 +134,6 @@ impl Looking<'_> {
     pub(super) fn switches(&self) -> Option<Arc<OfProject>> {
         let switches = self.shared.switches.load();
         switches.of(self.who().project).cloned()
-    }
-
-    /// What is muted for its project, told as a result and why.
-    pub(super) fn mute(&self) -> (String, String) {
-        let told = self.look(|room| {
-            let mutes = room.switches.map(|of| of.mutes_on(room.at.unix_s));
-            mutes.unwrap_or_default()
-        });
-        match told.is_empty() {
-            true => (
-                "none".to_owned(),
-                "nothing is muted for its project".to_owned(),
-            ),
-            false => (
-                told,
-                "switched on by an operator: vidette mute --list".to_owned(),
-            ),
-        }
-    }
-
-    /// What would refuse the request by its head.
-    pub(super) fn full(&self) -> Option<Refusal> {
-        let (reason, limit) = self.look(|room| room.full())?;
-        let name = limit.reason.as_deref().unwrap_or("no name");
-        let left_s = limit.retry_after_s;
-        let detail = match reason == Reason::Muted {
-            true => format!("an operator has muted this project for {left_s} s more"),
-            false => format!("{name}, a limit on everything, has no room for {left_s} s"),
-        };
-        let mut refusal = Refusal::of(reason, 429, detail);
-        refusal.limits = vec![limit];
-        Some(refusal)
     }
 
     /// What would become of an item; `gone`: why its event would stay here; `event`: what its
@@ -187,12 +158,7 @@ impl Looking<'_> {
                 (why.to_owned(), None)
             }
             (Fate::Dropped(reason), Some(limit)) => {
-                let name = limit.reason.as_deref().unwrap_or("no name");
-                let why = format!(
-                    "stays here: {} {name}, room again in {} s",
-                    reason.as_str(),
-                    limit.retry_after_s
-                );
+                let why = format!("stays here: {}", self.no_room(reason, item.kind, &limit));
                 (why, Some(reason))
             }
             (Fate::Dropped(reason), None) if gone.is_some() && item.kind.follows_event() => {
@@ -200,7 +166,8 @@ impl Looking<'_> {
                 (why, Some(reason))
             }
             (Fate::Dropped(reason), None) => {
-                let why = format!("is not wanted: {}", reason.as_str());
+                let because = self.unwanted(reason, item.kind, event);
+                let why = format!("is not wanted: {}{because}", reason.as_str());
                 (why, Some(reason))
             }
         };

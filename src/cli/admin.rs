@@ -1,10 +1,10 @@
 //! How commands reach a running edge: one request to its admin address. Never
 //! goes anywhere else, and gives up after a few seconds unless what is asked takes longer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode};
@@ -23,7 +23,8 @@ pub(super) struct Address {
         long,
         value_name = "ADDR",
         env = "VIDETTE_ADMIN",
-        default_value = "127.0.0.1:9001"
+        default_value = "127.0.0.1:9001",
+        value_parser = socket
     )]
     admin: SocketAddr,
     /// The admin token, if the edge is on another machine.
@@ -35,6 +36,22 @@ pub(super) struct Address {
     )]
     token: Option<String>,
 }
+
+/// An address as people write it: of all names `localhost` alone, which asks nobody.
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    let text = match text.split_once(':') {
+        Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
+            format!("{}:{port}", Ipv4Addr::LOCALHOST)
+        }
+        Some(_) | None => text.to_owned(),
+    };
+    let example = "write an IP address and a port, such as 127.0.0.1:9001, or localhost:9001";
+    text.parse().map_err(|_| example.to_owned())
+}
+
+/// Said where something else than an edge's admin side answers.
+const FOREIGN: &str =
+    "what answers there is no vidette's admin address, or is of another version: see --admin";
 
 /// A status and the body that came with it.
 #[derive(Debug)]
@@ -117,10 +134,20 @@ impl Address {
 impl Answer {
     /// What a 200 says; any other status is an error in the edge's own words.
     pub(super) fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
-        if self.status != StatusCode::OK {
-            bail!("the edge answered {}: {}", self.status, self.fault());
+        if self.status == StatusCode::OK {
+            return self.read();
         }
-        serde_json::from_str(&self.body).context("the edge's answer is not what was asked for")
+        match serde_json::from_str::<Value>(&self.body) {
+            Ok(Value::Object(_)) => bail!("the edge answered {}: {}", self.status, self.fault()),
+            // An edge refuses with an object.
+            Ok(_) | Err(_) => bail!("{FOREIGN} (it answered {})", self.status),
+        }
+    }
+
+    /// What the body says, whatever the status.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        // Which field is missing helps nobody who has asked the wrong port.
+        serde_json::from_str(&self.body).map_err(|_| anyhow::anyhow!(FOREIGN))
     }
 
     /// The `error` of a refusal, or the body where it has none.
@@ -160,6 +187,50 @@ mod tests {
                 assert!(said.contains(part), "no {part} in: {said}");
             }
         }
+    }
+
+    #[test]
+    fn an_address_is_numbers_or_localhost() {
+        for (text, want) in [
+            ("127.0.0.1:9001", "127.0.0.1:9001"),
+            ("[::1]:9001", "[::1]:9001"),
+            ("localhost:19501", "127.0.0.1:19501"),
+            ("LocalHost:1", "127.0.0.1:1"),
+        ] {
+            assert_eq!(socket(text), Ok(want.parse().unwrap()), "{text}");
+        }
+        for text in [
+            "",
+            "9001",
+            "localhost",
+            "localhost:",
+            "edge:9001",
+            "127.0.0.1",
+        ] {
+            let error = socket(text).unwrap_err();
+            assert!(error.contains("such as 127.0.0.1:9001"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_edge_is_called_so() {
+        for (status, body) in [
+            ("200 OK", r#"{"id":"9ec7"}"#),
+            ("200 OK", "<html>"),
+            ("404 Not Found", "<html>"),
+            ("404 Not Found", ""),
+        ] {
+            let fake = Fake::start(move |_| json(status, body));
+            let answer = Address::of(fake.address).ask(&Method::GET, "/x").unwrap();
+            let error = answer.json::<Vec<u8>>().unwrap_err();
+            let said = format!("{error:#}");
+            assert!(said.contains("no vidette's admin address"), "{said}");
+            assert!(!said.contains("line 1"), "{said}");
+        }
+        let fake = Fake::start(|_| json("503 Service Unavailable", r#"{"error":"busy"}"#));
+        let answer = Address::of(fake.address).ask(&Method::GET, "/x").unwrap();
+        let said = answer.json::<Value>().unwrap_err().to_string();
+        assert!(said.ends_with(": busy"), "{said}");
     }
 
     #[test]

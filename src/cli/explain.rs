@@ -107,6 +107,7 @@ pub(super) struct Step {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
     Forwarded,
+    Spooled,
     Refused,
     Local,
 }
@@ -143,6 +144,7 @@ impl Explained {
                 "forwarded as far as its head tells; its items were not looked at: give them with --body FILE"
             }
             Verdict::Forwarded => "forwarded",
+            Verdict::Spooled => "kept, and sent once the upstream takes it",
             Verdict::Refused => "refused",
             Verdict::Local => "answered by the edge itself",
         };
@@ -160,7 +162,7 @@ impl Explained {
 
     fn exit_code(&self) -> ExitCode {
         let well = match self.verdict {
-            Verdict::Forwarded => true,
+            Verdict::Forwarded | Verdict::Spooled => true,
             Verdict::Refused => false,
             Verdict::Local => self.status.is_none_or(|status| status < 400),
         };

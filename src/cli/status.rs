@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use http::{Method, StatusCode};
+use http::Method;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{admin, fail, say};
+use super::{admin, fail, plain, say};
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
@@ -18,6 +18,12 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// The one thing that each answer has: what has none is no edge's.
+#[derive(Deserialize)]
+struct Light {
+    light: String,
+}
+
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match show(arguments) {
         Ok(code) => code,
@@ -27,16 +33,13 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 
 fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let answer = arguments.address.ask(&Method::GET, "/api/v1/status")?;
-    if answer.status != StatusCode::OK {
-        bail!("the edge answered {}: {}", answer.status, answer.body);
-    }
-    let status: Value = serde_json::from_str(&answer.body).context("the answer is no JSON")?;
+    let Light { light } = answer.json()?;
+    let status: Value = answer.read()?;
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let light = status.get("light").map_or_else(|| "?".to_owned(), text);
     if arguments.json {
         say(&answer.body);
     } else {
-        say(&light);
+        say(&plain(&light));
         for reason in list(&status, "reasons") {
             say(&format!("  {}", text(reason)));
         }

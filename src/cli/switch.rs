@@ -2,11 +2,11 @@
 //! Owns how they are typed; the edge decides whether they make sense.
 
 mod listed;
+mod project;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -30,11 +30,14 @@ Examples:
   vidette mute 42 --for 30m                 nothing of project 42 goes on
   vidette mute 42 error --for 2h --keep 1%  of its errors one request in a hundred
   vidette mute --list                       what is on, of every action
-Senders hear 429 and hold back as long; a mute that keeps a share asks them for a second only.")]
+Senders hear 429 and hold back until its end, but limits.retry_after_max at most, 5 minutes
+unless configured: for so long those told just before stay silent after an unmute, too. A mute
+that keeps a share asks them for a second only.
+What is kept in the spool already is sent all the same: `vidette spool drop --project 42`.")]
 pub(super) struct Mute {
-    /// The project's number.
+    /// The project's number, or its name in the configuration.
     #[arg(value_name = "PROJECT", required_unless_present = "list")]
-    project: Option<u64>,
+    project: Option<String>,
     /// Only this category, such as error or transaction; else everything.
     #[arg(value_name = "CATEGORY")]
     category: Option<String>,
@@ -68,9 +71,9 @@ Examples:
   vidette unmute 42 error  ends the one of its errors
 Limits and samples end with `vidette limit PROJECT off` and `vidette sample PROJECT off`.")]
 pub(super) struct Unmute {
-    /// The project's number.
+    /// The project's number, or its name in the configuration.
     #[arg(value_name = "PROJECT")]
-    project: u64,
+    project: String,
     /// Only the mute of this category; else all of the project's.
     #[arg(value_name = "CATEGORY")]
     category: Option<String>,
@@ -81,9 +84,9 @@ pub(super) struct Unmute {
 /// What `limit` and `sample` take.
 #[derive(Debug, clap::Args)]
 pub(super) struct Valued {
-    /// The project's number.
+    /// The project's number, or its name in the configuration.
     #[arg(value_name = "PROJECT")]
-    project: u64,
+    project: String,
     /// Only this category, else everything; then the value, or `off`.
     #[arg(value_name = "[CATEGORY] VALUE", num_args = 1..=2, required = true)]
     words: Vec<String>,
@@ -137,19 +140,22 @@ pub(super) fn mute(arguments: &Mute) -> ExitCode {
         address,
         ..
     } = arguments;
-    let (Some(project), Some(lasts)) = (arguments.project, arguments.lasts) else {
+    let (Some(project), Some(lasts)) = (&arguments.project, arguments.lasts) else {
         let lines = list(address, arguments.history, arguments.json);
         return done(lines.map_err(Wrong::Failed));
     };
-    let wanted = Wanted {
-        project,
-        category: category.as_deref(),
-        action: "mute",
-        value: keep.as_deref(),
-        lasts,
-        why: why.as_deref(),
-    };
-    done(set(address, &wanted))
+    let switched = project::number(address, project).and_then(|project| {
+        let wanted = Wanted {
+            project,
+            category: category.as_deref(),
+            action: "mute",
+            value: keep.as_deref(),
+            lasts,
+            why: why.as_deref(),
+        };
+        set(address, &wanted)
+    });
+    done(switched)
 }
 
 pub(super) fn unmute(arguments: &Unmute) -> ExitCode {
@@ -158,7 +164,9 @@ pub(super) fn unmute(arguments: &Unmute) -> ExitCode {
         category,
         address,
     } = arguments;
-    done(end(address, *project, category.as_deref(), "mute"))
+    let ended = project::number(address, project)
+        .and_then(|project| end(address, project, category.as_deref(), "mute"));
+    done(ended)
 }
 
 pub(super) fn limit(arguments: &Valued) -> ExitCode {
@@ -183,14 +191,15 @@ fn valued(arguments: &Valued, action: &str) -> Result<Vec<String>, Wrong> {
         [] => return Err(Wrong::Asked(anyhow::anyhow!("no value"))),
     };
     if value == OFF {
-        return end(address, *project, category, action);
+        let project = project::number(address, project)?;
+        return end(address, project, category, action);
     }
     let lasts = lasts.ok_or_else(|| {
         let detail = "for how long? Write --for 30m, or off as the value to end it";
         Wrong::Asked(anyhow::anyhow!(detail))
     })?;
     let wanted = Wanted {
-        project: *project,
+        project: project::number(address, project)?,
         category,
         action,
         value: Some(value),
@@ -212,10 +221,10 @@ struct Wanted<'a> {
 
 #[derive(Debug, Deserialize)]
 struct Switched {
-    id: u64,
-    expires_at: String,
+    on: Shown,
     replaced: Option<Shown>,
     kept: bool,
+    seen: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -245,13 +254,14 @@ fn set(address: &admin::Address, wanted: &Wanted<'_>) -> Result<Vec<String>, Wro
             return Err(Wrong::Failed(error));
         }
     }
-    let told: Switched = serde_json::from_str(&answer.body)
-        .context("the edge's answer is not what was asked for")?;
-    let until = plain(&told.expires_at);
-    let mut lines = vec![format!(
-        "{} of project {} is on until {until} (id {})",
-        wanted.action, wanted.project, told.id
-    )];
+    let told: Switched = answer.read()?;
+    let until = plain(&told.on.expires_at);
+    let (words, id) = (told.on.words(), told.on.id);
+    let mut lines = vec![format!("{words} is on until {until} (id {id})")];
+    if !told.seen {
+        let project = wanted.project;
+        lines.push(format!("but no project {project} was seen here yet"));
+    }
     if let Some(was) = told.replaced {
         let until = plain(&was.expires_at);
         lines.push(format!(
@@ -273,11 +283,11 @@ fn end(
     category: Option<&str>,
     action: &str,
 ) -> Result<Vec<String>, Wrong> {
-    let on = listed(address)?.switches;
-    let meant = on.into_iter().filter(|on| {
-        let of_category = category.is_none() || on.category.as_deref() == category;
-        on.project == project && on.action == action && of_category
-    });
+    let mut on = listed(address)?.switches;
+    on.retain(|on| on.project == project && on.action == action);
+    let meant = on
+        .iter()
+        .filter(|on| category.is_none() || on.category.as_deref() == category);
     let mut lines = Vec::new();
     let mut kept = true;
     for on in meant {
@@ -290,15 +300,29 @@ fn end(
             lines.push(format!("off: {}", gone.ended.words()));
         }
     }
+    let on_all = on.iter().any(|on| on.category.is_none());
+    let whole = (on_all && category.is_some()).then(|| whole(project, action));
     if lines.is_empty() {
         let of = category.map_or_else(String::new, |category| format!(" {}", plain(category)));
-        let error = anyhow::anyhow!("no {action} of project {project}{of} is on");
+        let hint = whole.map_or_else(String::new, |whole| format!(", but {whole}"));
+        let error = anyhow::anyhow!("no {action} of project {project}{of} is on{hint}");
         return Err(Wrong::Failed(error));
     }
+    lines.extend(whole.map(|whole| format!("but {whole}")));
     if !kept {
         lines.push(FORGETS.to_owned());
     }
     Ok(lines)
+}
+
+/// Said to whoever ends what is on for a category while the same is on for everything.
+fn whole(project: u64, action: &str) -> String {
+    let (is, ends) = match action {
+        "mute" => ("muted", format!("unmute {project}")),
+        "limit" => ("limited", format!("limit {project} {OFF}")),
+        _ => ("sampled", format!("sample {project} {OFF}")),
+    };
+    format!("all of project {project} is {is}: vidette {ends}")
 }
 
 /// Who types, and where: `ops@host`, as far as the system tells.

@@ -149,6 +149,11 @@ fn the_exit_code_follows_the_verdict() {
     let ended = |verdict: &str, status: Option<u16>| json!({"steps": [], "verdict": verdict, "status": status, "reason": null});
     check_printed(&ended("forwarded", None), &["verdict  forwarded"], true);
     check_printed(
+        &ended("spooled", None),
+        &["verdict  kept, and sent once the upstream takes it"],
+        true,
+    );
+    check_printed(
         &ended("local", Some(200)),
         &["verdict  answered by the edge itself with 200"],
         true,

@@ -81,7 +81,9 @@ pub(super) fn table(listed: &Listed, history: bool) -> Vec<String> {
     } else if !listed.kept {
         lines.push(FORGETS.to_owned());
     }
-    if history {
+    if history && listed.ended.is_empty() {
+        lines.push("nothing has ended yet".to_owned());
+    } else if history {
         lines.push("ended, the latest first:".to_owned());
         lines.extend(listed.ended.iter().map(|ended| {
             let by = ended

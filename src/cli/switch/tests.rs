@@ -17,6 +17,9 @@ const ON: &str = r#"{"switches":[
      "why":null,"set_at":"a","expires_at":"c","end":"removed","ended_by":"ops","ended_at":"d"}],
     "max":1000,"kept":true}"#;
 
+const SWITCHED: &str = r#"{"id":7,"project":42,"category":"error","action":"limit",
+    "value":"100/1s","by":"b","why":null,"set_at":"a","expires_at":"then","left_s":60}"#;
+
 const GONE: &str = r#"{"ended":{"id":5,"project":42,"category":null,"action":"mute","value":null,
     "by":"b","why":null,"set_at":"a","expires_at":"c","left_s":60},"kept":false}"#;
 
@@ -30,7 +33,7 @@ fn told(lines: Result<Vec<String>, Wrong>) -> Result<String, String> {
 
 fn valued_at(fake: &Fake, words: &[&str], lasts_s: Option<u64>) -> Valued {
     Valued {
-        project: 42,
+        project: "42".to_owned(),
         words: words.iter().map(|word| (*word).to_owned()).collect(),
         lasts: lasts_s.map(Duration::from_secs),
         why: None,
@@ -41,8 +44,8 @@ fn valued_at(fake: &Fake, words: &[&str], lasts_s: Option<u64>) -> Valued {
 #[test]
 fn a_switch_is_asked_for_as_it_was_typed() {
     let fake = Fake::start(|_| {
-        let said = r#"{"id":7,"expires_at":"then","replaced":null,"kept":true}"#;
-        answer("201 Created", said)
+        let said = format!(r#"{{"on":{SWITCHED},"replaced":null,"kept":true,"seen":true}}"#);
+        answer("201 Created", &said)
     });
     for (words, category, value) in [
         (&["error", "100/s"][..], json!("error"), "100/s"),
@@ -51,7 +54,7 @@ fn a_switch_is_asked_for_as_it_was_typed() {
         let said = told(valued(&valued_at(&fake, words, Some(60)), "limit"));
         assert_eq!(
             said.as_deref(),
-            Ok("limit of project 42 is on until then (id 7)")
+            Ok("limit 42 error 100/1s is on until then (id 7)")
         );
         let asked = fake.asked().pop().unwrap();
         assert_eq!((&*asked.method, &*asked.path), ("POST", PATH));
@@ -69,12 +72,13 @@ fn what_was_on_before_and_what_a_restart_forgets_is_told() {
     let fake = Fake::start(|_| {
         let was = r#"{"id":5,"project":42,"category":null,"action":"limit","value":"1/1s","by":"b",
             "why":null,"set_at":"a","expires_at":"c","left_s":60}"#;
-        let said = format!(r#"{{"id":7,"expires_at":"then","replaced":{was},"kept":false}}"#);
+        let said = format!(r#"{{"on":{SWITCHED},"replaced":{was},"kept":false,"seen":false}}"#);
         answer("201 Created", &said)
     });
     let said = told(valued(&valued_at(&fake, &["5/s"], Some(60)), "limit")).unwrap();
     let want = format!(
-        "limit of project 42 is on until then (id 7)\n\
+        "limit 42 error 100/1s is on until then (id 7)\n\
+         but no project 42 was seen here yet\n\
          it takes the place of: limit 42 1/1s until c, by b\n{FORGETS}"
     );
     assert_eq!(said, want);
@@ -121,6 +125,25 @@ fn check_end(category: Option<&str>, action: &str, paths: &[&str]) {
     }
 }
 
+/// Whoever ended the mute of a category saw nothing come, and was not told why.
+#[test]
+fn what_is_on_for_everything_is_told_to_whoever_ends_a_category() {
+    let fake = Fake::start(|asked| match &*asked.method {
+        "GET" => answer("200 OK", ON),
+        _ => answer("200 OK", GONE),
+    });
+    let address = admin::Address::of(fake.address);
+    let hint = "but all of project 42 is muted: vidette unmute 42";
+    let said = told(end(&address, 42, Some("session"), "mute")).unwrap_err();
+    assert!(said.ends_with(&format!("is on, {hint}")), "{said}");
+    let said = told(end(&address, 42, Some("error"), "mute")).unwrap();
+    assert!(said.contains(&format!("\n{hint}\n")), "{said}");
+    let said = told(end(&address, 42, None, "mute")).unwrap();
+    assert!(!said.contains(hint), "{said}");
+    let said = told(end(&address, 42, Some("error"), "limit")).unwrap_err();
+    assert!(said.ends_with("is limited: vidette limit 42 off"), "{said}");
+}
+
 #[test]
 fn an_end_is_of_a_category_or_of_all() {
     check_end(None, "mute", &["/api/v1/mutes/3", "/api/v1/mutes/5"]);
@@ -149,6 +172,10 @@ fn the_list_is_a_line_a_switch() {
         kept: true,
     };
     assert_eq!(table(&nothing, false), ["nothing is switched on"]);
+    assert_eq!(
+        table(&nothing, true),
+        ["nothing is switched on", "nothing has ended yet"]
+    );
 }
 
 #[test]

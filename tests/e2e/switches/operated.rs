@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::client::ask;
 use crate::command_line::{Ran, ran};
-use crate::edge::{Edge, program};
+use crate::edge::{Edge, KEY, program};
 use crate::explained::post;
 use crate::parts::promises;
 use crate::upstream::Fake;
@@ -207,12 +207,14 @@ fn says(edge: &Edge, words: &[&str], want: &str) {
 
 fn the_commands_switch_list_and_end() {
     let (fake, place) = (Fake::start(), TempDir::new().unwrap());
-    let edge = edge(&fake, &json!({"state": {"path": place.path()}}));
+    let projects = json!([{"id": 42, "name": "shop", "keys": [KEY]}]);
+    let state = json!({"path": place.path()});
+    let edge = edge(&fake, &json!({"state": state, "projects": projects}));
     says(&edge, &["mute", "--list"], "nothing is switched on");
     says(
         &edge,
         &["mute", "42", "--for", "30m", "--why", "a storm"],
-        "mute of project 42 is on until 20",
+        "mute 42 is on until 20",
     );
     assert_eq!(edge.post_envelope(&[], EVENT).status, 429);
     says(
@@ -228,12 +230,12 @@ fn the_commands_switch_list_and_end() {
     says(
         &edge,
         &["limit", "42", "error", "100/s", "--for", "30m"],
-        "limit of project 42",
+        "limit 42 error 100/1s is on until 20",
     );
     says(
         &edge,
         &["sample", "42", "10%", "--for", "30m"],
-        "sample of project 42",
+        "sample 42 10% is on until 20",
     );
     let listed = command(&edge, &["mute", "--list", "--history"]).stdout;
     for part in [
@@ -249,7 +251,7 @@ fn the_commands_switch_list_and_end() {
     let json = command(&edge, &["mute", "--list", "--json"]).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["switches"].as_array().unwrap().len(), 4);
-    says(&edge, &["unmute", "42"], "off: mute 42 error");
+    says(&edge, &["unmute", "shop"], "off: mute 42 error");
     comes("unmuted", || edge.post_envelope(&[], EVENT).status == 200);
     says(&edge, &["limit", "42", "off"], "off: limit 42 error 100/1s");
     says(&edge, &["sample", "42", "off"], "off: sample 42 10%");
@@ -290,6 +292,12 @@ fn commands_that_make_no_sense_are_usage_errors() {
             said.stderr
         );
     }
+    let said = command(&edge, &["mute", "shop", "--for", "30m"]);
+    assert!(said.stderr.contains("write its number"), "{}", said.stderr);
+    let said = command(&edge, &["mute", "999", "--for", "30m"]);
+    let unseen = "no project 999 was seen here yet";
+    assert!(said.stdout.contains(unseen), "{}", said.stdout);
+    assert_eq!(said.code, Some(0), "it is switched on all the same");
     let said = command(&edge, &["mute", "42", "errors", "--for", "30m"]);
     assert!(
         said.stderr.contains("did you mean \"error\"?"),
@@ -297,6 +305,7 @@ fn commands_that_make_no_sense_are_usage_errors() {
         said.stderr
     );
     let said = command(&edge, &["mute", "42", "--for", "30m"]);
+    assert!(!said.stdout.contains("seen here"), "{}", said.stdout);
     assert!(
         said.stdout.contains("a restart will not know of it"),
         "{}",

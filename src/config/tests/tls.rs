@@ -226,6 +226,21 @@ fn column(folder: &Folder, before: &str) -> String {
     format!(":5:{}", "      tls: ".len() + before.chars().count() + 1)
 }
 
+/// It stands in the place of another block's `listen`, and so by itself.
+#[test]
+fn the_readmes_listeners_are_taken() {
+    let folder = Folder::new();
+    folder.certificate("tls", 2060);
+    let readme = include_str!("../../../README.md");
+    let (_, block) = readme.split_once("```yml\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let here = folder.0.path().display().to_string();
+    let text = format!("{UPSTREAM}{}", block.replace("/etc/vidette", &here));
+    let (config, warnings) = parse("README.md", &text, &Env::empty()).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(config.listen.public.len(), 3);
+}
+
 #[test]
 fn a_certificate_that_has_expired_is_warned_of() {
     let folder = Folder::new();

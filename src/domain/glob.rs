@@ -177,11 +177,5 @@ fn character_bytes(text: &[u8], at: usize) -> usize {
     1 + more.count()
 }
 
-/// Whether any of the patterns matches.
-#[must_use]
-pub fn any(patterns: &[Glob], text: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(text))
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! The client's side: sockets and connections, a request's head read and routed, and what
-//! goes back to whoever asked.
+//! goes back to whoever asked. Never dials an upstream.
 
 pub(super) mod arrival;
 mod bad_head;

@@ -1,5 +1,6 @@
 //! A request's way to its upstream, and what is done where there is none: its head and body as
-//! they are sent, the exchange, what its answer teaches, and what is kept instead.
+//! they are sent, the exchange, what its answer teaches, and what is kept instead. Never decides
+//! whether a request may pass.
 
 pub(super) mod body;
 pub(super) mod deliver;

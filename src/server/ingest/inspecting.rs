@@ -26,6 +26,7 @@ use crate::server::ingest::opening::{Turned, refuse_line};
 use crate::server::ingest::sieve::{Judge, Sieve};
 use crate::server::ingest::survey::{Found, Survey};
 use crate::server::ingest::tally::Tally;
+use crate::server::ingest::unpacked::Unpacked;
 use crate::server::worker::{InForce, Worker};
 
 /// Seconds after which a body that could not be unpacked may come again.
@@ -129,8 +130,7 @@ async fn whole(
             LineOne::find(&begun, coding, rules.decode).map_err(|why| refused(refuse_line(why)))?
         }
     };
-    let (place, begun) = place(worker, rules, &line, begun)?;
-    let (line, source) = line.part(begun, forged, place).ok_or_else(unwritable)?;
+    let (line, source) = parted(worker, rules, line, begun, forged)?;
     out(Sieve::new(
         line,
         source,
@@ -159,8 +159,7 @@ async fn streamed(
         return Ok(tallied(worker, rules, begun, coding, manifest));
     }
     let announced = begun.rest.as_ref().and_then(Stream::announced);
-    let (place, begun) = place(worker, rules, &line, begun)?;
-    let (line, source) = line.part(begun, forged, place).ok_or_else(unwritable)?;
+    let (line, source) = parted(worker, rules, line, begun, forged)?;
     let judge = Judge::Now(Rc::clone(manifest));
     let mut sieve = Sieve::new(line, source, scanner(rules), judge);
     if boundless {
@@ -192,8 +191,7 @@ fn unread(
     if !forged {
         return Ok(begun.unchanged());
     }
-    let (place, begun) = place(worker, rules, &line, begun)?;
-    let (line, source) = line.part(begun, forged, place).ok_or_else(unwritable)?;
+    let (line, source) = parted(worker, rules, line, begun, forged)?;
     out(Sieve::unread(line, source))
 }
 
@@ -230,6 +228,18 @@ fn tallied(
             Outgoing::stream(stream)
         }
     }
+}
+
+/// A body's line one as it is to leave, and what stands behind it.
+fn parted(
+    worker: &Worker,
+    rules: &InForce,
+    line: LineOne,
+    begun: Begun,
+    forged: bool,
+) -> Result<(Bytes, Unpacked), Turned> {
+    let (place, begun) = place(worker, rules, &line, begun)?;
+    line.part(begun, forged, place).ok_or_else(unwritable)
 }
 
 /// A place for the decoder of a body that leaves unpacked.

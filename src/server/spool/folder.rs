@@ -1,4 +1,4 @@
-//! The folder in which the spool lies, found before anything is kept in it.
+//! The folder in which the spool lies, found before anything is kept in it. Never reads a record.
 
 use std::path::PathBuf;
 

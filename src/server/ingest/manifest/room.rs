@@ -1,4 +1,4 @@
-//! What a request's items are judged by, put together from where it lies.
+//! What a request's items are judged by, put together from where it lies. Never judges.
 
 use crate::policy::inspection::Room;
 use crate::policy::repeats::Whose;

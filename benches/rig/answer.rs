@@ -1,6 +1,6 @@
 //! One answer, read from a blocking connection to its end and not beyond. Sends nothing.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) fn connected(port: u16) -> io::Result<TcpStream> {
 }
 
 /// The next answer. It must announce its length, as all that are sent here do.
-pub(crate) fn read(socket: &mut TcpStream) -> io::Result<Answer> {
+pub(crate) fn read(socket: &mut impl Read) -> io::Result<Answer> {
     let mut bytes = Vec::with_capacity(1024);
     let mut piece = [0; 4096];
     while bytes.len() < BYTES_MAX {

@@ -26,7 +26,7 @@ usage: cargo bench --bench rig -- [OPTIONS]
                         scale    100,000 projects with a million keys, and as many counters:
                                  check, start, reload, memory, CPU time
   --case CASE         costs of these alone: small, large, attachment, packed, refused, spent,
-                      tenth, alone; may be given again [all]
+                      tenth, alone, tls-full, tls-resumed; may be given again [all]
   --rounds N          rounds to measure [5]
   --seconds N         seconds a turn [3]
   --rate N            requests a second for latency [half of what the slowest can]

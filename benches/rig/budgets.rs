@@ -55,7 +55,10 @@ pub(crate) fn cost(case: Case, with: With) -> Budget {
             goal: None,
         },
         (Case::Refused | Case::Spent, With::OwnForward) => both(0.5, 0.35),
-        (Case::Alone, With::Proxy(Kind::Nginx | Kind::HaproxyHttp)) => goal(1.0),
+        (
+            Case::Alone | Case::TlsFull | Case::TlsResumed,
+            With::Proxy(Kind::Nginx | Kind::HaproxyHttp),
+        ) => goal(1.0),
         (_, _) => Budget::default(),
     }
 }

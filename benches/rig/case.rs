@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::event::{KEY, envelope_of};
+use crate::identity::Handshake;
 use crate::proxies::Kind;
 
 /// The keys of projects 43, 44 and 45, as the configurations have them.
@@ -33,6 +34,10 @@ pub(crate) enum Case {
     Tenth,
     /// The small error on a connection of its own.
     Alone,
+    /// The same, each after a TLS handshake, as from a client that was never here.
+    TlsFull,
+    /// The same from one who comes back.
+    TlsResumed,
 }
 
 /// The bytes of a request's body.
@@ -57,7 +62,7 @@ pub(crate) enum Answers {
 
 impl Case {
     /// In the order of the tables and of the turns.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Small,
         Self::Large,
         Self::Attachment,
@@ -66,6 +71,8 @@ impl Case {
         Self::Spent,
         Self::Tenth,
         Self::Alone,
+        Self::TlsFull,
+        Self::TlsResumed,
     ];
 
     /// As it is typed, and as programs read it.
@@ -79,6 +86,8 @@ impl Case {
             Self::Spent => "spent",
             Self::Tenth => "tenth",
             Self::Alone => "alone",
+            Self::TlsFull => "tls-full",
+            Self::TlsResumed => "tls-resumed",
         }
     }
 
@@ -93,6 +102,8 @@ impl Case {
             Self::Spent => "1.4 KB, nothing left: 429",
             Self::Tenth => "1.4 KB, a tenth over quota",
             Self::Alone => "1.4 KB, a connection each",
+            Self::TlsFull => "1.4 KB, a full TLS handshake each",
+            Self::TlsResumed => "1.4 KB, a resumed TLS handshake each",
         }
     }
 
@@ -102,7 +113,13 @@ impl Case {
             Self::Large => Body::Large,
             Self::Attachment => Body::Attachment,
             Self::Packed => Body::Packed,
-            Self::Small | Self::Refused | Self::Spent | Self::Tenth | Self::Alone => Body::Small,
+            Self::Small
+            | Self::Refused
+            | Self::Spent
+            | Self::Tenth
+            | Self::Alone
+            | Self::TlsFull
+            | Self::TlsResumed => Body::Small,
         }
     }
 
@@ -112,9 +129,13 @@ impl Case {
             Self::Refused => Answers::Refused(403),
             Self::Spent => Answers::Refused(429),
             Self::Tenth => Answers::TenthRefused,
-            Self::Small | Self::Large | Self::Attachment | Self::Packed | Self::Alone => {
-                Answers::Forwarded
-            }
+            Self::Small
+            | Self::Large
+            | Self::Attachment
+            | Self::Packed
+            | Self::Alone
+            | Self::TlsFull
+            | Self::TlsResumed => Answers::Forwarded,
         }
     }
 
@@ -128,7 +149,9 @@ impl Case {
             | Self::Attachment
             | Self::Packed
             | Self::Tenth
-            | Self::Alone => target(42, KEY),
+            | Self::Alone
+            | Self::TlsFull
+            | Self::TlsResumed => target(42, KEY),
         }
     }
 
@@ -140,7 +163,7 @@ impl Case {
     /// Header lines beside those of its body and of all requests.
     pub(crate) const fn connection(self) -> Option<&'static str> {
         match self {
-            Self::Alone => Some("Connection: close"),
+            Self::Alone | Self::TlsFull | Self::TlsResumed => Some("Connection: close"),
             Self::Small
             | Self::Large
             | Self::Attachment
@@ -148,6 +171,22 @@ impl Case {
             | Self::Refused
             | Self::Spent
             | Self::Tenth => None,
+        }
+    }
+
+    /// How its connection is made safe first, where it is.
+    pub(crate) const fn handshake(self) -> Option<Handshake> {
+        match self {
+            Self::TlsFull => Some(Handshake::Full),
+            Self::TlsResumed => Some(Handshake::Resumed),
+            Self::Small
+            | Self::Large
+            | Self::Attachment
+            | Self::Packed
+            | Self::Refused
+            | Self::Spent
+            | Self::Tenth
+            | Self::Alone => None,
         }
     }
 
@@ -162,7 +201,7 @@ impl Case {
                 Kind::HaproxyTcp,
                 Kind::Vidette,
             ],
-            Self::Packed => &[
+            Self::Packed | Self::TlsFull | Self::TlsResumed => &[
                 Kind::Nginx,
                 Kind::NginxPooled,
                 Kind::HaproxyHttp,

@@ -73,7 +73,7 @@ pub(crate) fn one_turn(
     let proxy = lineup.proxies().find(|proxy| proxy.kind == kind);
     let proxy = proxy.context("it does not run")?;
     let before = Reading::of_tree(proxy.pid())?;
-    let answered = load.send(proxy.port, case, turn, kind.strays_max())?;
+    let answered = load.send(proxy.port_for(case), case, turn, kind.strays_max())?;
     let cpu = Reading::of_tree(proxy.pid())?.since(&before)?;
     proxy.still_runs()?;
     // The second look counts itself.
@@ -163,7 +163,12 @@ impl Costs {
                     With::PlainAndInflate(Kind::NginxPooled),
                 ],
                 Case::Refused | Case::Spent | Case::Tenth => &[With::OwnForward],
-                Case::Small | Case::Large | Case::Attachment | Case::Alone => &[],
+                Case::Small
+                | Case::Large
+                | Case::Attachment
+                | Case::Alone
+                | Case::TlsFull
+                | Case::TlsResumed => &[],
             };
             rows.extend(
                 proxies

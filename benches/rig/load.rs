@@ -1,4 +1,5 @@
-//! The load: one kind of request repeated by wrk over 32 connections, and single ones by hand.
+//! The load: one kind of request repeated by wrk over 32 connections, or by TLS clients that make
+//! one each, and single ones by hand.
 //!
 //! Accepts nothing but the answer that is due: any other, or a connection that breaks, fails the
 //! run, since a proxy that refuses what it should carry must not look fast.
@@ -6,6 +7,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::answer::{self, Answer};
 use crate::case::{Answers, Body, Case};
 use crate::child::{ScratchFolder, pinned};
 use crate::estate::Estate;
+use crate::handshakes;
+use crate::identity::{Handshake, Identity};
 use crate::machine::Cores;
 
 /// Connections kept open at once, but where their number is the question; the reference numbers were taken with as many.
@@ -64,6 +68,7 @@ pub(crate) struct Load {
     pub(crate) connections: u32,
     /// The small error, from many keys in place of one.
     among: Option<Among>,
+    identity: Rc<Identity>,
 }
 
 /// Whose requests they are, where they are of many.
@@ -75,7 +80,7 @@ struct Among {
 }
 
 impl Load {
-    /// Writes the bodies and wrk's script into the folder.
+    /// Writes the bodies, wrk's script and the certificate of all proxies into the folder.
     pub(crate) fn prepare(folder: &ScratchFolder, cores: &Cores) -> Result<Self, LoadError> {
         let folder = folder.path().to_path_buf();
         let script = folder.join("load.lua");
@@ -86,12 +91,14 @@ impl Load {
             let bytes = body.bytes().map_err(LoadError::Prepare)?;
             fs::write(folder.join(body.file()), bytes).map_err(LoadError::Prepare)?;
         }
+        let identity = Identity::make(&folder).map_err(LoadError::Prepare)?;
         Ok(Self {
             script,
             folder,
             cores: cores.load.clone(),
             connections: CONNECTIONS,
             among: None,
+            identity: Rc::new(identity),
         })
     }
 
@@ -103,6 +110,7 @@ impl Load {
             cores: cores.load.clone(),
             connections,
             among: None,
+            identity: Rc::clone(&self.identity),
         }
     }
 
@@ -118,6 +126,7 @@ impl Load {
                 keys,
                 sent_before,
             }),
+            identity: Rc::clone(&self.identity),
         }
     }
 
@@ -143,6 +152,9 @@ impl Load {
         turn: Duration,
         strays_max: u32,
     ) -> Result<Answered, LoadError> {
+        if let Some(handshake) = case.handshake() {
+            return self.shake(port, case, handshake, turn);
+        }
         let output = pinned(Path::new("wrk"), &self.cores)
             .args([
                 "-t1",
@@ -166,6 +178,27 @@ impl Load {
         })?;
         let answered = counted.honest(case.answers(), self.connections + strays_max, strays_max);
         answered.ok_or_else(|| LoadError::Failed(line.into()))
+    }
+
+    fn shake(
+        &self,
+        port: u16,
+        case: Case,
+        handshake: Handshake,
+        turn: Duration,
+    ) -> Result<Answered, LoadError> {
+        let sent = || {
+            let request = self.request(port, case, &case.target())?;
+            let clients = self.identity.clients(handshake)?;
+            handshakes::send(port, &clients, handshake, &request, turn)
+        };
+        let (requests, wall) = sent().map_err(LoadError::NoAnswer)?;
+        thread::sleep(SETTLE);
+        Ok(Answered {
+            requests,
+            refused: 0,
+            wall,
+        })
     }
 
     /// One request of this kind by hand, and one of those that are each tenth: must be answered
@@ -221,11 +254,19 @@ impl Load {
     fn ask(&self, port: u16, case: Case, target: &str) -> Result<(Answer, usize), LoadError> {
         let asked = || {
             let request = self.request(port, case, target)?;
-            let mut socket = answer::connected(port)?;
-            socket.write_all(&request)?;
+            let answer = match case.handshake() {
+                Some(_) => {
+                    handshakes::once(port, &self.identity.clients(Handshake::Full)?, &request)?.0
+                }
+                None => {
+                    let mut socket = answer::connected(port)?;
+                    socket.write_all(&request)?;
+                    answer::read(&mut socket)?
+                }
+            };
             let body = fs::metadata(self.folder.join(case.body().file()))?;
             let bytes = usize::try_from(body.len()).unwrap_or(usize::MAX);
-            Ok((answer::read(&mut socket)?, bytes))
+            Ok((answer, bytes))
         };
         asked().map_err(LoadError::NoAnswer)
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::child::{Child, ChildError, ScratchFolder, pinned};
 use crate::estate::Estate;
+use crate::identity;
 use crate::proxies::{Kind, Room, Setup};
 
 const BACKEND: &str = include_str!("conf/backend.conf");
@@ -31,18 +32,19 @@ const STICK_ROOM: u32 = 100_000;
 
 /// The upstream's stand-in, with its configuration written.
 pub(crate) fn backend(place: &Place<'_>, port: u16) -> io::Result<Program<'static>> {
-    Ok(nginx(place.write("backend", BACKEND, port)?))
+    Ok(nginx(place.write("backend", BACKEND, [port; 2])?))
 }
 
 impl Kind {
-    /// The program of this kind, with its configuration written.
+    /// The program of this kind, with its configuration written: where it listens, in clear and
+    /// with TLS.
     pub(crate) fn program<'a>(
         self,
         vidette: &'a Path,
         place: &Place<'_>,
-        port: u16,
+        ports: [u16; 2],
     ) -> io::Result<Program<'a>> {
-        let write = |template: &str| place.write(self.name(), template, port);
+        let write = |template: &str| place.write(self.name(), template, ports);
         let pool = |size: u32| NGINX.replace("@KEEPALIVE@", &size.to_string());
         Ok(match self {
             Self::Nginx => nginx(write(&pool(2))?),
@@ -135,7 +137,12 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     /// Fills a template in and writes it beside the others.
-    fn write(&self, name: &str, template: &str, listen: u16) -> io::Result<PathBuf> {
+    fn write(
+        &self,
+        name: &str,
+        template: &str,
+        [listen, listen_tls]: [u16; 2],
+    ) -> io::Result<PathBuf> {
         let (nginx_room, haproxy_room) = match self.room {
             Room::AsShipped => ("1024", "4096"),
             Room::Crowd => ("16384", "16384"),
@@ -158,6 +165,8 @@ impl Place<'_> {
             .replace("@NAME@", name)
             .replace("@DIRECTORY@", &self.folder.path().to_string_lossy())
             .replace("@LISTEN@", &listen.to_string())
+            .replace("@LISTEN_TLS@", &listen_tls.to_string())
+            .replace("@CERTIFICATE@", identity::FILE)
             .replace("@UPSTREAM@", &self.upstream.to_string())
             .replace("@ADMIN@", &self.admin.to_string());
         let path = self.folder.path().join(format!("{name}.conf"));

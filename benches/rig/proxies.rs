@@ -107,11 +107,21 @@ impl Kind {
 pub(crate) struct Proxy {
     pub(crate) kind: Kind,
     pub(crate) port: u16,
+    /// Where it takes TLS.
+    tls_port: u16,
     pub(crate) started: Instant,
     child: Child,
 }
 
 impl Proxy {
+    /// Where it takes such requests.
+    pub(crate) const fn port_for(&self, case: Case) -> u16 {
+        match case.handshake() {
+            Some(_) => self.tls_port,
+            None => self.port,
+        }
+    }
+
     /// The root of its processes.
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
@@ -130,7 +140,7 @@ impl Proxy {
             if !case.proxies().contains(&self.kind) {
                 continue;
             }
-            while let Err(last) = load.probe(self.port, case) {
+            while let Err(last) = load.probe(self.port_for(case), case) {
                 self.still_runs()?;
                 if Instant::now() > deadline {
                     let (name, log) = (self.kind.name(), self.child.last_words());
@@ -233,20 +243,22 @@ impl Lineup {
         room: Room,
         upstream: u16,
     ) -> Result<Self, LineupError> {
-        let [admin, ports @ ..] = free_ports::<{ Kind::ALL.len() + 1 }>()?;
+        let [admin, ports @ ..] = free_ports::<{ 2 * Kind::ALL.len() + 1 }>()?;
         let place = setup.place(upstream, admin, room);
         let mut proxies = Vec::new();
-        for (&kind, port) in kinds.iter().zip(ports) {
+        for (&kind, ports) in kinds.iter().zip(ports.as_chunks().0) {
             let vidette = match (kind, setup.vidette) {
                 (Kind::Vidette, None) => continue,
                 (_, vidette) => vidette.unwrap_or(Path::new("vidette")),
             };
-            let program = kind.program(vidette, &place, port)?;
+            let program = kind.program(vidette, &place, *ports)?;
+            let [port, tls_port] = *ports;
             let started = Instant::now();
             let child = program.start(kind.name(), &setup.cores.proxies, setup.folder)?;
             proxies.push(Proxy {
                 kind,
                 port,
+                tls_port,
                 started,
                 child,
             });

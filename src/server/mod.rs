@@ -7,6 +7,7 @@ mod client;
 mod control;
 mod delivery;
 mod entrance;
+mod heap;
 mod ingest;
 mod memory;
 mod passage;

@@ -30,7 +30,7 @@ use crate::server::worker::{InForce, Worker};
 
 /// Chunks of an upload are written to disk in lots of this size: few system
 /// calls, and little memory for each of a hundred uploads.
-const LOT_BYTES: u64 = 256 * 1024;
+const LOT_BYTES: u64 = 64 * 1024;
 
 /// Passes a request through to the upstream of its route.
 pub(crate) async fn serve(

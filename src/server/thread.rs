@@ -17,11 +17,12 @@ use tokio::time::{Instant, sleep};
 use crate::telemetry::metrics::WorkerMetrics;
 
 use crate::server::client::listen::accept;
+use crate::server::heap;
 use crate::server::spool::replay;
 use crate::server::worker::{Shared, Worker};
 
-/// How often idle upstream connections are looked through, and the
-/// board is told where requests come from.
+/// How often idle upstream connections are looked through, the board is told where requests come
+/// from, and unused memory is given back.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How often upstreams that keep a request waiting are noticed.
@@ -128,5 +129,6 @@ async fn sweep(worker: Rc<Worker>, place: usize) {
         worker.ingest.sweep(now, &rules);
         worker.web.sweep(now, &rules);
         worker.watch.report(place, &worker.shared.sightings);
+        heap::give_back();
     }
 }

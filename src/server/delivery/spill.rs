@@ -19,7 +19,7 @@ use crate::server::client::stream::BodyError;
 
 /// Bytes of one read from disk: large enough to keep a socket busy, small
 /// enough that a hundred uploads stay below a few megabytes.
-const READ_BYTES: usize = 128 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 
 /// What is read for a look at how a body begins.
 const BEGINNING_BYTES: usize = 64 * 1024;

@@ -156,6 +156,18 @@ impl Authorities {
         }
         Ok(Self(Arc::new(authorities)))
     }
+
+    /// What the system believes: the file or the folder that `SSL_CERT_FILE` or
+    /// `SSL_CERT_DIR` names, else its own list. `None`: there is not one that can be read.
+    /// Blocks on the file system.
+    #[must_use]
+    pub fn of_system() -> Option<Self> {
+        let mut authorities = RootCertStore::empty();
+        // Such a list is not ours: an odd certificate among many is no reason to believe none.
+        let found = rustls_native_certs::load_native_certs().certs;
+        authorities.add_parsable_certificates(found);
+        (!authorities.is_empty()).then(|| Self(Arc::new(authorities)))
+    }
 }
 
 /// Every certificate of a file; at least one.

@@ -1,5 +1,5 @@
-//! TLS: what certificate files hold, what a listener offers its clients, and why a
-//! handshake failed. The one place that knows the library which speaks it, so that another
+//! TLS: what certificate files hold, what a listener offers its clients, which servers are
+//! believed, and why a handshake failed. The one place that knows the library which speaks it, so that another
 //! version of that is a change to this folder alone.
 //!
 //! Owns no task and decides nothing about a request; reads a file where it is told to, and
@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod handshake;
 mod terms;
+mod trust;
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +20,7 @@ pub use certificate::{ENDING_DAYS, Papers, Standing};
 pub use files::{Authorities, Chain, FileFault, Identity, PrivateKey};
 pub use handshake::{Protocol, Secured};
 pub use terms::{Clients, Terms, TermsError, Tickets};
+pub use trust::{TrustError, TrustFiles};
 
 /// The cryptography that everything here stands on, made once.
 fn provider() -> &'static Arc<CryptoProvider> {

@@ -163,3 +163,29 @@ fn terms_need_a_certificate() {
         assert_eq!(terms.papers()[0].name(), "a.example");
     }
 }
+
+#[test]
+fn servers_are_reached_on_terms_whose_files_are_good() {
+    let folder = Folder::new();
+    let (ca, key) = folder.certificate("a", &["a.example"]);
+    let (_, other) = folder.certificate("b", &["b.example"]);
+    let empty = folder.write("empty", "");
+    let files = |ca, client| TrustFiles { ca, client };
+    let read = |files: TrustFiles<'_>| files.read(&[b"http/1.1"]);
+    let alone = read(files(Some(&ca), None)).unwrap();
+    assert_eq!(alone.alpn_protocols, [b"http/1.1"]);
+    assert!(!alone.client_auth_cert_resolver.has_certs());
+    let both = read(files(Some(&ca), Some((&ca, &key)))).unwrap();
+    assert!(both.client_auth_cert_resolver.has_certs());
+    let check = |files: TrustFiles<'_>, want: &str| {
+        let fault = read(files).unwrap_err().to_string();
+        assert!(fault.starts_with(want), "{fault}");
+    };
+    check(files(Some(&empty), None), "the file of ca holds no cert");
+    let refused = files(Some(&ca), Some((&empty, &key)));
+    check(refused, "the file of cert holds no cert");
+    let refused = files(Some(&ca), Some((&ca, &empty)));
+    check(refused, "the file of key holds no private key");
+    let refused = files(Some(&ca), Some((&ca, &other)));
+    check(refused, "the file of key holds the private key of another");
+}

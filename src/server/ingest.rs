@@ -169,14 +169,7 @@ pub(crate) async fn serve(
         Err(Turned::Failed(error)) => return turn_away(error, &rules, ticket),
     };
     let path = pass.tunnelled.then(|| head.uri.path_and_query().cloned());
-    outbound::prepare(
-        &mut head,
-        sender,
-        ticket.route(),
-        Upstream::Ingest,
-        &rules,
-        path.flatten(),
-    );
+    outbound::prepare(&mut head, sender, ticket.route(), &rules, path.flatten());
     let mut outbound = Outbound {
         upstream: Upstream::Ingest,
         head,

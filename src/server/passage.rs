@@ -64,7 +64,7 @@ pub(crate) async fn serve(
     };
     let upstream = upstream::of_route(route);
     let path = path.map(|path| *path);
-    outbound::prepare(&mut head, sender, route, upstream, &rules, path);
+    outbound::prepare(&mut head, sender, route, &rules, path);
     deliver(
         worker,
         rules,

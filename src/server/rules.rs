@@ -58,7 +58,7 @@ impl Rules {
         let keep = |upstream: Upstream, urls: &[_]| {
             let old = before.map(|rules| rules.target(upstream));
             match old {
-                Some(old) if old.urls == urls => Arc::clone(old),
+                Some(old) if old.is_at(urls) => Arc::clone(old),
                 Some(_) | None => Arc::new(Target::new(upstream, urls.to_vec())),
             }
         };

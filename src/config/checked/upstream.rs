@@ -34,8 +34,10 @@ pub struct Upstream {
     pub connections: u64,
 }
 
+const HTTP_PORT: u16 = 80;
+
 /// One upstream server, spoken to in cleartext HTTP/1.1.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamUrl {
     /// A name or an address; IPv6 without its brackets; lower case.
     pub host: String,
@@ -50,6 +52,16 @@ impl UpstreamUrl {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),
         }
+    }
+
+    /// The same as browsers and SDKs write it: without a port that goes without saying.
+    pub fn host_header(&self) -> String {
+        let mut authority = self.authority();
+        if self.port == HTTP_PORT {
+            let name = authority.len() - format!(":{HTTP_PORT}").len();
+            authority.truncate(name);
+        }
+        authority
     }
 }
 

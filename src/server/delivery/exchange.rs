@@ -7,7 +7,7 @@ use crate::server::delivery::rescue::{Keeper, Lost, Told, outlive};
 use crate::server::delivery::way::Way;
 use crate::server::spool::{Due, NotKept};
 use crate::server::ticket::Ticket;
-use crate::server::upstream::line::Errand;
+use crate::server::upstream::errand::Errand;
 use crate::server::upstream::send::{Answer, Ended, Outbound, SendError, send};
 use crate::server::worker::{InForce, Worker};
 

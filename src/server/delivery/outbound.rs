@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use crate::config::checked::HostPolicy;
-use crate::telemetry::labels::{Route, Upstream};
+use crate::telemetry::labels::Route;
 
 use crate::server::client::arrival::Scheme;
 use crate::server::ingest::claims::X_SENTRY_AUTH;
@@ -82,11 +82,10 @@ pub(crate) fn prepare(
     head: &mut Parts,
     sender: Sender,
     route: Route,
-    upstream: Upstream,
     rules: &Rules,
     path: Option<PathAndQuery>,
 ) {
-    let host = host(head, upstream, rules);
+    let host = host(head, rules);
     // Of an absolute target only the path and the query leave: the rest is for us.
     if let Some(path) = path {
         head.uri = Uri::from(path);
@@ -129,7 +128,7 @@ fn client(client: IpAddr, route: Route, rules: &Rules) -> HeaderValue {
 }
 
 /// The `Host` to send, if it differs from what stands in the headers.
-fn host(head: &Parts, upstream: Upstream, rules: &Rules) -> Option<HeaderValue> {
+fn host(head: &Parts, rules: &Rules) -> Option<HeaderValue> {
     let asked = match head.uri.authority() {
         // HTTP/2's `:authority`, and the absolute form of HTTP/1, win over Host
         // (RFC 9113, section 8.3.1; RFC 9112, section 3.2.2).
@@ -142,7 +141,8 @@ fn host(head: &Parts, upstream: Upstream, rules: &Rules) -> Option<HeaderValue> 
             let host = asked.or_else(|| head.headers.get(HOST).cloned())?;
             HeaderValue::from_str(without_port(host.to_str().ok()?)).ok()
         }
-        HostPolicy::Target => HeaderValue::from_str(&rules.target(upstream).authority()).ok(),
+        // Whoever picks the server writes its name.
+        HostPolicy::Target => None,
     }
 }
 

@@ -227,7 +227,7 @@ fn request(
     let mut token = HeaderValue::try_from(token).map_err(|_| ApiError::Unaskable)?;
     token.set_sensitive(true);
     Request::get(target)
-        .header(HOST, source.server.authority())
+        .header(HOST, source.server.host_header())
         .header(AUTHORIZATION, token)
         .header(ACCEPT, "application/json")
         .header(USER_AGENT, NAME)

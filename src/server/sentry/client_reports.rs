@@ -224,7 +224,7 @@ impl Round<'_> {
                 return;
             };
             let now = (teller.now(), process::now_s());
-            let request = post::request(&self.rules.ingest, &report, now);
+            let request = post::request(&report, now);
             let mut underway = Underway {
                 teller,
                 report: Some(report),

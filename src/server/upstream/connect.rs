@@ -1,7 +1,6 @@
 //! A new connection to an upstream: the first of its addresses that takes one.
 //! Never retries an address within one call, and never keeps a connection.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::telemetry::labels::Upstream;
 use super::Target;
 use super::line::Line;
 use super::pool::{Lease, Pool};
+use super::server::Address;
 use crate::server::worker::{InForce, Worker};
 
 /// Why there is no connection.
@@ -55,8 +55,8 @@ pub(crate) async fn connect(
         let share = patience.saturating_sub(now.elapsed()) / left;
         left -= 1;
         let limit = rules.config.upstream.timeouts.connect.min(share);
-        let Some(stream) = dial(address, limit).await else {
-            pool.spare(address, Instant::now());
+        let Some(stream) = dial(&address, limit).await else {
+            pool.spare(&address, Instant::now());
             continue;
         };
         target.trust();
@@ -70,16 +70,16 @@ pub(crate) async fn connect(
 }
 
 /// The addresses from this turn's on, those that failed lately last.
-fn in_turn(addresses: &[SocketAddr], pool: &Pool, now: Instant) -> Vec<SocketAddr> {
+fn in_turn(addresses: &[Address], pool: &Pool, now: Instant) -> Vec<Address> {
     let first = pool.turn() % addresses.len().max(1);
     let (before, from) = addresses.split_at(first.min(addresses.len()));
-    let mut turn: Vec<SocketAddr> = from.iter().chain(before).copied().collect();
-    turn.sort_by_key(|address| pool.is_spared(*address, now));
+    let mut turn: Vec<Address> = from.iter().chain(before).cloned().collect();
+    turn.sort_by_key(|address| pool.is_spared(address, now));
     turn
 }
 
-async fn dial(address: SocketAddr, limit: Duration) -> Option<TcpStream> {
-    let stream = match timeout(limit, TcpStream::connect(address)).await {
+async fn dial(address: &Address, limit: Duration) -> Option<TcpStream> {
+    let stream = match timeout(limit, TcpStream::connect(address.socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "connect failed");

@@ -5,22 +5,24 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::HOST;
 use http::request::Parts as Asked;
 use http::response::Parts as Answered;
 use http::{Method, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use super::errand::Errand;
 use super::framing::{Fault, Framing, Step};
 use super::head::HeadReader;
 use super::pool::Slot;
 use super::sending::{Left, Sending};
+use super::server::{Address, Named};
 use super::talk::Talk;
 use crate::server::client::socket::poll_send;
 use crate::server::client::stream::BodyError;
@@ -55,31 +57,6 @@ pub(crate) enum Failure {
     Broken(Fault),
 }
 
-/// A request that goes from a connection that failed to another.
-#[derive(Debug)]
-pub(crate) struct Errand {
-    sending: Sending,
-    head: HeadReader,
-}
-
-impl Errand {
-    /// A request that has found no connection.
-    pub(crate) fn new(head: &Asked, body: Outgoing) -> Box<Self> {
-        let mut sending = Sending::default();
-        sending.load(head, body);
-        sending.keep(true);
-        Box::new(Self {
-            sending,
-            head: HeadReader::default(),
-        })
-    }
-
-    /// What is left of the request.
-    pub(crate) fn into_left(self) -> Option<Left> {
-        self.sending.into_left()
-    }
-}
-
 /// Whether a status says that the upstream could not serve, not what it thinks of the
 /// request: it may be asked again another time.
 pub(crate) fn is_outage(status: StatusCode) -> bool {
@@ -92,7 +69,7 @@ pub(crate) struct Line {
     /// What goes on on it.
     pub talk: Rc<Talk>,
     /// The server's address.
-    pub address: SocketAddr,
+    pub address: Address,
     stream: TcpStream,
     sending: Sending,
     /// Writing failed. Reading tells of what, and may bring an answer all the same.
@@ -114,7 +91,7 @@ impl Line {
     /// `head_bytes_max` are refused.
     pub(crate) fn new(
         stream: TcpStream,
-        address: SocketAddr,
+        address: Address,
         head_bytes_max: usize,
         slot: Slot,
     ) -> Self {
@@ -135,7 +112,10 @@ impl Line {
     }
 
     /// Takes a request up, to be sent by `ask`.
-    pub(crate) fn load(&mut self, mut head: Box<Asked>, body: Outgoing) {
+    pub(crate) fn load(&mut self, mut head: Box<Asked>, body: Outgoing, named: Named) {
+        if named == Named::AsServer {
+            head.headers.insert(HOST, self.address.server.host.clone());
+        }
         self.sending.load(&head, body);
         let headers = std::mem::take(&mut head.headers);
         self.head.expect(head.method == Method::HEAD, headers);
@@ -164,10 +144,14 @@ impl Line {
         })
     }
 
-    /// Takes over what another connection could not bring to its end.
-    pub(crate) fn take_over(&mut self, errand: Box<Errand>) {
+    /// Takes over what another connection could not bring to its end, and of which nothing
+    /// has left.
+    pub(crate) fn take_over(&mut self, errand: Box<Errand>, named: Named) {
         let Errand { sending, head } = *errand;
         self.sending = sending;
+        if named == Named::AsServer {
+            self.sending.rename(self.address.server.host.as_bytes());
+        }
         self.head = head;
         self.head.restart();
     }

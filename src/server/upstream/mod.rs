@@ -2,6 +2,7 @@
 //! and the connections to them. Never knows what a request means.
 
 pub(crate) mod connect;
+pub(crate) mod errand;
 pub(crate) mod framing;
 mod head;
 pub(crate) mod line;
@@ -10,6 +11,7 @@ pub(crate) mod probe;
 pub(crate) mod resolve;
 pub(crate) mod send;
 pub(crate) mod sending;
+pub(crate) mod server;
 mod talk;
 
 use std::net::SocketAddr;
@@ -24,6 +26,8 @@ use crate::policy::evidence::Evidence;
 use crate::policy::millis::Millis;
 use crate::policy::pace::{Bounds, Pace};
 use crate::telemetry::labels::{Route, Upstream};
+
+use server::{Address, Server};
 
 /// Until the configuration says how often.
 const PROBE_INTERVAL_MS: u64 = 1000;
@@ -50,10 +54,10 @@ pub(crate) struct Target {
     /// Which of the two it is.
     pub upstream: Upstream,
     /// Its servers as configured.
-    pub urls: Vec<UpstreamUrl>,
+    pub servers: Vec<Arc<Server>>,
     /// What their names resolve to. Empty until the first answer; an outage of
     /// the resolver leaves the last answer standing.
-    addresses: ArcSwap<Vec<SocketAddr>>,
+    addresses: ArcSwap<Vec<Address>>,
     /// Somebody could not connect: look the names up now.
     doubted: AtomicBool,
     /// Connect failures since the last connection that stood.
@@ -69,13 +73,18 @@ pub(crate) struct Target {
 impl Target {
     /// A target nothing is known about yet, but for addresses written as such.
     pub(crate) fn new(upstream: Upstream, urls: Vec<UpstreamUrl>) -> Self {
-        let literal: Vec<SocketAddr> = urls
-            .iter()
-            .filter_map(|url| Some(SocketAddr::new(url.host.parse().ok()?, url.port)))
-            .collect();
+        let servers: Vec<_> = urls.into_iter().map(Server::new).map(Arc::new).collect();
+        let literal = |server: &Arc<Server>| {
+            let url = &server.url;
+            Some(Address {
+                socket: SocketAddr::new(url.host.parse().ok()?, url.port),
+                server: Arc::clone(server),
+            })
+        };
+        let literal: Vec<Address> = servers.iter().filter_map(literal).collect();
         Self {
             upstream,
-            urls,
+            servers,
             addresses: ArcSwap::from_pointee(literal),
             doubted: AtomicBool::new(false),
             failures: AtomicU64::new(0),
@@ -102,12 +111,12 @@ impl Target {
     }
 
     /// The addresses known now.
-    pub(crate) fn addresses(&self) -> arc_swap::Guard<Arc<Vec<SocketAddr>>> {
+    pub(crate) fn addresses(&self) -> arc_swap::Guard<Arc<Vec<Address>>> {
         self.addresses.load()
     }
 
     /// The resolver's news.
-    pub(crate) fn found(&self, addresses: Vec<SocketAddr>) {
+    pub(crate) fn found(&self, addresses: Vec<Address>) {
         self.addresses.store(Arc::new(addresses));
     }
 
@@ -134,10 +143,15 @@ impl Target {
         self.doubted.swap(false, Ordering::Relaxed)
     }
 
-    /// The first configured server, as a `Host` header names it.
+    /// Whether it is configured to be these servers, in this order.
+    pub(crate) fn is_at(&self, urls: &[UpstreamUrl]) -> bool {
+        let servers = self.servers.iter().map(|server| &server.url);
+        servers.eq(urls)
+    }
+
+    /// The first configured server, for words.
     pub(crate) fn authority(&self) -> String {
-        self.urls
-            .first()
-            .map_or_else(String::new, UpstreamUrl::authority)
+        let first = self.servers.first();
+        first.map_or_else(String::new, |server| server.url.authority())
     }
 }

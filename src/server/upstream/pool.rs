@@ -2,7 +2,6 @@
 //! No locks, since nobody else sees them; never waits, and never dials.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::telemetry::metrics::WorkerMetrics;
 
 use super::Target;
 use super::line::Line;
+use super::server::Address;
 use super::talk::Talk;
 use crate::server::rules::Rules;
 use crate::server::worker::Worker;
@@ -37,7 +37,7 @@ pub(crate) struct Pool {
     open: Rc<Cell<u64>>,
     turn: Cell<usize>,
     /// Addresses that failed lately, and until when they are spared.
-    spared: RefCell<Vec<(SocketAddr, Instant)>>,
+    spared: RefCell<Vec<(Address, Instant)>>,
 }
 
 impl Pool {
@@ -54,18 +54,18 @@ impl Pool {
     }
 
     /// An address failed: for a while others go first, if there are any.
-    pub(crate) fn spare(&self, address: SocketAddr, now: Instant) {
+    pub(crate) fn spare(&self, address: &Address, now: Instant) {
         let mut spared = self.spared.borrow_mut();
-        spared.retain(|(other, until)| *other != address && *until > now);
-        spared.push((address, now + SPARED_FOR));
+        spared.retain(|(other, until)| other != address && *until > now);
+        spared.push((address.clone(), now + SPARED_FOR));
     }
 
     /// Whether an address failed lately.
-    pub(crate) fn is_spared(&self, address: SocketAddr, now: Instant) -> bool {
+    pub(crate) fn is_spared(&self, address: &Address, now: Instant) -> bool {
         let spared = self.spared.borrow();
         spared
             .iter()
-            .any(|(other, until)| *other == address && *until > now)
+            .any(|(other, until)| other == address && *until > now)
     }
 
     /// The freshest connection to where the upstream is now, if it has not lain too
@@ -81,7 +81,7 @@ impl Pool {
                 idle.clear();
                 return None;
             }
-            let spared = addresses.len() > 1 && self.is_spared(line.address, now);
+            let spared = addresses.len() > 1 && self.is_spared(&line.address, now);
             if addresses.contains(&line.address) && !spared {
                 return Some(line);
             }

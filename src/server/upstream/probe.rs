@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::header::{CONNECTION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, Request, Uri};
 use tokio::time::{Instant, sleep, timeout};
@@ -21,6 +21,7 @@ use crate::telemetry::metrics::{Metrics, WorkerMetrics};
 use super::Target;
 use super::connect::connect;
 use super::line::is_outage;
+use super::server::Named;
 use crate::server::delivery::body::Outgoing;
 use crate::server::rules::Rules;
 use crate::server::worker::{InForce, Shared, Worker};
@@ -95,7 +96,7 @@ fn is_quiet(rules: &Rules, target: &Target, now: Millis) -> bool {
 }
 
 fn are_one(rules: &Rules) -> bool {
-    rules.ingest.urls == rules.web.urls
+    rules.ingest.servers == rules.web.servers
 }
 
 async fn ask(worker: &Rc<Worker>, rules: &InForce, metrics: &Metrics, upstream: Upstream) {
@@ -150,7 +151,9 @@ async fn probe(worker: &Rc<Worker>, rules: &InForce, target: &Target) -> Probed 
     };
     let body = Outgoing::whole(VecDeque::new());
     let watch = body.watch();
-    lease.line.load(Box::new(head(target)), body);
+    lease
+        .line
+        .load(Box::new(head(target)), body, Named::AsServer);
     let probed = match timeout(patience, lease.line.ask(&watch)).await {
         Ok(Ok(head)) if !is_outage(head.status) => Probed::Ok,
         Ok(Ok(_) | Err(_)) => Probed::Error,
@@ -158,7 +161,7 @@ async fn probe(worker: &Rc<Worker>, rules: &InForce, target: &Target) -> Probed 
     };
     if probed != Probed::Ok {
         // The next goes to another of its addresses, if there are any.
-        pool.spare(lease.line.address, Instant::now());
+        pool.spare(&lease.line.address, Instant::now());
     }
     drop(lease);
     // Forgets the connection, whose silence was timed here.
@@ -171,9 +174,6 @@ fn head(target: &Target) -> Parts {
     let mut request = Request::new(());
     *request.uri_mut() = Uri::from_static(path(target.upstream));
     let headers = request.headers_mut();
-    if let Ok(host) = HeaderValue::from_str(&target.authority()) {
-        headers.insert(HOST, host);
-    }
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     request.into_parts().0

@@ -2,8 +2,7 @@
 //! on a timer, and at once when a connection failed. Never stops a start, and
 //! never forgets an answer because the next one failed.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::telemetry::labels::Upstream;
 use crate::telemetry::metrics::Metrics;
 
 use super::Target;
+use super::server::Address;
 use crate::server::worker::Shared;
 
 /// How often doubts are looked at.
@@ -49,11 +49,16 @@ pub(crate) async fn keep_resolving(shared: &Shared, metrics: &Metrics) {
 
 /// One look-up of all of a target's names.
 pub(crate) async fn resolve(target: &Target) {
-    let mut found: BTreeSet<SocketAddr> = BTreeSet::new();
+    let mut found: Vec<Address> = Vec::new();
     let mut failed = None;
-    for url in &target.urls {
-        match timeout(LOOKUP_MAX, lookup_host((url.host.as_str(), url.port))).await {
-            Ok(Ok(addresses)) => found.extend(addresses),
+    for server in &target.servers {
+        let name = (server.url.host.as_str(), server.url.port);
+        let of = |socket| Address {
+            socket,
+            server: Arc::clone(server),
+        };
+        match timeout(LOOKUP_MAX, lookup_host(name)).await {
+            Ok(Ok(sockets)) => found.extend(sockets.map(of)),
             Ok(Err(error)) => failed = Some(error.to_string()),
             Err(_) => failed = Some("the resolver did not answer".to_owned()),
         }
@@ -69,13 +74,15 @@ pub(crate) async fn resolve(target: &Target) {
             return;
         }
         // A partial answer must not make the missing half's servers vanish.
-        found.extend(before.iter().copied());
+        found.extend(before.iter().cloned());
     }
-    let found: Vec<SocketAddr> = found.into_iter().collect();
+    found.sort_by(Address::order);
+    found.dedup();
     if **before != found {
+        let sockets: Vec<_> = found.iter().map(|address| address.socket).collect();
         tracing::info!(
             upstream = target.upstream.as_str(),
-            addresses = ?found,
+            addresses = ?sockets,
             "upstream addresses changed"
         );
         target.found(found);

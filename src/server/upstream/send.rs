@@ -13,9 +13,11 @@ use tokio::time::Instant;
 use crate::telemetry::labels::{Attempt, Upstream};
 
 use super::connect::{ConnectError, connect};
-use super::line::{Errand, Failure, is_outage};
+use super::errand::Errand;
+use super::line::{Failure, is_outage};
 use super::pool::Lease;
 use super::sending::Left;
+use super::server::Named;
 use crate::server::client::stream::BodyError;
 use crate::server::delivery::body::{BodyWatch, Outgoing};
 use crate::server::worker::{InForce, Worker};
@@ -160,7 +162,8 @@ pub(crate) async fn send(worker: &Rc<Worker>, rules: &InForce, outbound: Outboun
             return Ended::Failed(error.into(), Some(errand));
         }
     };
-    lease.line.load(head, body);
+    let named = Named::of(rules.config.upstream.host);
+    lease.line.load(head, body, named);
     let waiting = Waiting {
         lease,
         watch,
@@ -204,7 +207,7 @@ async fn ask(
         tracing::debug!(?failure, "upstream exchange broke");
         let error = waiting.given_up(worker, failure);
         if matches!(error, Some(SendError::Broken | SendError::Silent)) {
-            let address = waiting.lease.line.address;
+            let address = &waiting.lease.line.address;
             worker.pool(upstream).spare(address, Instant::now());
         }
         let errand = waiting.lease.line.hand_over();
@@ -225,7 +228,8 @@ async fn ask(
             Ok(lease) => lease,
             Err(error) => return Ended::Failed(error.into(), Some(errand)),
         };
-        lease.line.take_over(errand);
+        let named = Named::of(rules.config.upstream.host);
+        lease.line.take_over(errand, named);
         waiting = Waiting {
             lease,
             watch,
@@ -300,7 +304,7 @@ impl Waiting {
         let durations = worker.metrics.upstream_durations.at(self.upstream.index());
         durations.observe(took);
         if is_outage(head.status) {
-            let address = self.lease.line.address;
+            let address = &self.lease.line.address;
             worker.pool(self.upstream).spare(address, at);
         }
         let attempt = of_status(head.status);

@@ -125,6 +125,24 @@ impl Sending {
         self.kept
     }
 
+    /// Calls its server by another name: one of which nothing has left goes elsewhere.
+    pub(crate) fn rename(&mut self, host: &[u8]) {
+        /// As `encode` writes it. Neither a target nor a value holds a line's end.
+        const LINE: &[u8] = b"\r\nhost: ";
+        if self.gone > 0 {
+            return;
+        }
+        let Some(start) = memchr::memmem::find(&self.lead, LINE) else {
+            return;
+        };
+        let start = start + LINE.len();
+        let rest = self.lead.get(start..).unwrap_or_default();
+        let before = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
+        self.lead
+            .splice(start..start + before, host.iter().copied());
+        self.left = self.left + host.len() - before;
+    }
+
     /// Whether a byte of it has left.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun

@@ -1,6 +1,7 @@
 //! One client report on its way: a connection, a request, an answer, and what that says.
 //! Never sends twice: whoever has the report decides what becomes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use crate::server::sentry::api::NAME;
 use crate::server::spool::End;
 use crate::server::upstream::Target;
 use crate::server::upstream::line::is_outage;
+use crate::server::upstream::server::Server;
 
 /// For one report, from the dial to the answer's head.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,13 +66,14 @@ impl Told {
 /// when on it may have.
 pub(super) async fn send(
     rules: &Rules,
-    request: Request<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
     has_left: &mut bool,
 ) -> Told {
     let connect = rules.config.upstream.timeouts.connect.min(PATIENCE);
-    let Some(stream) = dial(&rules.ingest, connect).await else {
+    let Some((stream, server)) = dial(&rules.ingest, connect).await else {
         return Told::Away;
     };
+    request.headers_mut().insert(HOST, server.host.clone());
     let mut builder = Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX);
     let Ok((mut sender, connection)) = builder.handshake(TokioIo::new(stream)).await else {
@@ -104,9 +107,8 @@ impl Drop for Driver {
     }
 }
 
-/// A report as its key's own SDK would post it.
+/// A report as its key's own SDK would post it, to whichever server it goes.
 pub(super) fn request(
-    target: &Target,
     report: &Report,
     (now, now_unix_s): (Millis, u64),
 ) -> Option<Request<Full<Bytes>>> {
@@ -117,7 +119,6 @@ pub(super) fn request(
     auth.set_sensitive(true);
     let body = report.envelope(now, now_unix_s);
     Request::post(format!("/api/{project}/envelope/"))
-        .header(HOST, target.authority())
         .header(USER_AGENT, NAME)
         .header(CONTENT_TYPE, "application/x-sentry-envelope")
         .header(X_SENTRY_AUTH, auth)
@@ -127,13 +128,13 @@ pub(super) fn request(
 }
 
 /// A connection to the first of the upstream's addresses that takes one, beginning anywhere.
-async fn dial(target: &Target, limit: Duration) -> Option<TcpStream> {
+async fn dial(target: &Target, limit: Duration) -> Option<(TcpStream, Arc<Server>)> {
     let addresses = target.addresses();
     let first = fastrand::usize(..addresses.len().max(1));
     let (before, from) = addresses.split_at_checked(first)?;
     for address in from.iter().chain(before) {
-        if let Ok(Ok(stream)) = timeout(limit, TcpStream::connect(address)).await {
-            return Some(stream);
+        if let Ok(Ok(stream)) = timeout(limit, TcpStream::connect(address.socket)).await {
+            return Some((stream, Arc::clone(&address.server)));
         }
     }
     target.doubt();

@@ -154,3 +154,26 @@ fn numbers_are_written_in_full() {
     check(65_536, 16, "10000");
     check(usize::MAX, 16, "ffffffffffffffff");
 }
+
+#[track_caller]
+fn check_renamed(asked: &str, host: &str) {
+    let of = |host| head("POST", "/host:%20a", &[("x-host", "a"), ("host", host)]);
+    let mut sending = Sending::default();
+    sending.load(&of(asked), whole(&["hello"]));
+    sending.keep(true);
+    sending.rename(host.as_bytes());
+    let mut want = Sending::default();
+    want.load(&of(host), whole(&["hello"]));
+    let want = leave(&mut want, 1000, 16);
+    assert_eq!(leave(&mut sending, 1000, 16), want);
+    assert!(sending.is_over() && sending.rewind());
+    assert_eq!(leave(&mut sending, 3, 1), want, "and once more");
+}
+
+#[test]
+fn a_request_that_goes_elsewhere_takes_the_name_of_where_it_goes() {
+    check_renamed("relay-1.example:3000", "relay-2.example:3000");
+    check_renamed("a.example", "sentry.example:8443");
+    check_renamed("sentry.example:8443", "a");
+    check_renamed("", "a.example");
+}

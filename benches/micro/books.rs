@@ -111,6 +111,7 @@ fn readings() -> Readings {
         journal: Journal::Written,
         spool: SpoolReading::default(),
         switches: Vec::new(),
+        sealed: Vec::new(),
         breakers: vec![("ingest", 0), ("web", 0)],
     }
 }

@@ -1,7 +1,7 @@
 //! Owns the checks that look at more than one key, once every source was read.
 //! Reads no value: `read` and `kinds` did.
 
-use super::checked::{KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy};
+use super::checked::{KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy, UpstreamTls};
 use super::draft::{Draft, SentryDraft};
 use super::errors::{ConfigError, Place};
 use super::read::Reading;
@@ -13,6 +13,7 @@ impl Reading {
         self.secrets();
         self.sockets();
         self.upstreams(end);
+        self.client_certificate();
         self.tunnels();
         self.spool();
         self.draft.config.sentry = self.sentry();
@@ -93,6 +94,20 @@ impl Reading {
                 }
             };
             self.faults.error(end, message);
+        }
+    }
+
+    /// Half of what is shown to servers is nothing.
+    fn client_certificate(&mut self) {
+        let tls = &self.draft.config.upstream.tls;
+        let (set, missing) = match (&tls.cert, &tls.key) {
+            (Some(_), None) => ("upstream.tls.cert", "upstream.tls.key"),
+            (None, Some(_)) => ("upstream.tls.key", "upstream.tls.cert"),
+            (None, None) | (Some(_), Some(_)) => return,
+        };
+        if !self.failed(missing) {
+            let message = format!("{set} without {missing}; set both or neither");
+            self.at(set, &message);
         }
     }
 
@@ -183,6 +198,10 @@ impl Reading {
         if config.keys.mode == KeyMode::Strict && !listed && config.sentry.is_none() {
             let message = "keys.mode is strict, but no project has keys and sentry.url is not set: \
                            every event is refused";
+            self.faults.warnings.push(message.to_owned());
+        }
+        if config.upstream.tls != UpstreamTls::default() && !config.reaches_by_tls() {
+            let message = "upstream.tls does nothing: neither an upstream nor sentry.url is https";
             self.faults.warnings.push(message.to_owned());
         }
         let client_ip = &config.client_ip;

@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::checked::{CertificateFiles, Config, ListenerTls};
+use super::checked::{CertificateFiles, Config, ListenerTls, UpstreamTls};
 use super::errors::{Faults, Place};
-use crate::tls::{Authorities, Chain, FileFault, Identity, PrivateKey};
+use crate::tls::{Authorities, Chain, FileFault, Identity, PrivateKey, TrustError};
+
+/// Where what TLS with servers stands on is configured.
+const UPSTREAM: &str = "upstream.tls";
 
 /// Names every file that is of no use where it was named, and warns of certificates that
 /// do not hold, or not for long, at `now_s` of Unix time.
@@ -17,14 +20,19 @@ pub(super) fn look(
     now_s: i64,
     faults: &mut Faults,
 ) {
+    let mut looking = Looking {
+        files,
+        now_s,
+        faults,
+    };
     for (at, listener) in config.listen.public.iter().enumerate() {
-        let Some(tls) = &listener.tls else { continue };
-        let mut looking = Looking {
-            files,
-            now_s,
-            faults: &mut *faults,
-        };
-        looking.at(tls, &format!("listen.public[{at}].tls"));
+        if let Some(tls) = &listener.tls {
+            looking.at(tls, &format!("listen.public[{at}].tls"));
+        }
+    }
+    looking.at_servers(&config.upstream.tls);
+    if config.reaches_by_tls() && config.upstream.tls.ca.is_none() {
+        looking.at_the_system();
     }
 }
 
@@ -51,10 +59,30 @@ impl Looking<'_> {
         }
     }
 
+    fn at_servers(&mut self, tls: &UpstreamTls) {
+        if let Some(file) = &tls.ca {
+            self.read(Authorities::read, file, &format!("{UPSTREAM}.ca"));
+        }
+        if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+            self.one(cert, key, UPSTREAM);
+        }
+    }
+
+    fn at_the_system(&mut self) {
+        if Authorities::of_system().is_none() {
+            let message = format!("https without {UPSTREAM}.ca: {}", TrustError::NoAuthorities);
+            self.faults.error(&Place::Environment, message);
+        }
+    }
+
     fn pair(&mut self, files: &CertificateFiles, path: &str) {
+        self.one(&files.cert, &files.key, path);
+    }
+
+    fn one(&mut self, chain: &Path, private: &Path, path: &str) {
         let (cert, key) = (format!("{path}.cert"), format!("{path}.key"));
-        let chain = self.read(Chain::read, &files.cert, &cert);
-        let private = self.read(PrivateKey::read, &files.key, &key);
+        let chain = self.read(Chain::read, chain, &cert);
+        let private = self.read(PrivateKey::read, private, &key);
         if let Some(trouble) = chain
             .as_ref()
             .and_then(|chain| chain.papers().trouble(self.now_s))

@@ -8,7 +8,7 @@ use super::checked::{
     Admin, Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, Door, ForwardedHeader,
     Global, HostPolicy, Idle, Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log,
     LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy,
-    TrustedProxies, Tunnel, Upstream, UpstreamTimeouts,
+    TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
 };
 use crate::domain::client_ip::{self, HeaderForm};
 use crate::domain::filter::Filters;
@@ -96,6 +96,7 @@ fn upstream() -> Upstream {
         ingest: Vec::new(),
         web: Vec::new(),
         host: HostPolicy::Client,
+        tls: UpstreamTls::default(),
         ingest_deadline: Duration::from_secs(2),
         idle: Idle {
             ingest: Duration::from_secs(4),

@@ -12,8 +12,8 @@ use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
     Address, Count, Flag, HeaderNames, Hosts, InboundFilters, Kind, Listeners, OneHeader, OneUrl,
-    OptionalPath, Origins, PathOrOff, PerTime, Projects, Proxies, Quotas, Repeats, Samples, Shown,
-    Size, Span, Statics, Token, TunnelPaths, Urls, Variable, Word, Workers,
+    OptionalPath, Origins, PathOrOff, PemFile, PerTime, Projects, Proxies, Quotas, Repeats,
+    Samples, Shown, Size, Span, Statics, Token, TunnelPaths, Urls, Variable, Word, Workers,
 };
 use super::tree::Node;
 
@@ -270,6 +270,9 @@ pub(super) static KEYS: &[Key] = &[
     here!("upstream.ingest", upstream.ingest, Urls),
     here!("upstream.web", upstream.web, Urls),
     here!("upstream.host", upstream.host, HOST_POLICY),
+    here!("upstream.tls.ca", upstream.tls.ca, PemFile),
+    here!("upstream.tls.cert", upstream.tls.cert, PemFile),
+    here!("upstream.tls.key", upstream.tls.key, PemFile),
     here!("upstream.ingest_deadline", upstream.ingest_deadline, WAIT),
     here!("upstream.idle.ingest", upstream.idle.ingest, WAIT),
     here!("upstream.idle.web", upstream.idle.web, WAIT),

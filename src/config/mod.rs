@@ -5,7 +5,7 @@
 //! environment into `${VAR}`; `read` takes each node to its row in `keys`, the
 //! one table that says which keys exist, how each is read and shown, and what
 //! its variable is called; `kinds` are the ways a value can be written; `across`
-//! judges what keys say together; `certificates` looks into the files that listeners name.
+//! judges what keys say together; `certificates` looks into the files that TLS stands on.
 //! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
 //! here logs, resolves a name or keeps state.
 
@@ -178,6 +178,14 @@ impl Config {
         config.upstream.web.clone_from(&ingest);
         config.upstream.ingest = ingest;
         config
+    }
+
+    /// Whether any server is spoken to by TLS.
+    pub fn reaches_by_tls(&self) -> bool {
+        let upstreams = self.upstream.ingest.iter().chain(&self.upstream.web);
+        let sentry = self.sentry.as_ref().map(|sentry| &sentry.url);
+        let mut all = upstreams.chain(sentry);
+        all.any(|url| url.scheme == Scheme::Https)
     }
 
     /// A copy of all but the projects, of which there may be a hundred thousand.

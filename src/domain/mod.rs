@@ -24,6 +24,7 @@ pub mod path;
 pub mod proxy_protocol;
 pub mod quota;
 pub mod rate_limits;
+pub mod reach;
 pub mod repeat;
 pub mod sampling;
 pub mod switch;

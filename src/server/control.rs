@@ -37,6 +37,7 @@ use crate::server::sentry::list::KeyList;
 use crate::server::sentry::{Bounds, Source};
 use crate::server::upstream::probe::keep_probing;
 use crate::server::upstream::resolve::keep_resolving;
+use crate::server::upstream::trust::keep_trusting;
 use crate::server::worker::Shared;
 
 /// How often the configuration's file is looked at. A change counts once two
@@ -119,6 +120,8 @@ impl Reloader {
         self.shared.verdicts.retune(rate);
         self.knowledge.borrow_mut().follow(&old.config, config);
         number_projects(&self.metrics.ledger, config);
+        // Before anybody dials a server that is new.
+        self.shared.trust.take_up(config, &self.metrics);
         self.put_in_force();
         let (was, is) = (&old.config.client_ip, &config.client_ip);
         if was.trusted_proxies != is.trusted_proxies || was.header != is.header {
@@ -205,6 +208,7 @@ impl Reloader {
             token: sentry.token,
             interval: sentry.interval,
             bounds: Bounds::default(),
+            trust: Arc::clone(&self.shared.trust),
         };
         let own = Rc::clone(self);
         let listing = keep_listing(source, Arc::clone(&self.standing), move |list| {
@@ -303,6 +307,8 @@ impl Control {
         tokio::task::spawn_local(async move { keep_resolving(&shared, &metrics).await });
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(keep_probing(shared, metrics));
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        tokio::task::spawn_local(keep_trusting(shared, metrics));
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
         tokio::task::spawn_local(switchboard.keep());

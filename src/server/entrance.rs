@@ -2,13 +2,10 @@
 //! shows, and whether it moves pages to https. Takes changed certificate files up without
 //! a connection lost; broken ones leave the old in force, and that is said.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::sleep;
@@ -22,11 +19,8 @@ use crate::tls::{
     TermsError, Tickets,
 };
 
+use crate::server::stamps::{LOOK_EVERY, Stamp, stamp};
 use crate::server::worker::Shared;
-
-/// How often the files are looked at. A change counts once two looks in a row have seen
-/// the same: a certificate and its key are written one after the other.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// One public listener.
 #[derive(Debug)]
@@ -217,16 +211,6 @@ pub(crate) fn reasons(shared: &Shared) -> (Vec<String>, bool) {
         }
     }
     (reasons, over)
-}
-
-/// What tells one content of a file from the next: its inode, its size and when it was
-/// written. A link that is turned to another file, as Kubernetes does, is another inode.
-type Stamp = Option<(u64, u64, i64, i64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let found = fs::metadata(path).ok()?;
-    let (at_s, at_ns) = (found.mtime(), found.mtime_nsec());
-    Some((found.ino(), found.size(), at_s, at_ns))
 }
 
 /// Whoever takes up what changes in the certificate files.

@@ -16,6 +16,7 @@ mod rules;
 mod sentry;
 mod sightings;
 pub mod spool;
+mod stamps;
 mod thread;
 mod ticket;
 mod upstream;
@@ -41,6 +42,7 @@ use crate::policy::repeats::Repeats;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
+use crate::tls::TrustError;
 
 pub use entrance::SealError;
 
@@ -52,6 +54,7 @@ use memory::Memory;
 use memory::switches::Switchboard;
 use rules::Rules;
 use spool::{Spool, SpoolFolder};
+use upstream::trust::Trusting;
 use worker::Shared;
 
 /// Why the edge does not run.
@@ -78,6 +81,9 @@ pub enum StartError {
         /// What is wrong with them.
         error: SealError,
     },
+    /// What TLS with servers stands on is of no use.
+    #[error("upstream.tls: {0}")]
+    Trust(#[from] TrustError),
     /// A thread or its runtime cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -123,11 +129,12 @@ impl Edge {
         let memory = Memory::recall(config)?;
         let folder = SpoolFolder::find(config)?;
         let entrances = open_entrances(config)?;
+        let trust = Trusting::open(config)?;
         let (mut sockets, public) = bind_public(&loaded, count)?;
         let admin_socket =
             client::listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
-        let (shared, switchboard) = share(config, entrances, &memory, folder, ledger);
+        let (shared, switchboard) = share(config, (entrances, trust), &memory, folder, ledger);
         let shared = Arc::new(shared);
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
@@ -223,7 +230,7 @@ fn size(n: u64) -> usize {
 /// What all threads will share, and who alone changes what is switched on.
 fn share(
     config: &Config,
-    entrances: Vec<Entrance>,
+    (entrances, trust): (Vec<Entrance>, Trusting),
     memory: &Memory,
     folder: SpoolFolder,
     ledger: Arc<Ledger>,
@@ -249,6 +256,7 @@ fn share(
         maintenance: memory.maintenance(),
         rules,
         entrances,
+        trust: Arc::new(trust),
         connections: AtomicU64::new(0),
         per_client: Arc::default(),
         doors: config

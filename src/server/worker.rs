@@ -40,6 +40,7 @@ use crate::server::sightings::{self, Watch};
 use crate::server::spool::parcel::Holding;
 use crate::server::spool::{End, Spool};
 use crate::server::upstream::pool::Pool;
+use crate::server::upstream::trust::Trusting;
 
 /// What all threads of one edge share.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub rules: Arc<ArcSwap<Rules>>,
     /// The public listeners, in their order.
     pub entrances: Vec<Entrance>,
+    /// What TLS with servers stands on.
+    pub trust: Arc<Trusting>,
     /// Open client connections of all workers.
     pub connections: AtomicU64,
     /// The same by client address, where that is limited.

@@ -35,6 +35,8 @@ pub struct Readings {
     pub switches: Vec<(&'static str, u64)>,
     /// Every certificate that is shown to clients.
     pub certificates: Vec<CertificateReading>,
+    /// The upstreams that are spoken to by TLS, in whole or in part.
+    pub sealed: Vec<Upstream>,
     /// How each upstream's breaker stands, by the upstream's name.
     pub breakers: Vec<(&'static str, u8)>,
 }
@@ -57,7 +59,11 @@ impl Exposition {
         let mut families = self.collect();
         let readings = readings();
         families.extend(books::limits(&readings));
-        families.extend(super::tls::families(&self.0, &readings.certificates));
+        families.extend(super::tls::families(
+            &self.0,
+            &readings.certificates,
+            &readings.sealed,
+        ));
         families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
@@ -338,6 +344,7 @@ mod tests {
     use crate::domain::endpoint::ProjectId;
     use crate::domain::handshake::HandshakeFault;
     use crate::domain::outcome::Reason;
+    use crate::domain::reach::ReachFault;
 
     fn readings(quotas_used: Vec<QuotaUsed>) -> Readings {
         Readings {
@@ -354,6 +361,7 @@ mod tests {
                 })
                 .into(),
             breakers: vec![("ingest", 2), ("web", 0)],
+            sealed: vec![Upstream::Ingest],
         }
     }
 
@@ -372,6 +380,21 @@ mod tests {
             text.lines().any(|l| l == line),
             "no line {line:?} in\n{text}"
         );
+    }
+
+    #[test]
+    fn tls_with_servers_is_told_where_it_is_spoken() {
+        let expired = |metrics: &Metrics| {
+            let reaches = &metrics.workers[1].reaches;
+            reaches.at(Upstream::Ingest, ReachFault::Expired).add(2);
+        };
+        let of = |cause, upstream| {
+            let labels = format!("upstream=\"{upstream}\",cause=\"{cause}\"");
+            format!("vidette_upstream_tls_failures_total{{{labels}}}")
+        };
+        check(expired, &format!("{} 2", of("expired", "ingest")));
+        check(expired, &format!("{} 0", of("wrong_name", "ingest")));
+        assert!(!rendered(expired).contains(&of("expired", "web")));
     }
 
     #[test]
@@ -398,6 +421,7 @@ mod tests {
             "vidette_breaker_state",
             "vidette_upstream_requests_total",
             "vidette_upstream_probes_total",
+            "vidette_upstream_tls_failures_total",
             "vidette_upstream_duration_seconds",
             "vidette_upstream_connections",
             "vidette_upstream_resolved_addresses",

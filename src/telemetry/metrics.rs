@@ -13,6 +13,7 @@ use super::labels::{
     Attempt, Ending, Handshake, Probed, ProxyHeader, Reported, Route, Table, Upstream,
 };
 use super::ledger::Ledger;
+use super::tls::Reaches;
 
 /// A counter with a single writer.
 #[derive(Debug, Default)]
@@ -119,6 +120,8 @@ pub struct WorkerMetrics {
     pub request_bytes: PerLabel<Count>,
     /// Attempts at an upstream.
     attempts: Vec<Count>,
+    /// How often TLS with upstreams failed.
+    pub reaches: Reaches,
     /// Time from the last byte sent to the answer's head, by upstream.
     pub upstream_durations: PerLabel<Durations>,
     /// Open connections by upstream.
@@ -165,6 +168,7 @@ impl WorkerMetrics {
             durations: PerLabel::new(Route::ALL.len()),
             request_bytes: PerLabel::new(Route::ALL.len()),
             attempts: counts(Upstream::ALL.len() * Attempt::ALL.len()),
+            reaches: Reaches::default(),
             upstream_durations: PerLabel::new(Upstream::ALL.len()),
             upstream_connections: PerLabel::new(Upstream::ALL.len()),
             connections: (0..listeners).map(|_| Level::default()).collect(),

@@ -1,5 +1,5 @@
-//! TLS towards clients as metrics: handshakes by how they ended, and how long certificates
-//! hold. Never counts; it only tells what it was given.
+//! TLS as metrics: handshakes with clients by how they ended, how long certificates hold,
+//! and why servers were not reached. Never counts; it only tells what it was given.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use prometheus::proto::{MetricFamily, MetricType};
 
 use crate::domain::handshake::HandshakeFault;
+use crate::domain::reach::ReachFault;
 
 use super::exposition::{counter, family, gauge};
-use super::labels::Handshake;
-use super::metrics::Metrics;
+use super::labels::{Handshake, Upstream};
+use super::metrics::{Count, Metrics};
 
 /// A certificate that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +24,42 @@ pub struct CertificateReading {
     pub days_left: i64,
 }
 
-/// `vidette_tls_*`.
+/// How often TLS with each upstream failed, by cause.
+#[derive(Debug)]
+pub struct Reaches(Vec<Count>);
+
+impl Default for Reaches {
+    fn default() -> Self {
+        let all = 0..Upstream::ALL.len() * ReachFault::ALL.len();
+        Self(all.map(|_| Count::default()).collect())
+    }
+}
+
+impl Reaches {
+    /// The counter of connections on which TLS failed so.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "sized as the product of the two closed lists"
+    )]
+    #[must_use]
+    pub fn at(&self, upstream: Upstream, fault: ReachFault) -> &Count {
+        &self.0[upstream.index() * ReachFault::ALL.len() + fault.index()]
+    }
+}
+
+/// `vidette_tls_*`, and `vidette_upstream_tls_*`.
 pub(super) fn families(
     metrics: &Metrics,
     certificates: &[CertificateReading],
+    sealed: &[Upstream],
 ) -> Vec<MetricFamily> {
     vec![
+        family(
+            "vidette_upstream_tls_failures_total",
+            "Connections to an upstream on which TLS failed, by cause.",
+            MetricType::COUNTER,
+            reaches(metrics, sealed),
+        ),
         family(
             "vidette_tls_handshakes_total",
             "TLS handshakes with clients, by how they ended and why they failed.",
@@ -57,6 +88,18 @@ pub(super) fn families(
             ],
         ),
     ]
+}
+
+/// Every cause, of those upstreams alone that are spoken to by TLS.
+fn reaches(metrics: &Metrics, sealed: &[Upstream]) -> Vec<prometheus::proto::Metric> {
+    let all = sealed.iter().flat_map(|upstream| {
+        ReachFault::ALL.iter().map(|fault| {
+            let n = metrics.sum(|worker| worker.reaches.at(*upstream, *fault));
+            let labels = [("upstream", upstream.as_str()), ("cause", fault.as_str())];
+            counter(n, &labels)
+        })
+    });
+    all.collect()
 }
 
 fn reloads(n: u64, outcome: &str) -> prometheus::proto::Metric {

@@ -9,6 +9,7 @@ mod certificate;
 mod failure;
 mod files;
 mod handshake;
+mod reach;
 mod terms;
 mod trust;
 
@@ -19,6 +20,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 pub use certificate::{ENDING_DAYS, Papers, Standing};
 pub use files::{Authorities, Chain, FileFault, Identity, PrivateKey};
 pub use handshake::{Protocol, Secured};
+pub use reach::{Name, Reached, Trust, refusal};
 pub use terms::{Clients, Terms, TermsError, Tickets};
 pub use trust::{TrustError, TrustFiles};
 

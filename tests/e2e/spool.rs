@@ -40,7 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// An edge with a spool in this folder; `changes` lie above that.
 #[track_caller]
-fn keeping(upstream: &str, place: &Path, changes: &Value) -> Edge {
+pub(crate) fn keeping(upstream: &str, place: &Path, changes: &Value) -> Edge {
     Edge::run(&text(upstream, place, changes), &[])
 }
 
@@ -57,7 +57,7 @@ fn text(upstream: &str, place: &Path, changes: &Value) -> String {
 }
 
 /// An envelope of one event with this number for its id.
-fn event(number: u32) -> Vec<u8> {
+pub(crate) fn event(number: u32) -> Vec<u8> {
     let id = id(number);
     format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\",\"length\":2}}\n{{}}\n").into_bytes()
 }
@@ -78,7 +78,7 @@ fn ids(requests: &[Request]) -> Vec<u32> {
 
 /// A 200 that names the event.
 #[track_caller]
-fn check_taken(answer: &Answer, number: u32) {
+pub(crate) fn check_taken(answer: &Answer, number: u32) {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.json(), json!({"id": id(number)}));
     assert_eq!(
@@ -89,7 +89,7 @@ fn check_taken(answer: &Answer, number: u32) {
 
 /// Waits until an upstream has had so many whole requests, and yields them.
 #[track_caller]
-fn arrived(fake: &Fake, count: usize) -> Vec<Request> {
+pub(crate) fn arrived(fake: &Fake, count: usize) -> Vec<Request> {
     fake.wait_for(&format!("{count} requests"), |ledger| {
         let whole = ledger.requests.iter();
         let whole = whole.filter(|request| request.ended == crate::upstream::Ended::Whole);
@@ -105,7 +105,7 @@ fn spool(edge: &Edge) -> Value {
 
 /// Waits until nothing is kept.
 #[track_caller]
-fn emptied(edge: &Edge) {
+pub(crate) fn emptied(edge: &Edge) {
     let deadline = Instant::now() + HANG;
     while spool(edge)["items"] != 0 {
         assert!(Instant::now() < deadline, "it keeps {}", spool(edge));

@@ -1,13 +1,17 @@
 //! TLS, from outside: whom the edge shows which certificate, what it refuses and how that
-//! is counted, and that certificates change without anybody noticing.
+//! is counted, and that certificates change without anybody noticing; and which servers it
+//! believes.
 
 mod agreed;
 mod authority;
 mod client;
+mod gate;
 mod idle;
 mod moved;
 mod refused;
 mod renewed;
+mod servers;
+mod vouched;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,6 +30,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(renewed::trials());
     trials.extend(moved::trials());
     trials.extend(idle::trials());
+    trials.extend(servers::trials());
+    trials.extend(vouched::trials());
     trials
 }
 

@@ -26,7 +26,7 @@ pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
 pub use spool::{Copies, Spool};
-pub use upstream::{Idle, ReadAhead, Upstream, UpstreamTimeouts, UpstreamUrl};
+pub use upstream::{Idle, ReadAhead, Scheme, Upstream, UpstreamTimeouts, UpstreamTls, UpstreamUrl};
 
 /// All that an operator can decide, checked. Equal configurations behave equally.
 #[derive(Clone, Debug, PartialEq)]

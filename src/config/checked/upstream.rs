@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::HostPolicy;
+use crate::tls::TrustFiles;
 
 /// Where requests go, and how long each wait may be.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Upstream {
     pub web: Vec<UpstreamUrl>,
     /// What the upstream sees as `Host`; default `client`.
     pub host: HostPolicy,
+    /// What TLS with servers stands on, where a URL is `https`.
+    pub tls: UpstreamTls,
     /// How long the upstream may keep a client waiting before the event is
     /// kept and answered here; default 2 s.
     pub ingest_deadline: Duration,
@@ -34,14 +37,65 @@ pub struct Upstream {
     pub connections: u64,
 }
 
-const HTTP_PORT: u16 = 80;
+/// What TLS with servers stands on; `sentry.url` among them. The files were there and fitted
+/// each other when they were looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// The authorities whose word about a server is believed, in PEM; `None`, the default:
+    /// the system's own.
+    pub ca: Option<PathBuf>,
+    /// The certificate that is shown to servers which ask for one, in PEM; `None`, the
+    /// default: there is none.
+    pub cert: Option<PathBuf>,
+    /// Its key, in PEM, without a password; there where `cert` is.
+    pub key: Option<PathBuf>,
+}
 
-/// One upstream server, spoken to in cleartext HTTP/1.1.
+impl UpstreamTls {
+    /// The files as whoever reads them takes them.
+    pub fn files(&self) -> TrustFiles<'_> {
+        TrustFiles {
+            ca: self.ca.as_deref(),
+            client: self.cert.as_deref().zip(self.key.as_deref()),
+        }
+    }
+}
+
+/// How a server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// By TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As a URL begins.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that goes without saying.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// One upstream server, spoken to in HTTP/1.1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamUrl {
+    /// Whether TLS is spoken.
+    pub scheme: Scheme,
     /// A name or an address; IPv6 without its brackets; lower case.
     pub host: String,
-    /// From the URL, else 80.
+    /// From the URL, else its scheme's.
     pub port: u16,
 }
 
@@ -57,8 +111,8 @@ impl UpstreamUrl {
     /// The same as browsers and SDKs write it: without a port that goes without saying.
     pub fn host_header(&self) -> String {
         let mut authority = self.authority();
-        if self.port == HTTP_PORT {
-            let name = authority.len() - format!(":{HTTP_PORT}").len();
+        if self.port == self.scheme.port() {
+            let name = authority.len() - format!(":{}", self.port).len();
             authority.truncate(name);
         }
         authority
@@ -67,7 +121,7 @@ impl UpstreamUrl {
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
     }
 }
 

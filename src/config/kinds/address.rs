@@ -4,9 +4,10 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use super::{Fields, Kind, Shown, Variable, door, each, refuse, refuse_repeats, scalar, text, tls};
-use crate::config::checked::{Door, Listener, UpstreamUrl};
+use crate::config::checked::{Door, Listener, Scheme, UpstreamUrl};
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
+use crate::tls::Name;
 
 const ADDRESS: &str = "write an address and a port, such as 0.0.0.0:9000 or [::]:9000";
 
@@ -169,7 +170,7 @@ impl Kind for Urls {
         const ACCEPTED: &str = "write a list such as [\"http://relay:3000\"]";
         let urls = each(node, faults, ACCEPTED, |node, faults| {
             const ACCEPTED: &str =
-                "write http://HOST or http://HOST:PORT, such as http://relay:3000";
+                "write http://HOST:PORT or https://HOST:PORT, such as http://relay:3000";
             match url(scalar(node, faults, ACCEPTED)?) {
                 Ok(url) => Some(url),
                 Err(wrong) => refuse(node, faults, wrong, ACCEPTED),
@@ -199,7 +200,8 @@ impl Kind for OneUrl {
     type Value = Option<UpstreamUrl>;
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
-        const ACCEPTED: &str = "write http://HOST or http://HOST:PORT, such as http://web:9000";
+        const ACCEPTED: &str =
+            "write http://HOST:PORT or https://HOST:PORT, such as http://web:9000";
         match scalar(node, faults, ACCEPTED)? {
             "" => Some(None),
             text => match url(text) {
@@ -217,15 +219,14 @@ impl Kind for OneUrl {
 
 /// An upstream's URL, or what is wrong with it.
 fn url(text: &str) -> Result<UpstreamUrl, &'static str> {
-    const HTTP_PORT: u16 = 80;
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err("not a URL");
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => {}
-        "https" => return Err("https is not in this version yet"),
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
         _ => return Err("not an http URL"),
-    }
+    };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#']) {
         return Err("a URL with a path");
@@ -251,8 +252,11 @@ fn url(text: &str) -> Result<UpstreamUrl, &'static str> {
             .all(|byte| byte.is_ascii_digit())
             .then(|| digits.parse().ok())
             .flatten(),
-        None => port.is_empty().then_some(HTTP_PORT),
+        None => port.is_empty().then_some(scheme.port()),
     };
     let port = port.filter(|port| *port != 0).ok_or("not a port")?;
-    Ok(UpstreamUrl { host, port })
+    if scheme == Scheme::Https && Name::parse(&host).is_none() {
+        return Err("a host that no certificate can be for");
+    }
+    Ok(UpstreamUrl { scheme, host, port })
 }

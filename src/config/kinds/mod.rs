@@ -36,6 +36,7 @@ pub(super) use repeats::Repeats;
 pub(super) use sample::Samples;
 pub(super) use statics::Statics;
 pub(super) use text::{Hosts, OptionalPath, PathOrOff, Token, Word, token};
+pub(super) use tls::PemFile;
 pub(super) use tunnel::TunnelPaths;
 
 use super::errors::Faults;

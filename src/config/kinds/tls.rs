@@ -1,4 +1,4 @@
-//! Owns what a listener speaks TLS with, as it is written. Looks into no file: it notes
+//! Owns what TLS is spoken with, as it is written. Looks into no file: it notes
 //! where each was named, for whoever may read them.
 
 use std::path::PathBuf;
@@ -102,6 +102,29 @@ fn file(node: &Node, faults: &mut Faults) -> Option<PathBuf> {
     }
     faults.names_file(node);
     Some(PathBuf::from(text))
+}
+
+/// One file in PEM, or none, written empty.
+pub(in crate::config) struct PemFile;
+
+impl Kind for PemFile {
+    type Value = Option<PathBuf>;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        match &node.content {
+            Content::Scalar(text) if text.is_empty() => Some(None),
+            Content::Scalar(_)
+            | Content::Empty
+            | Content::List(_)
+            | Content::Map(_)
+            | Content::Reported => file(node, faults).map(Some),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        let path = value.as_ref().map(|path| path.display().to_string());
+        path.map_or(Shown::Absent, Shown::Text)
+    }
 }
 
 pub(super) fn show(tls: &ListenerTls) -> Shown {

@@ -72,7 +72,7 @@ fn a_bad_value_is_named_by_its_variable() {
     check_error(
         &[("VIDETTE_UPSTREAM_WEB", "http://a,b")],
         "environment: error: VIDETTE_UPSTREAM_WEB: not a URL in upstream.web[1]; \
-         write http://HOST or http://HOST:PORT, such as http://relay:3000",
+         write http://HOST:PORT or https://HOST:PORT, such as http://relay:3000",
     );
     check_error(
         &[("VIDETTE_STATIC", "/a/")],

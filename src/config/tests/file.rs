@@ -139,8 +139,8 @@ fn every_error_is_named_in_the_order_of_the_lines() {
             "v.yml:1:1: error: unknown key \"worker\" at the top; did you mean \"workers\"?",
             "v.yml:3:17: error: out of bounds in limits.header_bytes; write a size from 8KiB to 1MiB, such as 64KiB",
             "v.yml:4:10: error: no unit in limits.drain; write a duration from 1ms to 1d, such as 500ms, 30s or 5m",
-            "v.yml:6:12: error: not a URL in upstream.ingest[0]; write http://HOST or http://HOST:PORT, such as http://relay:3000",
-            "v.yml:6:37: error: not a port in upstream.ingest[2]; write http://HOST or http://HOST:PORT, such as http://relay:3000",
+            "v.yml:6:12: error: not a URL in upstream.ingest[0]; write http://HOST:PORT or https://HOST:PORT, such as http://relay:3000",
+            "v.yml:6:37: error: not a port in upstream.ingest[2]; write http://HOST:PORT or https://HOST:PORT, such as http://relay:3000",
             "v.yml:7:6: error: no keys in log; it takes format, level",
         ],
     );

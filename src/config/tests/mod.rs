@@ -21,6 +21,7 @@ const UPSTREAM: &str = "upstream: {ingest: [\"http://relay:3000\"]}\n";
 
 fn relay() -> Vec<UpstreamUrl> {
     vec![UpstreamUrl {
+        scheme: Scheme::Http,
         host: "relay".to_owned(),
         port: 3000,
     }]

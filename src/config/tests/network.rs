@@ -179,7 +179,10 @@ fn upstreams_are_plain_http_without_a_path() {
     check("http://10.0.0.1:65535", Ok("10.0.0.1:65535"));
     check("http://[::1]:3000", Ok("[::1]:3000"));
     check("http://[0:0::1]", Ok("[::1]:80"));
-    check("https://relay", Err("https is not in this version yet"));
+    check("https://relay", Ok("relay:443"));
+    check("HTTPS://[::1]:8443", Ok("[::1]:8443"));
+    check("https://10.0.0.1", Ok("10.0.0.1:443"));
+    check("https://relay:0", Err("not a port"));
     check("ftp://relay", Err("not an http URL"));
     check("relay:3000", Err("not a URL"));
     check("http://", Err("not a host"));

@@ -23,6 +23,7 @@ fn check_warnings(text: &str, want: &[&str]) {
 fn sentry_is_asked_by_url_and_token() {
     let sentry = |text: &str| accepted(text, &Env::empty()).sentry;
     let url = UpstreamUrl {
+        scheme: Scheme::Http,
         host: "web".to_owned(),
         port: 9000,
     };
@@ -66,14 +67,14 @@ fn half_a_sentry_names_what_is_missing() {
 #[test]
 fn a_bad_half_is_one_error() {
     check_error(
-        "sentry: {url: 'https://web', token: t0ken}\n",
-        "v.yml:2:15: error: https is not in this version yet in sentry.url; \
-         write http://HOST or http://HOST:PORT, such as http://web:9000",
+        "sentry: {url: 'ftp://web', token: t0ken}\n",
+        "v.yml:2:15: error: not an http URL in sentry.url; \
+         write http://HOST:PORT or https://HOST:PORT, such as http://web:9000",
     );
     check_error(
         "sentry: {url: 'http://web/sentry', token: t0ken}\n",
         "v.yml:2:15: error: a URL with a path in sentry.url; \
-         write http://HOST or http://HOST:PORT, such as http://web:9000",
+         write http://HOST:PORT or https://HOST:PORT, such as http://web:9000",
     );
     check_error(
         "sentry: {url: 'http://web', token: 's3cret and blanks'}\n",

@@ -31,6 +31,7 @@ fn the_shipped_file_holds_every_default() {
     let (config, warnings) = parse("vidette.yml", SHIPPED, &Env::empty()).unwrap();
     let mut want = Config::in_front_of(relay());
     want.upstream.web = vec![UpstreamUrl {
+        scheme: Scheme::Http,
         host: "web".to_owned(),
         port: 9000,
     }];

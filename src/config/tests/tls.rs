@@ -251,3 +251,72 @@ fn a_certificate_that_has_expired_is_warned_of() {
         ])
     );
 }
+
+#[test]
+fn servers_are_shown_a_certificate_with_its_key_or_none() {
+    let refused = |tls: &str| {
+        let text = format!("upstream: {{ingest: ['https://relay'], tls: {tls}}}");
+        parse("v.yml", &text, &Env::empty()).map_err(|errors| errors.to_string())
+    };
+    let (config, warnings) = refused("{ca: /ca, cert: /a.pem, key: /a.key}").unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    let yaml = config.to_yaml();
+    let (back, _) = parse("shown.yml", &yaml, &Env::empty()).unwrap();
+    assert_eq!(back, config, "{yaml}");
+    assert!(config.upstream.tls.files().client.is_some());
+    let none = refused("{ca: '', cert: '', key: ''}").unwrap().0;
+    assert_eq!(none.upstream.tls, UpstreamTls::default());
+    for (set, missing) in [("cert", "key"), ("key", "cert")] {
+        let wrong = refused(&format!("{{{set}: /a}}")).unwrap_err();
+        let want = format!("upstream.tls.{set} without upstream.tls.{missing}; set both");
+        assert!(wrong.contains(&want), "{wrong}");
+    }
+    let wrong = refused("{ca: [/ca]}").unwrap_err();
+    assert!(wrong.contains("in upstream.tls.ca"), "{wrong}");
+}
+
+#[test]
+fn tls_with_nobody_to_speak_it_to_is_warned_of() {
+    let text = "upstream: {ingest: ['http://relay'], tls: {ca: /ca}}";
+    let (_, warnings) = parse("v.yml", text, &Env::empty()).unwrap();
+    let want = "upstream.tls does nothing: neither an upstream nor sentry.url is https";
+    assert_eq!(warnings, [want]);
+    let sentry = format!("{text}\nsentry: {{url: 'https://web', token: a}}");
+    let (_, warnings) = parse("v.yml", &sentry, &Env::empty()).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+}
+
+#[test]
+fn the_files_for_servers_are_looked_into() {
+    let folder = Folder::new();
+    let load = |tls: &str| {
+        let at = format!("{}/", folder.0.path().display());
+        let text = format!("upstream: {{ingest: ['https://relay'], tls: {tls}}}");
+        folder.write("v.yml", &text.replace('@', &at));
+        let loaded = load(Some(&folder.0.path().join("v.yml")), &Env::empty());
+        let loaded = loaded.map(|loaded| loaded.warnings);
+        loaded.map_err(|errors| errors.to_string())
+    };
+    let good = "{ca: @other.pem, cert: @good.pem, key: @good.key}";
+    assert_eq!(load(good), Ok(vec![]));
+    assert_eq!(
+        load("{ca: @other.pem, cert: @over.pem, key: @over.key}"),
+        Ok(vec![
+            "the certificate of upstream.tls.cert has expired".to_owned()
+        ])
+    );
+    let check = |tls: &str, want: &str| {
+        let errors = load(tls).unwrap_err();
+        assert!(errors.contains(want), "{errors}");
+    };
+    check("{ca: @junk}", "the file of upstream.tls.ca holds no cert");
+    check(
+        "{ca: @absent}",
+        "the file of upstream.tls.ca cannot be read",
+    );
+    let other = "{ca: @other.pem, cert: @good.pem, key: @other.key}";
+    check(
+        other,
+        "the file of upstream.tls.key holds the private key of",
+    );
+}

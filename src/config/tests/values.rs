@@ -270,12 +270,13 @@ fn upstream_waits_keep_their_bounds() {
 
 #[test]
 fn values_arrive_where_they_belong() {
-    let text = "upstream: {ingest: ['http://a'], host: target, ingest_deadline: 3s, idle: {ingest: 1s, web: 2s}, \
+    let text = "upstream: {ingest: ['http://a'], host: target, tls: {ca: /ca, cert: /cert, key: /key}, ingest_deadline: 3s, idle: {ingest: 1s, web: 2s}, \
                 resolve_interval: 7s, probe_interval: 8s, web_read_ahead: {request: 8KiB, response: 9KiB, disk: 3GiB, path: /x}, \
                 timeouts: {connect: 4s, ingest: 5s, web: 6s}, connections: 7}";
     let (config, _) = parse("v.yml", text, &Env::empty()).unwrap();
     let seconds = Duration::from_secs;
     let ingest = vec![UpstreamUrl {
+        scheme: Scheme::Http,
         host: "a".to_owned(),
         port: 80,
     }];
@@ -283,6 +284,11 @@ fn values_arrive_where_they_belong() {
         web: ingest.clone(),
         ingest,
         host: HostPolicy::Target,
+        tls: UpstreamTls {
+            ca: Some(PathBuf::from("/ca")),
+            cert: Some(PathBuf::from("/cert")),
+            key: Some(PathBuf::from("/key")),
+        },
         ingest_deadline: seconds(3),
         idle: Idle {
             ingest: seconds(1),

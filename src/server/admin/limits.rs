@@ -32,6 +32,12 @@ pub(super) fn readings(shared: &Shared, switches: Vec<(&'static str, u64)>) -> R
         switches,
         quotas_used: quotas_used(shared),
         certificates: entrance::readings(shared),
+        sealed: {
+            let rules = shared.rules.load();
+            let targets = rules.targets().into_values();
+            let sealed = targets.filter(|target| target.is_sealed());
+            sealed.map(|target| target.upstream).collect()
+        },
         limits_learned_longest_s: seconds(held(shared)),
         journal: shared.journal.state(),
         spool: super::keeping::reading(shared),

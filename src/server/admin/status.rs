@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::domain::reach::ReachFault;
 use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
 
@@ -14,6 +15,7 @@ use crate::server::entrance;
 use crate::server::rules::Rules;
 use crate::server::sentry::keep::Standing;
 use crate::server::upstream::Target;
+use crate::server::upstream::server::Server;
 use crate::server::worker::Shared;
 
 /// `/api/v1/status` as DESIGN's contract has it.
@@ -31,6 +33,10 @@ pub(super) fn status(
     let mut reasons = reasons(&rules, accepting, standing, pending);
     let (untrusted, over) = entrance::reasons(shared);
     reasons.extend(untrusted);
+    if let Some(refused) = shared.trust.refused() {
+        let refused = format!("the new files of upstream.tls are not in force: {refused}");
+        reasons.push(refused);
+    }
     reasons.extend(limits.reasons());
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
@@ -54,6 +60,10 @@ pub(super) fn status(
                 "state": state(target),
                 "addresses": addresses,
                 "breaker": target.breaker.state().name(),
+                "tls_failing": failing(target).map(|(server, fault)| json!({
+                    "server": server.url.to_string(),
+                    "cause": fault.as_str(),
+                })).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -105,6 +115,10 @@ fn reasons(
             )),
             _ => {}
         }
+        for (server, fault) in failing(target) {
+            let (name, url) = (target.upstream.as_str(), &server.url);
+            reasons.push(format!("upstream {name}: TLS with {url} fails: {fault}"));
+        }
     }
     if let Some(failing) = standing.and_then(|standing| standing.failing.as_deref()) {
         reasons.push(format!("Sentry's list of keys: {failing}"));
@@ -119,6 +133,12 @@ fn reasons(
         ));
     }
     reasons
+}
+
+/// The servers of an upstream with which TLS fails, and why.
+fn failing(target: &Target) -> impl Iterator<Item = (&Server, ReachFault)> {
+    let servers = target.servers.iter();
+    servers.filter_map(|server| Some((&**server, server.fault()?)))
 }
 
 /// Every certificate that is shown to clients, and until when.

@@ -19,6 +19,10 @@ use tokio::time::timeout;
 
 use super::Source;
 use super::link::{self, Cursor};
+use crate::config::checked::Scheme;
+use crate::domain::reach::ReachFault;
+use crate::server::upstream::stream::Stream;
+use crate::tls::Name;
 
 /// Bytes of an answer's head, and of one read of its body.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -36,6 +40,9 @@ pub(crate) enum ApiError {
     /// No address took a connection.
     #[error("Sentry takes no connection: {0}")]
     Unreachable(io::ErrorKind),
+    /// There was a connection, and no TLS on it.
+    #[error("TLS with Sentry fails: {0}")]
+    Tls(ReachFault),
     /// Not all of a page came in time.
     #[error("Sentry did not answer in time")]
     Timeout,
@@ -190,6 +197,16 @@ impl Open {
         let stream = TcpStream::connect(addresses.as_slice())
             .await
             .map_err(|error| ApiError::Unreachable(error.kind()))?;
+        let stream = match server.scheme {
+            Scheme::Http => Stream::Clear(stream),
+            Scheme::Https => {
+                let trust = source.trust.in_force();
+                let trust = trust.ok_or(ApiError::Tls(ReachFault::Unready))?;
+                let name = Name::parse(&server.host).ok_or(ApiError::Unaskable)?;
+                let reached = trust.reach(&name, stream).await.map_err(ApiError::Tls)?;
+                Stream::Sealed(Box::new(reached))
+            }
+        };
         let (sender, connection) = Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
             .handshake(TokioIo::new(stream))

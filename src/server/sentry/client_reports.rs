@@ -230,8 +230,11 @@ impl Round<'_> {
                 report: Some(report),
                 has_left: false,
             };
+            let trust = &teller.shared.trust;
             let told = match request {
-                Some(request) => post::send(self.rules, request, &mut underway.has_left).await,
+                Some(request) => {
+                    post::send(trust, self.rules, request, &mut underway.has_left).await
+                }
                 None => Told::Refused,
             };
             underway.end(told);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::LocalOptions;
 
-use crate::config::checked::{Secret, UpstreamUrl};
+use crate::config::checked::{Scheme, Secret, UpstreamUrl};
 
 use super::{Bounds, Source};
 
@@ -80,7 +80,9 @@ impl Fake {
     /// How the stand-in is reached, impatiently.
     pub(super) fn source(&self) -> Source {
         Source {
+            trust: std::sync::Arc::default(),
             server: UpstreamUrl {
+                scheme: Scheme::Http,
                 host: self.address.ip().to_string(),
                 port: self.address.port(),
             },

@@ -14,9 +14,11 @@ mod link;
 pub(crate) mod list;
 mod rows;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::checked::{Secret, UpstreamUrl};
+use crate::server::upstream::trust::Trusting;
 
 /// Where the listing is read, with what right, and how often.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub(crate) struct Source {
     pub interval: Duration,
     /// What one reading may take.
     pub bounds: Bounds,
+    /// What TLS with it stands on.
+    pub trust: Arc<Trusting>,
 }
 
 /// What one reading may take. Over a bound it fails, and the old list stands:

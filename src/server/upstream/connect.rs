@@ -1,18 +1,22 @@
-//! A new connection to an upstream: the first of its addresses that takes one.
+//! A new connection to an upstream: the first of its addresses that takes one, and that is
+//! who it should be.
 //! Never retries an address within one call, and never keeps a connection.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
+use crate::domain::reach::ReachFault;
 use crate::telemetry::labels::Upstream;
 
 use super::Target;
 use super::line::Line;
 use super::pool::{Lease, Pool};
 use super::server::Address;
+use super::stream::Stream;
+use super::trust::Trusting;
 use crate::server::worker::{InForce, Worker};
 
 /// Why there is no connection.
@@ -21,7 +25,7 @@ pub(crate) enum ConnectError {
     /// The name has never resolved.
     #[error("the upstream's name does not resolve")]
     Unresolved,
-    /// No address took a connection in time.
+    /// No address took a connection in time, and was who it should be.
     #[error("the upstream does not take connections")]
     Unreachable,
     /// `upstream.connections` are open already.
@@ -55,7 +59,8 @@ pub(crate) async fn connect(
         let share = patience.saturating_sub(now.elapsed()) / left;
         left -= 1;
         let limit = rules.config.upstream.timeouts.connect.min(share);
-        let Some(stream) = dial(&address, limit).await else {
+        let count = |fault| worker.metrics.reaches.at(target.upstream, fault).add(1);
+        let Some(stream) = dial(&worker.shared.trust, &address, limit, count).await else {
             pool.spare(&address, Instant::now());
             continue;
         };
@@ -78,8 +83,16 @@ fn in_turn(addresses: &[Address], pool: &Pool, now: Instant) -> Vec<Address> {
     turn
 }
 
-async fn dial(address: &Address, limit: Duration) -> Option<TcpStream> {
-    let stream = match timeout(limit, TcpStream::connect(address.socket)).await {
+/// A connection to one address, TLS agreed upon where its server speaks that; all of it in
+/// `limit`. What is wrong with TLS is noted, and counted by the caller.
+pub(crate) async fn dial(
+    trust: &Trusting,
+    address: &Address,
+    limit: Duration,
+    count: impl FnOnce(ReachFault),
+) -> Option<Stream> {
+    let end = Instant::now() + limit;
+    let stream = match timeout_at(end, TcpStream::connect(address.socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "connect failed");
@@ -93,7 +106,23 @@ async fn dial(address: &Address, limit: Duration) -> Option<TcpStream> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::trace!(%error, "TCP_NODELAY refused");
     }
-    Some(stream)
+    let Some(name) = &address.server.name else {
+        return Some(Stream::Clear(stream));
+    };
+    // Large, and none of those who speak in the clear should carry it.
+    let reached = Box::pin(async {
+        let trust = trust.in_force().ok_or(ReachFault::Unready)?;
+        let reached = timeout_at(end, trust.reach(name, stream)).await;
+        reached.unwrap_or(Err(ReachFault::Timeout))
+    });
+    match reached.await {
+        Ok(session) => Some(Stream::Sealed(Box::new(session))),
+        Err(fault) => {
+            address.server.fails(address.socket, fault);
+            count(fault);
+            None
+        }
+    }
 }
 
 /// The longest head of an answer: web may send long ones (a 100 KiB Link header is

@@ -14,8 +14,9 @@ use http::header::HOST;
 use http::request::Parts as Asked;
 use http::response::Parts as Answered;
 use http::{Method, StatusCode};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::domain::reach::ReachFault;
 
 use super::errand::Errand;
 use super::framing::{Fault, Framing, Step};
@@ -23,10 +24,11 @@ use super::head::HeadReader;
 use super::pool::Slot;
 use super::sending::{Left, Sending};
 use super::server::{Address, Named};
+use super::stream::{Look, Stream};
 use super::talk::Talk;
-use crate::server::client::socket::poll_send;
 use crate::server::client::stream::BodyError;
 use crate::server::delivery::body::{BodyWatch, Outgoing};
+use crate::tls;
 
 /// Bytes of one read: few at first, since most answers are small; more as long as
 /// reads are filled; never so many that a slow reader of an answer pins much.
@@ -47,6 +49,8 @@ pub(crate) enum Failure {
     Unsent,
     /// It ended, and no byte came back.
     Unheard,
+    /// Its server does not accept our certificate, and has looked at nothing.
+    Refused(ReachFault),
     /// The request's own body failed.
     Body(BodyError),
     /// The upstream was silent for too long.
@@ -70,7 +74,7 @@ pub(crate) struct Line {
     pub talk: Rc<Talk>,
     /// The server's address.
     pub address: Address,
-    stream: TcpStream,
+    stream: Stream,
     sending: Sending,
     /// Writing failed. Reading tells of what, and may bring an answer all the same.
     stuck: bool,
@@ -89,12 +93,7 @@ pub(crate) struct Line {
 impl Line {
     /// A connection on which nothing has been said. Answers whose head is over
     /// `head_bytes_max` are refused.
-    pub(crate) fn new(
-        stream: TcpStream,
-        address: Address,
-        head_bytes_max: usize,
-        slot: Slot,
-    ) -> Self {
+    pub(crate) fn new(stream: Stream, address: Address, head_bytes_max: usize, slot: Slot) -> Self {
         Self {
             talk: Rc::default(),
             address,
@@ -159,8 +158,10 @@ impl Line {
     /// Sends the request and waits for its answer's head. Dropped before that, the
     /// future leaves the line fit for nothing but to be dropped too.
     pub(crate) async fn ask(&mut self, watch: &Rc<BodyWatch>) -> Result<Answered, Failure> {
-        if !self.looks_open() {
-            return Err(Failure::Unsent);
+        match self.stream.look() {
+            Look::Open => {}
+            Look::Over => return Err(Failure::Unsent),
+            Look::Refused(fault) => return Err(Failure::Refused(fault)),
         }
         self.stays = false;
         self.talk.ask(watch);
@@ -202,8 +203,10 @@ impl Line {
                 return Poll::Ready(Err(Failure::Broken(Fault::TooLong)));
             }
             match ready!(self.poll_read(cx, room)) {
-                Ok(0) | Err(_) if !self.talk.is_heard() => {
-                    return Poll::Ready(Err(Failure::Unheard));
+                Ok(0) if !self.talk.is_heard() => return Poll::Ready(Err(Failure::Unheard)),
+                Err(error) if !self.talk.is_heard() => {
+                    let refused = tls::refusal(&error).map(Failure::Refused);
+                    return Poll::Ready(Err(refused.unwrap_or(Failure::Unheard)));
                 }
                 Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Broken(Fault::Cut))),
                 Ok(_) => {}
@@ -260,13 +263,14 @@ impl Line {
             && self.framing == Framing::Over
             && self.read.is_empty()
             && self.sending.is_over()
+            && !self.stream.owes()
             && !self.stuck
     }
 
     /// Whether part of the request is still to leave, to an upstream that will read
     /// it: it answered early, and did not say that it closes.
     pub(crate) fn owes(&self) -> bool {
-        self.stays && !self.stuck && !self.sending.is_over()
+        self.stays && !self.stuck && (!self.sending.is_over() || self.stream.owes())
     }
 
     /// Sends what is left of a request whose answer came early, then closes. Its
@@ -297,13 +301,16 @@ impl Line {
     /// Whether it stands, after a look at what happened on it while nobody used it.
     /// Bytes that nobody asked for are as bad as its end: the next answer would be
     /// taken for another's.
-    pub(crate) fn looks_open(&self) -> bool {
-        let looked = self.stream.try_read(&mut [0]);
-        looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    pub(crate) fn looks_open(&mut self) -> bool {
+        self.stream.look() == Look::Open
     }
 
     /// Writes what can be written; ready once there is nothing more to write.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if self.stream.owes() && !self.stuck {
+            // Before a wait for more of the body: the upstream may wait for this.
+            self.stuck = ready!(pin!(self.stream.flush()).poll(cx)).is_err();
+        }
         while !self.stuck && !self.sending.is_over() {
             ready!(self.sending.poll_fill(cx))?;
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -312,7 +319,7 @@ impl Line {
             if slices.is_empty() {
                 break;
             }
-            match ready!(poll_send(&self.stream, cx, slices)) {
+            match ready!(self.stream.poll_send(cx, slices)) {
                 Ok(bytes) => {
                     self.talk.wrote();
                     self.sending.advance(bytes);
@@ -320,10 +327,17 @@ impl Line {
                 Err(error) => {
                     tracing::debug!(%error, "an upstream takes no more of its request");
                     self.stuck = true;
+                    if self.stream.is_sealed() {
+                        // Part of it may have left before: nobody can tell.
+                        self.sending.advance(0);
+                    }
                 }
             }
         }
-        Poll::Ready(Ok(()))
+        match self.stream.owes() && !self.stuck {
+            true => Poll::Pending,
+            false => Poll::Ready(Ok(())),
+        }
     }
 
     /// Reads up to `bytes_max` bytes; 0 is the connection's end.

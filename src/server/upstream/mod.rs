@@ -12,7 +12,9 @@ pub(crate) mod resolve;
 pub(crate) mod send;
 pub(crate) mod sending;
 pub(crate) mod server;
+pub(crate) mod stream;
 mod talk;
+pub(crate) mod trust;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -147,6 +149,11 @@ impl Target {
     pub(crate) fn is_at(&self, urls: &[UpstreamUrl]) -> bool {
         let servers = self.servers.iter().map(|server| &server.url);
         servers.eq(urls)
+    }
+
+    /// Whether any of its servers is spoken to by TLS.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.servers.iter().any(|server| server.name.is_some())
     }
 
     /// The first configured server, for words.

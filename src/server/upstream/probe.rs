@@ -20,7 +20,7 @@ use crate::telemetry::metrics::{Metrics, WorkerMetrics};
 
 use super::Target;
 use super::connect::connect;
-use super::line::is_outage;
+use super::line::{Failure, is_outage};
 use super::server::Named;
 use crate::server::delivery::body::Outgoing;
 use crate::server::rules::Rules;
@@ -155,7 +155,16 @@ async fn probe(worker: &Rc<Worker>, rules: &InForce, target: &Target) -> Probed 
         .line
         .load(Box::new(head(target)), body, Named::AsServer);
     let probed = match timeout(patience, lease.line.ask(&watch)).await {
-        Ok(Ok(head)) if !is_outage(head.status) => Probed::Ok,
+        Ok(Ok(head)) if !is_outage(head.status) => {
+            lease.line.address.server.answers();
+            Probed::Ok
+        }
+        Ok(Err(Failure::Refused(fault))) => {
+            let address = &lease.line.address;
+            address.server.fails(address.socket, fault);
+            target.doubt();
+            Probed::Error
+        }
         Ok(Ok(_) | Err(_)) => Probed::Error,
         Err(_) => Probed::Timeout,
     };

@@ -205,8 +205,11 @@ async fn ask(
             Err(failure) => failure,
         };
         tracing::debug!(?failure, "upstream exchange broke");
-        let error = waiting.given_up(worker, failure);
-        if matches!(error, Some(SendError::Broken | SendError::Silent)) {
+        let error = waiting.given_up(worker, rules, failure);
+        if matches!(
+            error,
+            Some(SendError::Broken | SendError::Silent | SendError::Connect(_))
+        ) {
             let address = &waiting.lease.line.address;
             worker.pool(upstream).spare(address, Instant::now());
         }
@@ -265,7 +268,12 @@ async fn lease(
 
 impl Waiting {
     /// Why it is not tried once more. `None`: it is.
-    fn given_up(&mut self, worker: &Worker, failure: Failure) -> Option<SendError> {
+    fn given_up(
+        &mut self,
+        worker: &Worker,
+        rules: &InForce,
+        failure: Failure,
+    ) -> Option<SendError> {
         let count = |attempt| worker.metrics.attempts(self.upstream, attempt).add(1);
         let lease = &mut self.lease;
         let again = self.repeat == Repeat::Safe && lease.reused;
@@ -275,13 +283,22 @@ impl Waiting {
                 // A fresh connection that does not take it is no better the next time.
                 (!lease.reused).then_some(SendError::Broken)
             }
-            Failure::Unheard if again && lease.line.rewind() => {
+            Failure::Refused(fault) if !lease.reused => {
+                count(Attempt::Error);
+                worker.metrics.reaches.at(self.upstream, fault).add(1);
+                let address = &lease.line.address;
+                address.server.fails(address.socket, fault);
+                // As if it had not answered at all: it has looked at nothing.
+                rules.target(self.upstream).doubt();
+                Some(ConnectError::Unreachable.into())
+            }
+            Failure::Unheard | Failure::Refused(_) if again && lease.line.rewind() => {
                 count(Attempt::ReusedClosed);
                 // The others lay idle just as long: they are likely gone too.
                 worker.pool(self.upstream).clear();
                 None
             }
-            Failure::Unheard | Failure::Broken(_) => {
+            Failure::Unheard | Failure::Refused(_) | Failure::Broken(_) => {
                 count(Attempt::Error);
                 Some(SendError::Broken)
             }
@@ -303,6 +320,9 @@ impl Waiting {
         let took = at.saturating_duration_since(self.began);
         let durations = worker.metrics.upstream_durations.at(self.upstream.index());
         durations.observe(took);
+        if !self.lease.reused {
+            self.lease.line.address.server.answers();
+        }
         if is_outage(head.status) {
             let address = &self.lease.line.address;
             worker.pool(self.upstream).spare(address, at);

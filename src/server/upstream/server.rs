@@ -5,10 +5,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use http::HeaderValue;
 
-use crate::config::checked::{HostPolicy, UpstreamUrl};
+use crate::config::checked::{HostPolicy, Scheme, UpstreamUrl};
+use crate::domain::reach::ReachFault;
+use crate::tls::Name;
 
 /// A configured server.
 #[derive(Debug)]
@@ -17,6 +21,10 @@ pub(crate) struct Server {
     pub url: UpstreamUrl,
     /// What it is called in a `Host` header.
     pub host: HeaderValue,
+    /// The name that its certificate has to be for; `None`: it is spoken to in the clear.
+    pub name: Option<Name>,
+    /// Why TLS with it failed last, by place and one more; 0 while it works.
+    fault: AtomicUsize,
 }
 
 impl Server {
@@ -27,7 +35,41 @@ impl Server {
     pub(crate) fn new(url: UpstreamUrl) -> Self {
         let host = HeaderValue::try_from(url.host_header());
         let host = host.expect("a checked host is visible ASCII");
-        Self { url, host }
+        let name = match url.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(Name::parse(&url.host).expect("checked to be a name")),
+        };
+        Self {
+            url,
+            host,
+            name,
+            fault: AtomicUsize::new(0),
+        }
+    }
+
+    /// TLS with it failed: said once for each cause, until it works again.
+    pub(crate) fn fails(&self, socket: SocketAddr, fault: ReachFault) {
+        let before = self.fault.swap(fault.index() + 1, Relaxed);
+        let (server, cause) = (&self.url, fault.as_str());
+        match before == fault.index() + 1 {
+            true => tracing::debug!(%server, %socket, cause, "TLS with an upstream fails: {fault}"),
+            false => {
+                tracing::error!(%server, %socket, cause, "TLS with an upstream fails: {fault}")
+            }
+        }
+    }
+
+    /// It has answered: whatever was wrong with its TLS is not any more.
+    pub(crate) fn answers(&self) {
+        if self.fault.load(Relaxed) != 0 && self.fault.swap(0, Relaxed) != 0 {
+            tracing::info!(server = %self.url, "TLS with an upstream works again");
+        }
+    }
+
+    /// Why TLS with it fails, if it does.
+    pub(crate) fn fault(&self) -> Option<ReachFault> {
+        let place = self.fault.load(Relaxed).checked_sub(1)?;
+        ReachFault::ALL.get(place).copied()
     }
 }
 
@@ -88,7 +130,12 @@ mod tests {
     use super::*;
 
     fn address(host: &str, port: u16) -> Address {
+        let scheme = match port {
+            443 => Scheme::Https,
+            _ => Scheme::Http,
+        };
         let url = UpstreamUrl {
+            scheme,
             host: host.to_owned(),
             port,
         };
@@ -115,6 +162,20 @@ mod tests {
         check("relay.example", 3000, "relay.example:3000");
         check("relay.example", 80, "relay.example");
         check("::1", 80, "[::1]");
+        check("sentry.example", 443, "sentry.example");
         check("::1", 9000, "[::1]:9000");
+    }
+    #[test]
+    fn a_server_says_what_is_wrong_with_its_tls_until_it_answers() {
+        let Address { socket, server } = address("sentry.example", 443);
+        assert!(server.name.is_some());
+        assert_eq!(server.fault(), None);
+        for fault in ReachFault::ALL {
+            server.fails(socket, *fault);
+            assert_eq!(server.fault(), Some(*fault));
+        }
+        server.answers();
+        assert_eq!(server.fault(), None);
+        assert!(address("relay.example", 3000).server.name.is_none());
     }
 }

@@ -11,7 +11,6 @@ use http::{HeaderValue, Request};
 use http_body_util::Full;
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -24,8 +23,11 @@ use crate::server::rules::Rules;
 use crate::server::sentry::api::NAME;
 use crate::server::spool::End;
 use crate::server::upstream::Target;
+use crate::server::upstream::connect;
 use crate::server::upstream::line::is_outage;
 use crate::server::upstream::server::Server;
+use crate::server::upstream::stream::Stream;
+use crate::server::upstream::trust::Trusting;
 
 /// For one report, from the dial to the answer's head.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,12 +67,13 @@ impl Told {
 /// crosses the request would leave nobody knowing whether it arrived. `has_left` says from
 /// when on it may have.
 pub(super) async fn send(
+    trust: &Trusting,
     rules: &Rules,
     mut request: Request<Full<Bytes>>,
     has_left: &mut bool,
 ) -> Told {
-    let connect = rules.config.upstream.timeouts.connect.min(PATIENCE);
-    let Some((stream, server)) = dial(&rules.ingest, connect).await else {
+    let patience = rules.config.upstream.timeouts.connect.min(PATIENCE);
+    let Some((stream, server)) = dial(trust, &rules.ingest, patience).await else {
         return Told::Away;
     };
     request.headers_mut().insert(HOST, server.host.clone());
@@ -128,12 +131,13 @@ pub(super) fn request(
 }
 
 /// A connection to the first of the upstream's addresses that takes one, beginning anywhere.
-async fn dial(target: &Target, limit: Duration) -> Option<(TcpStream, Arc<Server>)> {
+async fn dial(trust: &Trusting, target: &Target, limit: Duration) -> Option<(Stream, Arc<Server>)> {
     let addresses = target.addresses();
     let first = fastrand::usize(..addresses.len().max(1));
     let (before, from) = addresses.split_at_checked(first)?;
     for address in from.iter().chain(before) {
-        if let Ok(Ok(stream)) = timeout(limit, TcpStream::connect(address.socket)).await {
+        // A report is no traffic: who counts is who sends events.
+        if let Some(stream) = connect::dial(trust, address, limit, |_| {}).await {
             return Some((stream, Arc::clone(&address.server)));
         }
     }

@@ -16,6 +16,7 @@ pub mod event;
 pub mod filter;
 pub mod glob;
 pub mod handshake;
+pub mod host;
 pub mod lenient;
 pub mod networks;
 pub mod origin;

@@ -11,6 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::domain::client_ip::{Source, resolve};
+use crate::domain::host::is_host;
 use crate::domain::networks::Networks;
 use crate::domain::outcome::Reason;
 use crate::domain::path;
@@ -85,6 +86,7 @@ impl Scheme {
 #[derive(Debug, Default, Clone, Copy)]
 struct Framing<'h> {
     hosts: u32,
+    host: Option<&'h HeaderValue>,
     lengths: u32,
     codings: u32,
     coding: Option<&'h HeaderValue>,
@@ -96,6 +98,7 @@ impl<'h> Framing<'h> {
         for (name, value) in headers {
             if *name == HOST {
                 framing.hosts += 1;
+                framing.host = Some(value);
             } else if *name == CONTENT_LENGTH {
                 framing.lengths += 1;
             } else if *name == TRANSFER_ENCODING {
@@ -125,11 +128,29 @@ pub(crate) fn check_framing(head: &Parts, pulse: &Pulse) -> Result<(), Refusal> 
             }
         }
     }
-    // HTTP/1.0 may leave it out (RFC 9112, section 3.2), HTTP/2 has `:authority`. Of
-    // two, each hop could take another.
-    let hostless = framing.hosts == 0 && head.version == Version::HTTP_11;
+    // HTTP/1.0 may leave it out (RFC 9112, section 3.2), HTTP/2 has `:authority` (RFC
+    // 9113, section 8.3.1). Of two, each hop could take another.
+    let asked = head.uri.authority().map(Authority::as_str);
+    let hostless = match head.version {
+        Version::HTTP_10 => false,
+        Version::HTTP_2 => framing.hosts == 0 && asked.is_none(),
+        _ => framing.hosts == 0,
+    };
     if framing.hosts > 1 || hostless {
         return Err(Refusal::framing("there must be exactly one Host header"));
+    }
+    // Both go upstream, which builds links from them (RFC 9112, section 3.2). A user in
+    // front of an authority is an error too (RFC 9110, section 4.2.4).
+    let named = framing.host.map(HeaderValue::as_bytes);
+    let all = named.into_iter().chain(asked.map(str::as_bytes));
+    if !all.into_iter().all(is_host) {
+        return Err(Refusal::framing("the host is not a name or an address"));
+    }
+    if !http1
+        && let (Some(named), Some(asked)) = (named, asked)
+        && !named.eq_ignore_ascii_case(asked.as_bytes())
+    {
+        return Err(Refusal::framing(":authority and Host name two hosts"));
     }
     check_method(&head.method)
 }

@@ -13,11 +13,12 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use crate::config::checked::HostPolicy;
-use crate::telemetry::labels::Route;
+use crate::telemetry::labels::{Route, Upstream};
 
 use crate::server::client::arrival::Scheme;
 use crate::server::ingest::claims::X_SENTRY_AUTH;
 use crate::server::rules::Rules;
+use crate::server::upstream;
 
 /// Whether a header is one by which a hop tells the next who the client is.
 /// From whom they are believed was decided before; none crosses as it came
@@ -85,7 +86,7 @@ pub(crate) fn prepare(
     rules: &Rules,
     path: Option<PathAndQuery>,
 ) {
-    let host = host(head, rules);
+    let host = host(head, route, rules);
     // Of an absolute target only the path and the query leave: the rest is for us.
     if let Some(path) = path {
         head.uri = Uri::from(path);
@@ -128,11 +129,15 @@ fn client(client: IpAddr, route: Route, rules: &Rules) -> HeaderValue {
 }
 
 /// The `Host` to send, if it differs from what stands in the headers.
-fn host(head: &Parts, rules: &Rules) -> Option<HeaderValue> {
+fn host(head: &Parts, route: Route, rules: &Rules) -> Option<HeaderValue> {
     let asked = match head.uri.authority() {
         // HTTP/2's `:authority`, and the absolute form of HTTP/1, win over Host
         // (RFC 9113, section 8.3.1; RFC 9112, section 3.2.2).
         Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        // HTTP/1.0 need not name one, and HTTP/1.1 goes nowhere without (RFC 9112, section 3.2).
+        None if head.version == Version::HTTP_10 && !head.headers.contains_key(HOST) => {
+            return own_name(route, rules);
+        }
         None => None,
     };
     match rules.config.upstream.host {
@@ -144,6 +149,15 @@ fn host(head: &Parts, rules: &Rules) -> Option<HeaderValue> {
         // Whoever picks the server writes its name.
         HostPolicy::Target => None,
     }
+}
+
+/// The upstream's name for itself.
+fn own_name(route: Route, rules: &Rules) -> Option<HeaderValue> {
+    let servers = match upstream::of_route(route) {
+        Upstream::Ingest => &rules.config.upstream.ingest,
+        Upstream::Web => &rules.config.upstream.web,
+    };
+    HeaderValue::from_str(&servers.first()?.host_header()).ok()
 }
 
 fn without_port(host: &str) -> &str {

@@ -149,6 +149,7 @@ impl Ticket {
         Meter {
             worker: Rc::clone(&self.worker),
             route: self.route,
+            pulse: Rc::clone(&self.pulse),
         }
     }
 

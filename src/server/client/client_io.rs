@@ -36,6 +36,10 @@ pub(crate) struct Pulse {
     pub bad_head: Cell<Option<BadHead>>,
     /// A request was answered with part of its body unread: linger before closing.
     pub unread: Cell<bool>,
+    /// A body in chunks ended with trailers. hyper takes them up to a CRLF behind a CRLF,
+    /// others up to a blank line however it is written: what is left on the connection
+    /// could be a request to one and a trailer to the other.
+    pub trailers: Cell<bool>,
 }
 
 /// How much of a head is remembered; a `Content-Length` further in goes unseen,
@@ -132,6 +136,10 @@ impl AsyncRead for ClientIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        if self.pulse.trailers.get() && self.pulse.in_flight.get() == 0 && !self.ends {
+            // The connection's end, as far as hyper is concerned.
+            return Poll::Ready(Ok(()));
+        }
         if !self.ahead.is_empty() {
             let n = self.ahead.len().min(buf.remaining());
             buf.put_slice(&self.ahead.split_to(n));

@@ -77,7 +77,7 @@ pub(crate) async fn receive(
     if h2 {
         // HTTP/2 knows no such header; hyper would refuse the whole answer.
         response.headers_mut().remove(CONNECTION);
-    } else if stopping {
+    } else if stopping || caller.pulse.trailers.get() {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -354,8 +354,9 @@ pub(crate) fn refuse_unread(
     }
     let response = respond::refuse(refusal, &mut ticket);
     let until = ticket.started + DISCARD_FOR;
+    let pulse = ticket.meter().pulse;
     let mut rest = Box::pin(async move {
-        if !discard(unread, DISCARD_BYTES, until).await {
+        if !discard(unread, DISCARD_BYTES, until, &pulse).await {
             ticket.left_unread();
         }
     });

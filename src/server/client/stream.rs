@@ -16,6 +16,7 @@ use crate::domain::coding::DecodeError;
 use crate::domain::envelope::scan::ScanError;
 use crate::telemetry::labels::Route;
 
+use crate::server::client::client_io::Pulse;
 use crate::server::ingest::chunks::total_bytes;
 use crate::server::worker::Worker;
 
@@ -67,6 +68,8 @@ pub(crate) struct Meter {
     pub worker: Rc<Worker>,
     /// The route it counts under.
     pub route: Route,
+    /// What the connection's keeper must know of it.
+    pub pulse: Rc<Pulse>,
 }
 
 impl Meter {
@@ -158,7 +161,10 @@ impl Stream {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => Some(self.accept(chunk)),
                     // Trailers end here: nothing upstream reads them.
-                    Err(_) => continue,
+                    Err(_) => {
+                        self.on_bytes.pulse.trailers.set(true);
+                        continue;
+                    }
                 },
                 // HTTP/2 tells of a reset after the last byte; the body is whole all the same.
                 Some(Err(_)) if self.announced == Some(self.received) => None,
@@ -190,13 +196,21 @@ impl Stream {
 
 /// Throws the rest of a refused request's body away, so that its answer is read
 /// and its connection stays usable: at most `bytes`, at most until `deadline`.
-pub(crate) async fn discard(mut incoming: Incoming, bytes: u64, deadline: Instant) -> bool {
+pub(crate) async fn discard(
+    mut incoming: Incoming,
+    bytes: u64,
+    deadline: Instant,
+    pulse: &Pulse,
+) -> bool {
     let mut left = bytes;
     let drained = tokio::time::timeout_at(deadline, async {
         while let Some(frame) =
             std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await
         {
             let Ok(frame) = frame else { return false };
+            pulse
+                .trailers
+                .set(pulse.trailers.get() || frame.is_trailers());
             let n = frame
                 .data_ref()
                 .map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));

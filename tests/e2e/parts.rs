@@ -16,7 +16,7 @@ pub(crate) enum Part {
     Openssl,
     /// curl.
     Curl,
-    /// The virtual environment with sentry-sdk, sentry-cli and Bugsink.
+    /// The virtual environment with sentry-sdk, sentry-cli, Bugsink and sslyze.
     Python,
     /// Node with its SDKs' modules.
     Node,

@@ -7,6 +7,7 @@ mod authority;
 mod client;
 mod gate;
 mod idle;
+mod judged;
 mod moved;
 mod refused;
 mod renewed;
@@ -32,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(idle::trials());
     trials.extend(servers::trials());
     trials.extend(vouched::trials());
+    trials.extend(judged::trials());
     trials
 }
 

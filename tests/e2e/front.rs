@@ -30,45 +30,22 @@ impl Nginx {
     /// files of `/js-sdk/` below `statics`.
     #[track_caller]
     pub(crate) fn self_hosted(relay: SocketAddr, web: SocketAddr, statics: &Path) -> Self {
-        let statics = statics.display();
-        Self::start(&format!(
-            "{REAL_IP}
-            client_max_body_size 100m;
-            client_body_buffer_size 64k;
-            proxy_http_version 1.1;
-            proxy_redirect off;
-            proxy_buffer_size 128k;
-            proxy_buffers 4 256k;
-            proxy_busy_buffers_size 256k;
-            proxy_read_timeout 90s;
-            proxy_send_timeout 5s;
-            proxy_set_header Connection '';
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_set_header X-Request-Id $request_id;
-            upstream relay {{ server {relay}; keepalive 2; }}
-            upstream web {{ server {web}; keepalive 2; }}
-            server {{
-                listen ADDRESS;
-                location /api/store/ {{ proxy_pass http://relay; }}
-                location ~ ^/api/[1-9]\\d*/ {{ proxy_pass http://relay; }}
-                location ^~ /api/0/relays/ {{ proxy_pass http://relay; }}
-                location ^~ /js-sdk/ {{
-                    root {statics};
-                    add_header Access-Control-Allow-Origin *;
-                }}
-                location /_assets/ {{
-                    proxy_pass http://web/_static/dist/sentry/;
-                    proxy_hide_header Content-Disposition;
-                }}
-                location /_static/ {{
-                    proxy_pass http://web;
-                    proxy_hide_header Content-Disposition;
-                }}
-                location / {{ proxy_pass http://web; }}
-            }}"
-        ))
+        Self::start(&self_hosted(relay, web, statics))
+    }
+
+    /// The same with a second listener for clients that speak HTTP/2 in the clear, and
+    /// nothing else; also where that is.
+    #[track_caller]
+    pub(crate) fn self_hosted_h2(
+        relay: SocketAddr,
+        web: SocketAddr,
+        statics: &Path,
+    ) -> (Self, SocketAddr) {
+        let second = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = second.local_addr().unwrap();
+        let both = format!("listen ADDRESS; listen {address} http2;");
+        let http = self_hosted(relay, web, statics).replace("listen ADDRESS;", &both);
+        (Self::start_with(&http, Some(second)), address)
     }
 
     /// As an operator's outer proxy: it adds the client to `X-Forwarded-For`
@@ -111,6 +88,11 @@ impl Nginx {
 
     #[track_caller]
     fn start(http: &str) -> Self {
+        Self::start_with(http, None)
+    }
+
+    #[track_caller]
+    fn start_with(http: &str, second: Option<TcpListener>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().display();
         // Its listening socket is handed to it, so that no port is guessed.
@@ -141,12 +123,17 @@ impl Nginx {
         let file = folder.path().join("nginx.conf");
         fs::write(&file, text).unwrap();
         open_to_workers(folder.path());
+        // A second one goes in the place of the output that nobody reads.
+        let (inherited, stdout) = match second {
+            None => ("0;", Stdio::null()),
+            Some(second) => ("0;1;", Stdio::from(OwnedFd::from(second))),
+        };
         let mut child = Command::new(program("nginx").unwrap())
             .args(["-e", "stderr", "-c"])
             .arg(&file)
-            .env("NGINX", "0;")
+            .env("NGINX", inherited)
             .stdin(Stdio::from(OwnedFd::from(listener)))
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -160,6 +147,49 @@ impl Nginx {
         wait_ready(nginx.address, &nginx.log);
         nginx
     }
+}
+
+/// What self-hosted's nginx is told, with Relay and web at these addresses.
+fn self_hosted(relay: SocketAddr, web: SocketAddr, statics: &Path) -> String {
+    let statics = statics.display();
+    format!(
+        "{REAL_IP}
+            client_max_body_size 100m;
+            client_body_buffer_size 64k;
+            proxy_http_version 1.1;
+            proxy_redirect off;
+            proxy_buffer_size 128k;
+            proxy_buffers 4 256k;
+            proxy_busy_buffers_size 256k;
+            proxy_read_timeout 90s;
+            proxy_send_timeout 5s;
+            proxy_set_header Connection '';
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Request-Id $request_id;
+            upstream relay {{ server {relay}; keepalive 2; }}
+            upstream web {{ server {web}; keepalive 2; }}
+            server {{
+                listen ADDRESS;
+                location /api/store/ {{ proxy_pass http://relay; }}
+                location ~ ^/api/[1-9]\\d*/ {{ proxy_pass http://relay; }}
+                location ^~ /api/0/relays/ {{ proxy_pass http://relay; }}
+                location ^~ /js-sdk/ {{
+                    root {statics};
+                    add_header Access-Control-Allow-Origin *;
+                }}
+                location /_assets/ {{
+                    proxy_pass http://web/_static/dist/sentry/;
+                    proxy_hide_header Content-Disposition;
+                }}
+                location /_static/ {{
+                    proxy_pass http://web;
+                    proxy_hide_header Content-Disposition;
+                }}
+                location / {{ proxy_pass http://web; }}
+            }}"
+    )
 }
 
 /// Waits until a proxy answers. Its socket takes connections before anybody

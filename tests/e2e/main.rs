@@ -19,6 +19,7 @@ mod client;
 mod client_ip;
 mod clients;
 mod command_line;
+mod conformance;
 mod cors;
 mod credentials;
 mod crossings;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
         switches::trials(),
         explained::trials(),
         tls::trials(),
+        conformance::trials(),
     ];
     let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
     let left_out: Vec<String> = trials

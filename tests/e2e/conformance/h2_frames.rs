@@ -1,0 +1,51 @@
+//! Frames of HTTP/2 and their rules.
+
+use super::frames::{
+    CONTINUATION, END, GOAWAY, HEADERS, PADDED, PAGE, PING, PREFACE, PRIORITY, PUSH_PROMISE,
+    SETTINGS, WHOLE, WINDOW_UPDATE, block, data, form, frame, page, settings, split,
+};
+use super::stream_case::StreamCase;
+use super::why;
+
+pub(super) const CASES: &[StreamCase] = &[
+    StreamCase::of("the preface in pieces", "9113 3.4", || vec![b"PRI * HTT".to_vec(), b"P/2.0\r\n\r\nS".to_vec(), [b"M\r\n\r\n".to_vec(), settings(&[]), page(1, &[])].concat()]).opening().gives("1: 200, open; GET T bare").haproxy("HAProxy tells HTTP/2 by the first bytes that come; here by the whole preface"),
+    StreamCase::of("a preface without settings", "9113 3.4", || vec![[PREFACE.to_vec(), page(1, &[])].concat()]).opening().gives("1: 200, open; GET T bare").haproxy("HAProxy wants settings behind the preface; here a client may be late with them"),
+    StreamCase::of("a preface that breaks off", "9113 3.4", || vec![b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX".to_vec()]).opening().gives("and 265 bytes, closed"),
+    StreamCase::of("a head in two frames", "9113 6.10", || vec![split(1)[0].clone(), split(1)[1].clone()]).gives("1: 200, open; GET T bare"),
+    StreamCase::of("a frame between two of a head", "9113 6.10", || vec![split(1)[0].clone(), frame(PING, 0, 0, &[0; 8])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("another stream's head between two of a head", "9113 6.10", || vec![split(1)[0].clone(), page(3, &[])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a head that goes on for another stream", "9113 6.10", || vec![split(1)[0].clone(), frame(CONTINUATION, WHOLE, 3, &split(1)[1][9..])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a continuation of nothing", "9113 6.10", || vec![frame(CONTINUATION, WHOLE, 1, &block(&PAGE))]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a thousand empty continuations", "9113 10.5", || vec![split(1)[0].clone(), frame(CONTINUATION, 0, 1, &[]).repeat(1000), split(1)[1].clone()]).gives("goaway ENHANCE_YOUR_CALM, closed").nginx("it waits for a head's end however many empty frames come; here that is a flood").haproxy("it waits for a head's end however many empty frames come; here that is a flood"),
+    StreamCase::of("a window that grows by nothing", "9113 6.9", || vec![frame(WINDOW_UPDATE, 0, 0, &[0; 4])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a stream's window that grows by nothing", "9113 6.9", || vec![form(1, &[]), frame(WINDOW_UPDATE, 0, 1, &[0; 4])]).gives("goaway PROTOCOL_ERROR, closed").haproxy(why::PASSED_ON_AT_ONCE),
+    StreamCase::of("a window over its limit", "9113 6.9.1", || vec![frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff])]).gives("goaway FLOW_CONTROL_ERROR, closed"),
+    StreamCase::of("a stream's window over its limit", "9113 6.9.1", || vec![form(1, &[]), frame(WINDOW_UPDATE, 0, 1, &[0x7f, 0xff, 0xff, 0xff])]).gives("1: reset FLOW_CONTROL_ERROR, open").haproxy(why::PASSED_ON_AT_ONCE),
+    StreamCase::of("a window of another length", "9113 6.9", || vec![frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a window of a stream that nobody opened", "9113 5.1", || vec![frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])]).gives("goaway PROTOCOL_ERROR, closed").nginx(why::NO_STREAM_STATES),
+    StreamCase::of("settings nobody knows", "9113 6.5.2", || vec![settings(&[(0x99, 1)]), page(1, &[])]).gives("1: 200, open; GET T bare"),
+    StreamCase::of("a push that is neither on nor off", "9113 6.5.2", || vec![settings(&[(2, 2)])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a window beyond 31 bits among settings", "9113 6.5.2", || vec![settings(&[(4, 0x8000_0000)])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("frames smaller than the least", "9113 6.5.2", || vec![settings(&[(5, 100)])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("settings of another length", "9113 6.5", || vec![frame(SETTINGS, 0, 0, &[0, 2, 0])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("settings on a stream", "9113 6.5", || vec![frame(SETTINGS, 0, 1, &[])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("an answer to settings with settings in it", "9113 6.5", || vec![frame(SETTINGS, END, 0, &[0, 2, 0, 0, 0, 0])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a ping", "9113 6.7", || vec![frame(PING, 0, 0, &[7; 8])]).gives("pong, open"),
+    StreamCase::of("a ping of another length", "9113 6.7", || vec![frame(PING, 0, 0, &[7; 7])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a ping on a stream", "9113 6.7", || vec![frame(PING, 0, 1, &[7; 8])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a farewell, and a page behind it", "9113 6.8", || vec![frame(GOAWAY, 0, 0, &[0; 8]), page(1, &[])]).gives("goaway NO_ERROR, closed").nginx("nginx serves a client that has said farewell; here a connection that is idle then ends"),
+    StreamCase::of("a farewell on a stream", "9113 6.8", || vec![frame(GOAWAY, 0, 1, &[0; 8])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a priority", "9113 5.3.2", || vec![frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]), page(1, &[])]).gives("1: 200, open; GET T bare"),
+    StreamCase::of("a stream that depends on itself", "7540 5.3.1", || vec![frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 1]), page(1, &[])]).gives("1: reset PROTOCOL_ERROR, open").nginx(why::STREAM_OR_CONNECTION).haproxy(why::STREAM_OR_CONNECTION),
+    StreamCase::of("a priority of another length", "9113 6.3", || vec![frame(PRIORITY, 0, 1, &[0; 4]), page(3, &[])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a promise of a client's", "9113 8.4", || vec![frame(PUSH_PROMISE, WHOLE, 1, &[0, 0, 0, 2])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a frame over the limit", "9113 4.2", || vec![form(1, &[]), data(1, END, &[b'x'; 20_000])]).gives("goaway FRAME_SIZE_ERROR, closed").nginx("nginx takes frames beyond what it has announced").haproxy(why::PASSED_ON_AT_ONCE),
+    StreamCase::of("a frame nobody knows", "9113 4.1", || vec![frame(0x77, 0xff, 1, b"what"), page(1, &[])]).gives("1: 200, open; GET T bare").haproxy("HAProxy reads a frame of an unknown kind as one on a stream that is not open; RFC 9113 wants it ignored (4.1)"),
+    StreamCase::of("padding", "9113 6.1", || vec![form(1, &[]), data(1, END | PADDED, b"\x03hello\0\0\0")]).gives("1: 200, open; POST T length hello").haproxy(why::CHUNKS_STAY),
+    StreamCase::of("padding longer than its frame", "9113 6.1", || vec![form(1, &[]), data(1, END | PADDED, b"\x09hello")]).gives("goaway PROTOCOL_ERROR, closed").haproxy(why::PASSED_ON_AT_ONCE),
+    StreamCase::of("padding around a head", "9113 6.2", || vec![frame(HEADERS, WHOLE | END | PADDED, 1, &[&[2][..], &block(&PAGE), &[0, 0]].concat())]).gives("1: 200, open; GET T bare"),
+    StreamCase::of("a field that no table holds", "7541 2.3.3", || vec![frame(HEADERS, WHOLE | END, 1, &[0xff, 0x80, 0x01])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a field that breaks off", "7541 5.2", || vec![frame(HEADERS, WHOLE | END, 1, &[0, 5, b'x'])]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a table larger than allowed", "7541 6.3", || vec![frame(HEADERS, WHOLE | END, 1, &[&[0x3f, 0xe1, 0xff, 0x03][..], &block(&PAGE)].concat())]).gives("goaway PROTOCOL_ERROR, closed"),
+    StreamCase::of("a number without an end", "7541 5.1", || vec![frame(HEADERS, WHOLE | END, 1, &[&[0x7f][..], &[0xff; 12]].concat())]).gives("goaway PROTOCOL_ERROR, closed"),
+];

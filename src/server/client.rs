@@ -4,6 +4,7 @@
 pub(super) mod arrival;
 mod bad_head;
 pub(super) mod client_io;
+mod closing;
 mod connection;
 pub(super) mod door;
 mod introduction;

@@ -12,22 +12,24 @@ pub(crate) enum BadHead {
     TargetTooLong,
     /// It is over `limits.header_bytes`, or has more than a hundred fields.
     TooLarge,
+    /// It came in the clear where TLS is spoken.
+    InTheClear,
 }
 
 impl BadHead {
     /// The one that hyper answers with this status.
     pub(crate) fn answered_with(status: &[u8]) -> Option<Self> {
-        Self::ALL
+        Self::OF_HYPER
             .into_iter()
             .find(|bad| bad.status_text().as_bytes() == status)
     }
 
-    const ALL: [Self; 3] = [Self::Malformed, Self::TargetTooLong, Self::TooLarge];
+    const OF_HYPER: [Self; 3] = [Self::Malformed, Self::TargetTooLong, Self::TooLarge];
 
     /// The status it is answered with.
     pub(crate) const fn status(self) -> u16 {
         match self {
-            Self::Malformed => 400,
+            Self::Malformed | Self::InTheClear => 400,
             Self::TargetTooLong => 414,
             Self::TooLarge => 431,
         }
@@ -36,14 +38,14 @@ impl BadHead {
     /// What it counts under.
     pub(crate) const fn reason(self) -> Reason {
         match self {
-            Self::Malformed => Reason::Malformed,
+            Self::Malformed | Self::InTheClear => Reason::Malformed,
             Self::TargetTooLong | Self::TooLarge => Reason::HeadersTooLarge,
         }
     }
 
     const fn status_text(self) -> &'static str {
         match self {
-            Self::Malformed => "400",
+            Self::Malformed | Self::InTheClear => "400",
             Self::TargetTooLong => "414",
             Self::TooLarge => "431",
         }
@@ -54,6 +56,10 @@ impl BadHead {
         let reason = self.reason();
         let (phrase, detail) = match self {
             Self::Malformed => ("Bad Request", "the request's head is not valid HTTP/1.1"),
+            Self::InTheClear => (
+                "Bad Request",
+                "this port speaks TLS: ask it by https, not by http",
+            ),
             Self::TargetTooLong => ("URI Too Long", "the request's target is too long"),
             Self::TooLarge => (
                 "Request Header Fields Too Large",
@@ -96,6 +102,17 @@ mod tests {
         check(b"400", "malformed");
         check(b"414", "headers_too_large");
         check(b"431", "headers_too_large");
+    }
+
+    #[test]
+    fn who_speaks_in_the_clear_is_told_what_to_speak() {
+        let answer = BadHead::InTheClear.answer();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(
+            answer.contains("x-sentry-error: this port speaks TLS"),
+            "{answer}"
+        );
+        assert!(answer.contains("connection: close"), "{answer}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::server::client::bad_head::BadHead;
+use crate::server::client::closing::Rest;
 use crate::server::client::wire::Wire;
 
 /// What the keeper of a connection looks at once a second, and what a request
@@ -53,6 +54,14 @@ impl Pulse {
             let mut head = self.head.borrow_mut();
             let room = HEAD_BYTES_MAX.saturating_sub(head.len()).min(bytes.len());
             head.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        }
+    }
+
+    /// What its client may still be sending as it closes.
+    pub(crate) fn rest(&self) -> Rest {
+        match self.unread.get() {
+            true => Rest::Unread,
+            false => Rest::None,
         }
     }
 

@@ -15,8 +15,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout, timeout_at};
 
@@ -28,6 +27,7 @@ use crate::tls::Protocol;
 
 use crate::server::client::arrival::Scheme;
 use crate::server::client::client_io::{ClientIo, Pulse, joined};
+use crate::server::client::closing::close;
 use crate::server::client::introduction::{Introduced, introduce};
 use crate::server::client::listen::place_for;
 use crate::server::client::reception::{Caller, receive};
@@ -41,10 +41,6 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How often a connection is looked at. Timeouts are that much coarse, and no
 /// request pays for a timer of its own.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a closing connection is read on, so that its last answer is not
-/// destroyed by a reset (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
 
 /// HTTP/2 windows and streams: one client's share of memory.
 const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -160,7 +156,7 @@ async fn serve_h1(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: B
     let (mut wire, mut ahead) = (wire, ahead);
     loop {
         match Box::pin(spell(worker, caller, wire, ahead)).await {
-            Spell::Over(wire) => return close(wire, &caller.pulse).await,
+            Spell::Over(wire) => return close(wire, caller.pulse.rest()).await,
             Spell::Idle(parked, unread) => {
                 wire = parked;
                 ahead = unread;
@@ -341,28 +337,4 @@ async fn serve_h2(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: B
         Poll::Pending
     })
     .await;
-}
-
-/// Closes so that what was written arrives. A client that may still be sending
-/// is read on for a while: closing now would reset the connection and destroy
-/// the answer in its receive buffer.
-async fn close(mut wire: Wire, pulse: &Pulse) {
-    // TLS has its own end to say, for which a client that reads nothing has no room.
-    let ended = timeout(LINGER, wire.shutdown()).await;
-    if !matches!(ended, Ok(Ok(()))) || !pulse.unread.get() {
-        return;
-    }
-    // Nobody looks at the rest: it stays sealed.
-    let mut stream = wire.into_socket();
-    let drained = timeout(LINGER, async {
-        let mut scrap = vec![0; 64 * 1024];
-        while matches!(stream.read(&mut scrap).await, Ok(n) if n > 0) {}
-    })
-    .await;
-    if drained.is_err() {
-        // It had its two seconds: the rest is refused by a reset, not waited for.
-        if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {
-            tracing::trace!(%error, "SO_LINGER refused");
-        }
-    }
 }

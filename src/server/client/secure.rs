@@ -1,8 +1,9 @@
 //! Between an accepted socket and its first request: TLS, where the listener speaks it.
 //! Bounds how long a handshake may take and how many there are; counts how each ended.
-//! Never says anything on a socket itself.
+//! Says nothing on a socket itself, but to who speaks HTTP in the clear.
 
 use std::cell::Cell;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::domain::handshake::HandshakeFault;
 use crate::telemetry::labels::Handshake;
 use crate::tls::{Secured, Terms};
 
+use crate::server::client::bad_head::BadHead;
+use crate::server::client::closing::say_and_close;
 use crate::server::client::wire::Wire;
 use crate::server::ingest::inflating::Places;
 use crate::server::worker::Worker;
@@ -62,19 +65,31 @@ pub(crate) async fn secure(
     };
     let limits = &worker.rules().config.limits;
     let until = Instant::now() + limits.head_timeout;
-    let terms = seal.terms();
-    // Boxed: a parked connection pays for what its task can ever hold.
-    let agreeing = Box::pin(agree(worker, &terms, socket, limits.handshakes));
-    let agreed = match ahead.is_empty() {
-        true => tokio::select! {
-            agreed = timeout_at(until, agreeing) => agreed.unwrap_or(Err(HandshakeFault::Timeout)),
-            () = worker.stopping() => return None,
-        },
-        false => Err(HandshakeFault::NotTls),
+    let begun = tokio::select! {
+        begun = timeout_at(until, first_byte(&socket, ahead)) => begun,
+        () = worker.stopping() => return None,
+    };
+    let (mut clear, terms) = (None, seal.terms());
+    let agreed = match begun {
+        Err(_) => Err(HandshakeFault::Timeout),
+        Ok(Err(_)) => Err(HandshakeFault::Closed),
+        Ok(Ok(None)) => return None,
+        Ok(Ok(Some(HANDSHAKE_RECORD))) if ahead.is_empty() => {
+            // Boxed: a parked connection pays for what its task can ever hold.
+            let agreeing = Box::pin(agree(worker, &terms, socket, limits.handshakes));
+            tokio::select! {
+                agreed = timeout_at(until, agreeing) => agreed.unwrap_or(Err(HandshakeFault::Timeout)),
+                () = worker.stopping() => return None,
+            }
+        }
+        Ok(Ok(Some(first))) => {
+            // A method begins so. Whoever speaks neither is told nothing.
+            clear = first.is_ascii_uppercase().then_some(socket);
+            Err(HandshakeFault::NotTls)
+        }
     };
     let (fault, wire) = match agreed {
-        Ok(None) => return None,
-        Ok(Some(secured)) => (None, Some(Wire::Secured(Box::new(secured)))),
+        Ok(secured) => (None, Some(Wire::Secured(Box::new(secured)))),
         Err(fault) => (Some(fault), None),
     };
     worker.metrics.tls(listener, fault).add(1);
@@ -83,25 +98,30 @@ pub(crate) async fn secure(
         let outcome = Handshake::of(fault);
         worker.metrics.handshakes(listener, outcome).add(1);
     }
+    if let Some(socket) = clear {
+        Box::pin(say_and_close(socket, &BadHead::InTheClear.answer())).await;
+    }
     wire
 }
 
-/// One handshake, in its turn. `Ok(None)`: whoever connected left without a word, as
-/// health checks do.
+/// What a connection begins with. `Ok(None)`: whoever connected left without a word, as
+/// health checks do. Who has said nothing yet takes nobody's place.
+async fn first_byte(socket: &TcpStream, ahead: &[u8]) -> io::Result<Option<u8>> {
+    if let Some(first) = ahead.first() {
+        return Ok(Some(*first));
+    }
+    let mut first = [0];
+    let seen = socket.peek(&mut first).await?;
+    Ok((seen > 0).then_some(first[0]))
+}
+
+/// One handshake, in its turn.
 async fn agree(
     worker: &Worker,
     terms: &Terms,
     socket: TcpStream,
     most: u64,
-) -> Result<Option<Secured>, HandshakeFault> {
-    // Who has said nothing yet takes nobody's place.
-    let mut first = [0];
-    match socket.peek(&mut first).await {
-        Ok(0) => return Ok(None),
-        Ok(_) if first == [HANDSHAKE_RECORD] => {}
-        Ok(_) => return Err(HandshakeFault::NotTls),
-        Err(_) => return Err(HandshakeFault::Closed),
-    }
+) -> Result<Secured, HandshakeFault> {
     let handshakes = &worker.handshakes;
     let _place = match handshakes.places.take(most) {
         Some(place) => place,
@@ -113,7 +133,7 @@ async fn agree(
     let mut agreeing = pin!(terms.agree(socket));
     loop {
         match timeout(UNHURRIED, &mut agreeing).await {
-            Ok(agreed) => return agreed.map(Some),
+            Ok(agreed) => return agreed,
             Err(_) if handshakes.waiting.get() > 0 => return Err(HandshakeFault::Crowded),
             Err(_) => {}
         }

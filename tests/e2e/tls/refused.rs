@@ -18,7 +18,7 @@ use crate::upstream::{Fake, HANG};
 pub(crate) fn trials() -> Vec<Trial> {
     promises![&[];
         a_key_of_another_certificate_does_not_start,
-        plain_http_at_a_tls_port_is_counted,
+        plain_http_at_a_tls_port_is_told_so_and_counted,
         a_client_that_does_not_trust_us_is_counted,
         a_client_without_a_protocol_of_ours_is_counted,
         a_slow_handshake_is_cut,
@@ -53,17 +53,34 @@ fn a_key_of_another_certificate_does_not_start() {
     }
 }
 
-fn plain_http_at_a_tls_port_is_counted() {
+fn plain_http_at_a_tls_port_is_told_so_and_counted() {
     let (fake, authority) = (Fake::start(), Authority::new());
     let edge = simple(&fake, &authority);
-    let mut plain = edge.connect();
-    plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    plain.expect_close();
-    wait_failed(&edge, "not_tls", 1.0);
+    let large = crate::patterns::slice(5, 0, 300_000);
+    for (method, body) in [("GET", &b""[..]), ("POST", &large)] {
+        let mut plain = edge.connect();
+        // Whatever of it is unread, the answer arrives.
+        drop(plain.try_send(&request(method, "/api/42/envelope/", &[], body)));
+        let told = plain.answer_to(method);
+        assert_eq!(told.status, 400);
+        let detail = told.json()["detail"].as_str().unwrap().to_owned();
+        assert!(
+            detail.contains("TLS") && detail.contains("https"),
+            "{detail}"
+        );
+        assert_eq!(told.header("x-sentry-error"), Some(detail));
+        plain.finish_sending();
+        plain.expect_close();
+    }
+    // Who speaks neither hears nothing.
+    let mut garbage = edge.connect();
+    garbage.send(b"\x80\x2e\x01\x03\x01");
+    garbage.expect_close();
+    wait_failed(&edge, "not_tls", 3.0);
     edge.wait_metric(
         "vidette_connections_total",
         &["outcome=\"tls_failed\""],
-        1.0,
+        3.0,
     );
     assert!(fake.requests().is_empty());
 }

@@ -2,6 +2,7 @@
 //! on request; exits 0 when all is well, 1 when a problem was found, 2 on usage.
 
 mod admin;
+mod blocks;
 mod check;
 mod demo;
 mod doctor;
@@ -70,6 +71,9 @@ are never sampled.")]
     /// Look at what is kept until Sentry takes it, and steer that.
     #[command(subcommand)]
     Spool(spool::Command),
+    /// Look at the clients that are blocked because they only misbehaved, and lift that.
+    #[command(subcommand)]
+    Blocks(blocks::Command),
     /// Make a running edge read its configuration again.
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
@@ -108,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Sample(arguments) => switch::sample(&arguments),
         Command::Maintenance(switch) => maintenance::main(&switch),
         Command::Spool(command) => spool::main(&command),
+        Command::Blocks(command) => blocks::main(&command),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
     }

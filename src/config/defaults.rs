@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Admin, Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, Door, ForwardedHeader,
-    Global, HostPolicy, Idle, Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log,
-    LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy,
-    TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
+    Admin, Block, Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, Door,
+    ForwardedHeader, Global, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level, Limits,
+    Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
+    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
 };
+use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
 use crate::domain::filter::Filters;
 use crate::domain::sampling::Sample;
@@ -107,6 +108,7 @@ fn upstream() -> Upstream {
         web_read_ahead: ReadAhead {
             request: MIB,
             response: MIB,
+            memory: 64 * MIB,
             disk: 2 * GIB,
             path: None,
         },
@@ -173,6 +175,25 @@ fn limits() -> Limits {
         repeats: 20_000,
         connections: 100_000,
         connections_per_client: 0,
+        block: Block {
+            rule: BlockRule {
+                after: 100,
+                per: Duration::from_secs(60),
+                lasts: Duration::from_secs(600),
+            },
+            exempt: TrustedProxies {
+                written: Vec::new(),
+                nets: Vec::new(),
+            },
+            clients_max: 20_000,
+        },
+        http2: Http2 {
+            streams: 100,
+            stream_window: 256 * KIB,
+            connection_window: MIB,
+            resets: 200,
+            control_frames: 1_000,
+        },
         handshakes: 256,
         head_timeout: Duration::from_secs(15),
         body_idle: Duration::from_secs(60),

@@ -3,17 +3,21 @@
 //! version. The mirror of the file, the list of known keys, the environment and
 //! `check --print` all come from here, so that they cannot differ.
 
-use std::time::Duration;
-
-use super::checked::{
-    Config, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy,
+use super::bounds::{
+    ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES,
+    DECODE_RATIO, DISK, FINISHING, HANDSHAKES, HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT,
+    KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE,
+    PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS,
+    RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS, SPOOL, STORE, STREAM_WINDOW, STREAMS,
+    TABLE, UNPACKING, UNPROVEN_RATE, WAIT, WORKERS,
 };
+use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
-    Address, Count, Flag, HeaderNames, Hosts, InboundFilters, Kind, Listeners, OneHeader, OneUrl,
-    OptionalPath, Origins, PathOrOff, PemFile, PerTime, Projects, Proxies, Quotas, Repeats,
-    Samples, Shown, Size, Span, Statics, Token, TunnelPaths, Urls, Variable, Word, Workers,
+    Address, Flag, HeaderNames, Hosts, InboundFilters, Kind, Listeners, Networks, OneHeader,
+    OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies, Quotas, Repeats, Samples, Shown,
+    Statics, TunnelPaths, Urls, Variable,
 };
 use super::tree::Node;
 
@@ -62,155 +66,6 @@ pub(super) fn join(path: &str, key: &str) -> String {
         path => format!("{path}.{key}"),
     }
 }
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const TIB: u64 = 1 << 40;
-
-/// A wait: never zero, which would fail everything, and at most a day, since
-/// longer is a slip of the unit.
-const WAIT: Span = Span {
-    min: Duration::from_millis(1),
-    max: Duration::from_secs(86_400),
-};
-/// Faster would be a flood of lookups.
-const LOOKUP: Span = Span {
-    min: Duration::from_millis(100),
-    max: Duration::from_secs(86_400),
-};
-/// Sooner than a connection takes to fail would be a flood.
-const PROBE: Span = Span {
-    min: Duration::from_millis(10),
-    max: Duration::from_secs(3600),
-};
-/// Less would not hold a large event.
-const SPOOL: Size = Size {
-    min: MIB,
-    max: 1024 * TIB,
-};
-/// Sentry takes nothing that is older than a month.
-const KEPT: Span = Span {
-    min: Duration::from_secs(1),
-    max: Duration::from_secs(30 * 86_400),
-};
-const REPLAY: Count = Count { min: 1, max: 4096 };
-/// More threads than any machine has cores; each costs a runtime.
-const WORKERS: Workers = Workers { max: 1024 };
-/// Descriptors, of which Linux gives a process a million by its own ceiling.
-const CONNECTIONS: Count = Count {
-    min: 1,
-    max: 1 << 20,
-};
-/// Each holds a few kilobytes and its turn at the processor.
-const HANDSHAKES: Count = Count {
-    min: 1,
-    max: 1 << 16,
-};
-/// Zero counts nobody.
-const PER_CLIENT: Count = Count {
-    min: 0,
-    max: 1 << 20,
-};
-const FINISHING: Count = Count {
-    min: 1,
-    max: 1 << 20,
-};
-const UNPACKING: Count = Count {
-    min: 1,
-    max: 1 << 20,
-};
-const BODY: Size = Size { min: 1, max: TIB };
-const READ_AHEAD: Size = Size {
-    min: 4 * KIB,
-    max: GIB,
-};
-/// Zero keeps everything off the disk.
-const DISK: Size = Size {
-    min: 0,
-    max: 1024 * TIB,
-};
-const INSPECT: Size = Size {
-    min: KIB,
-    max: 64 * MIB,
-};
-/// The HTTP library takes no buffer under 8 KiB, and each client may fill one.
-const REQUEST_HEAD: Size = Size {
-    min: 8 * KIB,
-    max: MIB,
-};
-const RESPONSE_HEAD: Size = Size {
-    min: 8 * KIB,
-    max: 4 * MIB,
-};
-/// One would refuse whatever is compressed.
-const DECODE_RATIO: Count = Count {
-    min: 2,
-    max: 10_000,
-};
-/// More than any edge takes in all.
-const UNPROVEN_RATE: PerTime = PerTime {
-    max_per_second: 1_000_000,
-};
-/// Fewer would forget keys between two events; each entry is memory.
-const TABLE: Count = Count {
-    min: 100,
-    max: 1_000_000,
-};
-/// A header has whole seconds; longer than a day is a slip of the unit.
-const RETRY_AFTER: Span = Span {
-    min: Duration::from_secs(1),
-    max: Duration::from_secs(86_400),
-};
-/// Each item is judged by itself, whatever it weighs.
-const ITEMS: Count = Count {
-    min: 1,
-    max: 100_000,
-};
-/// Some twenty bytes each, all of them taken at start.
-const QUOTA_IPS: Count = Count {
-    min: 1_000,
-    max: 10_000_000,
-};
-/// As many lines in each family that has projects.
-const PROJECTS_SHOWN: Count = Count {
-    min: 1,
-    max: 100_000,
-};
-/// Ten times what the largest installations have; all of it is read at once.
-const PROJECTS: Projects = Projects {
-    max: 100_000,
-    keys_max: 1_000_000,
-};
-/// More often would be load for what seldom changes.
-const ASK: Span = Span {
-    min: Duration::from_secs(10),
-    max: Duration::from_secs(86_400),
-};
-/// Sentry counts by the hour: later, an hour's would stand in another; sooner would be a flood.
-const REPORT: Span = Span {
-    min: Duration::from_secs(1),
-    max: Duration::from_secs(3600),
-};
-const ADMIN_TOKEN: Token = Token {
-    what: "token",
-    file: "admin.token_file",
-};
-const HASH_KEY: Token = Token {
-    what: "key",
-    file: "client_ip.hash_key_file",
-};
-const SENTRY_TOKEN: Token = Token {
-    what: "token",
-    file: "sentry.token_file",
-};
-const HOST_POLICY: Word<HostPolicy> = Word::of(HostPolicy::WORDS);
-const SERVE_RELAYS: Word<ServeRelays> = Word::of(ServeRelays::WORDS);
-const LOOKED_AT: Word<Inspect> = Word::of(Inspect::WORDS);
-const KEY_MODE: Word<KeyMode> = Word::of(KeyMode::WORDS);
-const STORE: Word<StorePolicy> = Word::of(StorePolicy::WORDS);
-const LOG_FORMAT: Word<LogFormat> = Word::of(LogFormat::WORDS);
-const LEVEL: Word<Level> = Word::of(Level::WORDS);
 
 const fn variable_of<K: Kind>(_: &K) -> Variable {
     K::VARIABLE
@@ -291,6 +146,11 @@ pub(super) static KEYS: &[Key] = &[
         "upstream.web_read_ahead.response",
         upstream.web_read_ahead.response,
         READ_AHEAD
+    ),
+    here!(
+        "upstream.web_read_ahead.memory",
+        upstream.web_read_ahead.memory,
+        AHEAD
     ),
     here!(
         "upstream.web_read_ahead.disk",
@@ -385,6 +245,28 @@ pub(super) static KEYS: &[Key] = &[
         "limits.connections_per_client",
         limits.connections_per_client,
         PER_CLIENT
+    ),
+    here!("limits.block.after", limits.block.rule.after, MISDEEDS),
+    here!("limits.block.per", limits.block.rule.per, MISDEEDS_PER),
+    here!("limits.block.for", limits.block.rule.lasts, BLOCKED_FOR),
+    here!("limits.block.exempt", limits.block.exempt, Networks),
+    here!("limits.block.clients_max", limits.block.clients_max, TABLE),
+    here!("limits.http2.streams", limits.http2.streams, STREAMS),
+    here!(
+        "limits.http2.stream_window",
+        limits.http2.stream_window,
+        STREAM_WINDOW
+    ),
+    here!(
+        "limits.http2.connection_window",
+        limits.http2.connection_window,
+        CONNECTION_WINDOW
+    ),
+    here!("limits.http2.resets", limits.http2.resets, RESETS),
+    here!(
+        "limits.http2.control_frames",
+        limits.http2.control_frames,
+        CONTROL_FRAMES
     ),
     here!("limits.handshakes", limits.handshakes, HANDSHAKES),
     here!("limits.head_timeout", limits.head_timeout, WAIT),

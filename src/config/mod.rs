@@ -4,12 +4,13 @@
 //! The walk: `tree` reads YAML into nodes that know their place and puts the
 //! environment into `${VAR}`; `read` takes each node to its row in `keys`, the
 //! one table that says which keys exist, how each is read and shown, and what
-//! its variable is called; `kinds` are the ways a value can be written; `across`
+//! its variable is called (`bounds` says how much is too much); `kinds` are the ways a value can be written; `across`
 //! judges what keys say together; `certificates` looks into the files that TLS stands on.
 //! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
 //! here logs, resolves a name or keeps state.
 
 mod across;
+mod bounds;
 mod certificates;
 pub mod checked;
 mod defaults;
@@ -162,6 +163,10 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.limits.quota_counters != new.limits.quota_counters,
         ),
         ("limits.repeats", old.limits.repeats != new.limits.repeats),
+        (
+            "limits.block.clients_max",
+            old.limits.block.clients_max != new.limits.block.clients_max,
+        ),
     ];
     differs
         .into_iter()

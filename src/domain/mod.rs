@@ -4,6 +4,7 @@
 //! again. Nothing here does IO, reads a clock, draws a random number, logs or awaits; the tests
 //! of the tree hold that. `policy` decides on these values, `server` moves them.
 
+pub mod block;
 pub mod category;
 pub mod client_ip;
 pub mod client_report;

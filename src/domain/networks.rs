@@ -2,9 +2,19 @@
 //!
 //! Owns the membership alone. Never parses their text: the configuration does.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
+
+/// Whom an address stands for where clients are told apart: whoever has one IPv6 address of a
+/// /64 has them all, and an IPv4 address in IPv6 clothing is the IPv4 one.
+#[must_use]
+pub fn one_client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
+}
 
 /// Networks of both families; the default holds none.
 ///

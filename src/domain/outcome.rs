@@ -145,6 +145,8 @@ reasons! {
         ClientGone = "client_gone",
         /// The client sent too slowly.
         ClientSlow = "client_slow",
+        /// The client has only misbehaved of late, and is not heard for a while.
+        Blocked = "blocked",
     }
     UpstreamRefused {
         /// The upstream answered 4xx, 429 aside.
@@ -259,6 +261,7 @@ mod tests {
         assert_eq!(Reason::Repeated.group(), Group::Limit);
         assert_eq!(Reason::Sampled.group(), Group::Sample);
         assert_eq!(Reason::ClientSlow.group(), Group::Client);
+        assert_eq!(Reason::Blocked.group(), Group::Client);
         assert_eq!(Reason::Upstream500.group(), Group::UpstreamRefused);
         assert_eq!(Reason::SpoolPurged.group(), Group::Undelivered);
         assert_eq!(Reason::Internal.group(), Group::Edge);

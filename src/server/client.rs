@@ -3,12 +3,15 @@
 
 pub(super) mod arrival;
 mod bad_head;
+pub(super) mod blocking;
 pub(super) mod client_io;
 mod closing;
+mod conduct;
 mod connection;
 pub(super) mod door;
 mod introduction;
 pub(super) mod listen;
+mod multiplexed;
 pub(super) mod per_client;
 pub(super) mod reception;
 pub(super) mod reply;
@@ -16,4 +19,5 @@ pub(super) mod respond;
 pub(super) mod secure;
 pub(super) mod socket;
 pub(super) mod stream;
+mod streams;
 mod wire;

@@ -217,10 +217,15 @@ impl Memory {
             shared.verdicts.sweep(shared.millis(now));
             shared.learned.sweep(shared.millis(now));
             shared.repeats.sweep(shared.millis(now));
+            shared.blocks.sweep(shared.millis(now));
             shared.counters.sweep(shared.moment(now));
             let verdicts = shared.verdicts.tables().into_iter();
             let limits = shared.counters.tables().into_iter();
-            let others = [shared.learned.table(), shared.repeats.table()];
+            let others = [
+                shared.learned.table(),
+                shared.repeats.table(),
+                shared.blocks.table(),
+            ];
             for table in verdicts.chain(limits).chain(others) {
                 let control = &metrics.control;
                 let now_s = process::now_s();
@@ -280,6 +285,7 @@ pub(crate) fn limit_tables(config: &Config, metrics: &ControlMetrics) {
         (Table::Repeats, limits.repeats),
         (Table::QuotaCounters, limits.quota_counters),
         (Table::QuotaIps, limits.quota_ips),
+        (Table::Blocks, limits.block.clients_max),
     ] {
         metrics.limit_table(table, entries_max);
     }

@@ -35,6 +35,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::{Config, Loaded};
+use crate::policy::blocks::Blocks;
 use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::quotas::{CounterLimits, Counters};
@@ -268,12 +269,14 @@ fn share(
         descriptors: raise_open_files(config.limits.connections),
         stopping: AtomicBool::new(false),
         disk_bytes: Arc::default(),
+        ahead_bytes: Arc::default(),
         verdicts: memory.verdicts(config, Millis(0)),
         journal: memory.journal(&counters),
         counters,
         switches: Arc::clone(switchboard.in_force()),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
+        blocks: Blocks::new(size(config.limits.block.clients_max)),
         ledger,
         reports,
         sightings: sightings::Board::default(),

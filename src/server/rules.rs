@@ -26,6 +26,8 @@ pub(crate) struct Rules {
     pub config: Config,
     /// Whose word about a client's address is believed.
     pub trusted: Networks,
+    /// Who is never blocked.
+    pub exempt: Networks,
     /// The header in which they name it.
     pub forwarded: HeaderName,
     /// The headers that carry the one address upstream.
@@ -74,6 +76,7 @@ impl Rules {
         statics.sort_by_key(|folder| std::cmp::Reverse(folder.path.len()));
         Self {
             trusted: config.client_ip.trusted_proxies.hops(),
+            exempt: config.limits.block.exempt.hops(),
             forwarded: header(&config.client_ip.header.name),
             send_as: config
                 .client_ip

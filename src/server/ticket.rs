@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,8 +17,10 @@ use crate::policy::{Mode, Refusal};
 use crate::telemetry::labels::{Ending, Route};
 use crate::telemetry::ledger::Account;
 
+use crate::server::client::blocking;
 use crate::server::client::client_io::Pulse;
 use crate::server::client::stream::Meter;
+use crate::server::delivery::pump::Budget;
 use crate::server::ingest::manifest::{BOOKED_BYTES_MAX, Manifest};
 use crate::server::reports::Loser;
 use crate::server::worker::{InForce, Worker};
@@ -34,6 +37,8 @@ pub(crate) struct Ticket {
     announced: u64,
     /// The client asked for leave before it sends its body (`Expect`).
     pub asks_leave: bool,
+    /// Where it comes from, once its head was looked at.
+    pub client: Option<IpAddr>,
     /// Its sender is a person at a browser, to whom JSON says little.
     pub shows_pages: bool,
     /// When it was over, where somebody has just looked at the clock.
@@ -75,6 +80,7 @@ impl Ticket {
             route: Route::Local,
             announced: 0,
             asks_leave: false,
+            client: None,
             shows_pages: false,
             ended: None,
             sender: None,
@@ -153,6 +159,14 @@ impl Ticket {
         }
     }
 
+    /// What its answer may be read ahead from.
+    pub(crate) fn ahead_budget(&self, rules: &InForce) -> Budget {
+        Budget {
+            held: Arc::clone(&self.worker.shared.ahead_bytes),
+            bytes_max: rules.config.upstream.web_read_ahead.memory,
+        }
+    }
+
     /// Part of the body was left unread: the connection must linger as it closes.
     pub(crate) fn left_unread(&self) {
         self.pulse.unread.set(true);
@@ -227,6 +241,21 @@ impl Ticket {
     }
 }
 
+impl Ticket {
+    /// Remembers a misdeed, and forgets all of whoever does something good.
+    fn judge_client(&self, ending: Ending, status: u16, reason: Option<Reason>) {
+        let Some(client) = self.client else { return };
+        if reason.is_some_and(blocking::is_misdeed) {
+            return blocking::strike(&self.worker, client);
+        }
+        let blocks = &self.worker.shared.blocks;
+        let answered = matches!(ending, Ending::Forwarded | Ending::Spooled | Ending::Local);
+        if !blocks.is_empty() && answered && (200..400).contains(&status) {
+            blocks.clears(client);
+        }
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Judged {
@@ -242,6 +271,7 @@ impl Drop for Ticket {
             .at(self.route.index())
             .observe(ended.saturating_duration_since(self.started));
         self.settle(ending, reason);
+        self.judge_client(ending, status, reason);
         let pulse = &self.pulse;
         let left = pulse.in_flight.get().saturating_sub(1);
         pulse.in_flight.set(left);

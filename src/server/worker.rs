@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Live;
+use crate::policy::blocks::Blocks;
 use crate::policy::learned::{Learned, LearnedLimit};
 use crate::policy::millis::Millis;
 use crate::policy::pair::Pair;
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub stopping: AtomicBool,
     /// Bytes of request bodies that lie on disk, of all workers.
     pub disk_bytes: Arc<AtomicU64>,
+    /// Bytes of answers that were read ahead of their clients, of all workers.
+    pub ahead_bytes: Arc<AtomicU64>,
     /// What was learned of those who send; a reload leaves it standing.
     pub verdicts: Verdicts,
     /// What was used of quotas; a reload leaves it standing.
@@ -73,6 +76,8 @@ pub(crate) struct Shared {
     pub learned: Learned,
     /// What was seen of errors that repeat.
     pub repeats: Repeats,
+    /// Who only misbehaved of late; a reload leaves it standing.
+    pub blocks: Blocks,
     /// Where used quotas are written down.
     pub journal: Journal,
     /// What the upstream did not take.
@@ -122,6 +127,11 @@ impl Shared {
             since_start_ns: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
             unix_s: unix_ms / 1000,
         }
+    }
+
+    /// A moment as policy counts it, in milliseconds of Unix time.
+    pub(crate) fn moment_ms(&self, at: Millis) -> u64 {
+        self.wall_ms.load(Ordering::Relaxed).saturating_add(at.0)
     }
 
     /// Looks at the wall clock, which may have been set.
@@ -333,15 +343,5 @@ impl Worker {
     /// Wakes all that wait in `stopping`; the shared flag must be set before.
     pub(crate) fn wake_stopping(&self) {
         self.stop.notify_waiters();
-    }
-}
-
-/// Runs hyper's own tasks (HTTP/2 streams) on the worker's thread.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LocalExec;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExec {
-    fn execute(&self, task: F) {
-        drop(tokio::task::spawn_local(task));
     }
 }

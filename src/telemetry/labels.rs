@@ -69,6 +69,8 @@ labels! {
         QuotaCounters = "quota_counters",
         /// Client addresses that are counted.
         QuotaIps = "quota_ips",
+        /// Clients that misbehaved of late, those that are blocked among them.
+        Blocks = "blocks",
     }
 }
 
@@ -209,6 +211,10 @@ labels! {
         ClientCapped = "client_capped",
         /// Too slow to send a head, or to agree on TLS.
         Timeout = "timeout",
+        /// It broke HTTP/2 or kept to its letter only to be work, and was told to go.
+        Abused = "abused",
+        /// Closed at once: its client is blocked (`limits.block`).
+        Blocked = "blocked",
     }
 }
 

@@ -38,7 +38,7 @@ fn begun(side: &Value) -> u64 {
 
 /// The books hold at any moment, and are exact where nothing is in flight.
 #[track_caller]
-fn check_equation(books: &Value) {
+pub(crate) fn check_equation(books: &Value) {
     let mut in_flight = 0;
     for row in books["rows"].as_array().unwrap() {
         let open = row["in_flight"].as_u64().unwrap();

@@ -36,6 +36,7 @@ mod front;
 mod h2c;
 mod haproxy;
 mod heads;
+mod hostile;
 mod idle;
 mod ingest;
 mod journey;
@@ -114,6 +115,7 @@ fn main() -> ExitCode {
         explained::trials(),
         tls::trials(),
         conformance::trials(),
+        hostile::trials(),
     ];
     let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
     let left_out: Vec<String> = trials

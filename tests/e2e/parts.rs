@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Node,
     /// Chromium, driven from Node.
     Browser,
+    /// An address of this machine's beside loopback.
+    Address,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
     Mounts,
 }
@@ -37,6 +39,7 @@ impl Part {
             Self::Python => "venv",
             Self::Node => "node_modules",
             Self::Browser => "chromium",
+            Self::Address => "address",
             Self::Mounts => "mount_namespaces",
         }
     }
@@ -50,6 +53,7 @@ impl Part {
             Self::Python => python().is_some(),
             Self::Node => program("node").is_some() && node_modules().is_some(),
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
+            Self::Address => crate::hostile::blocked::own_address().is_some(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")
                     .args([

@@ -16,6 +16,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::block::BlockRule;
+
 pub use super::words::{
     ClientAuth, HostPolicy, Inspect, KeyMode, Level, LogFormat, ProxyProtocol, Serve, ServeRelays,
     StorePolicy,
@@ -162,6 +164,10 @@ pub struct Limits {
     /// The same of one client address, of IPv6 one /64; trusted proxies are not counted.
     /// Default 0, which counts nobody.
     pub connections_per_client: u64,
+    /// When clients that only misbehave are blocked.
+    pub block: Block,
+    /// What one HTTP/2 connection may hold and ask for.
+    pub http2: Http2,
     /// TLS handshakes under way in one worker at a time; default 256, from 1 to 65536.
     /// More wait, and the slow among those under way make room for them.
     pub handshakes: u64,
@@ -178,6 +184,36 @@ pub struct Limits {
     pub unpacking: u64,
     /// How long a stop waits for requests under way; default 30 s.
     pub drain: Duration,
+}
+
+/// When a client that only misbehaves is blocked, and who never is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// After 100 misdeeds in a minute for 10 minutes, unless set.
+    pub rule: BlockRule,
+    /// Networks that are never blocked, beside trusted proxies and this machine; default none.
+    pub exempt: TrustedProxies,
+    /// Clients that are counted and blocked at a time; default 20000, from 100 to 1000000.
+    /// Taken up at start only.
+    pub clients_max: u64,
+}
+
+/// One HTTP/2 connection's share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http2 {
+    /// Streams at a time; default 100, from 1 to 10000.
+    pub streams: u64,
+    /// Bytes of a stream's body that may be on their way; default 256 KiB, from 64 KiB to
+    /// 64 MiB.
+    pub stream_window: u64,
+    /// The same of all its streams; default 1 MiB, from 64 KiB to 1 GiB.
+    pub connection_window: u64,
+    /// Streams that the client resets within ten seconds, or has the edge reset for its
+    /// errors in all; default 200, from 1 to 1000000.
+    pub resets: u64,
+    /// Frames within ten seconds that carry nothing of a request, beyond those that its
+    /// requests and answers call for; default 1000, from 10 to 1000000.
+    pub control_frames: u64,
 }
 
 /// The largest request bodies in bytes as they arrive, by route.

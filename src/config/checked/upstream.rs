@@ -143,6 +143,9 @@ pub struct ReadAhead {
     pub request: u64,
     /// Bytes of a response read ahead of a slow client; default 1 MiB.
     pub response: u64,
+    /// Bytes of all responses together, all workers; beyond, each is read ahead by 64 KiB;
+    /// default 64 MiB.
+    pub memory: u64,
     /// Bytes on disk for all requests together; default 2 GiB; 0 puts
     /// nothing there.
     pub disk: u64,

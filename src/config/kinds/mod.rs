@@ -30,7 +30,7 @@ pub(super) use header::{HeaderNames, OneHeader};
 pub(super) use number::{Count, PerTime, Size, Span, Workers};
 pub(super) use origins::Origins;
 pub(super) use projects::Projects;
-pub(super) use proxies::Proxies;
+pub(super) use proxies::{Networks, Proxies};
 pub(super) use quotas::Quotas;
 pub(super) use repeats::Repeats;
 pub(super) use sample::Samples;

@@ -14,36 +14,61 @@ use crate::domain::client_ip;
 /// CIDRs, addresses and presets.
 pub(in crate::config) struct Proxies;
 
+/// The same where nobody's word is believed for it.
+pub(in crate::config) struct Networks;
+
 impl Kind for Proxies {
     type Value = TrustedProxies;
     const VARIABLE: Variable = Variable::List;
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<TrustedProxies> {
-        let accepted = "write a list such as [docker, 203.0.113.0/24]";
-        let each = each(node, faults, accepted, |node, faults| {
-            let accepted = accepted_entry();
-            let written = scalar(node, faults, &accepted)?;
-            match nets(written) {
-                Ok(nets) => {
-                    warn_of_everybody(node, &nets, faults);
-                    Some((written.to_owned(), nets))
-                }
-                Err(wrong) => {
-                    let hint = meant(written, client_ip::PRESETS.iter().copied());
-                    refuse(node, faults, wrong, &format!("{accepted}{hint}"))
-                }
-            }
-        })?;
-        let (written, nets): (Vec<String>, Vec<Vec<IpNet>>) = each.into_iter().unzip();
-        Some(TrustedProxies {
-            written,
-            nets: nets.concat(),
-        })
+        list(node, faults, warn_of_everybody)
+    }
+
+    fn show(&self, value: &TrustedProxies) -> Shown {
+        Networks.show(value)
+    }
+}
+
+impl Kind for Networks {
+    type Value = TrustedProxies;
+    const VARIABLE: Variable = Variable::List;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<TrustedProxies> {
+        list(node, faults, |_, _, _| ())
     }
 
     fn show(&self, value: &TrustedProxies) -> Shown {
         Shown::List(value.written.iter().cloned().map(Shown::Text).collect())
     }
+}
+
+/// Reads a list of networks, and has each looked at.
+fn list(
+    node: &Node,
+    faults: &mut Faults,
+    look: impl Fn(&Node, &[IpNet], &mut Faults),
+) -> Option<TrustedProxies> {
+    let accepted = "write a list such as [docker, 203.0.113.0/24]";
+    let each = each(node, faults, accepted, |node, faults| {
+        let accepted = accepted_entry();
+        let written = scalar(node, faults, &accepted)?;
+        match nets(written) {
+            Ok(nets) => {
+                look(node, &nets, faults);
+                Some((written.to_owned(), nets))
+            }
+            Err(wrong) => {
+                let hint = meant(written, client_ip::PRESETS.iter().copied());
+                refuse(node, faults, wrong, &format!("{accepted}{hint}"))
+            }
+        }
+    })?;
+    let (written, nets): (Vec<String>, Vec<Vec<IpNet>>) = each.into_iter().unzip();
+    Some(TrustedProxies {
+        written,
+        nets: nets.concat(),
+    })
 }
 
 fn accepted_entry() -> String {

@@ -299,6 +299,7 @@ fn values_arrive_where_they_belong() {
         web_read_ahead: ReadAhead {
             request: 8 << 10,
             response: 9 << 10,
+            memory: 64 << 20,
             disk: 3 << 30,
             path: Some(PathBuf::from("/x")),
         },

@@ -12,12 +12,14 @@
 //! /api/v1/mutes      what is switched on; POST: switch on; DELETE mutes/<id>: off
 //! /api/v1/maintenance  whether the upstream is being worked on; POST: switch it
 //! /api/v1/spool      what is kept; POST: pause it; DELETE: drop it
+//! /api/v1/blocks     clients that are not heard; DELETE blocks/<ip>: hear one again
 //! /api/v1/reload     POST: read the configuration again
 //! ```
 //!
 //! and whatever pages the edge was started with. Health and metrics are open;
 //! everything else is guarded. Never touches a request of the public side.
 
+mod blocks;
 mod clients;
 mod explain;
 mod guard;
@@ -166,8 +168,9 @@ impl Desk {
                 }
                 let steers = matches!(
                     path,
-                    "/api/v1/maintenance" | "/api/v1/spool" | switches::PATH
-                ) || path.starts_with("/api/v1/mutes/");
+                    "/api/v1/maintenance" | "/api/v1/spool" | switches::PATH | blocks::PATH
+                ) || path.starts_with("/api/v1/mutes/")
+                    || path.starts_with("/api/v1/blocks/");
                 if steers {
                     return self.steer(request, ends.peer).await;
                 }
@@ -230,6 +233,7 @@ impl Desk {
         match head.uri.path() {
             "/api/v1/spool" => self.spool(&head.method, head.uri.query(), &body).await,
             "/api/v1/maintenance" => self.maintenance(&head.method, &body),
+            path if path.starts_with(blocks::PATH) => self.blocks(&head.method, path),
             path => self.switch((&head.method, path, head.uri.query()), &body, peer),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::domain::reach::ReachFault;
 use crate::policy::breaker::State;
@@ -80,6 +81,7 @@ pub(super) fn status(
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
         "certificates": certificates(shared),
+        "clients_blocked": shared.blocks.blocked(shared.millis(Instant::now())).len(),
         "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

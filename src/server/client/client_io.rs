@@ -6,13 +6,14 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::server::client::bad_head::BadHead;
 use crate::server::client::closing::Rest;
+use crate::server::client::conduct::{Conduct, LAST_FRAME};
 use crate::server::client::wire::Wire;
 
 /// What the keeper of a connection looks at once a second, and what a request
@@ -99,8 +100,19 @@ pub(crate) struct ClientIo {
     wire: Wire,
     ahead: Bytes,
     pulse: Rc<Pulse>,
-    ends: bool,
+    /// Where HTTP/2 is spoken.
+    conduct: Option<Rc<Conduct>>,
+    /// Its client is over what it may, and is not listened to any more.
+    was_cut: bool,
+    /// What a closing connection is still read of, so that its last words arrive.
+    scrap_bytes: usize,
 }
+
+/// More than this is not thrown away for anybody: its sender has to do without the last words.
+const SCRAP_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes thrown away at a time.
+const SCRAP_PIECE: usize = 4096;
 
 impl ClientIo {
     /// A connection of which `ahead` was read already.
@@ -109,14 +121,19 @@ impl ClientIo {
             wire,
             ahead,
             pulse,
-            ends: false,
+            conduct: None,
+            was_cut: false,
+            scrap_bytes: 0,
         }
     }
 
-    /// The same for hyper alone, which does not give it back: its shutdown is the
-    /// connection's, since an end of TLS must be said.
-    pub(crate) fn ending(self) -> Self {
-        Self { ends: true, ..self }
+    /// The same for HTTP/2, and for hyper alone, which does not give it back: its shutdown is
+    /// the connection's, since an end of TLS must be said.
+    pub(crate) fn multiplexed(self, conduct: Rc<Conduct>) -> Self {
+        Self {
+            conduct: Some(conduct),
+            ..self
+        }
     }
 
     /// The connection alone, and what of its bytes nobody has taken yet.
@@ -124,13 +141,26 @@ impl ClientIo {
         (self.wire, self.ahead)
     }
 
-    fn took_in(&self, buf: &ReadBuf<'_>, before: usize) {
+    fn took_in(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         if let Some(bytes) = buf.filled().get(before..)
             && !bytes.is_empty()
         {
             self.pulse.came_in(bytes);
             self.moved();
+            if let Some(conduct) = &self.conduct
+                && let Some(cut) = conduct.came_in(bytes)
+            {
+                buf.set_filled(before.saturating_add(cut));
+                self.was_cut = true;
+                self.ahead = Bytes::from_static(LAST_FRAME);
+                self.read_ahead(buf);
+            }
         }
+    }
+
+    fn read_ahead(&mut self, buf: &mut ReadBuf<'_>) {
+        let n = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead.split_to(n));
     }
 
     fn moved(&self) {
@@ -145,13 +175,18 @@ impl AsyncRead for ClientIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if self.pulse.trailers.get() && self.pulse.in_flight.get() == 0 && !self.ends {
+        let behind_trailers = self.pulse.trailers.get() && self.pulse.in_flight.get() == 0;
+        if behind_trailers && self.conduct.is_none() {
             // The connection's end, as far as hyper is concerned.
             return Poll::Ready(Ok(()));
         }
+        if self.was_cut {
+            // Nobody reads on behind the last frame.
+            self.read_ahead(buf);
+            return Poll::Ready(Ok(()));
+        }
         if !self.ahead.is_empty() {
-            let n = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead.split_to(n));
+            self.read_ahead(buf);
             // What follows is usually there already: one call for both.
             if buf.remaining() > 0
                 && let Poll::Ready(Err(error)) = Pin::new(&mut self.wire).poll_read(cx, buf)
@@ -162,6 +197,11 @@ impl AsyncRead for ClientIo {
             return Poll::Ready(Ok(()));
         }
         let read = Pin::new(&mut self.wire).poll_read(cx, buf);
+        if read.is_ready()
+            && let Some(conduct) = &self.conduct
+        {
+            conduct.ended.set(buf.filled().len() == before);
+        }
         self.took_in(buf, before);
         read
     }
@@ -179,6 +219,7 @@ impl AsyncWrite for ClientIo {
         }
         let written = Pin::new(&mut self.wire).poll_write(cx, buf);
         self.wrote(&written);
+        self.answered(&written);
         written
     }
 
@@ -195,6 +236,7 @@ impl AsyncWrite for ClientIo {
         }
         let written = Pin::new(&mut self.wire).poll_write_vectored(cx, bufs);
         self.wrote(&written);
+        self.answered(&written);
         written
     }
 
@@ -215,16 +257,57 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.ends {
-            return Poll::Ready(Ok(()));
+        let told_to_go = match &self.conduct {
+            None => return Poll::Ready(Ok(())),
+            Some(conduct) => {
+                conduct.closing.set(true);
+                conduct.is_told_to_go()
+            }
+        };
+        if self.scrap_bytes == 0 {
+            let ended = ready!(self.poll_end(cx));
+            if ended.is_err() || !told_to_go {
+                return Poll::Ready(ended);
+            }
         }
-        let ended = Pin::new(&mut self.wire).poll_shutdown(cx);
-        self.wrote(&ended);
-        ended
+        self.poll_throw_away(cx)
     }
 }
 
 impl ClientIo {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended = Pin::new(&mut self.wire).poll_shutdown(cx);
+        self.wrote(&ended);
+        ended
+    }
+
+    /// Closing now would reset the connection of a client that is still sending, and destroy
+    /// what it was told.
+    fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scrap = [0; SCRAP_PIECE];
+        while self.scrap_bytes < SCRAP_BYTES_MAX {
+            let mut scrap = ReadBuf::new(&mut scrap);
+            // One more than nothing: the end has been said.
+            self.scrap_bytes = self.scrap_bytes.max(1);
+            if ready!(Pin::new(&mut self.wire).poll_read(cx, &mut scrap)).is_err() {
+                break;
+            }
+            match scrap.filled().len() {
+                0 => break,
+                bytes => self.scrap_bytes = self.scrap_bytes.saturating_add(bytes),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn answered(&self, written: &Poll<io::Result<usize>>) {
+        if let Some(conduct) = &self.conduct
+            && let Poll::Ready(Ok(bytes)) = written
+        {
+            conduct.wrote(*bytes);
+        }
+    }
+
     fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
         self.pulse.stuck.set(written.is_pending());
         if written.is_ready() {

@@ -14,6 +14,9 @@ use crate::server::client::wire::Wire;
 /// destroyed by a reset (RFC 9112, section 9.6).
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
+/// Bytes that are thrown away at a time. Thousands may be closing at once, and be slow.
+const SCRAP_BYTES: usize = 4096;
+
 /// What a client may still be sending as its connection closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rest {
@@ -35,7 +38,7 @@ pub(crate) async fn close(mut wire: Wire, rest: Rest) {
     // Nobody looks at the rest: it stays sealed.
     let mut stream = wire.into_socket();
     let drained = timeout(LINGER, async {
-        let mut scrap = vec![0; 64 * 1024];
+        let mut scrap = vec![0; SCRAP_BYTES];
         while matches!(stream.read(&mut scrap).await, Ok(n) if n > 0) {}
     })
     .await;

@@ -6,13 +6,14 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt as _;
@@ -26,26 +27,24 @@ use crate::telemetry::ledger::Account;
 use crate::tls::Protocol;
 
 use crate::server::client::arrival::Scheme;
+use crate::server::client::blocking::{is_blocked, strike};
 use crate::server::client::client_io::{ClientIo, Pulse, joined};
 use crate::server::client::closing::close;
 use crate::server::client::introduction::{Introduced, introduce};
 use crate::server::client::listen::place_for;
+use crate::server::client::multiplexed;
+use crate::server::client::per_client::Place;
 use crate::server::client::reception::{Caller, receive};
 use crate::server::client::secure::secure;
 use crate::server::client::wire::Wire;
-use crate::server::worker::{LocalExec, Worker};
+use crate::server::worker::Worker;
 
 /// What every HTTP/2 client sends first (RFC 9113, section 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How often a connection is looked at. Timeouts are that much coarse, and no
 /// request pays for a timer of its own.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// HTTP/2 windows and streams: one client's share of memory.
-const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-const H2_STREAMS_MAX: u32 = 100;
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How a spell of HTTP/1 service ended.
 enum Spell {
@@ -74,20 +73,12 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
             }
         }
     };
-    // The socket's own end had its place before it came here.
-    let place = match introduced.peer == peer {
-        true => Ok(None),
-        false => place_for(&worker, introduced.peer.ip()),
-    };
-    let Ok(_place) = place else {
-        worker
-            .metrics
-            .handshakes(listener, Handshake::ClientCapped)
-            .add(1);
+    let Ok(_place) = named_place(&worker, listener, peer, introduced.peer) else {
         return;
     };
     let Introduced { ahead, .. } = introduced;
-    let Some(mut wire) = secure(&worker, listener, stream, &ahead).await else {
+    let client = introduced.peer.ip();
+    let Some(mut wire) = secure(&worker, listener, client, stream, &ahead).await else {
         return;
     };
     let until = match wire {
@@ -125,9 +116,27 @@ pub(crate) async fn keep(worker: Rc<Worker>, listener: usize, stream: TcpStream)
     };
     match protocol {
         // Boxed: a parked connection pays for what its task can ever hold.
-        Protocol::H2 => Box::pin(serve_h2(&worker, &caller, wire, ahead)).await,
+        Protocol::H2 => Box::pin(multiplexed::serve(&worker, &caller, wire, ahead)).await,
         Protocol::Http1 => serve_h1(&worker, &caller, wire, ahead).await,
     }
+}
+
+/// The place of whom a balancer has named; none for the socket's own end, which was looked at,
+/// and had its own, before it came here. An error is counted.
+fn named_place(
+    worker: &Worker,
+    listener: usize,
+    peer: SocketAddr,
+    named: SocketAddr,
+) -> Result<Option<Place>, ()> {
+    if named == peer {
+        return Ok(None);
+    }
+    let refused = match is_blocked(worker, named.ip()) {
+        true => Err(Handshake::Blocked),
+        false => place_for(worker, named.ip()).map_err(|_| Handshake::ClientCapped),
+    };
+    refused.map_err(|outcome| worker.metrics.handshakes(listener, outcome).add(1))
 }
 
 /// Reads up to a preface's length, some of which is here. `None`: closed before a byte came.
@@ -215,7 +224,9 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Byte
         Verdict::Served(false) if pulse.requests.get() == 0 => Some(Handshake::BadHead),
         Verdict::Served(_) | Verdict::Idle | Verdict::Stuck => None,
     };
-    if let Some(bad) = pulse.bad_head.take() {
+    let bad_head = pulse.bad_head.take();
+    let refused = bad_head.is_some();
+    if let Some(bad) = bad_head {
         let metrics = &worker.metrics;
         metrics
             .requests(Route::Local, Ending::Refused, bad.status())
@@ -224,6 +235,9 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Byte
         row.received(1, 0);
         row.dropped(bad.reason(), 1, 0);
         pulse.unread.set(true);
+    }
+    if outcome.is_some() || refused {
+        strike(worker, caller.peer.ip());
     }
     if let Some(outcome) = outcome {
         worker.metrics.handshakes(caller.listener, outcome).add(1);
@@ -235,7 +249,7 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Byte
 
 /// Why a spell ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Served(bool),
     Idle,
     HeadTooSlow,
@@ -243,15 +257,15 @@ enum Verdict {
 }
 
 /// The look at a connection, once a second.
-struct Watch {
-    ticks: Interval,
+pub(super) struct Watch {
+    pub(super) ticks: Interval,
     moves_before: u64,
     still_for: Duration,
     head_for: Duration,
 }
 
 impl Watch {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -263,7 +277,7 @@ impl Watch {
     }
 
     /// What is to be done with the connection; `None`: nothing.
-    fn look(&mut self, worker: &Worker, pulse: &Pulse) -> Option<Verdict> {
+    pub(super) fn look(&mut self, worker: &Worker, pulse: &Pulse) -> Option<Verdict> {
         let limits = &worker.rules().config.limits;
         let moves = pulse.moves.get();
         if moves == self.moves_before {
@@ -287,54 +301,4 @@ impl Watch {
         self.head_for = Duration::ZERO;
         (!pulse.stuck.get() && self.still_for >= LOOK_EVERY).then_some(Verdict::Idle)
     }
-}
-
-async fn serve_h2(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Bytes) {
-    let limits = &worker.rules().config.limits;
-    let pulse = &caller.pulse;
-    let io = TokioIo::new(ClientIo::new(wire, ahead, Rc::clone(pulse)).ending());
-    let service = {
-        let (worker, caller) = (Rc::clone(worker), Rc::clone(caller));
-        service_fn(move |request| receive(Rc::clone(&worker), Rc::clone(&caller), request))
-    };
-    let connection = http2::Builder::new(LocalExec)
-        .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(H2_STREAMS_MAX)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    let mut stopping = pin!(worker.stopping());
-    let mut watch = Watch::new();
-    let (mut leaving, mut idle_for) = (false, Duration::ZERO);
-    poll_fn(|cx| {
-        if let Poll::Ready(served) = connection.as_mut().poll(cx) {
-            if served.is_err() && pulse.requests.get() == 0 {
-                worker
-                    .metrics
-                    .handshakes(caller.listener, Handshake::BadHead)
-                    .add(1);
-            }
-            return Poll::Ready(());
-        }
-        if !leaving && stopping.as_mut().poll(cx).is_ready() {
-            leaving = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        while watch.ticks.poll_tick(cx).is_ready() {
-            // A head cannot be told from a frame here: only stillness counts.
-            pulse.head_begun.set(false);
-            match watch.look(worker, pulse) {
-                Some(Verdict::Stuck) => return Poll::Ready(()),
-                Some(Verdict::Idle) => idle_for += LOOK_EVERY,
-                Some(Verdict::HeadTooSlow | Verdict::Served(_)) | None => idle_for = Duration::ZERO,
-            }
-            if !leaving && idle_for >= limits.keep_alive {
-                leaving = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-        Poll::Pending
-    })
-    .await;
 }

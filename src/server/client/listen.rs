@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::telemetry::labels::Handshake;
 
+use crate::server::client::blocking::is_blocked;
 use crate::server::client::connection;
 use crate::server::client::per_client::Place;
 use crate::server::worker::{Worker, connections_max};
@@ -77,6 +78,11 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListe
 
 fn take(worker: &Rc<Worker>, listener: usize, stream: TcpStream, peer: SocketAddr) {
     let mut open = Open::new(Rc::clone(worker), listener);
+    if is_blocked(worker, peer.ip()) {
+        let blocked = worker.metrics.handshakes(listener, Handshake::Blocked);
+        blocked.add(1);
+        return;
+    }
     let limit = worker.rules().config.limits.connections;
     let max = connections_max(limit, worker.shared.descriptors);
     if worker.shared.connections.load(Ordering::Relaxed) > max {

@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
+
+use crate::domain::networks::one_client;
 
 /// Workers that open or close connections at the same time seldom meet.
 const SHARDS: usize = 16;
@@ -37,7 +39,7 @@ impl PerClient {
     /// Takes a place for one more connection; given back when it is dropped. `None`: the
     /// client has `most` open. A lower limit closes none that is open.
     pub(crate) fn enters(self: &Arc<Self>, client: IpAddr, most: u64) -> Option<Place> {
-        let client = counted_as(client);
+        let client = one_client(client);
         let mut counts = self.shard(client);
         let open = counts.get(&client).copied().unwrap_or(0);
         if open >= most {
@@ -58,14 +60,6 @@ impl PerClient {
         // Nothing that runs under the lock leaves a count half written.
         let shard = shard.unwrap_or(zeroth).lock();
         shard.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whoever has one address of a /64 has them all.
-fn counted_as(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 

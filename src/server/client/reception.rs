@@ -24,10 +24,12 @@ use crate::policy::Refusal;
 use crate::telemetry::labels::{Handshake, Route};
 
 use crate::server::client::arrival::{self, Arrived, Scheme};
+use crate::server::client::blocking;
 use crate::server::client::client_io::Pulse;
 use crate::server::client::reply::Reply;
 use crate::server::client::respond;
 use crate::server::client::stream::discard;
+use crate::server::delivery::outbound::Sender;
 use crate::server::ingest::{self, Pass};
 use crate::server::passage;
 use crate::server::sightings::Sighting;
@@ -109,6 +111,7 @@ async fn serve(
 ) -> Response<Reply> {
     let rules = worker.rules();
     let (mut arrived, source) = Arrived::new(request, caller, &rules);
+    ticket.client = Some(arrived.sender.client);
     worker.metrics.client_ip.at(source.index()).add(1);
     let due = worker.watch.passes(arrived.sender.client);
     // What is rare is boxed, so that the common way stays small: its future is
@@ -210,6 +213,12 @@ fn next(
     };
     let way = Way::of(rules, &path);
     ticket.belongs(way.route(), announced);
+    let Sender {
+        client, trusted, ..
+    } = arrived.sender;
+    if let Some(refusal) = blocking::refusal(worker, client, trusted) {
+        return Next::Refuse(refusal);
+    }
     let door = worker.shared.door(caller.listener);
     if let Err(refusal) = door.lets_in(way.route(), &path, arrived.sender.client) {
         return Next::Refuse(refusal);

@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::telemetry::labels::Handshake;
 use crate::tls::{Secured, Terms};
 
 use crate::server::client::bad_head::BadHead;
+use crate::server::client::blocking::{is_garbage, strike};
 use crate::server::client::closing::say_and_close;
 use crate::server::client::wire::Wire;
 use crate::server::ingest::inflating::Places;
@@ -56,6 +58,7 @@ impl Drop for Waiting {
 pub(crate) async fn secure(
     worker: &Worker,
     listener: usize,
+    client: IpAddr,
     socket: TcpStream,
     ahead: &[u8],
 ) -> Option<Wire> {
@@ -97,6 +100,9 @@ pub(crate) async fn secure(
         tracing::debug!(cause = fault.as_str(), "a TLS handshake failed");
         let outcome = Handshake::of(fault);
         worker.metrics.handshakes(listener, outcome).add(1);
+        if is_garbage(fault, clear.is_some()) {
+            strike(worker, client);
+        }
     }
     if let Some(socket) = clear {
         Box::pin(say_and_close(socket, &BadHead::InTheClear.answer())).await;

@@ -46,6 +46,10 @@ pub(crate) enum BodyError {
     Disk,
 }
 
+/// What has to come within `limits.body_idle`: a client that sends a byte now and then moves, and
+/// holds its place all the same. A modem of 1980 sends that much in half a minute.
+const MOVES_BYTES: u64 = 1024;
+
 /// A client's body as it comes: chunks already read first, then hyper's.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -57,6 +61,11 @@ pub(crate) struct Stream {
     limit: u64,
     idle: Duration,
     patience: Option<Pin<Box<Sleep>>>,
+    /// What has come since patience began.
+    meanwhile: u64,
+    /// Patience was asked since the last chunk: its end is the client's, not of whoever did not
+    /// read on.
+    is_asked: bool,
     waited: bool,
     on_bytes: Meter,
 }
@@ -100,6 +109,8 @@ impl Stream {
             limit,
             idle,
             patience: None,
+            meanwhile: 0,
+            is_asked: false,
             waited: false,
             on_bytes,
         }
@@ -156,7 +167,7 @@ impl Stream {
             let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
                 return self.poll_patience(cx);
             };
-            self.patience = None;
+            self.is_asked = false;
             return Poll::Ready(match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => Some(self.accept(chunk)),
@@ -178,6 +189,12 @@ impl Stream {
         let n = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         self.received = self.received.saturating_add(n);
         self.on_bytes.add(n);
+        if self.patience.is_some() {
+            self.meanwhile = self.meanwhile.saturating_add(n);
+            if self.meanwhile >= MOVES_BYTES {
+                self.patience = None;
+            }
+        }
         if self.received > self.limit {
             return Err(BodyError::TooLarge);
         }
@@ -187,8 +204,15 @@ impl Stream {
     /// The timer exists only while a body makes somebody wait.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.waited = true;
-        let idle = self.idle;
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(idle)));
+        let (idle, asked) = (self.idle, std::mem::replace(&mut self.is_asked, true));
+        let stale = |patience: &Pin<Box<Sleep>>| !asked && patience.is_elapsed();
+        if self.patience.as_ref().is_none_or(stale) {
+            self.meanwhile = 0;
+            self.patience = Some(Box::pin(sleep(idle)));
+        }
+        let Some(patience) = &mut self.patience else {
+            return Poll::Pending;
+        };
         ready!(patience.as_mut().poll(cx));
         Poll::Ready(Some(Err(BodyError::Slow)))
     }

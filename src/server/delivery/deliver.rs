@@ -197,6 +197,7 @@ fn pass_on(
         head.headers
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let budget = (!route.is_event()).then(|| ticket.ahead_budget(rules));
     let held = Held {
         lease: answer.lease,
         sent: answer.sent,
@@ -210,11 +211,13 @@ fn pass_on(
             }
             Reply::Whole(chunks)
         }
-        Taken::Part(passing) if route.is_event() => Reply::Upstream(passing),
-        Taken::Part(passing) => {
-            let ahead = rules.config.upstream.web_read_ahead.response;
-            Reply::Ahead(Box::new(Ahead::read(*passing, ahead)))
-        }
+        Taken::Part(passing) => match budget {
+            None => Reply::Upstream(passing),
+            Some(budget) => {
+                let ahead = rules.config.upstream.web_read_ahead.response;
+                Reply::Ahead(Box::new(Ahead::read(*passing, ahead, budget)))
+            }
+        },
     };
     Response::from_parts(head, body)
 }

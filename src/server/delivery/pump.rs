@@ -1,10 +1,13 @@
 //! Answers read ahead of slow clients: the upstream's connection is free as soon
-//! as the rest of an answer fits the read-ahead. Never holds more than that.
+//! as the rest of an answer fits the read-ahead. Never holds more than that, and all of them
+//! together never much more than their budget.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -14,6 +17,19 @@ use crate::server::client::reply::{Passing, ReplyError};
 use crate::server::ingest::chunks::{gather, total_bytes};
 use crate::server::ticket::Ticket;
 use crate::server::upstream::framing::Fault;
+
+/// Beyond the budget of all, an answer is read ahead by so much: enough to keep its connection
+/// busy, and few clients have as little room.
+const TIGHT_BYTES: u64 = 64 * 1024;
+
+/// What all answers together may hold, over all workers.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    /// What they hold now.
+    pub held: Arc<AtomicU64>,
+    /// What they may.
+    pub bytes_max: u64,
+}
 
 /// The client's end of a body that is read ahead. Dropping it stops the reading.
 #[derive(Debug)]
@@ -27,6 +43,7 @@ pub(crate) struct Ahead {
 struct Queue {
     chunks: RefCell<VecDeque<Bytes>>,
     bytes_max: u64,
+    budget: Budget,
     ending: RefCell<Option<Result<Option<Ticket>, Fault>>>,
     client: RefCell<Option<Waker>>,
     reader: RefCell<Option<Waker>>,
@@ -34,12 +51,13 @@ struct Queue {
 }
 
 impl Ahead {
-    /// Starts reading `passing` ahead by up to `bytes_max`.
-    pub(crate) fn read(passing: Passing, bytes_max: u64) -> Self {
+    /// Starts reading `passing` ahead by up to `bytes_max`, while the budget has room.
+    pub(crate) fn read(passing: Passing, bytes_max: u64, budget: Budget) -> Self {
         let length = passing.size_hint().exact();
         let queue = Rc::new(Queue {
             chunks: RefCell::default(),
             bytes_max,
+            budget,
             ending: RefCell::default(),
             client: RefCell::default(),
             reader: RefCell::default(),
@@ -57,6 +75,7 @@ impl Ahead {
         let queue = &self.queue;
         let chunk = queue.chunks.borrow_mut().pop_front();
         if let Some(chunk) = chunk {
+            queue.let_go(chunk_bytes(&chunk));
             wake(&queue.reader);
             return Poll::Ready(Some(Ok(chunk)));
         }
@@ -95,6 +114,40 @@ impl Drop for Ahead {
     }
 }
 
+impl Queue {
+    /// Whether there is room for more.
+    fn has_room(&self) -> bool {
+        let here = total_bytes(&self.chunks.borrow());
+        let spent = self.budget.held.load(Ordering::Relaxed) >= self.budget.bytes_max;
+        let most = match spent {
+            true => self.bytes_max.min(TIGHT_BYTES),
+            false => self.bytes_max,
+        };
+        here < most
+    }
+
+    fn put(&self, chunk: Bytes) {
+        let bytes = chunk_bytes(&chunk);
+        self.budget.held.fetch_add(bytes, Ordering::Relaxed);
+        gather(&mut self.chunks.borrow_mut(), chunk);
+    }
+
+    fn let_go(&self, bytes: u64) {
+        self.budget.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let left = total_bytes(&self.chunks.borrow());
+        self.let_go(left);
+    }
+}
+
+fn chunk_bytes(chunk: &Bytes) -> u64 {
+    u64::try_from(chunk.len()).unwrap_or(u64::MAX)
+}
+
 fn wake(waker: &RefCell<Option<Waker>>) {
     let waker = waker.borrow_mut().take();
     if let Some(waker) = waker {
@@ -109,13 +162,13 @@ async fn pump(queue: Rc<Queue>, mut passing: Passing) {
             if queue.left.get() {
                 return Poll::Ready(None);
             }
-            if total_bytes(&queue.chunks.borrow()) >= queue.bytes_max {
+            if !queue.has_room() {
                 return Poll::Pending;
             }
             passing.poll_chunk(cx).map(Some)
         });
         match chunk.await {
-            Some(Some(Ok(chunk))) => gather(&mut queue.chunks.borrow_mut(), chunk),
+            Some(Some(Ok(chunk))) => queue.put(chunk),
             Some(Some(Err(error))) => {
                 *queue.ending.borrow_mut() = Some(Err(error));
                 return wake(&queue.client);

@@ -106,6 +106,7 @@ fn booked(books: &'static Books) -> usize {
 fn readings() -> Readings {
     Readings {
         certificates: Vec::new(),
+        secured: Vec::new(),
         quotas_used: Vec::new(),
         limits_learned_longest_s: 0,
         journal: Journal::Written,

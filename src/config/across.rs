@@ -1,9 +1,12 @@
 //! Owns the checks that look at more than one key, once every source was read.
 //! Reads no value: `read` and `kinds` did.
 
-use super::checked::{KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy, UpstreamTls};
+use super::checked::{
+    AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy, UpstreamTls,
+};
 use super::draft::{Draft, SentryDraft};
 use super::errors::{ConfigError, Place};
+use super::kinds::CHALLENGE_PATH;
 use super::read::Reading;
 
 impl Reading {
@@ -12,6 +15,7 @@ impl Reading {
     pub(super) fn across(&mut self, end: &Place) {
         self.secrets();
         self.sockets();
+        self.acme();
         self.upstreams(end);
         self.client_certificate();
         self.tunnels();
@@ -75,6 +79,48 @@ impl Reading {
                 "client_ip.trusted_proxies",
                 "no trusted proxy, but a listener requires the PROXY protocol: nobody could connect; name the balancer",
             );
+        }
+    }
+
+    /// Names that a certificate is wanted for need an authority whose terms are agreed to,
+    /// and a listener at which the proof can be seen.
+    fn acme(&mut self) {
+        let config = &self.draft.config;
+        let listeners = config.listen.public.iter().enumerate();
+        let naming = listeners.filter_map(|(at, listener)| {
+            let named = listener
+                .tls
+                .as_ref()
+                .is_some_and(|tls| !tls.acme.is_empty());
+            named.then(|| format!("listen.public[{at}].tls.acme"))
+        });
+        let naming: Vec<String> = naming.collect();
+        let unread = self.places.contains_key("acme") && !self.faults.noted.contains_key("acme");
+        if naming.is_empty() || unread {
+            return;
+        }
+        let mut errors = Vec::new();
+        if !config.acme.agree_to_terms {
+            for path in &naming {
+                let message = format!(
+                    "{path} asks an authority for certificates whose terms nobody has agreed to; \
+                     read them, and write acme: {{agree_to_terms: true}}"
+                );
+                errors.push((path.clone(), message));
+            }
+        }
+        let clear = config.listen.public.iter().any(|one| one.tls.is_none());
+        if config.acme.challenge == AcmeChallenge::Http01 && !clear {
+            let message = format!(
+                "{CHALLENGE_PATH} is http-01, but no listener is without tls; add one at port 80, \
+                 or write tls-alpn-01"
+            );
+            errors.push((CHALLENGE_PATH.to_owned(), message));
+        }
+        for (path, message) in errors {
+            let place = self.faults.noted.get(&path).cloned();
+            let place = place.unwrap_or(Place::Environment);
+            self.faults.error(&place, message);
         }
     }
 

@@ -34,6 +34,14 @@ pub(super) fn look(
     if config.reaches_by_tls() && config.upstream.tls.ca.is_none() {
         looking.at_the_system();
     }
+    if let Some(file) = &config.acme.ca {
+        let mut looking = Looking {
+            files,
+            now_s,
+            faults,
+        };
+        looking.read(Authorities::read, file, "acme.ca");
+    }
 }
 
 struct Looking<'a> {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Admin, Block, Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, Door,
-    ForwardedHeader, Global, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level, Limits,
-    Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
+    Acme, AcmeChallenge, Admin, Block, Bodies, ClientIpRules, ClientReports, Config, Copies,
+    Defaults, Door, ForwardedHeader, Global, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys,
+    Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool,
+    State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts,
+    UpstreamTls,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -37,6 +38,7 @@ pub(super) fn config() -> Config {
             }],
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
         },
+        acme: acme(),
         admin: Admin {
             token: None,
             token_file: None,
@@ -89,6 +91,19 @@ pub(super) fn config() -> Config {
             format: LogFormat::Auto,
             level: Level::Info,
         },
+    }
+}
+
+/// Let's Encrypt, from whom nothing is asked before somebody agrees to its terms.
+pub(super) fn acme() -> Acme {
+    Acme {
+        contact: Vec::new(),
+        directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
+        path: PathBuf::from("/var/lib/vidette/acme"),
+        challenge: AcmeChallenge::Auto,
+        ca: None,
+        external_account: None,
+        agree_to_terms: false,
     }
 }
 

@@ -81,6 +81,8 @@ pub(super) struct Faults {
     pub(super) warnings: Vec<String>,
     /// Where files are named that are still to be looked into, by the path of the value.
     pub(super) files: BTreeMap<String, Place>,
+    /// Where values stand that are judged beside others, by the path of the value.
+    pub(super) noted: BTreeMap<String, Place>,
 }
 
 impl Faults {
@@ -94,6 +96,11 @@ impl Faults {
     /// Notes that a value names a file.
     pub(super) fn names_file(&mut self, node: &Node) {
         self.files.insert(node.path.clone(), node.place.clone());
+    }
+
+    /// Notes where a value stands that is judged beside others.
+    pub(super) fn notes(&mut self, node: &Node) {
+        self.noted.insert(node.path.clone(), node.place.clone());
     }
 
     /// A value that cannot be used: `wrong` says what it is not, `accepted`

@@ -15,9 +15,9 @@ use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
-    Address, Flag, HeaderNames, Hosts, InboundFilters, Kind, Listeners, Networks, OneHeader,
-    OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies, Quotas, Repeats, Samples, Shown,
-    Statics, TunnelPaths, Urls, Variable,
+    Address, Authority, Flag, HeaderNames, Hosts, InboundFilters, Kind, Listeners, Networks,
+    OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies, Quotas, Repeats,
+    Samples, Shown, Statics, TunnelPaths, Urls, Variable,
 };
 use super::tree::Node;
 
@@ -119,6 +119,7 @@ pub(super) static KEYS: &[Key] = &[
     here!("workers", workers, WORKERS),
     here!("listen.public", listen.public, Listeners),
     here!("listen.admin", listen.admin, Address),
+    here!("acme", acme, Authority),
     here!("admin.token", admin.token, ADMIN_TOKEN),
     here!("admin.token_file", admin.token_file, OptionalPath),
     here!("admin.hosts", admin.hosts, Hosts),

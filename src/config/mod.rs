@@ -125,7 +125,7 @@ pub fn digest(bytes: &[u8]) -> u64 {
 /// Checks a configuration's text with the environment laid over it; `name` is
 /// what errors call the file. Reads no file, not even those that keys name: no
 /// certificate is looked at, and the secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
-/// that of `sentry.token_file` is empty. The strings are warnings.
+/// those of `sentry.token_file` and of an external account's `key_file` are empty. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
     let checked = read::file(name, text, env)?;
     Ok((checked.config, checked.warnings))
@@ -135,6 +135,7 @@ pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>),
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let differs = [
         ("listen", old.listen != new.listen),
+        ("acme", old.acme != new.acme),
         ("workers", old.workers != new.workers),
         (
             "keys.proven_max",
@@ -198,6 +199,7 @@ impl Config {
         Self {
             workers: self.workers,
             listen: self.listen.clone(),
+            acme: self.acme.clone(),
             admin: self.admin.clone(),
             upstream: self.upstream.clone(),
             serve_relays: self.serve_relays,
@@ -294,12 +296,18 @@ fn look_at_certificates(checked: &mut Checked) -> Result<(), Errors> {
 /// Reads the secrets that are named by their files. One that cannot be had is an error
 /// where its file is named: the path may be a secret that was put there by mistake.
 fn read_secrets(checked: &mut Checked) -> Result<(), Errors> {
-    let Checked { config, places, .. } = checked;
+    let Checked {
+        config,
+        places,
+        files,
+        ..
+    } = checked;
     let mut faults = Faults::default();
     let mut read = |path: &Option<PathBuf>, what: &str, key: &str| {
         let secret = secret_of(path.as_deref()?, what);
         let refused = |fault| {
-            let place = places.get(key).unwrap_or(&Place::Environment);
+            let place = places.get(key).or_else(|| files.get(key));
+            let place = place.unwrap_or(&Place::Environment);
             faults.error(place, format!("the file of {key} {fault}"));
         };
         secret.map_err(refused).ok()
@@ -315,6 +323,17 @@ fn read_secrets(checked: &mut Checked) -> Result<(), Errors> {
         && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
     {
         sentry.token = token;
+    }
+    if let Some(account) = &mut config.acme.external_account {
+        const KEY_FILE: &str = "acme.external_account.key_file";
+        if let Some(key) = read(&account.key_file, "key", KEY_FILE) {
+            account.key = key;
+            if account.key_bytes().is_none() {
+                let place = files.get(KEY_FILE).unwrap_or(&Place::Environment);
+                let message = format!("the file of {KEY_FILE} holds no key in base64url");
+                faults.error(place, message);
+            }
+        }
     }
     match faults.errors.is_empty() {
         true => Ok(()),

@@ -235,6 +235,7 @@ impl Reading {
             mut errors,
             mut warnings,
             files,
+            noted: _,
         } = self.faults;
         // Stable: what stands at one place stays in the order it was found.
         errors.sort_by(|one, other| one.place.cmp(&other.place));

@@ -44,6 +44,18 @@ words! {
 }
 
 words! {
+    /// How a name is proved to be ours where its certificate is had by ACME.
+    AcmeChallenge {
+        /// By HTTP where a listener is without TLS, else by TLS; by the other where one fails.
+        Auto = "auto",
+        /// By a file under `/.well-known/acme-challenge/`, at port 80.
+        Http01 = "http-01",
+        /// By a certificate made for it, at port 443.
+        TlsAlpn01 = "tls-alpn-01",
+    }
+}
+
+words! {
     /// Who may reach `/api/0/relays/*`.
     ServeRelays {
         /// Clients on loopback and private addresses.

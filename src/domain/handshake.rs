@@ -12,6 +12,8 @@ pub enum HandshakeFault {
     NoCipher,
     /// The client speaks neither HTTP/1.1 nor HTTP/2 by its own list.
     NoProtocol,
+    /// The certificate for the name that the client asks for is still to come.
+    NoCertificate,
     /// The client does not believe our certificate, and said so.
     CertificateRefused,
     /// The client has shown no certificate where one is required.
@@ -37,6 +39,7 @@ impl HandshakeFault {
         Self::NoVersion,
         Self::NoCipher,
         Self::NoProtocol,
+        Self::NoCertificate,
         Self::CertificateRefused,
         Self::NoClientCertificate,
         Self::BadClientCertificate,
@@ -55,6 +58,7 @@ impl HandshakeFault {
             Self::NoVersion => "no_version",
             Self::NoCipher => "no_cipher",
             Self::NoProtocol => "no_protocol",
+            Self::NoCertificate => "no_certificate",
             Self::CertificateRefused => "certificate_refused",
             Self::NoClientCertificate => "no_client_certificate",
             Self::BadClientCertificate => "bad_client_certificate",

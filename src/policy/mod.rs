@@ -25,6 +25,7 @@ pub mod proven_file;
 pub mod quotas;
 pub mod refusal;
 mod refused;
+pub mod renewal;
 pub mod repeats;
 pub mod replay;
 pub mod reports;

@@ -25,6 +25,7 @@ use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
+use crate::server::acme::Issuance;
 use crate::server::admin::{self, Page};
 use crate::server::entrance::Renewing;
 use crate::server::memory::knowledge::Knowledge;
@@ -62,6 +63,8 @@ pub(crate) struct Control {
     pub memory: Memory,
     /// What is switched on.
     pub switchboard: Switchboard,
+    /// Who has certificates by ACME.
+    pub issuance: Issuance,
     /// Turns true when the edge stops.
     pub stopped: watch::Receiver<bool>,
     /// Makes it turn true.
@@ -311,6 +314,8 @@ impl Control {
         tokio::task::spawn_local(keep_trusting(shared, metrics));
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        tokio::task::spawn_local(self.issuance.keep(shared, metrics));
         tokio::task::spawn_local(switchboard.keep());
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         let telling = Telling::start(shared, metrics, memory.untold());

@@ -1,26 +1,29 @@
 //! The public listeners as they run, from the start to the end: whose certificates each
-//! shows, and whether it moves pages to https. Takes changed certificate files up without
-//! a connection lost; broken ones leave the old in force, and that is said.
+//! shows, and whether it moves pages to https. Takes changed certificate files up, and what
+//! ACME has brought, without a connection lost; broken ones leave the old in force, and that
+//! is said.
 
-use std::path::{Path, PathBuf};
+mod seal;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::sleep;
 
-use crate::config::checked::{ClientAuth, Listener, ListenerTls};
+use crate::config::checked::Listener;
+use crate::policy::renewal::Life;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 use crate::telemetry::tls::CertificateReading;
-use crate::tls::{
-    Authorities, Chain, Clients, FileFault, Identity, Papers, PrivateKey, Standing, Terms,
-    TermsError, Tickets,
-};
+use crate::tls::{Papers, Standing};
 
-use crate::server::stamps::{LOOK_EVERY, Stamp, stamp};
+use crate::server::acme::Showcase;
+use crate::server::stamps::{LOOK_EVERY, Stamp};
 use crate::server::worker::Shared;
+
+pub(crate) use seal::Seal;
+pub use seal::SealError;
 
 /// One public listener.
 #[derive(Debug)]
@@ -33,132 +36,53 @@ pub(crate) struct Entrance {
     pub seal: Option<Seal>,
 }
 
-/// What a listener speaks TLS with.
-#[derive(Debug)]
-pub(crate) struct Seal {
-    files: ListenerTls,
-    terms: ArcSwap<Terms>,
-    /// Why the files that lie there now are not in force.
-    refused: ArcSwapOption<String>,
-    tickets: Tickets,
-    /// The files as they lay there before they were first read.
-    first: Vec<Stamp>,
-}
-
-/// Why a listener's files are of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// One of them.
-    #[error("the file of {path} {fault}")]
-    File {
-        /// Which, below the listener's own entry.
-        path: String,
-        /// What is wrong with it.
-        fault: FileFault,
-    },
-    /// All of them together.
-    #[error("TLS cannot be offered: {0}")]
-    Terms(#[from] TermsError),
-}
-
 impl Entrance {
     /// A listener as it is configured.
     ///
     /// # Errors
     /// Files that were good when they were checked, and no longer are.
-    pub(crate) fn open(listener: &Listener) -> Result<Self, SealError> {
+    pub(crate) fn open(listener: &Listener, showcase: &Showcase) -> Result<Self, SealError> {
         Ok(Self {
             name: listener.name.clone(),
             redirect_to_https: listener.redirect_to_https,
-            seal: listener.tls.as_ref().map(Seal::open).transpose()?,
+            seal: match &listener.tls {
+                Some(tls) => Some(Seal::open(tls, showcase)?),
+                None => None,
+            },
         })
     }
-}
-
-impl Seal {
-    fn open(files: &ListenerTls) -> Result<Self, SealError> {
-        let tickets = Tickets::new()?;
-        // Before they are read: what changes from then on is seen to have changed.
-        let first = paths(files).map(stamp).collect();
-        let terms = terms(files, &tickets)?;
-        Ok(Self {
-            files: files.clone(),
-            first,
-            terms: ArcSwap::from_pointee(terms),
-            refused: ArcSwapOption::empty(),
-            tickets,
-        })
-    }
-
-    /// The terms in force. Whoever holds them ends their handshake on them.
-    pub(crate) fn terms(&self) -> Arc<Terms> {
-        self.terms.load_full()
-    }
-
-    /// Takes up what lies in the files now, if it is good.
-    fn renew(&self) -> Result<(), SealError> {
-        // A ticket stands for a certificate that was checked against the authorities of
-        // its day, so that these go with them.
-        let renewed = match self.files.client_ca {
-            None => terms(&self.files, &self.tickets),
-            Some(_) => terms(&self.files, &Tickets::new()?),
-        };
-        match renewed {
-            Ok(terms) => {
-                self.terms.store(Arc::new(terms));
-                self.refused.store(None);
-                Ok(())
-            }
-            Err(error) => {
-                self.refused.store(Some(Arc::new(error.to_string())));
-                Err(error)
-            }
-        }
-    }
-
-    fn stamps(&self) -> Vec<Stamp> {
-        paths(&self.files).map(stamp).collect()
-    }
-}
-
-fn paths(files: &ListenerTls) -> impl Iterator<Item = &Path> {
-    let pairs = files.certificates.iter();
-    let pairs = pairs.flat_map(|pair| [&pair.cert, &pair.key]);
-    pairs.chain(&files.client_ca).map(PathBuf::as_path)
-}
-
-/// Reads a listener's files.
-fn terms(files: &ListenerTls, tickets: &Tickets) -> Result<Terms, SealError> {
-    let several = files.certificates.len() > 1;
-    let mut identities = Vec::with_capacity(files.certificates.len());
-    for (at, pair) in files.certificates.iter().enumerate() {
-        let refused = |part: &str| {
-            let path = match several {
-                true => format!("tls.certs[{at}].{part}"),
-                false => format!("tls.{part}"),
-            };
-            move |fault| SealError::File { path, fault }
-        };
-        let chain = Chain::read(&pair.cert).map_err(refused("cert"))?;
-        let key = PrivateKey::read(&pair.key).map_err(refused("key"))?;
-        identities.push(Identity::new(chain, key).map_err(refused("key"))?);
-    }
-    let clients = match &files.client_ca {
-        None => None,
-        Some(file) => Some(Clients {
-            authorities: Authorities::read(file).map_err(|fault| SealError::File {
-                path: "tls.client_ca".to_owned(),
-                fault,
-            })?,
-            required: files.client_auth == ClientAuth::Required,
-        }),
-    };
-    Ok(Terms::new(identities, clients, tickets.clone())?)
 }
 
 /// The wall clock, as certificates count.
 pub(crate) fn now_s() -> i64 {
     i64::try_from(process::now_s()).unwrap_or(i64::MAX)
+}
+
+/// When a certificate holds, as renewals count it.
+pub(crate) fn life(papers: &Papers) -> Life {
+    Life {
+        from_s: papers.not_before_s,
+        until_s: papers.not_after_s,
+    }
+}
+
+/// Shows a name's new certificate at every listener that wants it.
+pub(crate) fn show_issued(shared: &Shared, name: &str) {
+    for entrance in &shared.entrances {
+        let Some(seal) = &entrance.seal else { continue };
+        if seal.files.acme.iter().any(|wanted| wanted == name)
+            && let Err(error) = seal.show_issued(&shared.acme)
+        {
+            let listener = entrance.name.as_str();
+            tracing::error!(listener, %error, "a new certificate is not taken up; the old stays in force");
+        }
+    }
+}
+
+/// The listeners that speak TLS, by name.
+pub(crate) fn secured(shared: &Shared) -> Vec<String> {
+    let secured = shared.entrances.iter().filter(|one| one.seal.is_some());
+    secured.map(|one| one.name.clone()).collect()
 }
 
 /// Every certificate in force, with its listener's name.
@@ -199,12 +123,13 @@ pub(crate) fn reasons(shared: &Shared) -> (Vec<String>, bool) {
         over |= papers.standing(now_s) == Standing::Over;
     });
     for entrance in &shared.entrances {
-        let refused = entrance
-            .seal
-            .as_ref()
-            .and_then(|seal| seal.refused.load_full());
-        if let Some(refused) = refused {
-            let name = &entrance.name;
+        let (name, Some(seal)) = (&entrance.name, &entrance.seal) else {
+            continue;
+        };
+        let missing = shared.acme.reasons(&seal.files.acme, now_s);
+        let missing = missing.iter();
+        reasons.extend(missing.map(|missing| format!("listener {name}: {missing}")));
+        if let Some(refused) = seal.refused.load_full() {
             reasons.push(format!(
                 "listener {name}: its new certificate files are not in force: {refused}"
             ));
@@ -234,7 +159,7 @@ impl Renewing {
     fn one(&self, entrance: &Entrance) {
         let Some(seal) = &entrance.seal else { return };
         let (listener, control) = (entrance.name.as_str(), &self.metrics.control);
-        match seal.renew() {
+        match seal.renew(&self.shared.acme) {
             Ok(()) => {
                 control.certificates_applied.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(listener, "certificates read anew");
@@ -257,7 +182,7 @@ impl Renewing {
                 .collect()
         };
         let mut taken = each(|seal| seal.first.clone());
-        if taken.iter().all(Vec::is_empty) {
+        if self.shared.entrances.iter().all(|one| one.seal.is_none()) {
             return;
         }
         let mut seen = taken.clone();

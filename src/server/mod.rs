@@ -2,6 +2,7 @@
 //! order. The only layer with async code; it never decides by itself whether a
 //! request may pass.
 
+mod acme;
 pub mod admin;
 mod client;
 mod control;
@@ -47,6 +48,7 @@ use crate::tls::TrustError;
 
 pub use entrance::SealError;
 
+use acme::{Issuance, Showcase};
 use admin::Page;
 use client::door::Door;
 use control::Control;
@@ -113,29 +115,20 @@ impl Edge {
     pub fn start(loaded: Loaded, pages: Vec<Page>) -> Result<Self, StartError> {
         let config = &loaded.config;
         let count = rules::worker_count(config);
-        let names = config
-            .listen
-            .public
-            .iter()
-            .map(|listener| listener.name.clone())
-            .collect();
-        let ledger = Arc::new(Ledger::new(SystemTime::now(), 0));
-        control::number_projects(&ledger, config);
-        let metrics = Arc::new(Metrics::new(count, names, Arc::clone(&ledger)));
-        metrics
-            .control
-            .last_reload_success_s
-            .store(process::now_s(), Ordering::Relaxed);
+        let (ledger, metrics) = open_books(config, count);
         // Before anybody could connect here who would be served by neither.
         let memory = Memory::recall(config)?;
         let folder = SpoolFolder::find(config)?;
-        let entrances = open_entrances(config)?;
+        let showcase = Showcase::default();
+        let issuance = Issuance::recall(config, &showcase)?;
+        let entrances = open_entrances(config, &showcase)?;
         let trust = Trusting::open(config)?;
         let (mut sockets, public) = bind_public(&loaded, count)?;
         let admin_socket =
             client::listen::bind_alone(config.listen.admin).map_err(StartError::Listen)?;
         let admin = admin_socket.local_addr().map_err(StartError::Listen)?;
-        let (shared, switchboard) = share(config, (entrances, trust), &memory, folder, ledger);
+        let doors = (entrances, showcase, trust);
+        let (shared, switchboard) = share(config, doors, &memory, folder, ledger);
         let shared = Arc::new(shared);
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
@@ -157,6 +150,7 @@ impl Edge {
             pages,
             memory,
             switchboard,
+            issuance,
             stopped,
             stop: stop.clone(),
         };
@@ -228,10 +222,24 @@ fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
+/// The counters, all at nothing, for so many workers.
+fn open_books(config: &Config, workers: usize) -> (Arc<Ledger>, Arc<Metrics>) {
+    let listeners = config.listen.public.iter();
+    let names = listeners.map(|listener| listener.name.clone()).collect();
+    let ledger = Arc::new(Ledger::new(SystemTime::now(), 0));
+    control::number_projects(&ledger, config);
+    let metrics = Arc::new(Metrics::new(workers, names, Arc::clone(&ledger)));
+    metrics
+        .control
+        .last_reload_success_s
+        .store(process::now_s(), Ordering::Relaxed);
+    (ledger, metrics)
+}
+
 /// What all threads will share, and who alone changes what is switched on.
 fn share(
     config: &Config,
-    (entrances, trust): (Vec<Entrance>, Trusting),
+    (entrances, acme, trust): (Vec<Entrance>, Showcase, Trusting),
     memory: &Memory,
     folder: SpoolFolder,
     ledger: Arc<Ledger>,
@@ -258,6 +266,7 @@ fn share(
         rules,
         entrances,
         trust: Arc::new(trust),
+        acme,
         connections: AtomicU64::new(0),
         per_client: Arc::default(),
         doors: config
@@ -287,10 +296,10 @@ fn share(
     (shared, switchboard)
 }
 
-fn open_entrances(config: &Config) -> Result<Vec<Entrance>, StartError> {
+fn open_entrances(config: &Config, showcase: &Showcase) -> Result<Vec<Entrance>, StartError> {
     let listeners = config.listen.public.iter();
     let opened = listeners.map(|listener| {
-        Entrance::open(listener).map_err(|error| StartError::Certificates {
+        Entrance::open(listener, showcase).map_err(|error| StartError::Certificates {
             listener: listener.name.clone(),
             error,
         })

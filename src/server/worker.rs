@@ -28,6 +28,7 @@ use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
+use crate::server::acme::Showcase;
 use crate::server::client::door::Door;
 use crate::server::client::per_client::PerClient;
 use crate::server::client::secure::Handshakes;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub entrances: Vec<Entrance>,
     /// What TLS with servers stands on.
     pub trust: Arc<Trusting>,
+    /// What ACME has brought them, and the proofs that are shown to authorities.
+    pub acme: Showcase,
     /// Open client connections of all workers.
     pub connections: AtomicU64,
     /// The same by client address, where that is limited.
@@ -317,6 +320,12 @@ impl Worker {
     /// The port of https that a listener moves pages to.
     pub(crate) fn redirects(&self, listener: usize) -> Option<u16> {
         self.shared.entrances.get(listener)?.redirect_to_https
+    }
+
+    /// Whether a listener speaks without TLS.
+    pub(crate) fn speaks_clear(&self, listener: usize) -> bool {
+        let entrance = self.shared.entrances.get(listener);
+        entrance.is_some_and(|entrance| entrance.seal.is_none())
     }
 
     /// The pool for an upstream.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::books;
+use super::counts::{BUCKETS_US, Count, Durations};
 use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Journal, Route, Upstream};
-use super::metrics::{BUCKETS_US, Durations, Metrics, STATUSES, WorkerMetrics};
+use super::metrics::{Metrics, STATUSES, WorkerMetrics};
 use super::tls::CertificateReading;
 
 /// The content type of what `Exposition::render` writes.
@@ -37,6 +38,8 @@ pub struct Readings {
     pub certificates: Vec<CertificateReading>,
     /// The upstreams that are spoken to by TLS, in whole or in part.
     pub sealed: Vec<Upstream>,
+    /// The listeners that speak TLS.
+    pub secured: Vec<String>,
     /// How each upstream's breaker stands, by the upstream's name.
     pub breakers: Vec<(&'static str, u8)>,
 }
@@ -62,6 +65,7 @@ impl Exposition {
         families.extend(super::tls::families(
             &self.0,
             &readings.certificates,
+            &readings.secured,
             &readings.sealed,
         ));
         families.extend(kept::families(&readings.spool, &readings.breakers));
@@ -312,7 +316,7 @@ fn histogram(
             .workers
             .iter()
             .filter_map(|w| of(w).buckets.get(place))
-            .map(super::metrics::Count::value)
+            .map(Count::value)
             .sum::<u64>();
         let mut bucket = Bucket::default();
         bucket.set_cumulative_count(cumulated);
@@ -337,7 +341,7 @@ pub(super) fn approximate(n: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::labels::Reported;
+    use super::super::labels::{Ordered, Reported};
     use super::super::ledger::{Account, Ledger};
     use super::*;
     use crate::domain::category::Category;
@@ -360,6 +364,7 @@ mod tests {
                     days_left,
                 })
                 .into(),
+            secured: vec!["secure".to_owned()],
             breakers: vec![("ingest", 2), ("web", 0)],
             sealed: vec![Upstream::Ingest],
         }
@@ -429,6 +434,7 @@ mod tests {
             "vidette_connections_total",
             "vidette_proxy_headers_total",
             "vidette_client_ip_total",
+            "vidette_acme_orders_total",
             "vidette_tls_handshakes_total",
             "vidette_tls_certificate_days_left",
             "vidette_tls_certificate_reloads_total",
@@ -534,6 +540,19 @@ mod tests {
         check(|_| {}, "vidette_limits_learned_longest_seconds 57");
         check(|_| {}, "vidette_switches{action=\"mute\"} 2");
         check(|_| {}, "vidette_switches{action=\"limit\"} 0");
+    }
+
+    #[test]
+    fn orders_appear_by_how_they_ended_from_the_start() {
+        let line =
+            |ended: &str, n: u64| format!("vidette_acme_orders_total{{outcome=\"{ended}\"}} {n}");
+        for ended in Ordered::ALL {
+            check(|_| {}, &line(ended.as_str(), 0));
+        }
+        check(
+            |metrics| metrics.control.orders.count(Ordered::RateLimited),
+            &line("rate_limited", 1),
+        );
     }
 
     #[test]

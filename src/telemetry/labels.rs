@@ -183,6 +183,7 @@ impl Handshake {
             | HandshakeFault::NoVersion
             | HandshakeFault::NoCipher
             | HandshakeFault::NoProtocol
+            | HandshakeFault::NoCertificate
             | HandshakeFault::CertificateRefused
             | HandshakeFault::NoClientCertificate
             | HandshakeFault::BadClientCertificate
@@ -215,6 +216,26 @@ labels! {
         Abused = "abused",
         /// Closed at once: its client is blocked (`limits.block`).
         Blocked = "blocked",
+    }
+}
+
+labels! {
+    /// How an order of a certificate ended.
+    Ordered {
+        /// A name has its first certificate.
+        Issued = "issued",
+        /// A certificate was renewed.
+        Renewed = "renewed",
+        /// The authority could not see the proof that the name is ours.
+        Unproved = "unproved",
+        /// The authority refuses for another reason: the account, the name, its own rules.
+        Refused = "refused",
+        /// The authority has had too many orders.
+        RateLimited = "rate_limited",
+        /// The authority cannot be reached, or is out of order.
+        Unreachable = "unreachable",
+        /// It failed here: a file, or an answer that nobody can read.
+        Failed = "failed",
     }
 }
 

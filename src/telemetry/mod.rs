@@ -3,9 +3,11 @@
 //! Owns names and labels; never decides anything, and never sees a payload,
 //! a key or an address.
 
+pub mod acme;
 mod books;
 mod clients;
 pub mod clock;
+pub mod counts;
 pub mod exposition;
 pub mod kept;
 pub mod labels;

@@ -9,9 +9,10 @@ use prometheus::proto::{MetricFamily, MetricType};
 use crate::domain::handshake::HandshakeFault;
 use crate::domain::reach::ReachFault;
 
+use super::counts::Count;
 use super::exposition::{counter, family, gauge};
 use super::labels::{Handshake, Upstream};
-use super::metrics::{Count, Metrics};
+use super::metrics::Metrics;
 
 /// A certificate that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +48,16 @@ impl Reaches {
     }
 }
 
-/// `vidette_tls_*`, and `vidette_upstream_tls_*`.
+/// `vidette_tls_*`, `vidette_acme_*` and `vidette_upstream_tls_*`: of the listeners that are
+/// `secured`, and of the upstreams that are `sealed`.
 pub(super) fn families(
     metrics: &Metrics,
     certificates: &[CertificateReading],
+    secured: &[String],
     sealed: &[Upstream],
 ) -> Vec<MetricFamily> {
     vec![
+        metrics.control.orders.family(),
         family(
             "vidette_upstream_tls_failures_total",
             "Connections to an upstream on which TLS failed, by cause.",
@@ -64,7 +68,7 @@ pub(super) fn families(
             "vidette_tls_handshakes_total",
             "TLS handshakes with clients, by how they ended and why they failed.",
             MetricType::COUNTER,
-            handshakes(metrics, certificates),
+            handshakes(metrics, secured),
         ),
         family(
             "vidette_tls_certificate_days_left",
@@ -106,14 +110,11 @@ fn reloads(n: u64, outcome: &str) -> prometheus::proto::Metric {
     counter(n, &[("outcome", outcome)])
 }
 
-/// Every cause, of those listeners alone that have certificates.
-fn handshakes(
-    metrics: &Metrics,
-    certificates: &[CertificateReading],
-) -> Vec<prometheus::proto::Metric> {
+/// Every cause, of those listeners alone that speak TLS.
+fn handshakes(metrics: &Metrics, secured: &[String]) -> Vec<prometheus::proto::Metric> {
     let mut counts = Vec::new();
     for (place, name) in metrics.listeners.iter().enumerate() {
-        if !certificates.iter().any(|one| one.listener == *name) {
+        if !secured.contains(name) {
             continue;
         }
         let causes = HandshakeFault::ALL.iter().copied().map(Some);

@@ -10,6 +10,10 @@ const DAY_S: i64 = 86_400;
 /// earlier, at 30 days as ACME clients have it.
 pub const ENDING_DAYS: i64 = 14;
 
+/// Of one that lives for weeks or days only, this part of its life comes first: it is renewed
+/// when a third is left.
+const ENDING_PART: i64 = 4;
+
 /// What a certificate says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Papers {
@@ -26,7 +30,7 @@ pub struct Papers {
 pub enum Standing {
     /// It holds, and will for a while.
     Good,
-    /// It holds, for fewer than [`ENDING_DAYS`].
+    /// It holds, for fewer than [`ENDING_DAYS`] and a quarter of its life.
     Ending,
     /// It does not hold yet.
     Early,
@@ -62,9 +66,11 @@ impl Papers {
     /// How it stands.
     #[must_use]
     pub fn standing(&self, now_s: i64) -> Standing {
+        let life_s = self.not_after_s.saturating_sub(self.not_before_s);
         match now_s {
             now if now > self.not_after_s => Standing::Over,
             now if now < self.not_before_s => Standing::Early,
+            now if self.not_after_s.saturating_sub(now) > life_s / ENDING_PART => Standing::Good,
             now if self.days_left(now) < ENDING_DAYS => Standing::Ending,
             _ => Standing::Good,
         }
@@ -86,21 +92,67 @@ impl Papers {
     }
 }
 
+/// What an authority knows a certificate by: its own key's identifier, and the number that it
+/// gave the certificate (RFC 9773, section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serial {
+    /// The identifier of the authority's key.
+    pub authority: Vec<u8>,
+    /// The number's bytes in DER, a leading zero among them.
+    pub number: Vec<u8>,
+}
+
+impl Serial {
+    /// Of a certificate in DER. `None`: it does not say.
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (number, rest) = behind_serial(certificate)?;
+        let (_algorithm, rest) = expect(SEQUENCE, rest)?;
+        let (_issuer, rest) = expect(SEQUENCE, rest)?;
+        let (_times, rest) = expect(SEQUENCE, rest)?;
+        let (_subject, rest) = expect(SEQUENCE, rest)?;
+        let (_key, mut rest) = expect(SEQUENCE, rest)?;
+        let extensions = loop {
+            let (tag, content, behind) = element(rest)?;
+            if tag == EXTENSIONS {
+                break content;
+            }
+            rest = behind;
+        };
+        let (mut extensions, _) = expect(SEQUENCE, extensions)?;
+        loop {
+            let (extension, behind) = expect(SEQUENCE, extensions)?;
+            let (name, value) = expect(OBJECT, extension)?;
+            if name == AUTHORITY_KEY {
+                let (value, _) = expect(OCTETS, value)?;
+                let (value, _) = expect(SEQUENCE, value)?;
+                let (authority, _) = expect(KEY_IDENTIFIER, value)?;
+                return Some(Self {
+                    authority: authority.to_vec(),
+                    number: number.to_vec(),
+                });
+            }
+            extensions = behind;
+        }
+    }
+}
+
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
+const OBJECT: u8 = 0x06;
+const OCTETS: u8 = 0x04;
+const EXTENSIONS: u8 = 0xa3;
+const KEY_IDENTIFIER: u8 = 0x80;
+
+/// The name of the extension with the authority's key: 2.5.29.35. It is never critical, so
+/// that its value follows at once.
+const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The first and the last second in which a certificate holds (RFC 5280, section 4.1).
 fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
-    let (certificate, _) = expect(SEQUENCE, certificate)?;
-    let (signed, _) = expect(SEQUENCE, certificate)?;
-    let rest = match element(signed)? {
-        (VERSION, _, rest) => rest,
-        _ => signed,
-    };
-    let (_serial, rest) = expect(INTEGER, rest)?;
+    let (_serial, rest) = behind_serial(certificate)?;
     let (_algorithm, rest) = expect(SEQUENCE, rest)?;
     let (_issuer, rest) = expect(SEQUENCE, rest)?;
     let (times, _) = expect(SEQUENCE, rest)?;
@@ -108,6 +160,17 @@ fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
     let from = moment(tag, from)?;
     let (tag, until, _) = element(rest)?;
     Some((from, moment(tag, until)?))
+}
+
+/// A certificate's number, and what follows it in what is signed.
+fn behind_serial(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (certificate, _) = expect(SEQUENCE, certificate)?;
+    let (signed, _) = expect(SEQUENCE, certificate)?;
+    let rest = match element(signed)? {
+        (VERSION, _, rest) => rest,
+        _ => signed,
+    };
+    expect(INTEGER, rest)
 }
 
 /// An element that must have this tag, and what follows it.
@@ -225,7 +288,7 @@ mod tests {
     fn papers(not_after_s: i64) -> Papers {
         Papers {
             names: Vec::new(),
-            not_before_s: 1_000,
+            not_before_s: 1_000 - 90 * DAY_S,
             not_after_s,
         }
     }
@@ -244,8 +307,20 @@ mod tests {
         check(1, Standing::Ending, Some("ends in 1 day"));
         check(0, Standing::Ending, Some("ends today"));
         check(-1, Standing::Over, Some("has expired"));
-        assert_eq!(papers(DAY_S).standing(999), Standing::Early);
+        let early = papers(DAY_S);
+        assert_eq!(early.standing(early.not_before_s - 1), Standing::Early);
         assert_eq!(papers(DAY_S).name(), "unnamed");
+    }
+
+    #[test]
+    fn one_that_lives_for_days_is_spoken_of_in_its_last_quarter() {
+        let papers = Papers {
+            names: Vec::new(),
+            not_before_s: 0,
+            not_after_s: 6 * DAY_S,
+        };
+        assert_eq!(papers.standing(4 * DAY_S), Standing::Good);
+        assert_eq!(papers.standing(4 * DAY_S + DAY_S / 2), Standing::Ending);
     }
 
     proptest! {
@@ -253,6 +328,7 @@ mod tests {
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), tag: u8) {
             prop_assert!(validity(&bytes).is_none() || bytes.len() > 20);
             moment(tag, &bytes);
+            Serial::of(&bytes.into());
         }
     }
 }

@@ -32,6 +32,8 @@ fn of_library(error: &Error) -> HandshakeFault {
         Error::NoApplicationProtocol => HandshakeFault::NoProtocol,
         Error::NoCertificatesPresented => HandshakeFault::NoClientCertificate,
         Error::InvalidCertificate(_) => HandshakeFault::BadClientCertificate,
+        // The one thing that the library calls so when it serves: there is nothing to show.
+        Error::General(_) => HandshakeFault::NoCertificate,
         Error::AlertReceived(alert) => of_alert(*alert),
         _ => HandshakeFault::Malformed,
     }

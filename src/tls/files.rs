@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::certificate::Papers;
+use super::certificate::{Papers, Serial};
 use super::provider;
 
 /// A chain is a few kilobytes, the list of all public authorities a quarter of this.
@@ -64,7 +64,15 @@ impl Chain {
     /// # Errors
     /// Why the file is of no use.
     pub fn read(path: &Path) -> Result<Self, FileFault> {
-        let certificates = certificates(path)?;
+        Self::parse(&text(path)?)
+    }
+
+    /// The same of a text that was read already.
+    ///
+    /// # Errors
+    /// Why the text is of no use.
+    pub fn parse(text: &[u8]) -> Result<Self, FileFault> {
+        let certificates = certificates(text)?;
         if certificates.len() > CHAIN_MAX {
             return Err(FileFault::LongChain);
         }
@@ -74,6 +82,12 @@ impl Chain {
             certificates,
             papers,
         })
+    }
+
+    /// What its authority knows its certificate by. `None`: it does not say.
+    #[must_use]
+    pub fn serial(&self) -> Option<Serial> {
+        Serial::of(self.certificates.first()?)
     }
 
     /// What its certificate says of itself.
@@ -98,22 +112,29 @@ impl PrivateKey {
     /// # Errors
     /// Why the file is of no use.
     pub fn read(path: &Path) -> Result<Self, FileFault> {
-        let text = text(path)?;
+        Self::parse(&text(path)?)
+    }
+
+    /// The same of a text that was read already.
+    ///
+    /// # Errors
+    /// Why the text is of no use.
+    pub fn parse(text: &[u8]) -> Result<Self, FileFault> {
         let encrypted = |text: &[u8]| {
             let marks: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
             let has = |mark: &[u8]| memchr::memmem::find(text, mark).is_some();
             marks.into_iter().any(has)
         };
-        match PrivateKeyDer::from_pem_slice(&text) {
-            Ok(_) | Err(_) if encrypted(&text) => Err(FileFault::EncryptedKey),
+        match PrivateKeyDer::from_pem_slice(text) {
+            Ok(_) | Err(_) if encrypted(text) => Err(FileFault::EncryptedKey),
             Ok(key) => Ok(Self(key)),
             Err(_) => Err(FileFault::NoKey),
         }
     }
 }
 
-/// A certificate with its key: what a server shows who it is with.
-#[derive(Debug)]
+/// A certificate with its key: what a server shows who it is with. A clone shares both.
+#[derive(Debug, Clone)]
 pub struct Identity {
     pub(super) certified: Arc<CertifiedKey>,
     pub(super) papers: Papers,
@@ -137,10 +158,16 @@ impl Identity {
             papers: chain.papers,
         })
     }
+
+    /// What its certificate says of itself.
+    #[must_use]
+    pub fn papers(&self) -> &Papers {
+        &self.papers
+    }
 }
 
-/// Authorities whose word about a peer is believed.
-#[derive(Debug)]
+/// Authorities whose word about a peer is believed. A clone shares them.
+#[derive(Debug, Clone)]
 pub struct Authorities(pub(super) Arc<RootCertStore>);
 
 impl Authorities {
@@ -150,7 +177,7 @@ impl Authorities {
     /// Why the file is of no use.
     pub fn read(path: &Path) -> Result<Self, FileFault> {
         let mut authorities = RootCertStore::empty();
-        for certificate in certificates(path)? {
+        for certificate in certificates(&text(path)?)? {
             let added = authorities.add(certificate);
             added.map_err(|_| FileFault::BadCertificate)?;
         }
@@ -170,10 +197,9 @@ impl Authorities {
     }
 }
 
-/// Every certificate of a file; at least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileFault> {
-    let text = text(path)?;
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+/// Every certificate of a text; at least one.
+fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileFault> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     match read {
         Ok(certificates) if certificates.is_empty() => Err(FileFault::NoCertificate),
         Ok(certificates) => Ok(certificates),

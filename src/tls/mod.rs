@@ -9,7 +9,9 @@ mod certificate;
 mod failure;
 mod files;
 mod handshake;
+mod proof;
 mod reach;
+mod request;
 mod terms;
 mod trust;
 
@@ -17,10 +19,12 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-pub use certificate::{ENDING_DAYS, Papers, Standing};
+pub use certificate::{ENDING_DAYS, Papers, Serial, Standing};
 pub use files::{Authorities, Chain, FileFault, Identity, PrivateKey};
 pub use handshake::{Protocol, Secured};
+pub use proof::{ProofDigest, ProofError, Proofs};
 pub use reach::{Name, Reached, Trust, refusal};
+pub use request::{Request, RequestError};
 pub use terms::{Clients, Terms, TermsError, Tickets};
 pub use trust::{TrustError, TrustFiles};
 

@@ -2,7 +2,7 @@
 //! which versions and protocols. One value for all workers; never changed, but exchanged
 //! whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -54,8 +54,8 @@ impl Tickets {
     }
 }
 
-/// What is asked of clients.
-#[derive(Debug)]
+/// What is asked of clients. A clone shares the authorities.
+#[derive(Debug, Clone)]
 pub struct Clients {
     /// Who vouches for them.
     pub authorities: Authorities,
@@ -72,17 +72,18 @@ pub struct Terms {
 
 impl Terms {
     /// Terms with these certificates, of which the first is shown to who names none that
-    /// another is for.
+    /// another is for. Who asks for a name in `awaited` that none is for is shown none.
     ///
     /// # Errors
-    /// No certificate, or authorities that cannot be used.
+    /// No certificate that is there or awaited, or authorities that cannot be used.
     pub fn new(
         identities: Vec<Identity>,
+        awaited: &[String],
         clients: Option<Clients>,
         tickets: Tickets,
     ) -> Result<Self, TermsError> {
         let papers = identities.iter().map(|one| one.papers.clone()).collect();
-        let shown = Shown::of(identities).ok_or(TermsError::NoCertificate)?;
+        let shown = Shown::of(identities, awaited).ok_or(TermsError::NoCertificate)?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider()))
             .with_safe_default_protocol_versions()?;
         let builder = match clients {
@@ -125,10 +126,12 @@ impl Terms {
 pub(super) struct Shown {
     all: Vec<Arc<CertifiedKey>>,
     named: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// Names whose certificate is still to come.
+    awaited: HashSet<String>,
 }
 
 impl Shown {
-    pub(super) fn of(identities: Vec<Identity>) -> Option<Self> {
+    pub(super) fn of(identities: Vec<Identity>, awaited: &[String]) -> Option<Self> {
         let mut named = HashMap::<String, Vec<_>>::new();
         let mut all = Vec::with_capacity(identities.len());
         for Identity { certified, papers } in identities {
@@ -138,7 +141,17 @@ impl Shown {
             }
             all.push(certified);
         }
-        (!all.is_empty()).then_some(Self { all, named })
+        let awaited: HashSet<String> = awaited.iter().cloned().collect();
+        (!all.is_empty() || !awaited.is_empty()).then_some(Self {
+            all,
+            named,
+            awaited,
+        })
+    }
+
+    /// Whether a name's certificate is still to come.
+    pub(super) fn awaits(&self, name: &str) -> bool {
+        self.awaited.contains(&name.to_ascii_lowercase())
     }
 
     /// Those for a name: its own, else those for all names beside it.
@@ -155,7 +168,12 @@ impl Shown {
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let named = hello.server_name().and_then(|name| self.for_name(name));
+        let asked = hello.server_name();
+        let named = asked.and_then(|name| self.for_name(name));
+        // Another name's would be believed by nobody, and hide what is missing.
+        if named.is_none() && asked.is_some_and(|name| self.awaits(name)) {
+            return None;
+        }
         let candidates = named.unwrap_or(&self.all);
         let offered = hello.signature_schemes();
         let verified = |one: &&Arc<CertifiedKey>| one.key.choose_scheme(offered).is_some();

@@ -132,7 +132,7 @@ fn a_name_gets_its_own_certificate_before_a_wildcard() {
         .iter()
         .map(|one| Arc::clone(&one.certified))
         .collect();
-    let shown = terms::Shown::of(identities).unwrap();
+    let shown = terms::Shown::of(identities, &[]).unwrap();
     let check = |name: &str, want: Option<usize>| {
         let found = shown.for_name(name).and_then(<[_]>::first);
         let place = found.and_then(|found| all.iter().position(|one| Arc::ptr_eq(one, found)));
@@ -149,7 +149,7 @@ fn a_name_gets_its_own_certificate_before_a_wildcard() {
 
 #[test]
 fn terms_need_a_certificate() {
-    let none = Terms::new(Vec::new(), None, Tickets::new().unwrap());
+    let none = Terms::new(Vec::new(), &[], None, Tickets::new().unwrap());
     assert!(matches!(none, Err(TermsError::NoCertificate)));
     let folder = Folder::new();
     let (cert, _) = folder.certificate("ca", &["ca"]);
@@ -159,7 +159,7 @@ fn terms_need_a_certificate() {
             required,
         };
         let identities = vec![folder.identity("a", &["a.example"])];
-        let terms = Terms::new(identities, Some(clients), Tickets::new().unwrap()).unwrap();
+        let terms = Terms::new(identities, &[], Some(clients), Tickets::new().unwrap()).unwrap();
         assert_eq!(terms.papers()[0].name(), "a.example");
     }
 }
@@ -188,4 +188,69 @@ fn servers_are_reached_on_terms_whose_files_are_good() {
     check(refused, "the file of key holds no private key");
     let refused = files(Some(&ca), Some((&ca, &other)));
     check(refused, "the file of key holds the private key of another");
+}
+
+#[test]
+fn a_name_that_is_awaited_is_shown_nothing_else() {
+    let folder = Folder::new();
+    let awaited = ["new.example".to_owned(), "eu.wild.example".to_owned()];
+    let identities = vec![
+        folder.identity("first", &["first.example"]),
+        folder.identity("wild", &["*.wild.example"]),
+    ];
+    let shown = terms::Shown::of(identities, &awaited).unwrap();
+    let check = |name: &str, found: bool, awaits: bool| {
+        assert_eq!(shown.for_name(name).is_some(), found, "{name}");
+        assert_eq!(shown.awaits(name), awaits, "{name}");
+    };
+    check("first.example", true, false);
+    check("new.example", false, true);
+    check("NEW.example", false, true);
+    check("other.example", false, false);
+    // Somebody gave one by hand that is for it.
+    check("eu.wild.example", true, true);
+    assert!(terms::Shown::of(Vec::new(), &awaited).is_some());
+    assert!(terms::Shown::of(Vec::new(), &[]).is_none());
+}
+
+#[test]
+fn of_two_certificates_for_a_name_the_first_is_shown() {
+    let folder = Folder::new();
+    let given = folder.identity("given", &["a.example"]);
+    let had = folder.identity("had", &["a.example"]);
+    let first = Arc::clone(&given.certified);
+    let shown = terms::Shown::of(vec![given, had], &["a.example".to_owned()]).unwrap();
+    let found = shown.for_name("a.example").and_then(<[_]>::first);
+    assert!(found.is_some_and(|found| Arc::ptr_eq(found, &first)));
+}
+
+/// The numbers that a certificate was made with are those it is known by.
+#[test]
+fn a_certificate_says_what_its_authority_knows_it_by() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![1, 2, 3, 4]);
+    let issuer = rcgen::Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    params.serial_number = Some(vec![0x87, 0x65].into());
+    let without = params.signed_by(&key, &issuer).unwrap();
+    params.use_authority_key_identifier_extension = true;
+    let with = params.signed_by(&key, &issuer).unwrap();
+    let serial = |pem: &str| Chain::parse(pem.as_bytes()).unwrap().serial();
+    let want = Serial {
+        authority: vec![1, 2, 3, 4],
+        number: vec![0, 0x87, 0x65],
+    };
+    assert_eq!(serial(&with.pem()), Some(want));
+    assert_eq!(serial(&without.pem()), None);
+}
+
+#[test]
+fn a_request_and_its_key_belong_together_and_are_shown_as_nothing() {
+    let request = Request::new("a.example").unwrap();
+    PrivateKey::parse(request.key_pem().as_bytes()).unwrap();
+    assert!(!request.csr().is_empty());
+    assert_eq!(format!("{request:?}"), "Request(***)");
 }

@@ -12,6 +12,8 @@ pub(crate) enum Part {
     Nginx,
     /// HAProxy from Debian.
     Haproxy,
+    /// Pebble from Debian: an ACME authority for tests, with names for it to look up.
+    Pebble,
     /// OpenSSL's own client.
     Openssl,
     /// curl.
@@ -34,6 +36,7 @@ impl Part {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Pebble => "pebble",
             Self::Openssl => "openssl",
             Self::Curl => "curl",
             Self::Python => "venv",
@@ -48,6 +51,7 @@ impl Part {
         match self {
             Self::Nginx => program("nginx").is_some(),
             Self::Haproxy => program("haproxy").is_some(),
+            Self::Pebble => program("pebble").is_some() && program("pebble-challtestsrv").is_some(),
             Self::Openssl => program("openssl").is_some(),
             Self::Curl => program("curl").is_some(),
             Self::Python => python().is_some(),

@@ -2,6 +2,7 @@
 //! is counted, and that certificates change without anybody noticing; and which servers it
 //! believes.
 
+mod acme;
 mod agreed;
 mod authority;
 mod client;
@@ -9,6 +10,8 @@ mod gate;
 mod idle;
 mod judged;
 mod moved;
+mod pebble;
+mod porter;
 mod refused;
 mod renewed;
 mod servers;
@@ -34,6 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(servers::trials());
     trials.extend(vouched::trials());
     trials.extend(judged::trials());
+    trials.extend(acme::trials());
     trials
 }
 

@@ -36,9 +36,12 @@ pub struct Listener {
 /// What a socket speaks TLS with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerTls {
-    /// At least one; the first is shown to who names none that another is for. The
-    /// files were there and fitted each other when they were looked at.
+    /// At least one, unless `acme` names some; the first is shown to who names none that
+    /// another is for. The files were there and fitted each other when they were looked at.
     pub certificates: Vec<CertificateFiles>,
+    /// Names that certificates are had for by ACME, behind those of `certificates`; in lower
+    /// case, unique; default none.
+    pub acme: Vec<String>,
     /// Who vouches for clients; `None`, the default, asks them for nothing.
     pub client_ca: Option<PathBuf>,
     /// What is asked of them where somebody vouches; default `required`.

@@ -4,6 +4,7 @@
 //! are resolved to variants. Nothing here reads a file, knows YAML or holds a
 //! default: `defaults` lists those once, `keys` says how each is read and shown.
 
+mod acme;
 mod client_ip;
 mod door;
 mod listen;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use crate::domain::block::BlockRule;
 
 pub use super::words::{
-    ClientAuth, HostPolicy, Inspect, KeyMode, Level, LogFormat, ProxyProtocol, Serve, ServeRelays,
-    StorePolicy,
+    AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level, LogFormat, ProxyProtocol,
+    Serve, ServeRelays, StorePolicy,
 };
+pub use acme::{Acme, ExternalAccount};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use door::Door;
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
@@ -38,6 +40,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// The sockets that are listened on. Taken up at start only.
     pub listen: Listen,
+    /// How certificates are had by ACME. Taken up at start only.
+    pub acme: Acme,
     /// Who may use the admin server.
     pub admin: Admin,
     /// Where requests go, and how long each wait may be.

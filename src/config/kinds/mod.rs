@@ -2,6 +2,7 @@
 //! it read, so that the two cannot differ. Knows no key by name: `keys` says
 //! which kind stands where.
 
+mod acme;
 mod address;
 pub(super) mod categories;
 mod door;
@@ -24,6 +25,7 @@ mod tunnel;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+pub(super) use acme::{Authority, CHALLENGE_PATH};
 pub(super) use address::{Address, Listeners, OneUrl, Urls};
 pub(super) use filters::InboundFilters;
 pub(super) use header::{HeaderNames, OneHeader};

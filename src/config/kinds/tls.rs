@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{Fields, Kind, Shown, Word, each, map, refuse, scalar};
+use super::{Fields, Kind, Shown, Word, acme, each, map, refuse, scalar};
 use crate::config::checked::{CertificateFiles, ClientAuth, ListenerTls};
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
@@ -15,14 +15,19 @@ const TLS: &str = "write {cert: /etc/vidette/tls.pem, key: /etc/vidette/tls.key}
 
 const CLIENT_AUTH: Word<ClientAuth> = Word::of(ClientAuth::WORDS);
 
-/// `{cert, key}` or `{certs: [{cert, key}]}`, with `client_ca` and `client_auth`.
+/// `{cert, key}` or `{certs: [{cert, key}]}`, `acme` beside or instead, with `client_ca` and
+/// `client_auth`.
 pub(super) fn tls(node: &Node, faults: &mut Faults) -> Option<ListenerTls> {
     if !is_map(node, faults, TLS) {
         return None;
     }
-    let known = ["cert", "key", "certs", "client_ca", "client_auth"];
+    let known = ["cert", "key", "certs", "acme", "client_ca", "client_auth"];
     let fields = Fields::of(node, faults, &known, &[])?;
     let certificates = certificates(node, &fields, faults);
+    let acme = match fields.optional("acme") {
+        Some(node) => acme::names(node, faults),
+        None => Some(Vec::new()),
+    };
     let client_ca = match fields.optional("client_ca") {
         Some(node) => file(node, faults).map(Some),
         None => Some(None),
@@ -39,6 +44,7 @@ pub(super) fn tls(node: &Node, faults: &mut Faults) -> Option<ListenerTls> {
     };
     Some(ListenerTls {
         certificates: certificates?,
+        acme: acme?,
         client_ca: client_ca?,
         client_auth: client_auth?,
     })
@@ -50,6 +56,10 @@ fn certificates(
     faults: &mut Faults,
 ) -> Option<Vec<CertificateFiles>> {
     let Some(several) = fields.optional("certs") else {
+        let none = fields.optional("cert").is_none() && fields.optional("key").is_none();
+        if none && fields.optional("acme").is_some() {
+            return Some(Vec::new());
+        }
         return Some(vec![pair(fields, faults)?]);
     };
     if fields.optional("cert").is_some() || fields.optional("key").is_some() {
@@ -130,6 +140,7 @@ impl Kind for PemFile {
 pub(super) fn show(tls: &ListenerTls) -> Shown {
     let path = |path: &PathBuf| Some(Shown::Text(path.display().to_string()));
     let (cert, key, certs) = match tls.certificates.as_slice() {
+        [] => (None, None, None),
         [CertificateFiles { cert, key }] => (path(cert), path(key), None),
         several => {
             let shown = several.iter().map(|CertificateFiles { cert, key }| {
@@ -143,6 +154,7 @@ pub(super) fn show(tls: &ListenerTls) -> Shown {
         ("cert", cert),
         ("key", key),
         ("certs", certs),
+        ("acme", acme::show_names(&tls.acme)),
         ("client_ca", tls.client_ca.as_ref().and_then(path)),
         (
             "client_auth",

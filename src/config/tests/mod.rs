@@ -1,6 +1,7 @@
 //! Owns the promises of the configuration as a whole: text and environment in,
 //! configuration or errors out, to the letter.
 
+mod acme;
 mod environment;
 mod file;
 mod loading;

@@ -22,6 +22,7 @@ fn a_listener_has_one_certificate_or_several() {
     };
     let one = ListenerTls {
         certificates: vec![pair("a")],
+        acme: Vec::new(),
         client_ca: None,
         client_auth: ClientAuth::Required,
     };
@@ -31,6 +32,7 @@ fn a_listener_has_one_certificate_or_several() {
         tls("{certs: [{cert: /a.pem, key: /a.key}, {cert: /b.pem, key: /b.key}], client_ca: /ca}"),
         ListenerTls {
             certificates: vec![pair("a"), pair("b")],
+            acme: Vec::new(),
             client_ca: Some("/ca".into()),
             client_auth: ClientAuth::Required,
         }

@@ -38,6 +38,7 @@ pub(super) fn readings(shared: &Shared, switches: Vec<(&'static str, u64)>) -> R
             let sealed = targets.filter(|target| target.is_sealed());
             sealed.map(|target| target.upstream).collect()
         },
+        secured: entrance::secured(shared),
         limits_learned_longest_s: seconds(held(shared)),
         journal: shared.journal.state(),
         spool: super::keeping::reading(shared),

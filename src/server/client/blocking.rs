@@ -86,6 +86,7 @@ pub(crate) fn is_garbage(fault: HandshakeFault, spoke_http: bool) -> bool {
         HandshakeFault::NoVersion
         | HandshakeFault::NoCipher
         | HandshakeFault::NoProtocol
+        | HandshakeFault::NoCertificate
         | HandshakeFault::CertificateRefused
         | HandshakeFault::NoClientCertificate
         | HandshakeFault::BadClientCertificate

@@ -95,6 +95,8 @@ pub(crate) async fn receive(
 enum Next {
     Refuse(Refusal),
     Preflight,
+    /// An authority asks for this proof that a name is ours.
+    Proof(String),
     Event(Pass),
     Passage,
     /// As a passage, shown rather than downloaded.
@@ -134,6 +136,7 @@ async fn serve(
     let mut response = match next {
         Next::Event(pass) => ingest::serve(worker, rules, arrived, pass, ticket).await,
         Next::Preflight => unread(respond::preflight(&mut ticket), &arrived.body),
+        Next::Proof(proof) => unread(respond::proof(proof, &mut ticket), &arrived.body),
         Next::Refuse(refusal) => {
             ticket.is_refused(&rules, &refusal, arrived.sender.client);
             refuse_unread(refusal, arrived.body, ticket)
@@ -206,6 +209,11 @@ fn next(
     });
     if let Err(refusal) = sound {
         return Next::Refuse(refusal);
+    }
+    if worker.speaks_clear(caller.listener)
+        && let Some(proof) = worker.shared.acme.answer_to(arrived.head.uri.path())
+    {
+        return Next::Proof(proof);
     }
     let path = match arrival::normalised(&arrived.head) {
         Ok(path) => path,

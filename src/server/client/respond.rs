@@ -189,6 +189,15 @@ pub(crate) fn moved(place: HeaderValue, ticket: &mut Ticket) -> Response<Reply> 
     response
 }
 
+/// What an authority of certificates is shown that asks for it (RFC 8555, section 8.3).
+pub(crate) fn proof(proof: String, ticket: &mut Ticket) -> Response<Reply> {
+    ticket.judge(Ending::Local, 200, None);
+    let mut response = Response::new(Reply::text(proof));
+    let plain = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
 /// The answer to a preflight; the upstream is not asked (PROTOCOL 5).
 pub(crate) fn preflight(ticket: &mut Ticket) -> Response<Reply> {
     ticket.judge(Ending::Local, 200, None);

@@ -92,7 +92,8 @@ pub(crate) async fn secure(
         }
     };
     let (fault, wire) = match agreed {
-        Ok(secured) => (None, Some(Wire::Secured(Box::new(secured)))),
+        Ok(None) => return None,
+        Ok(Some(secured)) => (None, Some(Wire::Secured(Box::new(secured)))),
         Err(fault) => (Some(fault), None),
     };
     worker.metrics.tls(listener, fault).add(1);
@@ -121,13 +122,13 @@ async fn first_byte(socket: &TcpStream, ahead: &[u8]) -> io::Result<Option<u8>> 
     Ok((seen > 0).then_some(first[0]))
 }
 
-/// One handshake, in its turn.
+/// One handshake, in its turn. `Ok(None)`: it was an authority that has seen its proof.
 async fn agree(
     worker: &Worker,
     terms: &Terms,
     socket: TcpStream,
     most: u64,
-) -> Result<Secured, HandshakeFault> {
+) -> Result<Option<Secured>, HandshakeFault> {
     let handshakes = &worker.handshakes;
     let _place = match handshakes.places.take(most) {
         Some(place) => place,
@@ -136,7 +137,7 @@ async fn agree(
             handshakes.places.wait(most).await
         }
     };
-    let mut agreeing = pin!(terms.agree(socket));
+    let mut agreeing = pin!(terms.agree(socket, &worker.shared.acme.proofs));
     loop {
         match timeout(UNHURRIED, &mut agreeing).await {
             Ok(agreed) => return agreed,

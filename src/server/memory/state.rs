@@ -33,18 +33,27 @@ pub(crate) enum StateError {
 }
 
 impl StateFolder {
-    /// The folder, made if it is not there, locked, and tried by writing to it.
+    /// The folder of `state.path`; see [`StateFolder::open_for`].
     ///
     /// # Errors
     /// Another edge has it, or what the system says.
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
+        Self::open_for(path, "state.path")
+    }
+
+    /// A folder, made if it is not there, locked, and tried by writing to it. `key` is where it
+    /// is configured.
+    ///
+    /// # Errors
+    /// Another edge has it, or what the system says.
+    pub(crate) fn open_for(path: &Path, key: &'static str) -> Result<Self, StateError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let lock = match lock(File::open(path)?, LOCK) {
             Ok(lock) => Some(Arc::new(lock)),
             Err(NotLocked::Taken(holder)) => return Err(StateError::Taken(holder)),
             // Some file systems know no locks: what is learned is worth more than one.
             Err(NotLocked::Io(error)) => {
-                tracing::warn!(%error, "state.path cannot be locked: another edge on it would not be noticed");
+                tracing::warn!(%error, "{key} cannot be locked: another edge on it would not be noticed");
                 None
             }
         };

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 use super::NAME;
 use super::authority::{Authority, Files};
@@ -25,8 +27,32 @@ impl Trust {
         Self::with(authority, rustls::ALL_VERSIONS, None, &[])
     }
 
+    /// In these authorities alone, with both versions and no list of protocols.
+    pub(super) fn in_roots(roots: Arc<RootCertStore>) -> Self {
+        Self::made(roots, rustls::ALL_VERSIONS, None, &[])
+    }
+
+    /// The same, with a certificate of its own.
+    pub(super) fn showing(roots: Arc<RootCertStore>, own: &Files) -> Self {
+        Self::made(roots, rustls::ALL_VERSIONS, Some(own), &[])
+    }
+
+    /// The same, with a list of protocols.
+    pub(super) fn offering(roots: Arc<RootCertStore>, protocols: &[&str]) -> Self {
+        Self::made(roots, rustls::ALL_VERSIONS, None, protocols)
+    }
+
     pub(super) fn with(
         authority: &Authority,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Files>,
+        protocols: &[&str],
+    ) -> Self {
+        Self::made(authority.roots(), versions, own, protocols)
+    }
+
+    fn made(
+        roots: Arc<RootCertStore>,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Files>,
         protocols: &[&str],
@@ -35,7 +61,7 @@ impl Trust {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(authority.roots());
+            .with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {

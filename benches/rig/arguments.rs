@@ -193,7 +193,7 @@ impl Arguments {
                     slow_bytes: 10_000_000,
                     slow_for: Duration::from_secs(10),
                 },
-                steady_for: Duration::from_secs(3),
+                steady_for: Duration::from_secs(6),
             },
         }
     }
@@ -216,7 +216,7 @@ impl Arguments {
                 checks: 5,
                 reloads: 2,
                 quiet_for: Duration::from_secs(3),
-                steady_for: Duration::from_secs(3),
+                steady_for: Duration::from_secs(6),
                 all_loaded: true,
             },
         }

@@ -106,8 +106,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let folder = ScratchFolder::create(&std::env::temp_dir(), "rig")
         .context("making a folder for configurations")?;
     let load = Load::prepare(&folder, &cores)?;
+    let certificate = folder.path().join(identity::FILE);
     let setup = Setup {
         folder: &folder,
+        certificate: &certificate,
         cores: &cores,
         vidette: arguments.vidette.as_deref(),
         workers: 1,

@@ -8,7 +8,6 @@ use std::process::Command;
 
 use crate::child::{Child, ChildError, ScratchFolder, pinned};
 use crate::estate::Estate;
-use crate::identity;
 use crate::proxies::{Kind, Room, Setup};
 
 const BACKEND: &str = include_str!("conf/backend.conf");
@@ -127,6 +126,7 @@ fn edge(binary: &Path, config: PathBuf) -> Program<'_> {
 /// What every configuration has in common.
 pub(crate) struct Place<'a> {
     pub(crate) folder: &'a ScratchFolder,
+    pub(crate) certificate: &'a Path,
     pub(crate) upstream: u16,
     pub(crate) admin: u16,
     pub(crate) room: Room,
@@ -166,7 +166,7 @@ impl Place<'_> {
             .replace("@DIRECTORY@", &self.folder.path().to_string_lossy())
             .replace("@LISTEN@", &listen.to_string())
             .replace("@LISTEN_TLS@", &listen_tls.to_string())
-            .replace("@CERTIFICATE@", identity::FILE)
+            .replace("@CERTIFICATE@", &self.certificate.to_string_lossy())
             .replace("@UPSTREAM@", &self.upstream.to_string())
             .replace("@ADMIN@", &self.admin.to_string());
         let path = self.folder.path().join(format!("{name}.conf"));

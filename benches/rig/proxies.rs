@@ -176,6 +176,8 @@ impl Proxy {
 #[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) folder: &'a ScratchFolder,
+    /// What all of them show, with its key.
+    pub(crate) certificate: &'a Path,
     pub(crate) cores: &'a Cores,
     /// `None` leaves vidette out.
     pub(crate) vidette: Option<&'a Path>,
@@ -191,6 +193,7 @@ impl<'a> Setup<'a> {
     fn place(&self, upstream: u16, admin: u16, room: Room) -> Place<'a> {
         Place {
             folder: self.folder,
+            certificate: self.certificate,
             upstream,
             admin,
             room,

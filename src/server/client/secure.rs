@@ -20,6 +20,7 @@ use crate::server::client::bad_head::BadHead;
 use crate::server::client::blocking::{is_garbage, strike};
 use crate::server::client::closing::say_and_close;
 use crate::server::client::wire::Wire;
+use crate::server::entrance::Seal;
 use crate::server::ingest::inflating::Places;
 use crate::server::worker::Worker;
 
@@ -66,6 +67,18 @@ pub(crate) async fn secure(
     let Some(seal) = entrance.and_then(|entrance| entrance.seal.as_ref()) else {
         return Some(Wire::Clear(socket));
     };
+    // Boxed: a parked connection pays for what its task can ever hold.
+    Box::pin(sealed(worker, seal, listener, client, socket, ahead)).await
+}
+
+async fn sealed(
+    worker: &Worker,
+    seal: &Seal,
+    listener: usize,
+    client: IpAddr,
+    socket: TcpStream,
+    ahead: &[u8],
+) -> Option<Wire> {
     let limits = &worker.rules().config.limits;
     let until = Instant::now() + limits.head_timeout;
     let begun = tokio::select! {
@@ -78,7 +91,6 @@ pub(crate) async fn secure(
         Ok(Err(_)) => Err(HandshakeFault::Closed),
         Ok(Ok(None)) => return None,
         Ok(Ok(Some(HANDSHAKE_RECORD))) if ahead.is_empty() => {
-            // Boxed: a parked connection pays for what its task can ever hold.
             let agreeing = Box::pin(agree(worker, &terms, socket, limits.handshakes));
             tokio::select! {
                 agreed = timeout_at(until, agreeing) => agreed.unwrap_or(Err(HandshakeFault::Timeout)),

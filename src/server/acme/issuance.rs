@@ -137,6 +137,12 @@ impl Issuance {
         for subject in &mut self.subjects {
             let wait_s = waits.get(&subject.name).copied().unwrap_or(i64::MIN);
             subject.not_before_s = wait_s.min(latest_s);
+            let rest_s = subject.not_before_s.saturating_sub(now_s);
+            if rest_s > 0 {
+                let what =
+                    format!("it was not to be had before this start; asked again in {rest_s} s");
+                showcase.note(&subject.name, Some(&what));
+            }
             if let Some(kept) = store.certificate(&subject.name) {
                 showcase.put(&subject.name, &kept.identity);
                 subject.held = Some(Held::new(kept, now_s + FIRST_LOOK_S));
@@ -147,6 +153,8 @@ impl Issuance {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::config::{Env, parse};
 
@@ -190,6 +198,33 @@ mod tests {
         check(both, "http-01", &["a.example"], &[http]);
         check(both, "tls-alpn-01", &["a.example"], &[tls]);
         check("['[::]:80']", "auto", &[], &[http, tls]);
+    }
+
+    #[test]
+    fn what_has_to_wait_over_a_restart_says_so() {
+        let place = tempfile::tempdir().unwrap();
+        let text = format!(
+            "upstream: {{ingest: ['http://relay:3000']}}\n\
+             listen: {{public: [{{address: '[::]:443', tls: {{acme: [a.example, b.example]}}}}]}}\n\
+             acme: {{agree_to_terms: true, path: '{}/acme'}}\n",
+            place.path().display()
+        );
+        let (config, _) = parse("v.yml", &text, &Env::empty()).unwrap();
+        let first = Issuance::recall(&config, &Showcase::default()).unwrap();
+        let waits = BTreeMap::from([("a.example".to_owned(), now_s() + 3_000)]);
+        first.store.as_ref().unwrap().keep_waits(&waits);
+        drop(first);
+        let showcase = Showcase::default();
+        let _second = Issuance::recall(&config, &showcase).unwrap();
+        let names = ["a.example", "b.example"].map(str::to_owned);
+        let [held, ordered] = showcase.reasons(&names, now_s()).try_into().unwrap();
+        let begins = "no certificate for a.example yet: it was not to be had before this start; \
+                      asked again in ";
+        assert!(held.starts_with(begins), "{held}");
+        assert_eq!(
+            ordered,
+            "no certificate for b.example yet: it is being ordered"
+        );
     }
 
     #[test]

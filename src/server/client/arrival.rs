@@ -199,7 +199,8 @@ pub(crate) fn normalised(head: &Parts) -> Result<Cow<'_, [u8]>, Refusal> {
 /// Where the same page is found by https, for methods that ask for one. `None`: it asks for
 /// none, or names no host.
 pub(crate) fn place_by_https(head: &Parts, port: u16) -> Option<HeaderValue> {
-    if head.method != Method::GET && head.method != Method::HEAD {
+    // A preflight that is moved fails.
+    if head.method == Method::OPTIONS {
         return None;
     }
     let written = head.headers.get(HOST).map(HeaderValue::as_bytes);

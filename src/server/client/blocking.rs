@@ -25,9 +25,10 @@ pub(crate) fn strike(worker: &Worker, client: IpAddr) {
     let now = worker.millis(Instant::now());
     let rule = &rules.config.limits.block.rule;
     if worker.shared.blocks.strike(now, rule, client) {
-        // Which, the admin's list says.
         let for_s = rule.lasts.as_secs();
+        let client = rules.store.stored(client).map(|ip| ip.to_string());
         tracing::info!(
+            client = client.as_deref().unwrap_or("not kept"),
             for_s,
             "a client that only misbehaved is blocked (limits.block)"
         );

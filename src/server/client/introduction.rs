@@ -72,7 +72,7 @@ pub(crate) async fn introduce(
         trusted,
     };
     if asked == ProxyProtocol::Required && !trusted {
-        return listening.refuses(ProxyHeader::Untrusted);
+        return listening.refuses(ProxyHeader::Untrusted, peer);
     }
     let mut taken = Vec::new();
     let met = tokio::select! {
@@ -84,7 +84,7 @@ pub(crate) async fn introduce(
         Ok(Ok(met)) => listening.judges(met, peer, taken),
         // Reset, or the like: it is over.
         Ok(Err(_)) => None,
-        Err(_) if begun => listening.refuses(ProxyHeader::Timeout),
+        Err(_) if begun => listening.refuses(ProxyHeader::Timeout, peer),
         Err(_) => {
             let timeouts = worker.metrics.handshakes(listener, Handshake::Timeout);
             timeouts.add(1);
@@ -148,15 +148,17 @@ impl Listening<'_> {
         let plain = Introduced::plain(peer);
         match met {
             Met::Header(_) | Met::Refused(_) if !self.trusted => {
-                self.refuses(ProxyHeader::Untrusted)
+                self.refuses(ProxyHeader::Untrusted, peer)
             }
-            Met::Refused(HeaderError::TooLong) => self.refuses(ProxyHeader::TooLong),
-            Met::Refused(HeaderError::Malformed { .. }) => self.refuses(ProxyHeader::Malformed),
+            Met::Refused(HeaderError::TooLong) => self.refuses(ProxyHeader::TooLong, peer),
+            Met::Refused(HeaderError::Malformed { .. }) => {
+                self.refuses(ProxyHeader::Malformed, peer)
+            }
             Met::Other if self.asked == ProxyProtocol::Required => {
-                self.refuses(ProxyHeader::Missing)
+                self.refuses(ProxyHeader::Missing, peer)
             }
             Met::Closed if taken.is_empty() => None,
-            Met::Closed => self.refuses(ProxyHeader::Cut),
+            Met::Closed => self.refuses(ProxyHeader::Cut, peer),
             Met::Other => self.takes(
                 ProxyHeader::Absent,
                 Introduced {
@@ -193,7 +195,7 @@ impl Listening<'_> {
 
     /// Counts a refusal, and says it once where it is an operator's to mend: there the
     /// balancer and the listener are set differently, and nothing of it comes through.
-    fn refuses(&self, cause: ProxyHeader) -> Option<Introduced> {
+    fn refuses(&self, cause: ProxyHeader, peer: SocketAddr) -> Option<Introduced> {
         let metrics = &self.worker.metrics;
         let count = metrics.proxy_headers(self.listener, cause);
         let is_news = count.value() == 0;
@@ -203,15 +205,26 @@ impl Listening<'_> {
             false => Handshake::ProxyFailed,
         };
         metrics.handshakes(self.listener, outcome).add(1);
+        let sent = cause == ProxyHeader::Untrusted;
         let rules = self.worker.rules();
         let listeners = &rules.config.listen.public;
         let name = listeners.get(self.listener).map(|listener| &*listener.name);
         let (listener, cause) = (name.unwrap_or_default(), cause.as_str());
-        let ours = self.trusted || self.asked == ProxyProtocol::Required;
+        let untrusted = !self.trusted;
+        let ours = self.trusted || self.asked == ProxyProtocol::Required || sent;
+        let peer = rules.store.stored(peer.ip()).map(|ip| ip.to_string());
+        let peer = peer.as_deref().unwrap_or("not kept");
         match is_news && ours {
+            true if untrusted => tracing::warn!(
+                listener,
+                cause,
+                peer,
+                "a connection was closed for its PROXY header; if its peer is a balancer of yours, name it in client_ip.trusted_proxies; further ones are only counted"
+            ),
             true => tracing::warn!(
                 listener,
                 cause,
+                peer,
                 "a connection was closed for its PROXY header; further ones are only counted"
             ),
             false => tracing::debug!(listener, cause, "closed for its PROXY header"),

@@ -129,7 +129,7 @@ async fn serve(
         && let Some(port) = worker.redirects(caller.listener)
         && let Some(place) = arrival::place_by_https(&arrived.head, port)
     {
-        let moved = respond::moved(place, &mut ticket);
+        let moved = respond::moved(place, &arrived.head.method, &mut ticket);
         return unread(moved, &arrived.body);
     }
     let hidden = worker.shared.door(caller.listener).hides(route);

@@ -6,7 +6,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
     CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
 use crate::domain::endpoint::Endpoint;
@@ -180,11 +180,16 @@ pub(crate) fn tell(headers: &mut HeaderMap, limits: &[RateLimit], bare: Option<&
     }
 }
 
-/// Tells a browser where the page that it asked for in the clear is found by https.
-pub(crate) fn moved(place: HeaderValue, ticket: &mut Ticket) -> Response<Reply> {
-    ticket.judge(Ending::Local, StatusCode::MOVED_PERMANENTLY.as_u16(), None);
+/// Tells a client where the page that it asked for in the clear is found by https. What is more
+/// than a look is to be sent there again as it is (RFC 9110, section 15.4.9).
+pub(crate) fn moved(place: HeaderValue, method: &Method, ticket: &mut Ticket) -> Response<Reply> {
+    let status = match *method {
+        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
+        _ => StatusCode::PERMANENT_REDIRECT,
+    };
+    ticket.judge(Ending::Local, status.as_u16(), None);
     let mut response = Response::new(Reply::empty());
-    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    *response.status_mut() = status;
     response.headers_mut().insert(LOCATION, place);
     response
 }

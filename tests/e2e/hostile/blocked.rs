@@ -216,6 +216,7 @@ fn a_block_is_lifted() {
     assert_eq!((lift("2001:db8::3"), lift("2001:db8::3")), (200, 404));
     assert_eq!(brought(&edge, "2001:db8::1", &[]).status, 200);
     misbehaves(&edge, BAD, 3);
+    edge.log.wait_for_text(&format!("client=\"{BAD}\""));
     let mut command = crate::edge::program();
     let admin = edge.admin.to_string();
     let ran = crate::command_line::ran(command.args(["blocks", "ls", "--admin", &admin]));

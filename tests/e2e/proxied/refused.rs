@@ -36,6 +36,14 @@ fn check(mode: &str, from: Ipv4Addr, bytes: &[u8], cause: &str) {
     assert_eq!(headers_that(&edge, cause), 1.0, "{cause}: {shown}");
     assert_eq!(connections_that(&edge, "proxy_failed"), 1.0, "{shown}");
     assert_eq!(fake.requests().len(), 0, "{shown}");
+    if cause == "untrusted" {
+        let line = format!("cause=\"untrusted\" peer=\"{from}\"");
+        let said = edge.log.wait_for("the peer", |log| {
+            let mut lines = log.lines();
+            lines.find(|one| one.contains(&line)).map(str::to_owned)
+        });
+        assert!(said.contains("client_ip.trusted_proxies"), "{said}");
+    }
 }
 
 fn what_breaks_the_protocol_is_closed() {

@@ -70,6 +70,13 @@ fn pages_move_to_https() {
         assert_eq!(answer.status, 301, "{target}");
         assert_eq!(answer.header("location").as_deref(), Some(want));
     }
+    // What carries more than a look goes there again as it is.
+    for method in ["POST", "PUT", "DELETE"] {
+        let answer = edge.ask(method, "/auth/login/", &[("Host", "a.example")], b"user=a");
+        assert_eq!(answer.status, 308, "{method}");
+        let place = answer.header("location");
+        assert_eq!(place.as_deref(), Some("https://a.example/auth/login/"));
+    }
     assert!(fake.requests().is_empty());
     // Over TLS they are there.
     let doors = public(&edge);
@@ -88,7 +95,6 @@ fn events_do_not_move() {
     for (method, target) in [
         ("POST", envelope_target().as_str()),
         ("POST", &store),
-        ("POST", "/auth/login/"),
         ("POST", "/api/0/organizations/a/chunk-upload/"),
         ("GET", "/api/0/organizations/a/chunk-upload/"),
     ] {

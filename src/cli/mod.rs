@@ -38,6 +38,9 @@ enum Command {
     /// Check a configuration and say where it is wrong.
     Check(check::Arguments),
     /// Say what a running edge would do with a request, step by step, without doing it.
+    ///
+    /// What a listener says by itself (`serve`, `allow`, `redirect_to_https`, PROXY headers) comes
+    /// before, and is not looked at.
     Explain(explain::Arguments),
     /// Find what is wrong in front of, in and behind a running edge, and how to mend it.
     #[command(subcommand)]

@@ -26,6 +26,7 @@ use crate::policy::breaker::State;
 use crate::telemetry::labels::Route;
 
 use crate::server::client::arrival::{check_bytes, check_method};
+use crate::server::client::blocking;
 use crate::server::client::reception::relays;
 use crate::server::delivery::undelivered::undelivered;
 use crate::server::ingest::claims::Claims;
@@ -168,6 +169,10 @@ struct Asking<'a> {
 impl Asking<'_> {
     async fn way(&self, told: &mut Told) -> End {
         let client = self.client(told);
+        let brought = self.rules.trusted.contains(self.peer);
+        if let Some(refusal) = blocking::refusal(self.shared, self.rules, client, brought) {
+            return End::Refused(refusal);
+        }
         let claims = Claims::of(&self.head.headers);
         let bytes_max = self.rules.config.limits.header_bytes;
         let sound =

@@ -13,7 +13,8 @@ use crate::policy::Refusal;
 use crate::policy::millis::Millis;
 use crate::telemetry::clock::rfc3339;
 
-use crate::server::worker::{InForce, Shared, Worker};
+use crate::server::rules::Rules;
+use crate::server::worker::{Shared, Worker};
 
 /// Counts a misdeed of a client. Whoever brings others, and whoever is exempt, has none.
 #[cold]
@@ -36,7 +37,7 @@ pub(crate) fn strike(worker: &Worker, client: IpAddr) {
 }
 
 /// Nobody is blocked by whom others come, nor this machine itself.
-fn is_exempt(rules: &InForce, client: IpAddr) -> bool {
+fn is_exempt(rules: &Rules, client: IpAddr) -> bool {
     rules.config.limits.block.rule.after == 0
         || client.to_canonical().is_loopback()
         || rules.trusted.contains(client)
@@ -45,27 +46,33 @@ fn is_exempt(rules: &InForce, client: IpAddr) -> bool {
 
 /// Whether nobody is to be heard from this address now.
 pub(crate) fn is_blocked(worker: &Worker, client: IpAddr) -> bool {
-    !worker.shared.blocks.is_empty() && until(worker, client).is_some()
+    let shared = &worker.shared;
+    !shared.blocks.is_empty() && until(shared, &worker.rules(), client).is_some()
 }
 
 #[cold]
-fn until(worker: &Worker, client: IpAddr) -> Option<Millis> {
-    let now = worker.millis(Instant::now());
-    let until = worker.shared.blocks.until(now, client)?;
+fn until(shared: &Shared, rules: &Rules, client: IpAddr) -> Option<Millis> {
+    let now = shared.millis(Instant::now());
+    let until = shared.blocks.until(now, client)?;
     // A reload may have exempted it.
-    (!is_exempt(&worker.rules(), client)).then_some(until)
+    (!is_exempt(rules, client)).then_some(until)
 }
 
 /// What a blocked client's request is refused with. `None`: it is not blocked. `brought`: by a
 /// trusted proxy, whose connection others use.
-pub(crate) fn refusal(worker: &Worker, client: IpAddr, brought: bool) -> Option<Refusal> {
-    if worker.shared.blocks.is_empty() {
+pub(crate) fn refusal(
+    shared: &Shared,
+    rules: &Rules,
+    client: IpAddr,
+    brought: bool,
+) -> Option<Refusal> {
+    if shared.blocks.is_empty() {
         return None;
     }
-    let until = until(worker, client)?;
-    let now = worker.millis(Instant::now());
+    let until = until(shared, rules, client)?;
+    let now = shared.millis(Instant::now());
     let left_s = until.since(now).div_ceil(1000);
-    let moment = rfc3339(moment(&worker.shared, until));
+    let moment = rfc3339(moment(shared, until));
     let detail = format!("this client has only misbehaved, and is not heard until {moment}");
     let mut refusal = Refusal::of(Reason::Blocked, 403, detail);
     refusal.retry_after_s = Some(u32::try_from(left_s).unwrap_or(u32::MAX).max(1));

@@ -224,7 +224,7 @@ fn next(
     let Sender {
         client, trusted, ..
     } = arrived.sender;
-    if let Some(refusal) = blocking::refusal(worker, client, trusted) {
+    if let Some(refusal) = blocking::refusal(&worker.shared, rules, client, trusted) {
         return Next::Refuse(refusal);
     }
     let door = worker.shared.door(caller.listener);

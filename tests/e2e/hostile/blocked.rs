@@ -202,6 +202,20 @@ fn who_is_exempt_is_heard() {
     assert_eq!(blocks(&edge)["blocked"], 0);
 }
 
+/// What `vidette explain` says of an event that a trusted proxy brings from `client`.
+#[track_caller]
+fn check_explained(edge: &Edge, client: &str, code: i32) {
+    let mut command = crate::edge::program();
+    let (admin, header) = (edge.admin.to_string(), format!("X-Forwarded-For: {client}"));
+    let target = crate::edge::envelope_target();
+    let words = [
+        "explain", "-X", "POST", "-H", &header, &target, "--admin", &admin,
+    ];
+    let ran = crate::command_line::ran(command.args(words));
+    assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout.contains("blocked"), code == 1, "{}", ran.stdout);
+}
+
 fn a_block_is_lifted() {
     let fake = Fake::start();
     let edge = edge(&fake, &json!({}), &json!({}));
@@ -217,6 +231,8 @@ fn a_block_is_lifted() {
     assert_eq!(brought(&edge, "2001:db8::1", &[]).status, 200);
     misbehaves(&edge, BAD, 3);
     edge.log.wait_for_text(&format!("client=\"{BAD}\""));
+    check_explained(&edge, BAD, 1);
+    check_explained(&edge, GOOD, 0);
     let mut command = crate::edge::program();
     let admin = edge.admin.to_string();
     let ran = crate::command_line::ran(command.args(["blocks", "ls", "--admin", &admin]));

@@ -216,7 +216,8 @@ fn a_restart_orders_nothing() {
     scene.wait_served(&edge);
     let shown = SecureClient::connect(edge.public, &scene.trust()).shown();
     drop(edge);
-    assert_eq!(scene.porter.orders(), 1);
+    // More than one where Pebble rejected a nonce, as it does of some.
+    let before = scene.porter.orders();
     // It is there with the first connection, whether or not the authority is.
     scene.porter.stands(Stand::Away);
     let edge = scene.edge("http-01", &json!({}));
@@ -230,7 +231,7 @@ fn a_restart_orders_nothing() {
         })
     };
     wait("a question about renewals", asks);
-    assert_eq!(scene.porter.orders(), 1);
+    assert_eq!(scene.porter.orders(), before);
     assert_eq!(orders(&edge, "issued"), 0.0);
     assert_eq!(light(&edge).0, "green", "{}", light(&edge).1);
 }

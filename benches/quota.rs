@@ -4,18 +4,26 @@
 //! `cargo bench --bench quota` prints a table. Times are the thread's own on its core, in rounds
 //! that take turns, and a ratio is taken within a round: a machine drifts. Asserts nothing.
 
-use std::fs;
+#[expect(dead_code, reason = "the rig writes JSON with it")]
+#[path = "rig/spread.rs"]
+mod spread;
+#[path = "rig/thread.rs"]
+mod thread;
+
 use std::hint::black_box;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use vidette::domain::category::{Categories, Category};
 use vidette::domain::endpoint::ProjectId;
 use vidette::domain::quota::{By, Limit, Per, Quota};
 use vidette::policy::quotas::{
     CounterLimits, Counters, Load, Moment, QuotaSpec, Quotas, Trust, Who,
 };
+
+use spread::Spread;
+use thread::time_on_core;
 
 const KEYS: u32 = 1_000_000;
 const ROUNDS: usize = 7;
@@ -63,16 +71,16 @@ fn main() -> Result<()> {
         .iter()
         .zip(&loads)
         .map(|(check, load)| check / load);
-    let ratios = spread(ratios.collect(), 2);
+    let ratios = told(ratios.collect(), 2);
     writeln!(
         std::io::stdout(),
         "| | ns, median (min to max) | to a load | gate | goal |\n|---|---|---|---|---|\n\
          | a check with one key | {} | | | |\n\
          | a check with {KEYS} keys live | {} | {ratios} | 2.0 | 1.2 |\n\
          | a load from memory | {} | | | |",
-        spread(with_one, 0),
-        spread(with_all, 0),
-        spread(loads, 0),
+        told(with_one, 0),
+        told(with_all, 0),
+        told(loads, 0),
     )?;
     Ok(())
 }
@@ -157,25 +165,16 @@ fn follow(places: &[u32], at: u32) -> u32 {
 
 /// Nanoseconds on the core for each of `TIMES`.
 fn each(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    let before = on_core_ns()?;
+    let before = time_on_core()?;
     work()?;
-    Ok((on_core_ns()? - before) / f64::from(TIMES))
-}
-
-/// How long this thread has been on a core, as the scheduler knows it.
-fn on_core_ns() -> Result<f64> {
-    let told = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let first = told.split_ascii_whitespace().next();
-    first
-        .context("an empty schedstat")?
-        .parse()
-        .map_err(Into::into)
+    let spent = time_on_core()?.saturating_sub(before);
+    Ok(spent.as_secs_f64() * 1e9 / f64::from(TIMES))
 }
 
 /// The median, and between what it lies.
-fn spread(mut all: Vec<f64>, digits: usize) -> String {
-    all.sort_by(f64::total_cmp);
-    let at = |place: usize| all.get(place).copied().unwrap_or(f64::NAN);
-    let (least, middle, most) = (at(0), at(all.len() / 2), at(all.len().saturating_sub(1)));
-    format!("{middle:.digits$} ({least:.digits$} to {most:.digits$})")
+fn told(rounds: Vec<f64>, digits: usize) -> String {
+    let spread = Spread::of(rounds);
+    spread.map_or_else(String::new, |Spread { min, median, max }| {
+        format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
+    })
 }

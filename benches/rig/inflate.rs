@@ -1,13 +1,13 @@
 //! What it costs to unpack one body: the least that anybody pays who wants to read it.
 
-use std::fs;
 use std::io::Read as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use flate2::bufread::GzDecoder;
 
 use crate::case::Body;
+use crate::thread::time_on_core;
 
 /// The kernel counts a running thread's time in steps of some milliseconds: this takes hundreds.
 const TIMES: u32 = 20_000;
@@ -27,14 +27,4 @@ pub(crate) fn once() -> Result<Duration> {
         "what was packed is not what came out"
     );
     Ok(spent / TIMES)
-}
-
-/// How long this thread has run.
-fn time_on_core() -> Result<Duration> {
-    let line = fs::read_to_string("/proc/thread-self/schedstat").context("reading schedstat")?;
-    let number = line.split_ascii_whitespace().next();
-    let nanoseconds = number.and_then(|number| number.parse().ok());
-    Ok(Duration::from_nanos(
-        nanoseconds.context("no number in schedstat")?,
-    ))
 }

@@ -40,6 +40,7 @@ mod scale;
 mod senders;
 mod spread;
 mod svg;
+mod thread;
 mod uploads;
 #[expect(dead_code, reason = "the bench of the spool asks more of it")]
 #[path = "../spool/upstream.rs"]

@@ -57,6 +57,10 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if let Some(count) = switches.filter(|count| *count > 0) {
             say(&format!("switches {count} on: vidette mute --list"));
         }
+        let blocked = status.get("clients_blocked").and_then(Value::as_u64);
+        if let Some(count) = blocked.filter(|count| *count > 0) {
+            say(&format!("blocked  {count}: vidette blocks ls"));
+        }
         if let Some(quotas) = status.get("quotas").filter(|quotas| quotas.is_object()) {
             say(&quotas_line(quotas));
         }

@@ -238,6 +238,10 @@ fn a_block_is_lifted() {
     let ran = crate::command_line::ran(command.args(["blocks", "ls", "--admin", &admin]));
     assert!(ran.stdout.starts_with(BAD), "{}{}", ran.stdout, ran.stderr);
     let mut command = crate::edge::program();
+    let ran = crate::command_line::ran(command.args(["status", "--admin", &admin]));
+    let line = "blocked  1: vidette blocks ls";
+    assert!(ran.stdout.contains(line), "{}{}", ran.stdout, ran.stderr);
+    let mut command = crate::edge::program();
     let ran = crate::command_line::ran(command.args(["blocks", "lift", BAD, "--admin", &admin]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     assert_eq!(brought(&edge, BAD, &[]).status, 200);

@@ -33,8 +33,9 @@
 //!
 //! **Invariants.** `domain` and `policy` never do IO, read a clock, draw a random
 //! number, log or await. A payload byte is never copied in user space but by TLS, which
-//! seals it: chunks arrive as `Bytes` and leave as slices of the same; a filter or a rate that asks what an
-//! event says reads a copy of it (`server::ingest::survey`). A worker never blocks on
+//! seals it, and where it and its head are 4 KiB at most, since one piece is sent for less than
+//! two (`server::client::socket`): chunks arrive as `Bytes` and leave as slices of the same; a
+//! filter or a rate that asks what an event says reads a copy of it (`server::ingest::survey`). A worker never blocks on
 //! another thread and never takes a lock that another core holds for long. Every
 //! queue, table, body and loop has a limit.
 //!
@@ -52,10 +53,12 @@
 //!
 //! Rules are a value: configuration and [what is known beside it] form one
 //! `server::rules::Rules`, which a reload swaps whole; a listener's certificates are another
-//! (`tls::Terms`), swapped when their files change; what operators switch on for a while
+//! (`tls::Terms`), swapped when their files change or ACME brings a new one (`server::acme`,
+//! which keeps them in a folder of its own); what servers are believed by is a third
+//! (`tls::Trust`); what operators switch on for a while
 //! (`policy::switches`) is another, beside it. What is learned of senders
-//! (`policy::verdicts`, `policy::learned`), what is used of quotas (`policy::quotas`) and
-//! what repeats (`policy::repeats`) lives on across reloads, and in `server::memory`'s folder
+//! (`policy::verdicts`, `policy::learned`), what is used of quotas (`policy::quotas`), what
+//! repeats (`policy::repeats`) and who is not heard (`policy::blocks`) lives on across reloads, and in `server::memory`'s folder
 //! what of it is proven, used or switched on across restarts.
 //!
 //! [what is known beside it]: crate::policy::directory

@@ -2,9 +2,11 @@
 //! due at some time. Asks nobody: the task that does goes by it.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::config::checked::{Acme, AcmeChallenge, Config};
 use crate::policy::renewal::{self, Life, Window};
+use crate::telemetry::clock::rfc3339;
 use crate::tls::Serial;
 
 use crate::server::StartError;
@@ -137,10 +139,10 @@ impl Issuance {
         for subject in &mut self.subjects {
             let wait_s = waits.get(&subject.name).copied().unwrap_or(i64::MIN);
             subject.not_before_s = wait_s.min(latest_s);
-            let rest_s = subject.not_before_s.saturating_sub(now_s);
-            if rest_s > 0 {
-                let what =
-                    format!("it was not to be had before this start; asked again in {rest_s} s");
+            if subject.not_before_s > now_s {
+                let at_s = u64::try_from(subject.not_before_s).unwrap_or_default();
+                let at = rfc3339(UNIX_EPOCH + Duration::from_secs(at_s));
+                let what = format!("it was not to be had before this start; asked again at {at}");
                 showcase.note(&subject.name, Some(&what));
             }
             if let Some(kept) = store.certificate(&subject.name) {
@@ -219,7 +221,7 @@ mod tests {
         let names = ["a.example", "b.example"].map(str::to_owned);
         let [held, ordered] = showcase.reasons(&names, now_s()).try_into().unwrap();
         let begins = "no certificate for a.example yet: it was not to be had before this start; \
-                      asked again in ";
+                      asked again at 20";
         assert!(held.starts_with(begins), "{held}");
         assert_eq!(
             ordered,

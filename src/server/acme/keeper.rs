@@ -162,9 +162,11 @@ impl Keeper {
         match Store::open(&self.issuance.acme) {
             Ok(store) => {
                 self.issuance.store = Some(store);
-                self.issuance.find(&self.shared.acme);
                 for subject in &self.issuance.subjects {
                     self.shared.acme.note(&subject.name, None);
+                }
+                self.issuance.find(&self.shared.acme);
+                for subject in &self.issuance.subjects {
                     entrance::show_issued(&self.shared, &subject.name);
                 }
             }

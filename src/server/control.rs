@@ -36,6 +36,7 @@ use crate::server::sentry::client_reports::Telling;
 use crate::server::sentry::keep::{Standing, keep_listing};
 use crate::server::sentry::list::KeyList;
 use crate::server::sentry::{Bounds, Source};
+use crate::server::supervisor;
 use crate::server::upstream::probe::keep_probing;
 use crate::server::upstream::resolve::keep_resolving;
 use crate::server::upstream::trust::keep_trusting;
@@ -106,6 +107,7 @@ impl Reloader {
             let needs_restart = Vec::new();
             return Ok(Reloaded { needs_restart });
         }
+        let _told = supervisor::reloading();
         let file = self.loaded.borrow().file.clone();
         let counters = &self.metrics.control;
         let loaded = match config::load(file.as_deref(), &Env::of_process()) {
@@ -322,7 +324,9 @@ impl Control {
         tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
         tokio::task::spawn_local(Rc::clone(&reloader).keep_retiring());
         tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
+        tokio::task::spawn_local(supervisor::keep_alive(Arc::clone(&self.shared)));
         stop_asked(self.stopped.clone(), stops).await;
+        supervisor::stopping();
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         // Each worker holds a receiver, the edge itself two: alone again, all have drained.

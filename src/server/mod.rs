@@ -12,12 +12,14 @@ mod heap;
 mod ingest;
 mod memory;
 mod passage;
+mod pulses;
 mod reports;
 mod rules;
 mod sentry;
 mod sightings;
 pub mod spool;
 mod stamps;
+mod supervisor;
 mod thread;
 mod ticket;
 mod upstream;
@@ -55,6 +57,7 @@ use control::Control;
 use entrance::Entrance;
 use memory::Memory;
 use memory::switches::Switchboard;
+use pulses::Pulses;
 use rules::Rules;
 use spool::{Spool, SpoolFolder};
 use upstream::trust::Trusting;
@@ -161,11 +164,9 @@ impl Edge {
             .iter()
             .map(|address| format!("public {address}"))
             .collect();
-        tracing::info!(
-            workers = count,
-            "listening: {}, admin {admin}",
-            listed.join(", ")
-        );
+        let listening = format!("listening: {}, admin {admin}", listed.join(", "));
+        tracing::info!(workers = count, "{listening}");
+        supervisor::ready(&listening);
         Ok(Self {
             public,
             admin,
@@ -277,6 +278,7 @@ fn share(
             .collect(),
         descriptors: raise_open_files(config.limits.connections),
         stopping: AtomicBool::new(false),
+        pulses: Pulses::new(rules::worker_count(config)),
         disk_bytes: Arc::default(),
         ahead_bytes: Arc::default(),
         verdicts: memory.verdicts(config, Millis(0)),

@@ -21,8 +21,8 @@ use crate::server::heap;
 use crate::server::spool::replay;
 use crate::server::worker::{Shared, Worker};
 
-/// How often idle upstream connections are looked through, the board is told where requests come
-/// from, and unused memory is given back.
+/// How often a worker shows that it comes round, idle upstream connections are looked through, the
+/// board is told where requests come from, and unused memory is given back.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How often upstreams that keep a request waiting are noticed.
@@ -87,6 +87,7 @@ impl Plan {
             if let Some(replaying) = replaying {
                 replaying.abort();
             }
+            worker.shared.pulses.end(self.place);
             Ok(())
         })
     }
@@ -126,6 +127,7 @@ async fn sweep(worker: Rc<Worker>, place: usize) {
         sleep(SWEEP_EVERY).await;
         let rules = worker.rules();
         let now = Instant::now();
+        worker.shared.pulses.beat(place, worker.shared.millis(now));
         worker.ingest.sweep(now, &rules);
         worker.web.sweep(now, &rules);
         worker.watch.report(place, &worker.shared.sightings);

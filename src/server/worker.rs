@@ -36,6 +36,7 @@ use crate::server::delivery::maintenance::Maintenance;
 use crate::server::entrance::Entrance;
 use crate::server::ingest::inflating::Places;
 use crate::server::memory::journal::Journal;
+use crate::server::pulses::Pulses;
 use crate::server::reports::{Board, Share};
 use crate::server::rules::Rules;
 use crate::server::sightings::{self, Watch};
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     pub descriptors: u64,
     /// Set once, by a stop.
     pub stopping: AtomicBool,
+    /// When each worker was last seen.
+    pub pulses: Pulses,
     /// Bytes of request bodies that lie on disk, of all workers.
     pub disk_bytes: Arc<AtomicU64>,
     /// Bytes of answers that were read ahead of their clients, of all workers.

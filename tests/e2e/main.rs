@@ -56,6 +56,7 @@ mod sentry_keys;
 mod spool;
 mod stored_addresses;
 mod switches;
+mod systemd;
 mod tap;
 mod tls;
 mod tunnel_clients;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),
+        systemd::trials(),
         explained::trials(),
         tls::trials(),
         conformance::trials(),

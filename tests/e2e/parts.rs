@@ -26,6 +26,8 @@ pub(crate) enum Part {
     Browser,
     /// An address of this machine's beside loopback.
     Address,
+    /// The tools that come with systemd; it need not run.
+    Systemd,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
     Mounts,
 }
@@ -43,6 +45,7 @@ impl Part {
             Self::Node => "node_modules",
             Self::Browser => "chromium",
             Self::Address => "address",
+            Self::Systemd => "systemd",
             Self::Mounts => "mount_namespaces",
         }
     }
@@ -58,6 +61,7 @@ impl Part {
             Self::Node => program("node").is_some() && node_modules().is_some(),
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
             Self::Address => crate::hostile::blocked::own_address().is_some(),
+            Self::Systemd => program("systemd-analyze").is_some(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")
                     .args([

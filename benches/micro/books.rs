@@ -10,7 +10,7 @@ use vidette::domain::endpoint::ProjectId;
 use vidette::domain::outcome::Reason;
 use vidette::telemetry::exposition::{Exposition, Readings};
 use vidette::telemetry::kept::SpoolReading;
-use vidette::telemetry::labels::{Attempt, Ending, Journal, Route, Upstream};
+use vidette::telemetry::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
 use vidette::telemetry::ledger::{Ledger, WorkerLedger};
 use vidette::telemetry::metrics::{Metrics, WorkerMetrics};
 
@@ -105,6 +105,7 @@ fn booked(books: &'static Books) -> usize {
 
 fn readings() -> Readings {
     Readings {
+        light: Light::Green,
         certificates: Vec::new(),
         secured: Vec::new(),
         quotas_used: Vec::new(),

@@ -6,7 +6,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 use crate::domain::category::Category;
 
 use super::exposition::{QuotaUsed, Readings, counter, family, gauge, ratio};
-use super::labels::Journal;
+use super::labels::{Journal, Light};
 use super::ledger::{Account, Line, Sum};
 use super::metrics::ControlMetrics;
 
@@ -76,9 +76,20 @@ pub(super) fn limits(readings: &Readings) -> Vec<MetricFamily> {
         let is_on = u64::from(*state == readings.journal);
         gauge(is_on, &[("state", state.as_str())])
     });
+    let lights = Light::ALL.iter().map(|light| {
+        let is_on = u64::from(*light == readings.light);
+        gauge(is_on, &[("light", light.as_str())])
+    });
     let on = readings.switches.iter();
     let on = on.map(|(action, count)| gauge(*count, &[("action", action)]));
     vec![
+        family(
+            "vidette_light",
+            "1 for the traffic light of vidette status: green, amber (something needs a look) or \
+             red (it neither delivers nor keeps).",
+            MetricType::GAUGE,
+            lights.collect(),
+        ),
         quotas(&readings.quotas_used),
         family(
             "vidette_quota_journal",

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::books;
 use super::counts::{BUCKETS_US, Count, Durations};
 use super::kept::{self, SpoolReading};
-use super::labels::{Attempt, Ending, Journal, Route, Upstream};
+use super::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
 use super::metrics::{Metrics, STATUSES, WorkerMetrics};
 use super::tls::CertificateReading;
 
@@ -24,6 +24,8 @@ pub type QuotaUsed = (String, String, f64);
 /// What nobody counts, and is looked up for each scrape.
 #[derive(Debug)]
 pub struct Readings {
+    /// The traffic light.
+    pub light: Light,
     /// How full each quota is now; each project and name once.
     pub quotas_used: Vec<QuotaUsed>,
     /// How long the longest limit that the upstream told still stands.
@@ -352,6 +354,7 @@ mod tests {
 
     fn readings(quotas_used: Vec<QuotaUsed>) -> Readings {
         Readings {
+            light: Light::Green,
             quotas_used,
             limits_learned_longest_s: 57,
             journal: Journal::Slow,
@@ -411,12 +414,14 @@ mod tests {
             "vidette_request_bytes_total",
             "vidette_items_total",
             "vidette_item_bytes_total",
+            "vidette_light",
             "vidette_quota_used_ratio",
             "vidette_quota_journal",
             "vidette_limits_learned_longest_seconds",
             "vidette_switches",
             "vidette_spool_items",
             "vidette_spool_bytes",
+            "vidette_spool_bytes_max",
             "vidette_spool_oldest_seconds",
             "vidette_spool_appended_total",
             "vidette_spool_replayed_total",

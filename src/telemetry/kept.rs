@@ -12,6 +12,8 @@ pub struct SpoolReading {
     pub items: u64,
     /// Their bytes on disk.
     pub bytes: u64,
+    /// How many there may be; 0 where nothing is kept.
+    pub bytes_max: u64,
     /// How long the oldest has been kept.
     pub oldest_s: u64,
     /// Requests kept since the start.
@@ -42,6 +44,11 @@ pub(super) fn families(spool: &SpoolReading, breakers: &[(&'static str, u8)]) ->
             spool.items,
         ),
         size("vidette_spool_bytes", "Bytes of what is kept.", spool.bytes),
+        size(
+            "vidette_spool_bytes_max",
+            "Bytes that may be kept (spool.max_bytes); 0 where nothing is.",
+            spool.bytes_max,
+        ),
         size(
             "vidette_spool_oldest_seconds",
             "How long the oldest of what is kept has been.",

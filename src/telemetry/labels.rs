@@ -89,6 +89,18 @@ labels! {
 }
 
 labels! {
+    /// The answer to "does it work?".
+    Light {
+        /// All is well.
+        Green = "green",
+        /// Something is not as it should be.
+        Amber = "amber",
+        /// It takes nothing, or neither delivers nor keeps.
+        Red = "red",
+    }
+}
+
+labels! {
     /// How what is used of quotas is written down.
     Journal {
         /// Not at all, as configured.

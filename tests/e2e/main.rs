@@ -42,6 +42,7 @@ mod ingest;
 mod journey;
 mod lessons;
 mod line_one;
+mod monitoring;
 mod parts;
 mod patterns;
 mod proxied;
@@ -114,6 +115,7 @@ fn main() -> ExitCode {
         spool::trials(),
         switches::trials(),
         systemd::trials(),
+        monitoring::trials(),
         explained::trials(),
         tls::trials(),
         conformance::trials(),

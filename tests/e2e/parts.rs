@@ -26,6 +26,8 @@ pub(crate) enum Part {
     Browser,
     /// An address of this machine's beside loopback.
     Address,
+    /// Prometheus from Debian, with promtool.
+    Prometheus,
     /// The tools that come with systemd; it need not run.
     Systemd,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
@@ -45,6 +47,7 @@ impl Part {
             Self::Node => "node_modules",
             Self::Browser => "chromium",
             Self::Address => "address",
+            Self::Prometheus => "prometheus",
             Self::Systemd => "systemd",
             Self::Mounts => "mount_namespaces",
         }
@@ -61,6 +64,7 @@ impl Part {
             Self::Node => program("node").is_some() && node_modules().is_some(),
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
             Self::Address => crate::hostile::blocked::own_address().is_some(),
+            Self::Prometheus => program("prometheus").is_some() && program("promtool").is_some(),
             Self::Systemd => program("systemd-analyze").is_some(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")

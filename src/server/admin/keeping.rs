@@ -152,6 +152,11 @@ pub(super) fn reading(shared: &Shared) -> SpoolReading {
     SpoolReading {
         items: state.items.load(Relaxed),
         bytes: state.bytes.load(Relaxed),
+        bytes_max: if shared.spool.is_open() {
+            shared.rules.load().config.spool.max_bytes
+        } else {
+            0
+        },
         oldest_s: state.oldest_s.load(Relaxed),
         appended: state.appended.load(Relaxed),
         replayed: state.replayed.load(Relaxed),

@@ -11,7 +11,7 @@ use crate::domain::credentials::Key;
 use crate::policy::learned::Held;
 use crate::policy::quotas::{Owner, Usage};
 use crate::telemetry::exposition::{QuotaUsed, Readings};
-use crate::telemetry::labels::{Journal, Table};
+use crate::telemetry::labels::{Journal, Light, Table};
 use crate::telemetry::metrics::ControlMetrics;
 use crate::telemetry::process;
 
@@ -27,8 +27,13 @@ const NAMED_MAX: usize = 5;
 const TURNED_AWAY_S: u64 = 60;
 
 /// What the metrics tell of limits.
-pub(super) fn readings(shared: &Shared, switches: Vec<(&'static str, u64)>) -> Readings {
+pub(super) fn readings(
+    shared: &Shared,
+    light: Light,
+    switches: Vec<(&'static str, u64)>,
+) -> Readings {
     Readings {
+        light,
         switches,
         quotas_used: quotas_used(shared),
         certificates: entrance::readings(shared),

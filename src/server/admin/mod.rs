@@ -182,11 +182,7 @@ impl Desk {
     fn guarded(&self, method: &Method, path: &str) -> Answer {
         match path {
             "/api/v1/status" => get(method, || {
-                let standing = self.reloader.standing();
-                let pending = self.reloader.needs_restart();
-                let limits = limits::Limits::read(&self.shared, &self.metrics.control);
-                let status = status::status(self, standing.as_deref(), &pending, &limits);
-                json_answer(StatusCode::OK, &status)
+                json_answer(StatusCode::OK, &status::status(self))
             }),
             "/api/v1/ledger" => get(method, || {
                 let ledger = ledger::ledger(&self.metrics.ledger);
@@ -257,7 +253,8 @@ impl Desk {
     fn exposition(&self) -> Answer {
         let metrics = Exposition::new(Arc::clone(&self.metrics));
         let switches = self.switchboard.counts();
-        let text = metrics.render(|| limits::readings(&self.shared, switches));
+        let light = status::light(self);
+        let text = metrics.render(|| limits::readings(&self.shared, light, switches));
         typed(text.into(), METRICS_TYPE)
     }
 

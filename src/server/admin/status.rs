@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::domain::reach::ReachFault;
 use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
+use crate::telemetry::labels::Light;
 
 use super::limits::Limits;
 use super::{Desk, keeping, switches};
@@ -19,19 +20,28 @@ use crate::server::upstream::Target;
 use crate::server::upstream::server::Server;
 use crate::server::worker::Shared;
 
-/// `/api/v1/status` as DESIGN's contract has it.
-///
-/// `pending` are keys whose change waits for a restart.
-pub(super) fn status(
-    desk: &Desk,
-    standing: Option<&Standing>,
-    pending: &[&str],
-    limits: &Limits,
-) -> Value {
+/// The light, and why it is not green.
+struct Judged {
+    light: Light,
+    reasons: Vec<String>,
+    accepting: bool,
+    delivering: bool,
+}
+
+/// The light alone.
+pub(super) fn light(desk: &Desk) -> Light {
+    let limits = Limits::read(&desk.shared, &desk.metrics.control);
+    judge(desk, &limits).light
+}
+
+fn judge(desk: &Desk, limits: &Limits) -> Judged {
     let shared = &*desk.shared;
     let rules = shared.rules.load();
     let accepting = !shared.stopping.load(Ordering::Relaxed);
-    let mut reasons = reasons(&rules, accepting, standing, pending);
+    let standing = desk.reloader.standing();
+    // What was changed and waits for a restart.
+    let pending = desk.reloader.needs_restart();
+    let mut reasons = reasons(&rules, accepting, standing.as_deref(), &pending);
     let (untrusted, over) = entrance::reasons(shared);
     reasons.extend(untrusted);
     if let Some(refused) = shared.trust.refused() {
@@ -41,16 +51,31 @@ pub(super) fn status(
     reasons.extend(limits.reasons());
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
-    let targets = rules.targets();
     let delivering = state(&rules.ingest) == "up";
     let keeps = shared.spool.is_open() && !shared.spool.state().takes_nothing();
     // Whose certificate has ended is believed by nobody.
     let serving = accepting && !over && (delivering || keeps);
     let light = match (serving, reasons.is_empty()) {
-        (false, _) => "red",
-        (true, false) => "amber",
-        (true, true) => "green",
+        (false, _) => Light::Red,
+        (true, false) => Light::Amber,
+        (true, true) => Light::Green,
     };
+    Judged {
+        light,
+        reasons,
+        accepting,
+        delivering,
+    }
+}
+
+/// `/api/v1/status` as DESIGN's contract has it.
+pub(super) fn status(desk: &Desk) -> Value {
+    let shared = &*desk.shared;
+    let limits = Limits::read(shared, &desk.metrics.control);
+    let judged = judge(desk, &limits);
+    let rules = shared.rules.load();
+    let standing = desk.reloader.standing();
+    let targets = rules.targets();
     let upstreams: Vec<Value> = targets
         .values()
         .map(|target| {
@@ -69,15 +94,15 @@ pub(super) fn status(
         })
         .collect();
     json!({
-        "light": light,
-        "reasons": reasons,
-        "accepting": accepting,
-        "delivering": delivering,
+        "light": judged.light.as_str(),
+        "reasons": judged.reasons,
+        "accepting": judged.accepting,
+        "delivering": judged.delivering,
         "upstreams": upstreams,
         "spool": keeping::spool(shared),
         "maintenance": keeping::maintenance(shared),
         "switches": switches::summary(&desk.switchboard),
-        "keys": keys(&rules, standing),
+        "keys": keys(&rules, standing.as_deref()),
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
         "certificates": certificates(shared),

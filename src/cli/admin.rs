@@ -109,7 +109,8 @@ impl Address {
         if !method.is_safe() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let (head, body) = exchange(&to, request.body(Full::new(body))?, patience)?.into_parts();
+        let (head, body) =
+            exchange(&to, None, request.body(Full::new(body))?, patience)?.into_parts();
         let answer = Answer {
             status: head.status,
             body: String::from_utf8_lossy(&body).into_owned(),

@@ -1,7 +1,7 @@
 //! One HTTP request over a connection of its own, and its answer read whole.
 //!
 //! Owns how long a command waits and how much it reads. Never follows a
-//! redirect, never speaks TLS, and keeps no connection.
+//! redirect, and keeps no connection.
 
 use std::time::Duration;
 
@@ -11,7 +11,10 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use crate::tls::{Name, Trust};
 
 /// How long most answers may take: a person waits for it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,11 +22,22 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Sends the request to `to`, a `host:port`, and reads the answer, which has come by then.
+/// With whom TLS is spoken, and whose word about them is believed.
+#[derive(Debug)]
+pub(super) struct Seal {
+    /// Whose word.
+    pub(super) trust: Trust,
+    /// Whom the certificate has to be for.
+    pub(super) name: Name,
+}
+
+/// Sends the request to `to`, a `host:port`, by TLS where there is a seal, and reads the answer,
+/// which has come by then.
 ///
 /// The request goes as it is: its `Host` is the caller's business.
 pub(super) fn exchange(
     to: &str,
+    seal: Option<&Seal>,
     request: Request<Full<Bytes>>,
     patience: Duration,
 ) -> anyhow::Result<Response<Bytes>> {
@@ -31,15 +45,31 @@ pub(super) fn exchange(
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
         .context("no runtime")?;
-    let answer = async { tokio::time::timeout(patience, talk(to, request)).await };
+    let answer = async { tokio::time::timeout(patience, talk(to, seal, request)).await };
     match runtime.block_on(answer) {
         Ok(answer) => answer.with_context(|| format!("no answer from {to}")),
         Err(_) => bail!("no answer from {to} for {} s", patience.as_secs()),
     }
 }
 
-async fn talk(to: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
-    let stream = TcpStream::connect(to).await?;
+async fn talk(
+    to: &str,
+    seal: Option<&Seal>,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Response<Bytes>> {
+    let socket = TcpStream::connect(to).await?;
+    let Some(Seal { trust, name }) = seal else {
+        return ask(socket, request).await;
+    };
+    let stream = trust.reach(name, socket).await;
+    let stream = stream.map_err(|fault| anyhow::anyhow!("TLS with it fails: {fault}"))?;
+    ask(stream, request).await
+}
+
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Response<Bytes>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::task::spawn_local(connection);
     let (head, body) = sender.send_request(request).await?.into_parts();

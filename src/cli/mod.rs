@@ -4,6 +4,7 @@
 mod admin;
 mod blocks;
 mod check;
+mod completions;
 mod demo;
 mod doctor;
 mod exchange;
@@ -12,8 +13,11 @@ mod explain;
 mod fake;
 mod healthcheck;
 mod maintenance;
+mod manual;
+mod place;
 mod reload;
 mod run;
+mod send_test;
 mod spool;
 mod status;
 mod switch;
@@ -77,10 +81,28 @@ are never sampled.")]
     /// Look at the clients that are blocked because they only misbehaved, and lift that.
     #[command(subcommand)]
     Blocks(blocks::Command),
+    /// Send one event as an SDK would, and follow it as far as can be seen.
+    #[command(after_help = "\
+Examples:
+  vidette send-test --dsn https://a94ae32be2584e0bbd7a4cbb95971fee@sentry.example.com/42
+  vidette send-test --dsn ... --sentry http://web:9000 --org sentry --sentry-token TOKEN
+The second waits until Sentry itself has the event.")]
+    SendTest(send_test::Arguments),
     /// Make a running edge read its configuration again.
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
     Healthcheck(admin::Address),
+    /// Print what makes a shell complete this command line.
+    #[command(after_help = "\
+Example:
+  vidette completions bash > /etc/bash_completion.d/vidette")]
+    Completions(completions::Arguments),
+    /// Print the manual page, or write those of all commands to a directory.
+    #[command(after_help = "\
+Examples:
+  vidette man | man -l -
+  vidette man --dir /usr/local/share/man/man1")]
+    Man(manual::Arguments),
 }
 
 /// Which configuration.
@@ -118,6 +140,9 @@ pub fn main() -> ExitCode {
         Command::Blocks(command) => blocks::main(&command),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
+        Command::SendTest(arguments) => send_test::main(&arguments),
+        Command::Completions(arguments) => completions::main(&arguments),
+        Command::Man(arguments) => manual::main(&arguments),
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         run_needs_an_upstream,
         environment_alone_is_enough,
         version_and_help_are_printed,
+        every_command_has_a_page_and_a_help_that_fits_a_screen,
+        shells_take_the_completions,
     ]
 }
 
@@ -179,7 +181,7 @@ fn usage_errors_exit_with_2() {
         &["explain"],
         &["explain", "api/1/envelope/"],
         &["doctor"],
-        &["doctor", "cors", "--url", "https://sentry.example.com"],
+        &["doctor", "cors", "--url", "ftp://sentry.example.com"],
     ] {
         let wrong = ran(program().args(arguments));
         assert_eq!(wrong.code, Some(2), "{arguments:?}: {}", wrong.stderr);
@@ -280,4 +282,72 @@ fn version_and_help_are_printed() {
     for command in ["run", "demo", "check", "explain", "doctor"] {
         assert!(help.stdout.contains(command), "{}", help.stdout);
     }
+}
+
+/// Every command and subcommand, as `man --dir` names their pages.
+fn pages() -> Vec<(String, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let written = ran(program().args(["man", "--dir"]).arg(folder.path()));
+    assert_eq!(written.code, Some(0), "{}", written.stderr);
+    let files = fs::read_dir(folder.path()).unwrap();
+    let mut pages: Vec<(String, String)> = files
+        .map(|file| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            (name, fs::read_to_string(file.path()).unwrap())
+        })
+        .collect();
+    pages.sort();
+    pages
+}
+
+/// Lines of a terminal that most people see at once.
+const SCREEN_LINES: usize = 50;
+
+fn every_command_has_a_page_and_a_help_that_fits_a_screen() {
+    let pages = pages();
+    assert!(pages.len() > 20, "{}", pages.len());
+    for (name, page) in &pages {
+        for part in [".TH ", ".SH NAME", ".SH SYNOPSIS"] {
+            assert!(page.contains(part), "{name} has no {part}");
+        }
+        let words = name.trim_end_matches(".1").split('-').skip(1);
+        // A command's own name may have a dash.
+        let line: Vec<String> = words.map(str::to_owned).collect();
+        let line = match &*line {
+            [first, second] if first == "send" && second == "test" => vec!["send-test".to_owned()],
+            other => other.to_vec(),
+        };
+        let help = ran(program().args(&line).arg("-h"));
+        assert_eq!(help.code, Some(0), "{name}: {}", help.stderr);
+        let lines = help.stdout.lines().count();
+        assert!(lines <= SCREEN_LINES, "{name}: {lines} lines");
+    }
+    let main = ran(program().arg("man"));
+    assert_eq!(main.code, Some(0));
+    assert!(main.stdout.contains(".TH vidette 1"), "{}", main.stdout);
+}
+
+fn shells_take_the_completions() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("vidette.bash");
+    let printed = ran(program().args(["completions", "bash"]));
+    assert_eq!(printed.code, Some(0));
+    fs::write(&script, printed.stdout).unwrap();
+    let asked = "source \"$1\"; COMP_WORDS=(vidette main); COMP_CWORD=1; \
+                 _vidette vidette main vidette; echo \"${COMPREPLY[@]}\"";
+    let completed = ran(Command::new("bash")
+        .args(["-c", asked, "bash"])
+        .arg(&script));
+    assert_eq!(
+        completed.stdout.trim(),
+        "maintenance",
+        "{}",
+        completed.stderr
+    );
+    for shell in ["zsh", "fish"] {
+        let printed = ran(program().args(["completions", shell]));
+        assert!(printed.stdout.contains("send-test"), "{shell}");
+    }
+    assert_eq!(ran(program().args(["completions", "rc"])).code, Some(2));
 }

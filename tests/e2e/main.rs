@@ -51,6 +51,7 @@ mod refusals;
 mod reload;
 mod reports;
 mod routes;
+mod send_test;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
         switches::trials(),
         systemd::trials(),
         monitoring::trials(),
+        send_test::trials(),
         explained::trials(),
         tls::trials(),
         conformance::trials(),

@@ -4,7 +4,6 @@
 //! own listener beside it, and the project's list of origins. Never stores an
 //! event: the one that it sends is empty, and refused for that.
 
-mod address;
 mod admitting;
 mod faults;
 mod probe;
@@ -15,12 +14,12 @@ use anyhow::Context as _;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::super::place::{self, Authorities, Place};
 use super::super::{admin, explain, fail, misused, plain, say};
 use super::{Finding, exit_code, show};
 use crate::domain::credentials::Key;
 use crate::domain::dsn;
 use crate::domain::origin::Origin;
-use address::Place;
 use admitting::Mend;
 use faults::Fault;
 use probe::{Ask, Probe};
@@ -44,6 +43,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "DSN")]
     dsn: Option<String>,
     #[command(flatten)]
+    authorities: Authorities,
+    #[command(flatten)]
     address: admin::Address,
     /// The findings as JSON.
     #[arg(long)]
@@ -55,7 +56,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         Ok(read) => read,
         Err(error) => return misused(&error),
     };
-    let own = address::of_edge(&arguments.address);
+    let own = place::of_edge(&arguments.address);
     let (asked, mut findings) = match (front, own) {
         (Some(front), own) => {
             let findings = through(&probe, &front, own);
@@ -105,6 +106,7 @@ fn read(arguments: &Arguments) -> anyhow::Result<(Probe, Option<Place>)> {
             key.as_str()
         ),
         origin,
+        authorities: arguments.authorities.clone(),
     };
     let front = arguments.url.as_deref().map(Place::parse).transpose();
     Ok((probe, front.context("--url")?))

@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_parked_connection_wakes,
         the_end_of_a_connection_is_said,
         sigterm_ends_secured_connections,
+        a_test_event_is_sent_over_a_private_authority,
     ];
     trials.extend(promises![&[Part::Openssl];
         openssl_agrees_on_tls_1_2,
@@ -227,6 +228,29 @@ fn python_sdk_arrives_over_a_private_authority() {
     for seen in seen {
         assert_eq!(seen.headers.all("x-forwarded-proto"), ["https"]);
     }
+}
+
+fn a_test_event_is_sent_over_a_private_authority() {
+    let (fake, authority) = (crate::send_test::sentry(0), Authority::new());
+    let edge = simple(&fake, &authority);
+    let dsn = format!("https://{KEY}@{}/42", edge.public);
+    let admin = edge.admin.to_string();
+    let send = |more: &[&str]| {
+        let mut command = crate::edge::program();
+        command.args(["send-test", "--admin", &admin, "--dsn", &dsn]);
+        crate::command_line::ran(command.args(more))
+    };
+    let file = authority.file();
+    let believed = send(&["--ca", file.to_str().unwrap()]);
+    assert_eq!(believed.code, Some(0), "{}", believed.stdout);
+    let unbelieved = send(&[]);
+    assert_eq!(unbelieved.code, Some(1), "{}", unbelieved.stdout);
+    assert!(
+        unbelieved.stdout.contains("TLS with it fails"),
+        "{}",
+        unbelieved.stdout
+    );
+    assert_eq!(fake.requests().len(), 1);
 }
 
 fn large_bodies_pass_in_both_ways() {

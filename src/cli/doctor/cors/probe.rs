@@ -7,8 +7,7 @@ use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
-use super::super::super::exchange::{PATIENCE, exchange};
-use super::address::Place;
+use super::super::super::place::{Authorities, Place};
 
 /// The two questions of a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +54,8 @@ pub(super) struct Probe {
     pub(super) path: String,
     /// As a browser writes it.
     pub(super) origin: String,
+    /// Whose word about the front is believed.
+    pub(super) authorities: Authorities,
 }
 
 impl Probe {
@@ -69,7 +70,7 @@ impl Probe {
         }
         // Without a body the edge refuses whatever the key is, and nothing is stored.
         let request = request.body(Full::new(Bytes::new()))?;
-        exchange(&to.dialled, request, PATIENCE).map(Answer::of)
+        to.exchange(request, &self.authorities).map(Answer::of)
     }
 
     /// What Firefox and Chromium set by themselves, as far as a server looks at it.

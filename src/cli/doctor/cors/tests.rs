@@ -60,6 +60,7 @@ fn probe() -> Probe {
         project: 1,
         path: "/api/1/envelope/".to_owned(),
         origin: "https://shop.example".to_owned(),
+        authorities: Authorities::default(),
     }
 }
 

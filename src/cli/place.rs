@@ -1,52 +1,67 @@
-//! Where the browser's part is played: a front by its URL, or the edge's own listener.
+//! Where a command plays a client's part: a front by its URL, or the edge's own listener.
 //!
-//! Owns the reading of both. Never dials.
+//! Owns the reading of both, and how each is spoken to. Never dials by itself.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use http::{Method, Uri};
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri};
+use http_body_util::Full;
 use serde::Deserialize;
 
-use super::super::super::admin;
+use super::admin;
+use super::exchange::{PATIENCE, Seal, exchange};
+use crate::domain::dsn::Scheme;
+use crate::tls::{Name, Trust, TrustFiles};
 
 /// Something that speaks HTTP, and the path that Sentry's own begins below.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
+    /// How it is spoken to.
+    pub(super) scheme: Scheme,
     /// What `Host` says: `host[:port]`.
     pub(super) authority: String,
+    /// Without its port, and without brackets.
+    host: String,
     /// What is dialled: the same with its port.
     pub(super) dialled: String,
     /// Empty, or a path without a slash at its end.
     pub(super) prefix: String,
 }
 
+/// Whose word about a server is believed.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Authorities {
+    /// With https: a PEM file of the authorities to believe, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
 impl Place {
-    /// Reads an `http` URL; a path before Sentry's own is kept, a query is cut.
+    /// Reads an `http` or `https` URL; a path before Sentry's own is kept, a query is cut.
     pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
         let uri: Uri = url
             .trim()
             .parse()
-            .context("no URL such as http://sentry.example.com")?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => bail!(
-                "this version cannot speak TLS to what stands in front of it; name an http address \
-                 instead: that of the proxy's plain port, such as http://HOST:80, where it serves \
-                 the same, or of the hop right behind TLS. Without --url the edge's own listener \
-                 is asked"
-            ),
-            Some(_) | None => bail!("it begins with http://"),
-        }
+            .context("no URL such as https://sentry.example.com")?;
+        let (scheme, usual) = match uri.scheme_str() {
+            Some("http") => (Scheme::Http, 80),
+            Some("https") => (Scheme::Https, 443),
+            Some(_) | None => bail!("it begins with http:// or https://"),
+        };
         let authority = uri.authority().context("it names no host")?;
         let host = authority.host();
         if host.is_empty() || authority.as_str().contains('@') {
             bail!("it names no host, or a user before it");
         }
-        let port = authority.port_u16().unwrap_or(80);
+        let port = authority.port_u16().unwrap_or(usual);
         Ok(Self {
+            scheme,
             authority: authority.as_str().to_owned(),
+            host: host.trim_matches(['[', ']']).to_owned(),
             dialled: format!("{host}:{port}"),
             prefix: uri.path().trim_end_matches('/').to_owned(),
         })
@@ -54,16 +69,38 @@ impl Place {
 
     fn of(address: SocketAddr) -> Self {
         Self {
+            scheme: Scheme::Http,
             authority: address.to_string(),
+            host: address.ip().to_string(),
             dialled: address.to_string(),
             prefix: String::new(),
         }
+    }
+
+    /// Sends the request there and reads the answer; a redirect is not followed.
+    pub(super) fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        authorities: &Authorities,
+    ) -> anyhow::Result<Response<Bytes>> {
+        let seal = match self.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(self.seal(authorities.ca.as_deref())?),
+        };
+        exchange(&self.dialled, seal.as_ref(), request, PATIENCE)
+    }
+
+    fn seal(&self, ca: Option<&Path>) -> anyhow::Result<Seal> {
+        let trust = Trust::read(TrustFiles { ca, client: None })?;
+        let name = Name::parse(&self.host).context("no certificate can be for that name")?;
+        Ok(Seal { trust, name })
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.prefix)
+        let scheme = self.scheme.as_str();
+        write!(f, "{scheme}://{}{}", self.authority, self.prefix)
     }
 }
 
@@ -114,8 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn an_http_url_is_a_place() {
+    fn a_url_of_http_or_https_is_a_place() {
         check("http://a.b", Ok(("a.b", "a.b:80", "")));
+        check("https://a.b", Ok(("a.b", "a.b:443", "")));
+        check("https://a.b:8443/x/", Ok(("a.b:8443", "a.b:8443", "/x")));
         check("http://a.b:9000/", Ok(("a.b:9000", "a.b:9000", "")));
         check("http://a.b/sentry/?x=1", Ok(("a.b", "a.b:80", "/sentry")));
         check("http://[::1]:81/", Ok(("[::1]:81", "[::1]:81", "")));
@@ -123,12 +162,6 @@ mod tests {
         check("a.b", Err("begins with http://"));
         check("ftp://a.b", Err("begins with http://"));
         check("http://me@a.b/", Err("a user before it"));
-    }
-
-    #[test]
-    fn tls_is_refused_with_a_way_out() {
-        check("https://a.b", Err("cannot speak TLS"));
-        check("https://a.b", Err("http address"));
     }
 
     #[test]

@@ -315,7 +315,8 @@ impl Worker {
                     row.left_spool(items, bytes);
                     row.dropped(*reason, items, bytes);
                 }
-                End::Again | End::Unsent | End::Limited(_) => {}
+                // The clerk books what is damaged, with all else that it finds so.
+                End::Again | End::Unsent | End::Limited(_) | End::Damaged => {}
             }
         }
     }

@@ -31,7 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -39,20 +39,20 @@ fn run(test: impl Future<Output = ()>) {
     runtime.block_on(async { tokio::time::timeout(HANG, test).await.unwrap() });
 }
 
-async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
     let socket = TcpStream::connect(address).await.unwrap();
     let (send, connection) = client::handshake(socket).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
     send.ready().await.unwrap()
 }
 
-fn head(method: &str, target: &str) -> http::request::Builder {
+pub(crate) fn head(method: &str, target: &str) -> http::request::Builder {
     Request::builder()
         .method(method)
         .uri(format!("http://sentry.example.com:8443{target}"))
 }
 
-async fn exchange(
+pub(crate) async fn exchange(
     send: &mut SendRequest<Bytes>,
     head: Request<()>,
     body: Option<Bytes>,

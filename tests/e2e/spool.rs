@@ -2,6 +2,7 @@
 //! arrives, in order, once, with its times as they were; and the books say so.
 
 mod adversary;
+mod clients;
 mod faults;
 mod foretold;
 mod health;
@@ -11,6 +12,7 @@ mod places;
 mod replayed;
 mod steered;
 mod storm;
+mod trouble;
 
 pub(crate) use steered::says;
 
@@ -27,6 +29,7 @@ use crate::upstream::{Fake, HANG, Request};
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = kept::trials();
     trials.extend(adversary::trials());
+    trials.extend(clients::trials());
     trials.extend(faults::trials());
     trials.extend(foretold::trials());
     trials.extend(health::trials());
@@ -35,6 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(replayed::trials());
     trials.extend(steered::trials());
     trials.extend(storm::trials());
+    trials.extend(trouble::trials());
     trials
 }
 

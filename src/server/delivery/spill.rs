@@ -67,6 +67,8 @@ pub(crate) struct Spill {
     file: Arc<File>,
     bytes: u64,
     budget: DiskBudget,
+    /// Of what was added, where somebody wants to know.
+    checksum: Option<crc32fast::Hasher>,
 }
 
 /// What came of adding chunks to a spill.
@@ -91,7 +93,20 @@ impl Spill {
             file: Arc::new(file),
             bytes: 0,
             budget,
+            checksum: None,
         })
+    }
+
+    /// The same, with a checksum of what is added from now on: of all of it, where that is
+    /// the first.
+    pub(crate) fn summed(mut self) -> Self {
+        self.checksum = Some(crc32fast::Hasher::new());
+        self
+    }
+
+    /// The checksum of what was added, if one was asked for.
+    pub(crate) fn checksum(&self) -> Option<u32> {
+        self.checksum.clone().map(crc32fast::Hasher::finalize)
     }
 
     /// A file of so many bytes that somebody has written; they were taken of the budget.
@@ -100,6 +115,7 @@ impl Spill {
             file: Arc::new(file),
             bytes,
             budget,
+            checksum: None,
         }
     }
 
@@ -120,18 +136,24 @@ impl Spill {
         }
         self.bytes += more;
         let (file, budget) = (Arc::clone(&self.file), self.budget.clone());
+        let mut checksum = self.checksum.take();
         let write = move || {
             if !budget.stays_free(&file, more) {
-                return (None, chunks);
+                return (None, chunks, checksum);
             }
             let mut file = &*file;
             let written = file
                 .seek(SeekFrom::End(0))
                 .and_then(|_| chunks.iter().try_for_each(|chunk| file.write_all(chunk)));
+            if let Some(checksum) = &mut checksum {
+                chunks.iter().for_each(|chunk| checksum.update(chunk));
+            }
             // Freed where they were made: each thread keeps what it frees.
-            (Some(written), chunks)
+            (Some(written), chunks, checksum)
         };
-        let (written, chunks) = spawn_blocking(write).await.map_err(io::Error::other)?;
+        let written = spawn_blocking(write).await.map_err(io::Error::other)?;
+        let (written, chunks, checksum) = written;
+        self.checksum = checksum;
         let Some(written) = written else {
             self.bytes -= more;
             self.budget.taken.fetch_sub(more, Ordering::Relaxed);

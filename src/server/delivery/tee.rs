@@ -175,7 +175,7 @@ impl Tee {
         self.writing = Some(Box::pin(async move {
             let mut file = match file {
                 Some(file) => file,
-                None => Spill::create(Some(&folder), disk).await?,
+                None => Spill::create(Some(&folder), disk).await?.summed(),
             };
             let added = file.add(chunks).await?;
             Ok((file, added))

@@ -4,7 +4,9 @@
 //! What cannot be read now, because a disk fails or too many files are open, is in no book
 //! either, and not counted as kept: it is tried again every second, and put in its place
 //! when that goes well. What is damaged is entered and dropped at once, so that the loss
-//! stands in the books: as what its head says, with its lane for a category.
+//! stands in the books: as what its head says, with its lane for a category. Of a stretch
+//! of a file in which no head is good nobody knows whose it was, or how much: it is counted
+//! (`vidette_spool_damaged_total`), and stands in no book.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,7 +20,7 @@ use crate::telemetry::ledger::Account;
 
 use super::clerk::Clerk;
 use super::holds::Stowed;
-use super::log::{Damaged, Found, RealFile, Record};
+use super::log::{Damaged, Found, Head, RealFile, Record};
 use super::parcel::{self, Holding};
 
 /// Requests that are read in one go.
@@ -144,13 +146,23 @@ impl Clerk {
     fn carry_damaged(&mut self, found: &Found, error: &Damaged) {
         tracing::error!(%error, "a request that an earlier run kept is lost");
         self.state.damaged.fetch_add(1, Relaxed);
-        self.log.ack(found.place);
-        let project = found.head.project.and_then(project_of);
+        match error {
+            Damaged::Body => self.log.put_aside(found.place),
+            Damaged::Gone | Damaged::Checksum | Damaged::Erased | Damaged::Io(_) => {
+                self.log.ack(found.place);
+            }
+        }
+        self.book_lost(found.head, found.bytes);
+    }
+
+    /// Books a request of an earlier run that is lost by what its head says.
+    pub(super) fn book_lost(&self, head: Head, bytes: u64) {
+        let project = head.project.and_then(project_of);
         let holding = Holding {
             account: self.books.account(project, true),
-            category: category_of(Lane::read(found.head.lane)),
-            items: found.head.items.into(),
-            bytes: found.bytes,
+            category: category_of(Lane::read(head.lane)),
+            items: head.items.into(),
+            bytes,
         };
         let row = self.books.row(holding.account, holding.category);
         row.carried(holding.items, holding.bytes);

@@ -17,6 +17,7 @@ use crate::policy::replay::{Held, Replay};
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::process;
 
+use super::clock;
 use super::holds::{Holds, Stowed};
 use super::intake::ToldFull;
 use super::log::{Disk as _, Found, Log, OpenError, RealDisk, Recovered};
@@ -67,9 +68,9 @@ pub(super) struct Clerk {
     pub(super) due: Arc<Notify>,
     pub(super) queued_bytes: Arc<AtomicU64>,
     pub(super) epoch: Instant,
-    /// What the wall clock showed at `epoch`, in milliseconds of Unix time. Ages are counted from
-    /// there by the clock that only moves forward: were the wall clock set, all that is kept
-    /// could be too old at once.
+    /// What the spool's clock showed at `epoch`, in milliseconds of Unix time. Ages are counted
+    /// from there by the clock that only moves forward: were the wall clock set, all that is
+    /// kept could be too old at once.
     pub(super) epoch_unix_ms: u64,
     pub(super) going: HashMap<u64, Going>,
     /// Bytes of requests whose key nobody vouches for, by their order.
@@ -177,7 +178,8 @@ impl Taken {
         let Self { plan, log, found } = self;
         let last = found.records.last().map_or(0, |found| found.head.order);
         let max_bytes = plan.rules.load().config.spool.max_bytes;
-        Clerk {
+        let now_unix_ms = clock::take_up(&plan.disk, process::now_ms(), !found.records.is_empty());
+        let clerk = Clerk {
             log,
             // What an earlier run kept has its place, were that more than may be kept now.
             held: Replay::new(records_max(max_bytes).saturating_add(found.records.len())),
@@ -185,14 +187,14 @@ impl Taken {
             holds: Holds::default(),
             uncarried: found.records.into(),
             unread: VecDeque::new(),
-            next_order: (process::now_ms() << ORDERS_BITS).max(last + 1),
+            next_order: (now_unix_ms.max(process::now_ms()) << ORDERS_BITS).max(last + 1),
             books: plan.ledger.worker(),
             reports: plan.reports,
             rules: plan.rules,
             state: plan.state,
             due: plan.due,
             queued_bytes: plan.queued_bytes,
-            epoch_unix_ms: process::now_ms().saturating_sub(elapsed_ms(plan.epoch)),
+            epoch_unix_ms: now_unix_ms.saturating_sub(elapsed_ms(plan.epoch)),
             epoch: plan.epoch,
             going: HashMap::new(),
             strangers: HashMap::new(),
@@ -201,7 +203,11 @@ impl Taken {
             erasing: Erasing::default(),
             free: Free::default(),
             age_told: None,
+        };
+        for lost in &found.lost {
+            clerk.book_lost(lost.head, lost.bytes);
         }
+        clerk
     }
 }
 

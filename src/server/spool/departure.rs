@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,43 @@ pub(crate) enum Body {
     Here(Bytes),
     /// In a file of its own, of so many bytes.
     File(Arc<File>, u64),
+}
+
+impl Body {
+    /// Whether it is as it was written, where its checksum is known: a file is read once for
+    /// that, before a byte of it leaves. Its record vouches for what lies in that.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) async fn is_whole(&self, checksum: Option<u32>) -> io::Result<bool> {
+        let (Self::File(file, bytes), Some(want)) = (self, checksum) else {
+            return Ok(true);
+        };
+        let (file, bytes) = (Arc::clone(file), *bytes);
+        let sum = spawn_blocking(move || sum(&file, bytes)).await;
+        Ok(sum.map_err(io::Error::other)?? == want)
+    }
+}
+
+/// The checksum of so many bytes of a file, or of all that it has.
+fn sum(file: &File, bytes: u64) -> io::Result<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut slice = vec![0; SLICE_BYTES];
+    let mut at = 0;
+    while at < bytes {
+        let most = usize::try_from(bytes - at).map_or(SLICE_BYTES, |left| left.min(SLICE_BYTES));
+        let into = slice.get_mut(..most).unwrap_or_default();
+        match file.read_at(into, at) {
+            Ok(0) => break,
+            Ok(read) => {
+                hasher.update(into.get(..read).unwrap_or_default());
+                at += u64::try_from(read).unwrap_or(u64::MAX);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(hasher.finalize())
 }
 
 /// Where and how far bodies are unpacked whose line one changes.

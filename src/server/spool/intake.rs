@@ -77,7 +77,7 @@ impl Clerk {
         used: &mut Used,
     ) -> Result<Admitted, (oneshot::Sender<Result<Kept, NotKept>>, NotKept)> {
         let parcel = &mut wanted.parcel;
-        let front = parcel::write(parcel);
+        let front = parcel::write(parcel, self.log.limits().inline_bytes_max);
         let bytes = length(&front) + parcel.body_bytes() + HEAD_BYTES;
         let lane = parcel.lane();
         let project = parcel.project.map(|id| id.get());
@@ -102,6 +102,7 @@ impl Clerk {
             Ok(laid) => laid,
             Err(error) => {
                 tracing::error!(%error, "a large body cannot be kept");
+                self.state.failing.store(true, Relaxed);
                 return Err((wanted.told, NotKept::Disk));
             }
         };

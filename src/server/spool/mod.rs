@@ -7,6 +7,7 @@
 mod bulletin;
 mod carry;
 mod clerk;
+mod clock;
 mod departure;
 mod folder;
 mod holds;
@@ -75,6 +76,8 @@ pub(crate) enum End {
     Taken,
     /// It goes no further.
     Refused(Reason),
+    /// Its body is not as it was written: it cannot be sent.
+    Damaged,
     /// It is to be sent in its turn.
     Again,
     /// It was not sent after all.

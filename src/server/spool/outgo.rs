@@ -40,7 +40,9 @@ impl Clerk {
                 self.is_done(order);
             }
             End::Refused(_) => self.is_done(order),
-            End::Unsent | End::Again | End::Limited(_) => self.comes_back(order, going, end),
+            End::Unsent | End::Again | End::Limited(_) | End::Damaged => {
+                self.comes_back(order, going, end);
+            }
         }
         self.due.notify_one();
     }
@@ -57,6 +59,7 @@ impl Clerk {
                 self.held.done(order);
                 self.erasing.add(vec![held]);
             }
+            End::Damaged => self.is_damaged(&held, &Damaged::Body),
             _ if age_ms > self.age_ms_max() => {
                 self.held.done(order);
                 self.expire(&held);
@@ -168,6 +171,7 @@ impl Clerk {
             envelope: opened.envelope,
             head: opened.head,
             body,
+            checksum: opened.body_crc,
         })
     }
 
@@ -183,7 +187,12 @@ impl Clerk {
     fn is_damaged(&mut self, held: &Held<Stowed>, error: &Damaged) {
         self.held.done(held.order);
         self.is_lost(held, error);
-        self.log.ack(held.place.lies);
+        match error {
+            Damaged::Body => self.log.put_aside(held.place.lies),
+            Damaged::Gone | Damaged::Checksum | Damaged::Erased | Damaged::Io(_) => {
+                self.log.ack(held.place.lies);
+            }
+        }
     }
 
     /// Books a request as lost, with all that it held when it was kept.

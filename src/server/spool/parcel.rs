@@ -81,6 +81,23 @@ impl Parcel {
         }
     }
 
+    /// What vouches for its body, if that goes into a file of its own, since it is more than
+    /// a record takes. `None` of one that is shorter, too: its record vouches for it.
+    pub(super) fn checksum(&self, inline_bytes_max: u32) -> Option<u32> {
+        match &self.body {
+            Copied::File(file) => file.checksum(),
+            Copied::Chunks(chunks) => {
+                let front = u64::try_from(self.head.len()).unwrap_or(u64::MAX);
+                let all = total_bytes(chunks) + front.saturating_add(LABEL_BYTES_MOST);
+                (all > u64::from(inline_bytes_max)).then(|| {
+                    let mut hasher = crc32fast::Hasher::new();
+                    chunks.iter().for_each(|chunk| hasher.update(chunk));
+                    hasher.finalize()
+                })
+            }
+        }
+    }
+
     /// What it takes of memory.
     pub(in crate::server) fn memory_bytes(&self) -> u64 {
         let body = match &self.body {
@@ -90,6 +107,10 @@ impl Parcel {
         body + u64::try_from(self.head.len()).unwrap_or(u64::MAX)
     }
 }
+
+/// What a label takes at most, as good as always: one that is longer may cost a body of the
+/// very length that no longer fits its checksum.
+const LABEL_BYTES_MOST: u64 = 4 << 10;
 
 /// What a parcel is worth that holds this.
 pub(crate) fn lane(holdings: &[Holding]) -> Lane {
@@ -112,10 +133,13 @@ struct Label {
     /// Key and path's project of its sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sender: Option<(String, Option<u64>)>,
+    /// The crc32 of a body that lies in a file of its own. Earlier versions wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_crc: Option<u32>,
 }
 
-/// Writes what comes before a parcel's body.
-pub(crate) fn write(parcel: &Parcel) -> Bytes {
+/// Writes what comes before a parcel's body, for a log that takes payloads up to this length.
+pub(crate) fn write(parcel: &Parcel, inline_bytes_max: u32) -> Bytes {
     let holds = parcel.holdings.iter().map(|held| {
         let category = held.category.name().to_owned();
         (held.account.label(), category, held.items, held.bytes)
@@ -129,6 +153,7 @@ pub(crate) fn write(parcel: &Parcel) -> Bytes {
             let project = pair.project().map(ProjectId::get);
             (pair.key().as_str().to_owned(), project)
         }),
+        body_crc: parcel.checksum(inline_bytes_max),
     };
     // Strings and numbers are always JSON.
     let label = serde_json::to_vec(&label).unwrap_or_default();
@@ -158,6 +183,8 @@ pub(crate) struct Opened {
     pub head: Box<Parts>,
     /// Its body, unless that lies in a file.
     pub body: Bytes,
+    /// The crc32 of one that does, if it is known.
+    pub body_crc: Option<u32>,
 }
 
 /// Reads a record's payload. `None`: no parcel was written like this.
@@ -186,6 +213,7 @@ pub(crate) fn open(mut payload: Bytes) -> Option<Opened> {
         envelope: label.envelope.as_deref().and_then(Coding::of_name),
         head: Box::new(head),
         body: payload,
+        body_crc: label.body_crc,
     })
 }
 
@@ -246,108 +274,4 @@ impl<'h> Iterator for Lines<'h> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use super::*;
-
-    const HEAD: &[u8] = b"POST /api/42/envelope/?a=b HTTP/1.1\r\nhost: a.example\r\n\
-                          x-odd: \xff\xfe\r\nx-empty: \r\ncookie: 1\r\ncookie: 2\r\ncontent-length: 9\r\n\r\n";
-
-    fn project(number: u64) -> ProjectId {
-        ProjectId::parse(number.to_string().as_bytes()).unwrap()
-    }
-
-    fn key() -> Key {
-        Key::parse(b"a94ae32be2584e0bbd7a4cbb95971fee").unwrap()
-    }
-
-    fn parcel(categories: &[Category]) -> Parcel {
-        let accounts = [
-            Account::Project(project(42)),
-            Account::Other,
-            Account::Unproven,
-        ];
-        let holdings = accounts.iter().cycle().zip(categories);
-        Parcel {
-            holdings: holdings
-                .map(|(account, category)| Holding {
-                    account: *account,
-                    category: *category,
-                    items: 3,
-                    bytes: u64::MAX,
-                })
-                .collect(),
-            project: Some(project(42)),
-            sender: Some(Pair::new(&key(), Some(project(42)))),
-            proven: false,
-            maybe_sent: true,
-            envelope: Some(Coding::Zstd),
-            head: HEAD.to_vec(),
-            body: Copied::Chunks(VecDeque::new()),
-        }
-    }
-
-    #[test]
-    fn what_was_written_is_read() {
-        let parcel = parcel(Category::ALL);
-        let front = write(&parcel);
-        let opened = open([&front, &b"the body"[..]].concat().into()).unwrap();
-        assert_eq!(opened.holdings, parcel.holdings);
-        assert_eq!(opened.sender, parcel.sender);
-        assert!(!opened.proven && opened.maybe_sent);
-        assert_eq!(opened.envelope, Some(Coding::Zstd));
-        assert_eq!(opened.body, "the body");
-        let head = opened.head;
-        assert_eq!(head.method, Method::POST);
-        assert_eq!(head.uri, "/api/42/envelope/?a=b");
-        let shown: Vec<_> = head
-            .headers
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_bytes()))
-            .collect();
-        let want: [(&str, &[u8]); 5] = [
-            ("host", b"a.example"),
-            ("x-odd", b"\xff\xfe"),
-            ("x-empty", b""),
-            ("cookie", b"1"),
-            ("cookie", b"2"),
-        ];
-        assert_eq!(shown, want, "without its length, which may change");
-    }
-
-    #[test]
-    fn a_sender_is_read_with_the_project_of_its_path_or_without_one() {
-        for sender in [
-            None,
-            Some(Pair::new(&key(), None)),
-            Some(Pair::new(&key(), Some(project(7)))),
-        ] {
-            let parcel = Parcel {
-                sender,
-                ..parcel(&[Category::Error])
-            };
-            assert_eq!(open(write(&parcel)).unwrap().sender, sender);
-        }
-    }
-
-    #[test]
-    fn what_was_not_written_here_is_not_read() {
-        let whole = write(&parcel(&[Category::Error]));
-        for cut in 0..whole.len() {
-            assert!(open(whole.slice(..cut)).is_none(), "cut at {cut}");
-        }
-        for odd in [&b""[..], &[0; 8], &[255; 64]] {
-            assert!(open(Bytes::from_static(odd)).is_none(), "{odd:?}");
-        }
-    }
-
-    #[test]
-    fn the_best_of_it_says_what_it_is_worth() {
-        let worth = |categories: &[Category]| parcel(categories).lane();
-        assert_eq!(worth(&[Category::Replay, Category::Error]), Lane::Error);
-        assert_eq!(worth(&[Category::Error, Category::Monitor]), Lane::CheckIn);
-        assert_eq!(worth(&[Category::Replay]), Lane::Replay);
-        assert_eq!(worth(&[]), Lane::Other, "nothing is known of it");
-    }
-}
+mod tests;

@@ -51,6 +51,8 @@ pub(crate) struct Parting {
     pub head: Box<Parts>,
     /// Its body.
     pub body: Body,
+    /// What vouches for its body, where that lies in a file.
+    pub checksum: Option<u32>,
 }
 
 /// What goes next, and when to ask again if that is nothing.
@@ -145,8 +147,22 @@ fn give_back(worker: &Worker, rules: &InForce, leave: Leave, heard: Heard) {
     rules.ingest.pace.end(leave.turn, heard);
 }
 
-/// Sends one request, and says what became of it.
+/// Sends one request if its body is whole, and says what became of it.
 async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave: Leave) {
+    let end = match parting.body.is_whole(parting.checksum).await {
+        Ok(true) => return set_out(worker, rules, parting, leave).await,
+        Ok(false) => End::Damaged,
+        Err(error) => {
+            tracing::error!(%error, "a body that is kept cannot be read: it is tried again");
+            End::Again
+        }
+    };
+    give_back(worker, rules, leave, Heard::Nothing);
+    worker.shared.spool.end(parting.kept, end);
+}
+
+/// Sends one request, and says what became of it.
+async fn set_out(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave: Leave) {
     let Parting {
         kept,
         held,
@@ -156,6 +172,7 @@ async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave:
         mut envelope,
         head,
         body,
+        checksum: _,
     } = parting;
     let unpacking = Unpacking {
         limits: rules.decode,

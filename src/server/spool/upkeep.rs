@@ -14,7 +14,7 @@ use super::clerk::Clerk;
 use super::holds::Stowed;
 use super::log::{Compacted, Damaged, Place};
 use super::parcel::{self, Holding};
-use super::room::log_limits;
+use super::room::{COMMON_BYTES, log_limits};
 use super::shares::{self, FullShares};
 use super::{Overview, ProjectKept};
 
@@ -54,6 +54,7 @@ impl Clerk {
             self.expire(&held);
         }
         self.carry_unread();
+        self.look_at_disk();
         let full = self.full_shares();
         self.state.tell_shares(full);
         self.log.flush_acks();
@@ -83,6 +84,16 @@ impl Clerk {
                     break;
                 }
             }
+        }
+    }
+
+    /// Looks whether a disk that failed takes something again. Who balances over several edges
+    /// may send nothing to one that can keep nothing: no event would ever find it out.
+    fn look_at_disk(&self) {
+        let failing = &self.state.failing;
+        if failing.load(Relaxed) && self.log.try_disk(COMMON_BYTES).is_ok() {
+            failing.store(false, Relaxed);
+            tracing::info!("the spool's disk works again");
         }
     }
 

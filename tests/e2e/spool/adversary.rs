@@ -54,7 +54,7 @@ pub(super) fn comes(patience_s: u64, mut true_yet: impl FnMut() -> bool) -> bool
     true_yet()
 }
 
-fn up(down: Silent) -> Fake {
+pub(super) fn up(down: Silent) -> Fake {
     down.listen(|exchange| {
         exchange.read_body()?;
         exchange.answer(200, &[], b"{}")
@@ -71,7 +71,7 @@ fn say(edge: &Edge, words: &[&str]) {
 
 /// Every row of the books closes, and nothing is less than nothing.
 #[track_caller]
-fn check_books(edge: &Edge) {
+pub(super) fn check_books(edge: &Edge) {
     let mut ledger = Value::Null;
     let settled = comes(10, || {
         ledger = edge.admin_get("/api/v1/ledger").json();

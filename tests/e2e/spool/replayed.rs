@@ -23,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_late_limit_is_waited_for,
         an_upstream_that_comes_and_goes_gets_everything_once,
         one_project_does_not_hold_up_another,
+        first_tries_keep_their_order_whatever_fails,
         a_stop_in_the_middle_sends_nothing_twice,
         what_is_too_old_is_given_up_and_booked,
         what_came_in_is_judged_once,
@@ -189,6 +190,59 @@ fn one_project_does_not_hold_up_another() {
     );
     let small: Vec<_> = seen.iter().filter(|number| **number >= 2000).collect();
     assert!(small.is_sorted(), "{small:?}");
+}
+
+/// An upstream that fails every third time, in other ways: what failed goes again, and no
+/// first try of a project's overtakes another of its kind, nor any of its check-ins.
+fn first_tries_keep_their_order_whatever_fails() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let edge = keeping(&down.url(), place.path(), &json!({}));
+    let mut client = edge.connect();
+    let other = crate::senders::target(7, "b94ae32be2584e0bbd7a4cbb95971fee");
+    for number in 0..120 {
+        let target = match number % 2 {
+            0 => crate::edge::envelope_target(),
+            _ => other.clone(),
+        };
+        let kind = ["event", "check_in", "session"][number % 3];
+        let body = format!(
+            "{{\"event_id\":\"{number:032x}\"}}\n{{\"type\":\"{kind}\",\"length\":2}}\n{{}}\n"
+        );
+        client.send(&request("POST", &target, &[], body.as_bytes()));
+        assert_eq!(client.answer_to("POST").status, 200);
+    }
+    let asked = AtomicUsize::new(0);
+    let up = down.listen(move |exchange| {
+        exchange.read_body()?;
+        match asked.fetch_add(1, SeqCst) % 9 {
+            2 => exchange.answer(503, &[], b"{}"),
+            5 => exchange.reset(),
+            8 => exchange.answer(502, &[("connection", "close")], b""),
+            _ => exchange.answer(200, &[], b"{}"),
+        }
+    });
+    emptied(&edge);
+    let mut first = Vec::new();
+    for number in ids(&up.requests()) {
+        if !first.contains(&number) {
+            first.push(number);
+        }
+    }
+    assert_eq!(first.len(), 120);
+    for project in 0..2 {
+        let of = |kind: u32| {
+            let numbers = first.iter().enumerate();
+            numbers.filter(move |(_, it)| **it % 2 == project && **it % 3 == kind)
+        };
+        for kind in 0..3 {
+            let numbers: Vec<_> = of(kind).map(|(_, number)| *number).collect();
+            assert_eq!(numbers.len(), 20);
+            assert!(numbers.is_sorted(), "project {project}: {numbers:?}");
+        }
+        let last_check_in = of(1).map(|(at, _)| at).max();
+        let first_other = of(0).chain(of(2)).map(|(at, _)| at).min();
+        assert!(last_check_in < first_other, "project {project}: {first:?}");
+    }
 }
 
 fn a_stop_in_the_middle_sends_nothing_twice() {

@@ -22,10 +22,14 @@ use crate::exchange::{Exchange, Next};
 use crate::parts::{Part, checkout, promises, python};
 use crate::upstream::{Fake, HANG};
 
-use super::{emptied, event, keeping};
+use super::trouble::{SYNC_EIO, Trouble, WRITE_EIO, WRITE_FULL, WRITE_SHORT};
+use super::{emptied, event, text};
 
 pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = promises![&[]; nothing_that_was_answered_is_lost_in_a_storm];
+    let mut trials = promises![&[];
+        nothing_that_was_answered_is_lost_in_a_storm,
+        a_storm_that_shakes_disk_and_clock_loses_nothing,
+    ];
     trials.extend(promises![&[Part::Python]; sentry_sdk_loses_nothing_in_a_storm]);
     trials
 }
@@ -35,8 +39,11 @@ const LASTS: Duration = Duration::from_secs(10);
 const CLIENTS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(7);
 
+/// One of so many events is more than is taken whole before it is sent.
+const LARGE_EACH: u32 = 50;
+
 /// What the upstream does, by number; another each time.
-const MOODS: u8 = 9;
+const MOODS: u8 = 11;
 
 /// What the upstream has taken, and how often.
 type Record = Arc<Mutex<HashMap<String, u32>>>;
@@ -80,6 +87,18 @@ fn moody() -> (Fake, Arc<AtomicU8>, Record) {
             thread::sleep(Duration::from_millis(1500));
             exchange.answer(504, &[], b"")
         }
+        9 => {
+            // Amid the body of a large one.
+            thread::sleep(Duration::from_millis(20));
+            exchange.reset()
+        }
+        10 => {
+            // Before it has seen the body of a large one.
+            exchange
+                .write(b"HTTP/1.1 503 Busy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")?;
+            thread::sleep(Duration::from_millis(20));
+            Ok(Next::Close)
+        }
         _ => {
             take(exchange, &taken)?;
             exchange.answer(200, &[], b"{}")
@@ -102,6 +121,17 @@ fn take(exchange: &mut Exchange<'_>, taken: &Record) -> io::Result<()> {
     Ok(())
 }
 
+/// An event of this number, and with one of many a large attachment.
+fn sent(number: u32) -> Vec<u8> {
+    let mut body = event(number);
+    if number.is_multiple_of(LARGE_EACH) {
+        body.extend_from_slice(b"{\"type\":\"attachment\",\"length\":600000}\n");
+        body.extend_from_slice(&crate::patterns::slice(3, u64::from(number), 600_000));
+        body.push(b'\n');
+    }
+    body
+}
+
 /// One raw client: the ids that were answered 200.
 fn sends(address: SocketAddr, numbers: &AtomicU32, over: &AtomicBool) -> Vec<String> {
     let mut taken = Vec::new();
@@ -118,7 +148,7 @@ fn sends(address: SocketAddr, numbers: &AtomicU32, over: &AtomicBool) -> Vec<Str
                 }
             },
         };
-        let sent = line.try_send(&request("POST", &envelope_target(), &[], &event(number)));
+        let sent = line.try_send(&request("POST", &envelope_target(), &[], &sent(number)));
         if let (Ok(()), Ok(answer)) = (sent, line.try_answer_to("POST")) {
             if answer.status == 200 {
                 taken.push(super::id(number));
@@ -130,10 +160,34 @@ fn sends(address: SocketAddr, numbers: &AtomicU32, over: &AtomicBool) -> Vec<Str
     taken
 }
 
+/// Has the disk fail in some way for a while, or be well, and the clock be set.
+fn shake(trouble: &Trouble, rng: &mut Rng) {
+    const WAYS: [u32; 6] = [
+        WRITE_EIO,
+        WRITE_FULL,
+        WRITE_SHORT,
+        SYNC_EIO,
+        WRITE_SHORT | WRITE_EIO,
+        WRITE_SHORT | WRITE_FULL | SYNC_EIO,
+    ];
+    match rng.bool() {
+        true => trouble.faults(WAYS[rng.usize(..WAYS.len())], rng.u32(4..=256)),
+        false => trouble.faults(0, 0),
+    }
+    if rng.u8(..3) == 0 {
+        let days = rng.i64(-40..=40);
+        trouble.clock_is_off(days * 24 * 3600 + rng.i64(-7200..7200));
+    }
+}
+
 /// Runs the edge through a storm of this seed, killing it now and then, while `sender`
 /// sends to where it listens and says what was answered 200.
 #[track_caller]
-fn storm(seed: u64, sender: impl FnOnce(SocketAddr, &AtomicBool) -> Vec<String> + Send) {
+fn storm(
+    seed: u64,
+    trouble: Option<&Trouble>,
+    sender: impl FnOnce(SocketAddr, &AtomicBool) -> Vec<String> + Send,
+) {
     eprintln!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let (fake, mood, record) = moody();
@@ -146,31 +200,51 @@ fn storm(seed: u64, sender: impl FnOnce(SocketAddr, &AtomicBool) -> Vec<String> 
             "spool": {"replay_requests": 16},
         })
     };
-    let edge = keeping(&fake.url(), place.path(), &changes("127.0.0.1:0"));
+    let run = |public: &str| {
+        let on = text(&fake.url(), place.path(), &changes(public));
+        match trouble {
+            Some(trouble) => trouble.run(&on, place.path()),
+            None => Edge::run(&on, &[]),
+        }
+    };
+    let edge = run("127.0.0.1:0");
     let public = edge.public;
-    let again = changes(&public.to_string());
     let mut edge = Some(edge);
     let (over, began) = (AtomicBool::new(false), Instant::now());
     let answered = thread::scope(|scope| {
         let sending = scope.spawn(|| sender(public, &over));
         while began.elapsed() < LASTS {
             mood.store(rng.u8(..MOODS), SeqCst);
+            if let Some(trouble) = trouble {
+                shake(trouble, &mut rng);
+            }
             thread::sleep(Duration::from_millis(rng.u64(50..600)));
             if rng.u8(..12) == 0 {
                 let mut old: Edge = edge.take().unwrap();
                 old.signal(Signal::KILL);
                 old.wait_end();
                 drop(old);
-                edge = Some(keeping(&fake.url(), place.path(), &again));
+                edge = Some(run(&public.to_string()));
             }
         }
         over.store(true, SeqCst);
+        if let Some(trouble) = trouble {
+            trouble.faults(0, 0);
+            eprintln!("{} faults", trouble.dealt());
+        }
         let answered = sending.join().unwrap();
         mood.store(0, SeqCst);
         answered
     });
     let edge = edge.unwrap();
-    emptied(&edge);
+    check_arrived(&edge, &answered, &record, seed);
+    check_books(&edge);
+}
+
+/// Once nothing is kept any more, all that was answered 200 is in the upstream's record.
+#[track_caller]
+fn check_arrived(edge: &Edge, answered: &[String], record: &Record, seed: u64) {
+    emptied(edge);
     // What was still being sent when it emptied.
     let deadline = Instant::now() + HANG;
     while edge.admin_get("/api/v1/ledger").json()["in_flight"] != 0 {
@@ -195,7 +269,6 @@ fn storm(seed: u64, sender: impl FnOnce(SocketAddr, &AtomicBool) -> Vec<String> 
         lost.len(),
         lost.first()
     );
-    check_books(&edge);
 }
 
 /// The ledger's equation, for every row.
@@ -216,28 +289,37 @@ fn check_books(edge: &Edge) {
     }
 }
 
+/// The seed that somebody gave, to see a storm again, or another.
+fn seed() -> u64 {
+    let given = std::env::var("VIDETTE_SEED").ok();
+    let given = given.and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| fastrand::u64(..))
+}
+
+/// What raw clients send together.
+fn crowd(address: SocketAddr, over: &AtomicBool) -> Vec<String> {
+    let numbers = AtomicU32::new(1);
+    thread::scope(|scope| {
+        let clients = (0..CLIENTS).map(|_| scope.spawn(|| sends(address, &numbers, over)));
+        let clients: Vec<_> = clients.collect();
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
+    })
+}
+
 fn nothing_that_was_answered_is_lost_in_a_storm() {
-    let seed = std::env::var("VIDETTE_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    storm(
-        seed.unwrap_or_else(|| fastrand::u64(..)),
-        |address, over| {
-            let numbers = AtomicU32::new(0);
-            thread::scope(|scope| {
-                let clients = (0..CLIENTS).map(|_| scope.spawn(|| sends(address, &numbers, over)));
-                let clients: Vec<_> = clients.collect();
-                clients
-                    .into_iter()
-                    .flat_map(|client| client.join().unwrap())
-                    .collect()
-            })
-        },
-    );
+    storm(seed(), None, crowd);
+}
+
+fn a_storm_that_shakes_disk_and_clock_loses_nothing() {
+    let seed = seed();
+    storm(seed, Some(&Trouble::new(seed)), crowd);
 }
 
 fn sentry_sdk_loses_nothing_in_a_storm() {
-    storm(fastrand::u64(..), |address, _| {
+    storm(fastrand::u64(..), None, |address, _| {
         let output = Command::new(python().unwrap())
             .arg(checkout("tests/clients").join("steady.py"))
             .arg(format!("http://{KEY}@{address}/42"))

@@ -150,7 +150,7 @@ fn heard(head: &Parts) -> Told {
     match said(head) {
         End::Taken => Told::Sent,
         End::Refused(_) => Told::Refused,
-        End::Again | End::Unsent | End::Limited(_) => match is_outage(head.status) {
+        End::Again | End::Unsent | End::Limited(_) | End::Damaged => match is_outage(head.status) {
             true => Told::Away,
             false => Told::Later,
         },

@@ -5,7 +5,7 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, IoSlice};
 
-use super::disk::{Disk, forgive, write_all};
+use super::disk::{Disk, forgive, write_all, write_zeros};
 use super::frame::{BodyRef, Frame};
 use super::names::{Name, SegmentId};
 use super::segment::{
@@ -187,6 +187,17 @@ impl<D: Disk> Log<D> {
         let header = header.encode(id);
         write_all(&self.disk, file, &mut [IoSlice::new(&header)], 0)?;
         self.disk.sync_dir()
+    }
+
+    /// Has the disk take so many zeros into a file without a name, which goes at once: whether
+    /// one that failed is well again need not wait for the next who loses by it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn try_disk(&self, bytes: u64) -> io::Result<()> {
+        let file = self.disk.unnamed()?;
+        write_zeros(&self.disk, &file, 0, bytes)?;
+        self.disk.sync_data(&file)
     }
 
     /// Has files of these sizes from now on. The segment that is written to ends, if it is

@@ -1,6 +1,7 @@
 //! Large bodies in files of their own: synced and named before the record that
-//! refers to them is written, gone after it is done with. Their bytes have no
-//! checksum; a file of another length than its record says counts as damaged.
+//! refers to them is written, gone after it is done with. What vouches for their bytes is
+//! their owner's to keep, in the payload: it saw them come. Here a file of another length
+//! than its record says counts as damaged.
 
 use std::io;
 
@@ -31,6 +32,18 @@ impl Bodies {
         disk.link(file, &Name::Body(body.number).to_string())?;
         self.bytes = self.bytes.saturating_add(body.bytes);
         Ok(body)
+    }
+
+    /// Gives a body that is not as it was written the name of one that is put aside.
+    pub(super) fn put_aside<D: Disk>(&mut self, disk: &D, body: BodyRef, aside: Name) -> bool {
+        let name = Name::Body(body.number).to_string();
+        let renamed = match disk.rename(&name, &aside.to_string()) {
+            // Nothing is left of it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            renamed => forgive(renamed, "a damaged body stays until the next start"),
+        };
+        self.bytes = self.bytes.saturating_sub(body.bytes);
+        renamed
     }
 
     /// Takes a body's name away. One that stays is removed by the next start.

@@ -8,7 +8,7 @@ use super::acks::Ack;
 use super::body::wipe;
 use super::disk::{Disk, forgive, write_zeros};
 use super::frame::{BodyRef, HEAD_LEN};
-use super::names::{Name, SegmentId};
+use super::names::Name;
 use super::segment::HEADER_LEN;
 use super::{Log, Place};
 
@@ -20,15 +20,23 @@ const UNSAVED_ACKS_MAX: usize = 256;
 /// delivered at once would pay for a file each.
 const USED_PART: u32 = 16;
 
-/// Files that are kept because they lost records, by number.
+/// Files that are kept because they, or records in them, are damaged: their names and
+/// lengths, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct DamagedFiles(Vec<(SegmentId, u64)>);
+pub(super) struct DamagedFiles(Vec<(Name, u64)>);
 
 impl DamagedFiles {
     /// Those that are there.
-    pub(super) fn new(mut files: Vec<(SegmentId, u64)>) -> Self {
-        files.sort_unstable();
+    pub(super) fn new(mut files: Vec<(Name, u64)>) -> Self {
+        files.sort_by_key(|(name, _)| name.since());
         Self(files)
+    }
+
+    /// One more, unless that is too much.
+    fn add<D: Disk>(&mut self, disk: &D, file: (Name, u64), bytes_max: u64) {
+        self.0.push(file);
+        self.0.sort_by_key(|(name, _)| name.since());
+        self.trim(disk, bytes_max);
     }
 
     /// Bytes of all.
@@ -39,8 +47,8 @@ impl DamagedFiles {
     /// Removes the oldest until `bytes_max` holds.
     pub(super) fn trim<D: Disk>(&mut self, disk: &D, bytes_max: u64) {
         while self.bytes() > bytes_max && !self.0.is_empty() {
-            let (id, _) = self.0.remove(0);
-            let unlinked = disk.unlink(&Name::Damaged(id).to_string());
+            let (name, _) = self.0.remove(0);
+            let unlinked = disk.unlink(&name.to_string());
             forgive(unlinked, "a damaged file stays over its limit");
         }
     }
@@ -69,6 +77,26 @@ impl<D: Disk> Log<D> {
             self.flush_acks();
         }
         self.drop_if_done(place.segment);
+    }
+
+    /// Is done with a record whose large body is not as it was written: the body's file is
+    /// kept for whoever looks into that, as damaged segments are, unless it is larger than
+    /// all of those may be together.
+    pub fn put_aside(&mut self, place: Place) {
+        let now = self.moved.now(place);
+        let segment = self.segments.get(&now.segment);
+        let body = segment.and_then(|segment| segment.bodies.get(&now.offset).copied());
+        let bytes_max = self.limits.damaged_bytes_max;
+        let Some(body) = body.filter(|body| body.bytes <= bytes_max) else {
+            return self.ack(place);
+        };
+        self.moved.forget(place);
+        self.settle(now);
+        let aside = Name::DamagedBody(body.number);
+        if self.bodies.put_aside(&self.disk, body, aside) {
+            self.damaged.add(&self.disk, (aside, body.bytes), bytes_max);
+        }
+        self.drop_if_done(now.segment);
     }
 
     /// Is done with records, and overwrites their bytes with zeros, on disk, first: with one
@@ -264,15 +292,15 @@ impl<D: Disk> Log<D> {
         let id = segment.id;
         let name = Name::Segment(id).to_string();
         let gone = if segment.damaged.get() {
-            let aside = Name::Damaged(id).to_string();
+            let aside = Name::Damaged(id);
             let renamed = forgive(
-                self.disk.rename(&name, &aside),
+                self.disk.rename(&name, &aside.to_string()),
                 "a damaged segment keeps its name",
             );
             if renamed {
-                self.damaged.0.push((id, segment.file_bytes));
-                self.damaged.0.sort_unstable();
-                self.damaged.trim(&self.disk, self.limits.damaged_bytes_max);
+                let file = (aside, segment.file_bytes);
+                let bytes_max = self.limits.damaged_bytes_max;
+                self.damaged.add(&self.disk, file, bytes_max);
             }
             renamed
         } else {

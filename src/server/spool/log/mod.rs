@@ -32,6 +32,7 @@
 //! NNNNNNNN-SSSSSSSSSSSSSSSS.log.damaged   one that lost records, the others done with,
 //!                                         or that was none
 //! BBBBBBBBBBBBBBBB.body                   a large body
+//! BBBBBBBBBBBBBBBB.body.damaged           one that is not as it was written
 //! lock                                    held by the process that has the log open
 //! *.tmp                                   a body that never got its name
 //!
@@ -71,7 +72,7 @@ use bytes::Bytes;
 pub use compact::Compacted;
 pub use disk::{Disk, DiskError, RealDisk, RealFile};
 pub use frame::Head;
-pub use recovery::{Found, Recovered};
+pub use recovery::{Found, Lost, Recovered};
 
 use body::Bodies;
 use books::{Books, Moved};
@@ -88,6 +89,7 @@ mod compact;
 mod disk;
 mod done;
 mod frame;
+mod listing;
 mod names;
 mod recovery;
 mod scan;
@@ -103,7 +105,7 @@ pub struct LogLimits {
     pub segment_bytes: u32,
     /// Of a payload in a segment: larger ones belong in a body's file.
     pub inline_bytes_max: u32,
-    /// Of files kept because they lost records; the oldest go first.
+    /// Of files kept because they, or records in them, are damaged; the oldest go first.
     pub damaged_bytes_max: u64,
 }
 

@@ -46,6 +46,8 @@ pub(super) enum Name {
     Damaged(SegmentId),
     /// A large body.
     Body(u64),
+    /// A large body that is not as it was written.
+    DamagedBody(u64),
     /// A large body that never got its name, where unnamed files cannot be.
     Temporary,
 }
@@ -72,6 +74,7 @@ impl Name {
             "acks" => Self::Acks(id()?),
             "log.damaged" => Self::Damaged(id()?),
             "body" => Self::Body(u64::from_str_radix(stem, 16).ok()?),
+            "body.damaged" => Self::DamagedBody(u64::from_str_radix(stem, 16).ok()?),
             _ => return None,
         };
         // One file, one name: no other spelling of a number counts.
@@ -82,7 +85,18 @@ impl Name {
     pub(super) fn number(self) -> u32 {
         match self {
             Self::Segment(id) | Self::Acks(id) | Self::Damaged(id) => id.number,
+            // The upper half of a body's number was a segment's that came next.
+            Self::DamagedBody(number) => u32::try_from(number >> 32).unwrap_or(u32::MAX),
             Self::Body(_) | Self::Temporary => 0,
+        }
+    }
+
+    /// The older a file is of those that are kept for their damage, the less this is.
+    pub(super) fn since(self) -> u64 {
+        match self {
+            Self::Segment(id) | Self::Acks(id) | Self::Damaged(id) => u64::from(id.number) << 32,
+            Self::Body(number) | Self::DamagedBody(number) => number,
+            Self::Temporary => 0,
         }
     }
 }
@@ -94,6 +108,7 @@ impl fmt::Display for Name {
             Self::Acks(id) => (id, "acks"),
             Self::Damaged(id) => (id, "log.damaged"),
             Self::Body(number) => return write!(f, "{number:016x}.body"),
+            Self::DamagedBody(number) => return write!(f, "{number:016x}.body.damaged"),
             Self::Temporary => return write!(f, "{TEMPORARY}"),
         };
         write!(f, "{:08x}-{:016x}.{kind}", id.number, id.salt)
@@ -124,6 +139,10 @@ mod tests {
         check(
             "0000000200000001.body",
             Some(Name::Body(0x0000_0002_0000_0001)),
+        );
+        check(
+            "0000000200000001.body.damaged",
+            Some(Name::DamagedBody(0x0000_0002_0000_0001)),
         );
         check("7.tmp", Some(Name::Temporary));
         for foreign in [

@@ -13,7 +13,8 @@ use super::candidate::{Candidate, Loaded, load};
 use super::disk::{Disk, forgive};
 use super::done::DamagedFiles;
 use super::frame::{BodyRef, Head};
-use super::names::{Name, SegmentId};
+use super::listing::Listing;
+use super::names::Name;
 use super::scan::Payload;
 use super::segment::Segment;
 use super::{Log, LogLimits, OpenError, Place};
@@ -29,6 +30,15 @@ pub struct Found {
     pub bytes: u64,
 }
 
+/// A record that was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// What is known of it.
+    pub head: Head,
+    /// What it took up, with its head and its body.
+    pub bytes: u64,
+}
+
 /// What a start found.
 #[derive(Debug, Default)]
 pub struct Recovered {
@@ -37,46 +47,13 @@ pub struct Recovered {
     /// Records that were lost, as far as can be known: a damaged stretch that held
     /// several counts once, and so does a file that is no segment.
     pub damaged: u64,
+    /// Those of them of which at least the head is good.
+    pub lost: Vec<Lost>,
     /// Bytes behind the accepted records of a segment: what was half written when
     /// the power went, mostly.
     pub cut_bytes: u64,
     /// Files that were left as they are: of another version, or not to be read.
     pub quarantined: Vec<String>,
-}
-
-/// The files of a directory.
-#[derive(Debug, Default)]
-struct Listing {
-    segments: Vec<SegmentId>,
-    acks: Vec<SegmentId>,
-    damaged: Vec<SegmentId>,
-    bodies: HashSet<u64>,
-    temporary: Vec<String>,
-    /// The highest number that a name takes up.
-    number_max: u32,
-}
-
-impl Listing {
-    fn of<D: Disk>(disk: &D) -> io::Result<Self> {
-        let mut listing = Self::default();
-        for file in disk.list()? {
-            let Some(name) = Name::parse(&file) else {
-                continue;
-            };
-            listing.number_max = listing.number_max.max(name.number());
-            match name {
-                Name::Segment(id) => listing.segments.push(id),
-                Name::Acks(id) => listing.acks.push(id),
-                Name::Damaged(id) => listing.damaged.push(id),
-                Name::Temporary => listing.temporary.push(file),
-                Name::Body(number) => {
-                    listing.bodies.insert(number);
-                }
-            }
-        }
-        listing.segments.sort_unstable();
-        Ok(listing)
-    }
 }
 
 /// Reads all segments, the newest first: each tells where the one before it ends.
@@ -94,9 +71,9 @@ fn load_all<D: Disk>(disk: &D, listing: &mut Listing, recovered: &mut Recovered)
                 if candidate.is_garbage() {
                     recovered.damaged += candidate.gaps.max(1);
                     tracing::error!(file = %name, "spool: a file has no header and no record that can be read: it is put aside");
-                    let aside = Name::Damaged(*id).to_string();
-                    if forgive(disk.rename(&name, &aside), "it keeps its name") {
-                        listing.damaged.push(*id);
+                    let aside = Name::Damaged(*id);
+                    if forgive(disk.rename(&name, &aside.to_string()), "it keeps its name") {
+                        listing.damaged.push(aside);
                     }
                     continue;
                 }
@@ -163,7 +140,7 @@ fn enter<D: Disk>(
     disk: &D,
     candidates: &mut [Candidate],
     bodies: &mut Bodies,
-    left_over: &mut HashSet<u64>,
+    listing: &mut Listing,
     recovered: &mut Recovered,
 ) -> Books {
     let mut books = Books::default();
@@ -176,6 +153,7 @@ fn enter<D: Disk>(
     all.sort_unstable();
     for copies in all.chunk_by(|a, b| a.0 == b.0) {
         let (kept, mut lost) = choose(candidates, copies);
+        let mut known = None;
         for &(.., at, index) in copies {
             let Some(candidate) = candidates.get_mut(at) else {
                 continue;
@@ -184,6 +162,7 @@ fn enter<D: Disk>(
                 continue;
             };
             let segment = &mut candidate.segment;
+            known = known.or(Some(frame));
             if kept != Some((at, index)) {
                 segment.damaged.set(segment.damaged.get() || lost);
                 segment.settle(
@@ -196,14 +175,17 @@ fn enter<D: Disk>(
                 );
             } else if frame
                 .body
-                .is_some_and(|body| is_missing(disk, body, left_over))
+                .is_some_and(|body| is_missing(disk, body, &listing.bodies))
             {
                 lost = true;
                 segment.damaged.set(true);
                 segment.settle(offset, Ack::Done);
+                if let Some(body) = frame.body {
+                    listing.put_aside(disk, body.number);
+                }
             } else {
                 if let Some(body) = frame.body {
-                    left_over.remove(&body.number);
+                    listing.bodies.remove(&body.number);
                     bodies.bytes = bodies.bytes.saturating_add(body.bytes);
                 }
                 books.add(frame.head.project.unwrap_or_default(), frame.bytes());
@@ -218,6 +200,12 @@ fn enter<D: Disk>(
             }
         }
         recovered.damaged += u64::from(lost);
+        recovered
+            .lost
+            .extend(known.filter(|_| lost).map(|frame| Lost {
+                head: frame.head,
+                bytes: frame.bytes(),
+            }));
     }
     books
 }
@@ -252,19 +240,17 @@ pub(super) fn open<D: Disk>(disk: D, limits: LogLimits) -> Result<(Log<D>, Recov
         &disk,
         &mut candidates,
         &mut bodies,
-        &mut listing.bodies,
+        &mut listing,
         &mut recovered,
     );
     tell_damage(&candidates);
     let last = candidates.iter().find(|it| !it.records.is_empty());
     let previous = last.map_or((0, 0), |it| (it.segment.id.number, it.segment.end));
     settle_on_disk(&disk, &mut candidates, &listing, &recovered);
-    let damaged = listing.damaged.iter().map(|id| {
-        let file = disk.open(&Name::Damaged(*id).to_string());
-        (
-            *id,
-            file.and_then(|file| disk.len(&file)).unwrap_or_default(),
-        )
+    let damaged = listing.damaged.iter().map(|name| {
+        let file = disk.open(&name.to_string());
+        let bytes = file.and_then(|file| disk.len(&file));
+        (*name, bytes.unwrap_or_default())
     });
     let mut damaged = DamagedFiles::new(damaged.collect());
     damaged.trim(&disk, limits.damaged_bytes_max);

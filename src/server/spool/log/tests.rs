@@ -8,6 +8,8 @@ mod disk;
 mod erased;
 #[path = "tests/kept.rs"]
 mod kept;
+#[path = "tests/lost.rs"]
+mod lost;
 #[path = "tests/model.rs"]
 mod model;
 #[path = "tests/real.rs"]

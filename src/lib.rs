@@ -44,7 +44,7 @@
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
 //! reloads, certificates, look-ups, probes, Sentry's list of keys, reports of what was
-//! dropped, what operators switch on and the admin server; one that writes
+//! dropped, what operators switch on, looks at guarded disks and the admin server; one that writes
 //! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody
 //! else, and only where its 200 would be a lie otherwise.
@@ -56,7 +56,8 @@
 //! (`tls::Terms`), swapped when their files change or ACME brings a new one (`server::acme`,
 //! which keeps them in a folder of its own); what servers are believed by is a third
 //! (`tls::Trust`); what operators switch on for a while
-//! (`policy::switches`) is another, beside it. What is learned of senders
+//! (`policy::switches`) is another, beside it, with what stays here while a disk of Sentry's is
+//! nearly full (`policy::disk_guard`; `server::disk_guard` looks at the disks). What is learned of senders
 //! (`policy::verdicts`, `policy::learned`), what is used of quotas (`policy::quotas`), what
 //! repeats (`policy::repeats`) and who is not heard (`policy::blocks`) lives on across reloads, and in `server::memory`'s folder
 //! what of it is proven, used or switched on across restarts.

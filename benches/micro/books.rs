@@ -111,6 +111,7 @@ fn readings() -> Readings {
         quotas_used: Vec::new(),
         limits_learned_longest_s: 0,
         journal: Journal::Written,
+        guard: Default::default(),
         spool: SpoolReading::default(),
         switches: Vec::new(),
         sealed: Vec::new(),

@@ -3,6 +3,7 @@
 
 mod admin;
 mod blocks;
+mod budget;
 mod check;
 mod completions;
 mod demo;
@@ -88,6 +89,8 @@ Examples:
   vidette send-test --dsn ... --sentry http://web:9000 --org sentry --sentry-token TOKEN
 The second waits until Sentry itself has the event.")]
     SendTest(send_test::Arguments),
+    /// Show what is used of budgets and long quotas today, and when all of it will be.
+    Budget(budget::Arguments),
     /// Make a running edge read its configuration again.
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Maintenance(switch) => maintenance::main(&switch),
         Command::Spool(command) => spool::main(&command),
         Command::Blocks(command) => blocks::main(&command),
+        Command::Budget(arguments) => budget::main(&arguments),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
         Command::SendTest(arguments) => send_test::main(&arguments),

@@ -6,6 +6,8 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::telemetry::clock::lasting;
+
 use super::{admin, fail, plain, say};
 
 /// What `status` takes.
@@ -43,6 +45,12 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         for reason in list(&status, "reasons") {
             say(&format!("  {}", text(reason)));
         }
+        for note in list(&status, "notes") {
+            say(&format!("  (note) {}", text(note)));
+        }
+        for disk in list(&status, "/disk_guard/disks") {
+            say(&disk_line(disk));
+        }
         for upstream in list(&status, "upstreams") {
             let field = |name| upstream.get(name).map_or_else(|| "?".to_owned(), text);
             let addresses: Vec<String> = list(upstream, "addresses").iter().map(text).collect();
@@ -72,6 +80,38 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// How full a disk is, and when it will be fuller.
+fn disk_line(disk: &Value) -> String {
+    let text = |name| disk.get(name).and_then(Value::as_str);
+    let path = plain(text("path").unwrap_or("?"));
+    let percent = |ratio: f64| format!("{:.1}%", ratio * 100.0);
+    let Some(used) = disk.get("used_ratio").and_then(Value::as_f64) else {
+        let fault = plain(text("fault").unwrap_or("is unknown"));
+        return format!("disk     {path} {fault}");
+    };
+    let mut line = format!("disk     {path} {} used", percent(used));
+    if text("of") == Some("inodes") {
+        line.push_str(", by inodes");
+    }
+    let seconds = |value: Option<&Value>| value.and_then(Value::as_u64).map(lasting);
+    let next = disk.get("next");
+    let stage = next.and_then(|next| next.get("stage")?.as_str());
+    let mark = next.and_then(|next| next.get("at_ratio")?.as_f64());
+    if let (Some(stage), Some(mark)) = (stage, mark) {
+        let (stage, mark) = (plain(stage), percent(mark));
+        match seconds(next.and_then(|next| next.get("in_s"))) {
+            Some(time) => line.push_str(&format!("; {stage} ({mark}) in about {time}")),
+            None => line.push_str(&format!("; {stage} at {mark}")),
+        }
+    }
+    match (seconds(disk.get("full_in_s")), text("course")) {
+        (Some(time), _) => line.push_str(&format!("; full in about {time}")),
+        (None, Some("steady")) => line.push_str("; it does not fill"),
+        (None, _) => {}
+    }
+    line
+}
+
 /// How quotas do. Those by ip are told of here, since no metric says how full they are.
 fn quotas_line(quotas: &Value) -> String {
     let number = |name| quotas.get(name).and_then(Value::as_u64).unwrap_or_default();
@@ -87,9 +127,46 @@ fn quotas_line(quotas: &Value) -> String {
     )
 }
 
+/// A list by its name, or by its way to it.
 fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    let found = match name.starts_with('/') {
+        true => value.pointer(name),
+        false => value.get(name),
+    };
+    found.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(disk: &Value, want: &str) {
+        assert_eq!(disk_line(disk), want);
+    }
+
+    #[test]
+    fn a_disk_is_one_line_with_what_is_to_come() {
+        check(
+            &json!({"path": "/var/lib/docker", "used_ratio": 0.712, "of": "space", "course": "fills",
+                "next": {"stage": "large", "at_ratio": 0.85, "in_s": 10_800}, "full_in_s": 32_400}),
+            "disk     /var/lib/docker 71.2% used; large (85.0%) in about 3 h; full in about 9 h",
+        );
+        check(
+            &json!({"path": "/d", "used_ratio": 0.96, "of": "inodes", "course": "steady",
+                "next": null, "full_in_s": null}),
+            "disk     /d 96.0% used, by inodes; it does not fill",
+        );
+        check(
+            &json!({"path": "/d", "used_ratio": 0.5, "of": "space", "course": "unknown",
+                "next": {"stage": "large", "at_ratio": 0.85, "in_s": null}}),
+            "disk     /d 50.0% used; large at 85.0%",
+        );
+        check(
+            &json!({"path": "/d", "used_ratio": null, "fault": "does not exist"}),
+            "disk     /d does not exist",
+        );
+    }
 }

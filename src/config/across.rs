@@ -20,8 +20,11 @@ impl Reading {
         self.client_certificate();
         self.tunnels();
         self.spool();
+        self.disk_guard();
         self.draft.config.sentry = self.sentry();
         self.warn();
+        self.warn_of_budgets();
+        self.warn_of_guard();
     }
 
     /// Each secret once: the environment's, whichever way it is given, goes
@@ -194,6 +197,51 @@ impl Reading {
         }
     }
 
+    /// Each stage of the disk guard begins above the one before, and can end.
+    fn disk_guard(&mut self) {
+        const LARGE: &str = "disk_guard.stages.large";
+        const BULK: &str = "disk_guard.stages.bulk";
+        const ERRORS: &str = "disk_guard.stages.errors";
+        const BACK: &str = "disk_guard.back";
+        if [LARGE, BULK, ERRORS, BACK]
+            .iter()
+            .any(|path| self.failed(path))
+        {
+            return;
+        }
+        let guard = self.draft.config.disk_guard.clone();
+        let stages = [
+            (LARGE, guard.stages.large),
+            (BULK, guard.stages.bulk),
+            (ERRORS, guard.stages.errors),
+        ];
+        for (lower, upper) in stages.iter().zip(stages.iter().skip(1)) {
+            if upper.1 <= lower.1 {
+                let (path, mark, below) = (upper.0, upper.1, lower.1);
+                let message = format!(
+                    "{path} is {mark}, and {} is {below}; each stage begins above the one before",
+                    lower.0
+                );
+                // A default is not what somebody wrote: the other one is.
+                let place = if self.places.contains_key(path) {
+                    path
+                } else {
+                    lower.0
+                };
+                self.at(place, &message);
+            }
+        }
+        if guard.back >= guard.stages.large {
+            let message = format!("{BACK} is not below {LARGE}: that stage would never end");
+            let place = if self.places.contains_key(BACK) {
+                BACK
+            } else {
+                LARGE
+            };
+            self.at(place, &message);
+        }
+    }
+
     /// `sentry`, if it is whole.
     fn sentry(&mut self) -> Option<Sentry> {
         let SentryDraft {
@@ -261,6 +309,38 @@ impl Reading {
         if set && spool.path.is_some() && spool.copies.disk > spool.max_bytes {
             let message = "spool.copies.disk is larger than spool.max_bytes: not all that is \
                            copied could be kept";
+            self.faults.warnings.push(message.to_owned());
+        }
+    }
+
+    /// Budgets that another one makes vain.
+    fn warn_of_budgets(&mut self) {
+        let config = &self.draft.config;
+        let all = config.global.budget.unwrap_or(u64::MAX);
+        let over = config.projects.iter().position(|project| {
+            let own = project.budget.flatten();
+            own.is_some_and(|bytes| bytes > all)
+        });
+        if let Some(at) = over {
+            let message = format!(
+                "projects[{at}].budget is larger than global.budget: it can never be used up"
+            );
+            self.faults.warnings.push(message);
+        }
+        if config.defaults.budget.is_some_and(|bytes| bytes > all) {
+            let message = "defaults.budget is larger than global.budget: no project can use it up";
+            self.faults.warnings.push(message.to_owned());
+        }
+    }
+
+    /// Keys of a guard that guards nothing.
+    fn warn_of_guard(&mut self) {
+        let nothing = self.draft.config.disk_guard.paths.is_empty();
+        let said = |key: &&str| key.starts_with("disk_guard.");
+        // Who writes that there are none knows it.
+        let knows = self.places.contains_key("disk_guard.paths");
+        if nothing && !knows && self.places.keys().any(said) {
+            let message = "disk_guard does nothing: disk_guard.paths names no disk";
             self.faults.warnings.push(message.to_owned());
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::checked::{HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
-use super::kinds::{Count, PerTime, Projects, Size, Span, Token, Word, Workers};
+use super::kinds::{Count, PerTime, Portion, Projects, Size, Span, Token, Word, Workers};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -138,6 +138,28 @@ pub(super) const UNPROVEN_RATE: PerTime = PerTime {
 pub(super) const TABLE: Count = Count {
     min: 100,
     max: 1_000_000,
+};
+/// Sooner says nothing new, later lets a disk fill in between.
+pub(super) const GUARD_LOOK: Span = Span {
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(60),
+};
+/// Below, hardly a disk is ever.
+pub(super) const GUARD_MARK: Portion = Portion {
+    min: 10_000,
+    max: 1_000_000,
+    such: "85%",
+};
+/// Zero ends a stage as soon as the use is below its mark.
+pub(super) const GUARD_BACK: Portion = Portion {
+    min: 0,
+    max: 500_000,
+    such: "2%",
+};
+pub(super) const GUARD_ERRORS: Portion = Portion {
+    min: 0,
+    max: 1_000_000,
+    such: "10%",
 };
 /// A header has whole seconds; longer than a day is a slip of the unit.
 pub(super) const RETRY_AFTER: Span = Span {

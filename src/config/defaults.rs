@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use super::checked::{
     Acme, AcmeChallenge, Admin, Block, Bodies, ClientIpRules, ClientReports, Config, Copies,
-    Defaults, Door, ForwardedHeader, Global, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys,
-    Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool,
-    State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts,
-    UpstreamTls,
+    Defaults, DiskGuard, Door, ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle,
+    Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate,
+    ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel,
+    Upstream, UpstreamTimeouts, UpstreamTls,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
 use crate::domain::filter::Filters;
 use crate::domain::sampling::Sample;
+use crate::domain::switch::Share;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -59,9 +60,10 @@ pub(super) fn config() -> Config {
             refused_max: 50_000,
             limited_max: 20_000,
         },
-        global: Global { quotas: Vec::new() },
+        global: Global::default(),
         defaults: Defaults {
             quotas: Vec::new(),
+            budget: None,
             sample: Sample::default(),
             filters: Filters::default(),
             repeats: None,
@@ -78,6 +80,7 @@ pub(super) fn config() -> Config {
             path: Some(PathBuf::from("/var/lib/vidette")),
         },
         spool: spool(),
+        disk_guard: disk_guard(),
         sentry: None,
         client_reports: ClientReports {
             enabled: true,
@@ -148,6 +151,22 @@ fn spool() -> Spool {
             memory: 16 * MIB,
             disk: 2 * GIB,
         },
+    }
+}
+
+/// The marks are those that operators of search clusters know.
+fn disk_guard() -> DiskGuard {
+    let percent = |percent| Share::of(percent, 100).unwrap_or(Share::ALL);
+    DiskGuard {
+        paths: Vec::new(),
+        interval: Duration::from_secs(5),
+        stages: GuardStages {
+            large: percent(85),
+            bulk: percent(90),
+            errors: percent(95),
+        },
+        back: percent(2),
+        sample_errors: percent(10),
     }
 }
 

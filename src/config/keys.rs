@@ -5,19 +5,19 @@
 
 use super::bounds::{
     ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES,
-    DECODE_RATIO, DISK, FINISHING, HANDSHAKES, HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT,
-    KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE,
-    PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS,
-    RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS, SPOOL, STORE, STREAM_WINDOW, STREAMS,
-    TABLE, UNPACKING, UNPROVEN_RATE, WAIT, WORKERS,
+    DECODE_RATIO, DISK, FINISHING, GUARD_BACK, GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES,
+    HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP,
+    MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE, PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD,
+    REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS,
+    SPOOL, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, WAIT, WORKERS,
 };
 use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
-    Address, Authority, Flag, HeaderNames, Hosts, InboundFilters, Kind, Listeners, Networks,
-    OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies, Quotas, Repeats,
-    Samples, Shown, Statics, TunnelPaths, Urls, Variable,
+    Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
+    Listeners, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies,
+    Quotas, Repeats, Samples, Shown, Statics, TunnelPaths, Urls, Variable,
 };
 use super::tree::Node;
 
@@ -190,7 +190,9 @@ pub(super) static KEYS: &[Key] = &[
     here!("keys.refused_max", keys.refused_max, TABLE),
     here!("keys.limited_max", keys.limited_max, TABLE),
     here!("global.quotas", global.quotas, Quotas::OfProject),
+    here!("global.budget", global.budget, Budget),
     here!("defaults.quotas", defaults.quotas, Quotas::OfProject),
+    here!("defaults.budget", defaults.budget, Budget),
     here!("defaults.sample", defaults.sample, Samples),
     here!("defaults.filters", defaults.filters, InboundFilters),
     here!("defaults.repeats", defaults.repeats, Repeats),
@@ -211,6 +213,25 @@ pub(super) static KEYS: &[Key] = &[
     here!("spool.replay_requests", spool.replay_requests, REPLAY),
     here!("spool.copies.memory", spool.copies.memory, DISK),
     here!("spool.copies.disk", spool.copies.disk, DISK),
+    here!("disk_guard.paths", disk_guard.paths, GuardedPaths),
+    here!("disk_guard.interval", disk_guard.interval, GUARD_LOOK),
+    here!(
+        "disk_guard.stages.large",
+        disk_guard.stages.large,
+        GUARD_MARK
+    ),
+    here!("disk_guard.stages.bulk", disk_guard.stages.bulk, GUARD_MARK),
+    here!(
+        "disk_guard.stages.errors",
+        disk_guard.stages.errors,
+        GUARD_MARK
+    ),
+    here!("disk_guard.back", disk_guard.back, GUARD_BACK),
+    here!(
+        "disk_guard.sample_errors",
+        disk_guard.sample_errors,
+        GUARD_ERRORS
+    ),
     later("shared_quota"),
     later("shared_quota.url"),
     sentry!("sentry.url", url, OneUrl),

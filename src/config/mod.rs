@@ -91,6 +91,7 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
     };
     read_secrets(&mut checked)?;
     look_at_certificates(&mut checked)?;
+    look_at_disks(&mut checked);
     Ok(Loaded {
         config: checked.config,
         file: file.map(Path::to_path_buf),
@@ -213,6 +214,7 @@ impl Config {
             statics: self.statics.clone(),
             state: self.state.clone(),
             spool: self.spool.clone(),
+            disk_guard: self.disk_guard.clone(),
             sentry: self.sentry.clone(),
             client_reports: self.client_reports.clone(),
             limits: self.limits.clone(),
@@ -290,6 +292,19 @@ fn look_at_certificates(checked: &mut Checked) -> Result<(), Errors> {
     match faults.errors.is_empty() {
         true => Ok(()),
         false => Err(Errors(faults.errors)),
+    }
+}
+
+/// Warns of guarded paths that do not exist: they may still come, and must not stop a start.
+fn look_at_disks(checked: &mut Checked) {
+    for (at, path) in checked.config.disk_guard.paths.iter().enumerate() {
+        if let Err(error) = path.metadata() {
+            let fault = error.kind();
+            checked.warnings.push(format!(
+                "disk_guard.paths[{at}] cannot be looked at ({fault}): that disk is not guarded \
+                 until it can"
+            ));
+        }
     }
 }
 

@@ -73,6 +73,9 @@ pub const COUNTED_MAX: u64 = (1 << 48) - 1;
 /// The shortest time: below, a rate says the same in other words.
 pub const PER_MIN: Duration = Duration::from_millis(100);
 
+/// The name of the quota that a budget is: no other may have it.
+pub const BUDGET: &str = "budget";
+
 /// The longest time: more is a slip of the unit.
 pub const PER_MAX: Duration = Duration::from_secs(366 * 86_400);
 
@@ -136,6 +139,18 @@ impl Per {
     }
 }
 
+impl Per {
+    /// The first second of a window.
+    #[must_use]
+    pub const fn begins_unix_s(self, window: Window) -> u64 {
+        match self {
+            Self::Rate(_) => window.ends_unix_s,
+            Self::Window { seconds } => window.number.saturating_mul(seconds),
+            Self::Month => first_day(window.number).saturating_mul(DAY_S),
+        }
+    }
+}
+
 const fn month(unix_s: u64) -> Window {
     let days = unix_s / DAY_S + DAYS_BEFORE_1970;
     let (era, day) = (days / ERA_DAYS, days % ERA_DAYS);
@@ -184,6 +199,18 @@ impl fmt::Display for Per {
 }
 
 impl Quota {
+    /// A budget: so many bytes of everything in each day of UTC.
+    #[must_use]
+    pub fn budget(bytes: u64) -> Self {
+        Self {
+            name: BUDGET.into(),
+            categories: Categories::EMPTY,
+            limit: Limit::Bytes(bytes),
+            per: Per::Window { seconds: DAY_S },
+            by: By::Project,
+        }
+    }
+
     /// The name of a quota that was given none: `<categories|all>-<per>[-by-ip|-by-key]`.
     #[must_use]
     pub fn default_name(categories: Categories, per: Per, by: By) -> String {
@@ -257,6 +284,7 @@ mod tests {
         assert_eq!(at(0), Some((0, 3600)));
         assert_eq!(at(3599), Some((0, 3600)));
         assert_eq!(at(3600), Some((1, 7200)));
+        assert_eq!(hour.begins_unix_s(hour.window(7199).unwrap()), 3600);
         assert_eq!(at(u64::MAX).map(|(_, ends)| ends), Some(u64::MAX));
         assert_eq!(Per::Rate(Duration::from_secs(1)).window(7), None);
     }
@@ -285,6 +313,7 @@ mod tests {
         for number in 0..6000 {
             let first = Per::Month.window(ends_unix_s).unwrap();
             assert_eq!(first.number, number);
+            assert_eq!(Per::Month.begins_unix_s(first), ends_unix_s);
             let days = (first.ends_unix_s - ends_unix_s) / DAY_S;
             assert!((28..=31).contains(&days), "month {number} has {days} days");
             let last = Per::Month.window(first.ends_unix_s - 1).unwrap();

@@ -16,6 +16,9 @@ impl Rate {
     /// All is kept.
     pub const ALL: Self = Self(1.0);
 
+    /// Nothing is kept.
+    pub const NONE: Self = Self(0.0);
+
     /// `None`: not a number from 0 to 1.
     #[must_use]
     pub fn of(share: f64) -> Option<Self> {

@@ -68,6 +68,34 @@ impl Share {
         Some(Self(millionths)).filter(|share| *share <= Self::ALL)
     }
 
+    /// How much a part is of a whole, to the millionth below; what is more than all is all.
+    /// `None`: of nothing.
+    #[must_use]
+    pub fn of(part: u64, whole: u64) -> Option<Self> {
+        let millionths = u128::from(part) * u128::from(Self::ALL.0);
+        let millionths = millionths.checked_div(u128::from(whole))?;
+        Some(u32::try_from(millionths).map_or(Self::ALL, |share| Self(share).min(Self::ALL)))
+    }
+
+    /// What is left of it without another; nothing, where that is more.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// So much of an amount.
+    #[must_use]
+    pub fn part_of(self, whole: u64) -> u64 {
+        let part = u128::from(whole) * u128::from(self.0) / u128::from(Self::ALL.0);
+        u64::try_from(part).unwrap_or(whole)
+    }
+
+    /// As people read it: a percentage to a tenth, cut off.
+    #[must_use]
+    pub fn short(self) -> String {
+        format!("{}.{}%", self.0 / 10_000, self.0 / 1000 % 10)
+    }
+
     /// Whether a draw falls into it; draws are even from 0 to below [`ALL`](Self::ALL).
     #[must_use]
     pub const fn has(self, draw: u32) -> bool {
@@ -343,6 +371,23 @@ mod tests {
         ] {
             check_share(text, None, "");
         }
+    }
+
+    #[test]
+    fn a_share_is_a_part_of_a_whole_and_never_more() {
+        let share = |part, whole| Share::of(part, whole).map(Share::millionths);
+        assert_eq!(share(1, 3), Some(333_333));
+        assert_eq!(share(3, 3), Some(1_000_000));
+        assert_eq!(share(4, 3), Some(1_000_000));
+        assert_eq!(share(u64::MAX, 1), Some(1_000_000));
+        assert_eq!(share(0, 0), None);
+        let third = Share::of(1, 3).unwrap();
+        assert_eq!(third.short(), "33.3%");
+        assert_eq!(Share::ALL.short(), "100.0%");
+        assert_eq!(Share::ALL.less(third).millionths(), 666_667);
+        assert_eq!(third.less(Share::ALL), Share::NONE);
+        assert_eq!(third.part_of(3_000_000), 999_999);
+        assert_eq!(Share::ALL.part_of(u64::MAX), u64::MAX);
     }
 
     #[test]

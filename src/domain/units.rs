@@ -79,6 +79,19 @@ pub fn show_size_with_unit(bytes: u64) -> String {
     }
 }
 
+/// Bytes as people read them: to a tenth, in the largest binary unit of which there is one.
+pub fn about_size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)];
+    let unit = UNITS.iter().find(|(_, unit)| bytes >= *unit);
+    unit.map_or_else(
+        || format!("{bytes} B"),
+        |(name, unit)| {
+            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        },
+    )
+}
+
 /// Shows a duration so that [`duration`] reads the same, to the millisecond.
 pub fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -137,6 +150,20 @@ mod tests {
             Some(u64::MAX),
             "18446744073709551615",
         );
+    }
+
+    #[test]
+    fn sizes_are_told_to_a_tenth() {
+        for (bytes, want) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (5 * GIB + GIB / 2, "5.5 GiB"),
+            (3 * TIB, "3.0 TiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(about_size(bytes), want);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the reason. Owns that order and the ties between items; never reads a payload, and
 //! never says what the client is answered.
 
+mod guarding;
 mod sampling;
 
 use crate::domain::category::Categories;
@@ -142,7 +143,7 @@ impl Room<'_> {
         if !self.is_fresh(item.kind, event) {
             return Ruling::of(Fate::Dropped(Reason::Repeated));
         }
-        self.charge(item, bytes)
+        self.charge(item, bytes, event)
     }
 
     /// Whether an error is among those that pass of what repeats.
@@ -156,9 +157,10 @@ impl Room<'_> {
         }
     }
 
-    fn charge(&self, item: &ItemHeader, bytes: u64) -> Ruling {
+    fn charge(&self, item: &ItemHeader, bytes: u64, event: Option<&Event<'_>>) -> Ruling {
         if item.kind != ItemKind::CrashAttachment {
-            return match self.take(&load(item.kind, item.count, bytes)) {
+            let load = load(item.kind, item.count, bytes);
+            return match self.take_guarded(&load, item.kind, event) {
                 Ok(granted) => Ruling {
                     granted,
                     ..Ruling::of(Fate::Kept)
@@ -167,13 +169,14 @@ impl Room<'_> {
             };
         }
         // It is two things: an error that it makes, and an attachment that is stored.
-        let mut granted = match self.take(&load(ItemKind::Event, 1, 0)) {
+        let error = load(ItemKind::Event, 1, 0);
+        let mut granted = match self.take_guarded(&error, ItemKind::Event, event) {
             Ok(granted) => granted,
             Err(refused) => return Ruling::dropped(refused),
         };
         let stored = match self.holds_back(item.kind) {
             Some(refused) => Err(refused),
-            None => self.take(&load(item.kind, 1, bytes)),
+            None => self.take_guarded(&load(item.kind, 1, bytes), item.kind, event),
         };
         match stored {
             Ok(more) => {

@@ -2,8 +2,7 @@
 //! sent, when there is no room left, when the first of it is too old. Owns the look back;
 //! says that it does not know rather than guess.
 
-use std::collections::VecDeque;
-
+use super::lookback::{LookBack, reached_in_s};
 use super::millis::Millis;
 
 /// How far back is looked: short enough to follow a drain that gathers pace, long enough
@@ -104,7 +103,7 @@ impl Forecast {
 #[derive(Debug, Default)]
 pub struct Outlook {
     way: Way,
-    notes: VecDeque<(Millis, Flow)>,
+    notes: LookBack<Flow, WINDOW_MS, NOTE_EVERY_MS>,
 }
 
 impl Outlook {
@@ -113,26 +112,18 @@ impl Outlook {
     pub fn note(&mut self, now: Millis, way: Way, flow: Flow) {
         if way != self.way {
             self.way = way;
-            self.notes.clear();
+            self.notes.forget();
         }
-        while let Some((at, _)) = self.notes.front()
-            && now.since(*at) > WINDOW_MS
-        {
-            self.notes.pop_front();
-        }
-        let last = self.notes.back();
-        if last.is_none_or(|(at, _)| now.since(*at) >= NOTE_EVERY_MS) {
-            self.notes.push_back((now, flow));
-        }
+        self.notes.note(now, flow);
     }
 
     /// What becomes of what is kept, if it goes on like this.
     #[must_use]
     pub fn forecast(&self, now: Millis, flow: Flow, standing: &Standing) -> Forecast {
-        let Some((at, then)) = self.notes.front() else {
+        let Some((at, then)) = self.notes.oldest() else {
             return Forecast::Unknown;
         };
-        let took_ms = now.since(*at);
+        let took_ms = now.since(at);
         if standing.requests == 0 || took_ms < LEAST_MS {
             return Forecast::Unknown;
         }
@@ -159,12 +150,6 @@ impl Outlook {
             Some(_) | None => Forecast::Steady,
         }
     }
-}
-
-/// When an amount is used up of which so much went in so long. `None`: never.
-fn reached_in_s(amount: u64, change: u64, took_ms: u64) -> Option<u64> {
-    let ms = (u128::from(amount) * u128::from(took_ms)).checked_div(u128::from(change))?;
-    Some(u64::try_from(ms.div_ceil(1000)).unwrap_or(u64::MAX))
 }
 
 /// How long the oldest may still be kept.

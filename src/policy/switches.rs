@@ -1,6 +1,6 @@
-//! What operators have switched on, as requests meet it: by project, almost always
-//! nothing at all. Immutable: every change builds another. Owns what is muted and for
-//! how long; never learns who switched it on.
+//! What is switched on for a while, as requests meet it: by operators, for a project, and by
+//! the disk guard, for all. Almost always nothing at all. Immutable: every change builds another.
+//! Owns what is muted and for how long; never learns who switched it on.
 //!
 //! **What a mute tells.** One that lets nothing through tells its senders to hold back
 //! until it is over. One that keeps a share asks for a second only: a sender that is
@@ -15,15 +15,20 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::sampling::Rate;
 use crate::domain::switch::{Effect, NEVER_SAMPLED, Share, Switch};
 
+use super::disk_guard::Guard;
 use super::quotas::{Counters, SwitchedLimit, SwitchedLimits};
 
-/// All that is on, by project.
+/// All that is on.
 #[derive(Default)]
-pub struct Switches(Box<[(ProjectId, Arc<OfProject>)]>);
+pub struct Switches {
+    projects: Box<[(ProjectId, Arc<OfProject>)]>,
+    /// For everybody else: what the disk guard keeps here.
+    everybody: Option<Arc<OfProject>>,
+}
 
 impl fmt::Debug for Switches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let projects = self.0.iter().map(|(project, _)| project);
+        let projects = self.projects.iter().map(|(project, _)| project);
         f.debug_set().entries(projects).finish()
     }
 }
@@ -34,6 +39,7 @@ pub struct OfProject {
     mutes: Box<[Mute]>,
     limits: SwitchedLimits,
     samples: Box<[Sampled]>,
+    guard: Option<Guard>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,41 +76,59 @@ pub struct Muted {
 impl Switches {
     /// Builds what requests meet. Takes its time: for the control thread.
     #[must_use]
-    pub fn compile(switches: &[Switch], counters: &Counters) -> Self {
+    pub fn compile(switches: &[Switch], guard: Option<Guard>, counters: &Counters) -> Self {
         let mut sorted = switches.to_vec();
         sorted.sort_by_key(|switch| switch.project);
         let projects = sorted.chunk_by(|one, next| one.project == next.project);
         let compiled = projects.filter_map(|switches| {
             let project = switches.first()?.project;
-            Some((
-                project,
-                Arc::new(OfProject::new(project, switches, counters)),
-            ))
+            let of = OfProject::new(project, switches, guard, counters);
+            Some((project, Arc::new(of)))
         });
-        Self(compiled.collect())
+        Self {
+            projects: compiled.collect(),
+            everybody: guard.map(|guard| Arc::new(OfProject::guarded(guard))),
+        }
     }
 
     /// Whether nothing is on.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.projects.is_empty() && self.everybody.is_none()
     }
 
-    /// What is on for a project: one test where nothing is on at all.
+    /// What is on for a project: two tests where nothing is on at all.
     #[must_use]
     pub fn of(&self, project: Option<ProjectId>) -> Option<&Arc<OfProject>> {
-        if self.is_empty() {
-            return None;
+        if self.projects.is_empty() {
+            return self.everybody.as_ref();
         }
-        let project = project?;
-        let place = self.0.binary_search_by_key(&project, |(known, _)| *known);
-        let (_, switches) = self.0.get(place.ok()?)?;
-        Some(switches)
+        let own = project.and_then(|project| {
+            let place = self.projects.binary_search_by_key(&project, |(id, _)| *id);
+            self.projects.get(place.ok()?)
+        });
+        own.map(|(_, switches)| switches)
+            .or(self.everybody.as_ref())
     }
 }
 
 impl OfProject {
-    fn new(project: ProjectId, switches: &[Switch], counters: &Counters) -> Self {
+    /// What the disk guard alone keeps here.
+    fn guarded(guard: Guard) -> Self {
+        Self {
+            mutes: Box::default(),
+            limits: SwitchedLimits::default(),
+            samples: Box::default(),
+            guard: Some(guard),
+        }
+    }
+
+    fn new(
+        project: ProjectId,
+        switches: &[Switch],
+        guard: Option<Guard>,
+        counters: &Counters,
+    ) -> Self {
         let (mut mutes, mut limits, mut samples) = (Vec::new(), Vec::new(), Vec::new());
         for switch in switches {
             let Switch {
@@ -136,7 +160,14 @@ impl OfProject {
             mutes: mutes.into(),
             limits: SwitchedLimits::compile(project, limits, counters),
             samples: samples.into(),
+            guard,
         }
+    }
+
+    /// What the disk guard keeps here, if it does.
+    #[must_use]
+    pub const fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
     }
 
     /// Whether any of them samples items of these categories, be it over or not.
@@ -147,7 +178,7 @@ impl OfProject {
             sample
                 .category
                 .is_none_or(|category| categories.has(category))
-        })
+        }) || self.guard.is_some_and(|guard| guard.samples(categories))
     }
 
     /// The mutes that are on, in words: `all; error but for 1%`.
@@ -229,7 +260,7 @@ impl OfProject {
     /// count with the quotas.
     #[must_use]
     pub const fn judges_any(&self) -> bool {
-        !self.mutes.is_empty() || !self.samples.is_empty()
+        !self.mutes.is_empty() || !self.samples.is_empty() || self.guard.is_some()
     }
 
     /// What caps the share that is kept of items of these categories; `None`: nothing is

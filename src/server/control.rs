@@ -27,6 +27,7 @@ use crate::telemetry::process;
 
 use crate::server::acme::Issuance;
 use crate::server::admin::{self, Page};
+use crate::server::disk_guard::Keeper;
 use crate::server::entrance::Renewing;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::switches::Switchboard;
@@ -318,6 +319,8 @@ impl Control {
         tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(self.issuance.keep(shared, metrics));
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_local(Keeper::new(shared, Rc::clone(&switchboard)).keep());
         tokio::task::spawn_local(switchboard.keep());
         let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         let telling = Telling::start(shared, metrics, memory.untold());

@@ -7,6 +7,7 @@ pub mod admin;
 mod client;
 mod control;
 mod delivery;
+mod disk_guard;
 mod entrance;
 mod heap;
 mod ingest;
@@ -285,6 +286,7 @@ fn share(
         journal: memory.journal(&counters),
         counters,
         switches: Arc::clone(switchboard.in_force()),
+        disks: Arc::default(),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
         blocks: Blocks::new(size(config.limits.block.clients_max)),

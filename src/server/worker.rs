@@ -33,6 +33,7 @@ use crate::server::client::door::Door;
 use crate::server::client::per_client::PerClient;
 use crate::server::client::secure::Handshakes;
 use crate::server::delivery::maintenance::Maintenance;
+use crate::server::disk_guard;
 use crate::server::entrance::Entrance;
 use crate::server::ingest::inflating::Places;
 use crate::server::memory::journal::Journal;
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub counters: Arc<Counters>,
     /// What operators have switched on; swapped whole by each change.
     pub switches: Arc<ArcSwap<Switches>>,
+    /// How the guarded disks stand, for whoever asks.
+    pub disks: Arc<disk_guard::Board>,
     /// The limits that upstreams told of.
     pub learned: Learned,
     /// What was seen of errors that repeat.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::books;
 use super::counts::{BUCKETS_US, Count, Durations};
+use super::disks::{self, GuardReading};
 use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
 use super::metrics::{Metrics, STATUSES, WorkerMetrics};
@@ -34,6 +35,8 @@ pub struct Readings {
     pub journal: Journal,
     /// What is kept.
     pub spool: SpoolReading,
+    /// The disk guard.
+    pub guard: GuardReading,
     /// How many switches of each action are on; every action once.
     pub switches: Vec<(&'static str, u64)>,
     /// Every certificate that is shown to clients.
@@ -71,6 +74,7 @@ impl Exposition {
             &readings.sealed,
         ));
         families.extend(kept::families(&readings.spool, &readings.breakers));
+        families.extend(disks::families(&readings.guard));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
         let (sampled, empty): (Vec<_>, Vec<_>) = families
@@ -359,6 +363,7 @@ mod tests {
             limits_learned_longest_s: 57,
             journal: Journal::Slow,
             spool: SpoolReading::default(),
+            guard: GuardReading::default(),
             switches: vec![("mute", 2), ("limit", 0)],
             certificates: [("secure", 60), ("secure", 9), ("another", -1)]
                 .map(|(listener, days_left)| CertificateReading {
@@ -428,6 +433,9 @@ mod tests {
             "vidette_spool_expired_total",
             "vidette_spool_unprotected_total",
             "vidette_duplicates_total",
+            "vidette_disk_guard_stage",
+            "vidette_disk_guard_used_ratio",
+            "vidette_disk_guard_unseen_disks",
             "vidette_breaker_state",
             "vidette_upstream_requests_total",
             "vidette_upstream_probes_total",

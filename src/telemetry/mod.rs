@@ -8,6 +8,7 @@ mod books;
 mod clients;
 pub mod clock;
 pub mod counts;
+pub mod disks;
 pub mod exposition;
 pub mod kept;
 pub mod labels;

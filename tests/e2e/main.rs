@@ -25,6 +25,7 @@ mod credentials;
 mod crossings;
 mod demo;
 mod departures;
+mod disk_guard;
 mod edge;
 mod encoded_chunks;
 mod exchange;
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
         systemd::trials(),
         monitoring::trials(),
         send_test::trials(),
+        disk_guard::trials(),
         explained::trials(),
         tls::trials(),
         conformance::trials(),

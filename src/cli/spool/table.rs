@@ -1,5 +1,6 @@
 //! What is kept, as a person reads it. Asks nobody.
 
+use crate::domain::units::about_size as size;
 use crate::telemetry::clock::lasting;
 
 use super::super::plain;
@@ -110,17 +111,4 @@ pub(super) fn moment(rfc3339: &str) -> String {
         (Some(day), Some(time)) => plain(&format!("{day} {time} UTC")),
         _ => plain(rfc3339),
     }
-}
-
-/// Bytes, in the largest unit of which there is one.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let unit = UNITS.iter().find(|(_, unit)| bytes >= *unit);
-    unit.map_or_else(
-        || format!("{bytes} B"),
-        |(name, unit)| {
-            let tenths = bytes.saturating_mul(10) / unit;
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        },
-    )
 }

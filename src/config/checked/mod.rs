@@ -6,6 +6,7 @@
 
 mod acme;
 mod client_ip;
+mod disk_guard;
 mod door;
 mod listen;
 mod projects;
@@ -25,6 +26,7 @@ pub use super::words::{
 };
 pub use acme::{Acme, ExternalAccount};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
+pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
@@ -70,6 +72,8 @@ pub struct Config {
     pub state: State,
     /// What is kept while the upstream is away.
     pub spool: Spool,
+    /// What stays here while a disk of Sentry's is nearly full.
+    pub disk_guard: DiskGuard,
     /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
     /// What Sentry is told of what was dropped here.

@@ -46,6 +46,8 @@ pub struct Global {
     /// At most 50, names unique; default none. By project, everybody shares one
     /// count.
     pub quotas: Vec<Quota>,
+    /// Bytes of all projects together in a day of UTC; default none, written `off`.
+    pub budget: Option<u64>,
 }
 
 /// What a project that says nothing of its own follows.
@@ -53,6 +55,8 @@ pub struct Global {
 pub struct Defaults {
     /// At most 50, names unique; default none.
     pub quotas: Vec<Quota>,
+    /// Bytes of each project in a day of UTC; default none, written `off`.
+    pub budget: Option<u64>,
     /// How much is kept; default all.
     pub sample: Sample,
     /// What is not wanted at all; default nothing.
@@ -79,6 +83,8 @@ pub struct Project {
     /// At most 50, names unique; `None` follows the default, else this replaces it
     /// whole, with none where it is empty.
     pub quotas: Option<Vec<Quota>>,
+    /// Bytes in a day of UTC; the outer `None` follows the default, whatever `quotas` says.
+    pub budget: Option<Option<u64>>,
     /// How much is kept; `None` follows the default, else this replaces it whole.
     pub sample: Option<Sample>,
     /// What is not wanted at all; `None` follows the default, else this replaces it

@@ -5,6 +5,7 @@
 mod acme;
 mod address;
 pub(super) mod categories;
+mod disks;
 mod door;
 mod filters;
 mod header;
@@ -27,6 +28,7 @@ use std::hash::Hash;
 
 pub(super) use acme::{Authority, CHALLENGE_PATH};
 pub(super) use address::{Address, Listeners, OneUrl, Urls};
+pub(super) use disks::{Budget, GuardedPaths, Portion};
 pub(super) use filters::InboundFilters;
 pub(super) use header::{HeaderNames, OneHeader};
 pub(super) use number::{Count, PerTime, Size, Span, Workers};

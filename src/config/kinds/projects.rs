@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    FEWER, Fields, InboundFilters, Kind, Origins, Quotas, Repeats, Samples, Shown, Variable,
-    at_most, each, flag, map, refuse, refuse_repeats, repeat, scalar,
+    Budget, FEWER, Fields, InboundFilters, Kind, Origins, Quotas, Repeats, Samples, Shown,
+    Variable, at_most, each, flag, map, refuse, refuse_repeats, repeat, scalar,
 };
 use crate::config::checked::{Project, ProjectKey};
 use crate::config::errors::Faults;
@@ -12,7 +12,7 @@ use crate::config::tree::{Content, Node};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 
-/// A list of `{id, name, keys, allowed_origins, quotas, sample, filters, repeats}`.
+/// A list of `{id, name, keys, allowed_origins, quotas, budget, sample, filters, repeats}`.
 pub(in crate::config) struct Projects {
     pub(in crate::config) max: usize,
     /// Of all projects together.
@@ -66,6 +66,7 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
             "keys",
             "allowed_origins",
             "quotas",
+            "budget",
             "sample",
             "filters",
             "repeats",
@@ -91,6 +92,10 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
         Some(node) => Quotas::OfProject.read(node, faults).map(Some),
         None => Some(None),
     };
+    let budget = match fields.optional("budget") {
+        Some(node) => Budget.read(node, faults).map(Some),
+        None => Some(None),
+    };
     let sample = match fields.optional("sample") {
         Some(node) => Samples.read(node, faults).map(Some),
         None => Some(None),
@@ -109,6 +114,7 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
         keys: keys?,
         allowed_origins: allowed_origins?,
         quotas: quotas?,
+        budget: budget?,
         sample: sample?,
         filters: filters?,
         repeats: repeats?,
@@ -198,6 +204,7 @@ fn show_project(project: &Project) -> Shown {
         keys,
         allowed_origins,
         quotas,
+        budget,
         sample,
         filters,
         repeats,
@@ -212,6 +219,7 @@ fn show_project(project: &Project) -> Shown {
         ("keys", keys),
         ("allowed_origins", origins),
         ("quotas", quotas),
+        ("budget", budget.as_ref().map(|own| Budget.show(own))),
         ("sample", sample.as_ref().map(|own| Samples.show(own))),
         (
             "filters",

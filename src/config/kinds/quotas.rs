@@ -10,7 +10,7 @@ use super::{
 use crate::config::errors::Faults;
 use crate::config::tree::{Content, Node};
 use crate::domain::category::Categories;
-use crate::domain::quota::{By, COUNTED_MAX, Limit, PER_MAX, PER_MIN, Per, Quota};
+use crate::domain::quota::{BUDGET, By, COUNTED_MAX, Limit, PER_MAX, PER_MIN, Per, Quota};
 use crate::domain::units;
 
 /// A list of `{name, categories, limit, per, by}`.
@@ -195,6 +195,10 @@ fn name(node: &Node, faults: &mut Faults) -> Option<Box<str>> {
     let accepted = format!("write up to {NAME_MAX} of letters, digits, _ . + and -");
     let text = scalar(node, faults, &accepted)?;
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
+    if text == BUDGET {
+        let mend = "write another; budget: 5GiB beside quotas is one by the day";
+        return refuse(node, faults, "the name of a budget", mend);
+    }
     match text.len() {
         1..=NAME_MAX if text.bytes().all(safe) => Some(text.into()),
         _ => refuse(node, faults, "not a quota's name", &accepted),

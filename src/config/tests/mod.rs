@@ -2,6 +2,7 @@
 //! configuration or errors out, to the letter.
 
 mod acme;
+mod disk_guard;
 mod environment;
 mod file;
 mod loading;

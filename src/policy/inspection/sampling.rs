@@ -57,7 +57,7 @@ impl Room<'_> {
         is_by_chance(kind, &self.about(event))
     }
 
-    fn about<'e>(&'e self, event: Option<&'e Event<'e>>) -> About<'e> {
+    pub(super) fn about<'e>(&'e self, event: Option<&'e Event<'e>>) -> About<'e> {
         About {
             trace: self.trace,
             event,

@@ -1,5 +1,6 @@
 //! What becomes of items, whatever they come in.
 
+mod guarded;
 mod sampled;
 
 use std::time::Duration;
@@ -102,7 +103,7 @@ impl Scene {
             effect: Effect::read(action, category, value).unwrap(),
             until_unix_s: 1_700_000_060,
         };
-        self.switches = Switches::compile(&[switch], &self.counters);
+        self.switches = Switches::compile(&[switch], None, &self.counters);
     }
 
     fn learns(&self, categories: &[Category]) {

@@ -179,15 +179,6 @@ fn a_rate_of_long_ago_is_forgotten() {
 }
 
 #[test]
-fn it_holds_a_minute_and_no_more() {
-    let mut outlook = Outlook::default();
-    for ms in 0..300_000 {
-        outlook.note(Millis(ms), Way::Open, Flow::default());
-        assert!(outlook.notes.len() <= 31);
-    }
-}
-
-#[test]
 fn no_number_is_too_large() {
     let most = Flow {
         came: u64::MAX,

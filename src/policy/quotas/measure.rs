@@ -179,13 +179,18 @@ impl Measure {
         }
     }
 
+    /// How much is used, and of how much.
+    pub(super) fn used(&self, word: u64, at: Moment) -> (u64, u64) {
+        match self {
+            Self::Rate(pace) => pace.used(word, at.since_start_ns),
+            Self::Window { per, limit } => (counted(*per, word, at).0.used, *limit),
+        }
+    }
+
     /// How much is used, as a part of one.
     pub(super) fn used_ratio(&self, word: u64, at: Moment) -> f64 {
         const WHOLE: u32 = 1_000_000;
-        let (used, most) = match self {
-            Self::Rate(pace) => pace.used(word, at.since_start_ns),
-            Self::Window { per, limit } => (counted(*per, word, at).0.used, *limit),
-        };
+        let (used, most) = self.used(word, at);
         if most == 0 {
             return 1.0;
         }

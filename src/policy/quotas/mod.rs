@@ -30,6 +30,7 @@ mod ips;
 mod journal;
 mod measure;
 mod plan;
+mod spent;
 mod switched;
 
 use std::net::IpAddr;
@@ -44,7 +45,8 @@ use compiled::Compiled;
 pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
-pub use plan::{QuotaSpec, Quotas, Usage};
+pub use plan::{Budgets, QuotaSpec, Quotas, Usage};
+pub use spent::Spent;
 pub use switched::{SwitchedLimit, SwitchedLimits};
 
 /// Who sends.

@@ -15,6 +15,7 @@ use super::compiled::{Compiled, Kept};
 use super::counters::Counters;
 use super::identity::{Owner, Whom};
 use super::measure::Measure;
+use super::spent::Spent;
 use super::{Applying, Moment, Who};
 
 /// All quotas of a configuration. Names are unique among those of one owner.
@@ -28,6 +29,19 @@ pub struct QuotaSpec {
     pub projects: Vec<(ProjectId, Option<Vec<Quota>>)>,
     /// Keys with quotas of their own, beside those of their project.
     pub keys: Vec<(Key, Vec<Quota>)>,
+    /// What may come in of everything in a day.
+    pub budgets: Budgets,
+}
+
+/// Budgets, in bytes a day: each a quota beside the others of its owner.
+#[derive(Debug, Clone, Default)]
+pub struct Budgets {
+    /// Of everybody together.
+    pub global: Option<u64>,
+    /// Of each project that has none of its own.
+    pub defaults: Option<u64>,
+    /// Of those listed projects that say so; `None`: without end.
+    pub projects: HashMap<ProjectId, Option<u64>>,
 }
 
 /// Quotas, ready to be charged.
@@ -72,6 +86,8 @@ pub struct Usage {
     pub name: Arc<str>,
     /// From 0 to 1; by key, the highest.
     pub ratio: f64,
+    /// How much that is, where it counts in windows.
+    pub spent: Option<Spent>,
 }
 
 impl Quotas {
@@ -80,20 +96,38 @@ impl Quotas {
     #[must_use]
     pub fn compile(spec: &QuotaSpec, counters: &Counters) -> Self {
         let plan = |owner, quotas: &[Quota]| Plan::new(owner, quotas, None, counters);
+        let budgets = &spec.budgets;
+        let budget = |owner, bytes: Option<u64>, follower| {
+            let bytes = bytes.map(Quota::budget)?;
+            Some(Compiled::new(owner, &bytes, follower, counters))
+        };
         let projects = spec.projects.iter().map(|(project, own)| {
+            let whose = Owner::Project(*project);
             let plan = match own {
-                Some(quotas) => plan(Owner::Project(*project), quotas),
+                Some(quotas) => plan(whose, quotas),
                 None => Plan::new(Owner::Defaults, &spec.defaults, Some(*project), counters),
             };
-            (*project, plan)
+            let budget = match budgets.projects.get(project) {
+                Some(own) => budget(whose, *own, None),
+                None => budget(Owner::Defaults, budgets.defaults, Some(*project)),
+            };
+            (*project, plan.and(budget))
         });
         let keys = spec.keys.iter().map(|(key, quotas)| {
             let key = key.packed();
             (key, plan(Owner::Key(key), quotas))
         });
         let mut quotas = Self {
-            global: plan(Owner::Global, &spec.global),
-            defaults: plan(Owner::Defaults, &spec.defaults),
+            global: plan(Owner::Global, &spec.global).and(budget(
+                Owner::Global,
+                budgets.global,
+                None,
+            )),
+            defaults: plan(Owner::Defaults, &spec.defaults).and(budget(
+                Owner::Defaults,
+                budgets.defaults,
+                None,
+            )),
             projects: projects.collect(),
             keys: keys.collect(),
             limits: false,
@@ -157,7 +191,7 @@ impl Quotas {
     #[must_use]
     pub fn usage(&self, now: Moment, counters: &Counters) -> Vec<Usage> {
         let mut tabled: HashMap<u64, &Compiled> = HashMap::new();
-        let mut used: HashMap<(u64, Owner), (f64, &Compiled)> = HashMap::new();
+        let mut used: HashMap<(u64, Owner), (u64, &Compiled)> = HashMap::new();
         let shared = [&self.global, &self.defaults].into_iter();
         for plan in shared.chain(self.projects.values()) {
             for quota in plan.whole.iter().chain(&plan.by_key) {
@@ -165,13 +199,12 @@ impl Quotas {
                 match &quota.kept {
                     Kept::Here(counter) => {
                         let owner = owner_of(quota, counter.whom());
-                        let ratio = quota.measure.used_ratio(counter.word(), now);
-                        used.insert((key.0, owner), (ratio, quota));
+                        used.insert((key.0, owner), (counter.word(), quota));
                     }
                     Kept::PerProject => drop(tabled.insert(key.0, quota)),
                     Kept::PerKey | Kept::PerIp => {
                         tabled.insert(key.0, quota);
-                        used.entry(key).or_insert((0.0, quota));
+                        used.entry(key).or_insert((0, quota));
                     }
                 }
             }
@@ -182,16 +215,15 @@ impl Quotas {
             let (Some(quota), false) = (found, apart) else {
                 return;
             };
-            let ratio = quota.measure.used_ratio(counter.word(), now);
             let key = (quota.named.number, owner_of(quota, counter.whom()));
-            let (highest, _) = used.entry(key).or_insert((0.0, quota));
-            *highest = highest.max(ratio);
+            let (highest, _) = used.entry(key).or_insert((0, quota));
+            let ratio = |word| quota.measure.used_ratio(word, now);
+            if ratio(counter.word()) > ratio(*highest) {
+                *highest = counter.word();
+            }
         });
-        let usage = used.into_iter().map(|((_, owner), (ratio, quota))| Usage {
-            owner,
-            name: Arc::clone(&quota.name),
-            ratio,
-        });
+        let usage = used.into_iter();
+        let usage = usage.map(|((_, owner), (word, quota))| Usage::of(owner, quota, word, now));
         usage.collect()
     }
 
@@ -201,11 +233,7 @@ impl Quotas {
         for (key, plan) in &self.keys {
             for quota in plan.whole.iter().chain(&plan.by_key) {
                 if let Kept::Here(counter) = &quota.kept {
-                    seen(Usage {
-                        owner: Owner::Key(*key),
-                        name: Arc::clone(&quota.name),
-                        ratio: quota.measure.used_ratio(counter.word(), now),
-                    });
+                    seen(Usage::of(Owner::Key(*key), quota, counter.word(), now));
                 }
             }
         }
@@ -236,6 +264,28 @@ impl Quotas {
     #[must_use]
     pub fn by_ip(&self) -> usize {
         self.plans().map(|plan| plan.by_ip.len()).sum()
+    }
+}
+
+impl Usage {
+    fn of(owner: Owner, quota: &Compiled, word: u64, now: Moment) -> Self {
+        let per = quota.named.identity.window_per();
+        let window = per.and_then(|per| Some((per, per.window(now.unix_s)?)));
+        Self {
+            owner,
+            name: Arc::clone(&quota.name),
+            ratio: quota.measure.used_ratio(word, now),
+            spent: window.map(|(per, window)| {
+                let (used, limit) = quota.measure.used(word, now);
+                Spent {
+                    used,
+                    limit,
+                    is_bytes: quota.named.identity.bytes,
+                    begins_unix_s: per.begins_unix_s(window),
+                    ends_unix_s: window.ends_unix_s,
+                }
+            }),
+        }
     }
 }
 
@@ -276,6 +326,19 @@ impl Plan {
             whole: of(&[By::Project]),
             by_key: of(&[By::Key]),
             by_ip: of(&[By::Ip]),
+        }
+    }
+
+    /// The same with one more, asked behind the others on everybody.
+    fn and(self, budget: Option<Compiled>) -> Self {
+        let Some(budget) = budget else {
+            return self;
+        };
+        let mut whole = self.whole.into_vec();
+        whole.push(budget);
+        Self {
+            whole: whole.into(),
+            ..self
         }
     }
 

@@ -8,6 +8,7 @@ use crate::domain::category::Category;
 use crate::domain::credentials::Key;
 use crate::domain::quota::{By, Limit, Per, Quota};
 
+mod budgets;
 mod floods;
 mod journal;
 mod model;

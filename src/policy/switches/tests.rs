@@ -38,7 +38,7 @@ fn switch(
 }
 
 fn compiled(switches: &[Switch]) -> Switches {
-    Switches::compile(switches, &counters())
+    Switches::compile(switches, None, &counters())
 }
 
 const MUTE: (Action, &str) = (Action::Mute, "");
@@ -175,7 +175,7 @@ struct Scene {
 impl Scene {
     fn new(switches: &[Switch]) -> Self {
         let counters = counters();
-        let switches = Switches::compile(switches, &counters);
+        let switches = Switches::compile(switches, None, &counters);
         Self { counters, switches }
     }
 
@@ -239,16 +239,16 @@ fn a_limit_switched_on_anew_goes_on_counting() {
     let counters = counters();
     let limit = |value| switch(42, Some(Category::Error), (Action::Limit, value), 7000);
     let mut scene = Scene {
-        switches: Switches::compile(&[limit("2/1h")], &counters),
+        switches: Switches::compile(&[limit("2/1h")], None, &counters),
         counters,
     };
     assert!(scene.charge(ERROR, 10).is_ok());
-    scene.switches = Switches::compile(&[limit("1/1h")], &scene.counters);
+    scene.switches = Switches::compile(&[limit("1/1h")], None, &scene.counters);
     assert!(
         scene.charge(ERROR, 10).is_err(),
         "the one that passed counts"
     );
-    scene.switches = Switches::compile(&[limit("5/1s")], &scene.counters);
+    scene.switches = Switches::compile(&[limit("5/1s")], None, &scene.counters);
     assert!(
         scene.charge(ERROR, 10).is_ok(),
         "another time is another count"

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::domain::credentials::Key;
+use crate::domain::quota::BUDGET;
 use crate::policy::learned::Held;
 use crate::policy::quotas::{Owner, Usage};
 use crate::telemetry::exposition::{QuotaUsed, Readings};
@@ -47,6 +48,7 @@ pub(super) fn readings(
         limits_learned_longest_s: seconds(held(shared)),
         journal: shared.journal.state(),
         spool: super::keeping::reading(shared),
+        guard: super::disks::reading(&shared.disks.read()),
         breakers: shared
             .rules
             .load()
@@ -124,7 +126,9 @@ impl Limits {
             full_tables: full_tables(metrics, process::now_s()),
         };
         each(shared, &rules, |usage| {
-            if usage.ratio >= 1.0 && !quotas.is_switch(usage.owner, &usage.name) {
+            // Of budgets more is told elsewhere.
+            let told = &*usage.name == BUDGET || quotas.is_switch(usage.owner, &usage.name);
+            if usage.ratio >= 1.0 && !told {
                 limits.full(usage.owner, usage.name);
             }
         });

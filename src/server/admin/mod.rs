@@ -7,6 +7,7 @@
 //! /metrics           Prometheus text
 //! /api/v1/status     the traffic light
 //! /api/v1/config     the configuration in force, secrets as ***
+//! /api/v1/budgets    what is used of budgets and long quotas, and when all of it will be
 //! /api/v1/clients    where requests come from, and why
 //! /api/v1/explain    POST: what would become of a request
 //! /api/v1/mutes      what is switched on; POST: switch on; DELETE mutes/<id>: off
@@ -20,7 +21,9 @@
 //! everything else is guarded. Never touches a request of the public side.
 
 mod blocks;
+mod budgets;
 mod clients;
+mod disks;
 mod explain;
 mod guard;
 mod keeping;
@@ -187,6 +190,10 @@ impl Desk {
             "/api/v1/ledger" => get(method, || {
                 let ledger = ledger::ledger(&self.metrics.ledger);
                 json_answer(StatusCode::OK, &ledger)
+            }),
+            "/api/v1/budgets" => get(method, || {
+                let budgets = budgets::Budgets::read(&self.shared);
+                json_answer(StatusCode::OK, &budgets.told())
             }),
             "/api/v1/clients" => get(method, || {
                 let clients = clients::clients(&self.shared, &self.metrics);

@@ -1,5 +1,6 @@
 //! The traffic light: one answer to "does it work?". Reads, never probes.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,8 +12,10 @@ use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
 use crate::telemetry::labels::Light;
 
+use super::budgets::Budgets;
 use super::limits::Limits;
-use super::{Desk, keeping, switches};
+use super::{Desk, disks, keeping, switches};
+use crate::server::disk_guard::Standing as Guarded;
 use crate::server::entrance;
 use crate::server::rules::Rules;
 use crate::server::sentry::keep::Standing;
@@ -24,6 +27,8 @@ use crate::server::worker::Shared;
 struct Judged {
     light: Light,
     reasons: Vec<String>,
+    notes: Vec<String>,
+    guard: Arc<Guarded>,
     accepting: bool,
     delivering: bool,
 }
@@ -49,6 +54,9 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
         reasons.push(refused);
     }
     reasons.extend(limits.reasons());
+    let (budgets, guard) = (Budgets::read(shared), shared.disks.read());
+    reasons.extend(budgets.reasons());
+    reasons.extend(disks::reasons(&guard));
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
     let delivering = state(&rules.ingest) == "up";
@@ -63,6 +71,8 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     Judged {
         light,
         reasons,
+        notes: budgets.notes(),
+        guard,
         accepting,
         delivering,
     }
@@ -96,10 +106,12 @@ pub(super) fn status(desk: &Desk) -> Value {
     json!({
         "light": judged.light.as_str(),
         "reasons": judged.reasons,
+        "notes": judged.notes,
         "accepting": judged.accepting,
         "delivering": judged.delivering,
         "upstreams": upstreams,
         "spool": keeping::spool(shared),
+        "disk_guard": disks::told(&judged.guard),
         "maintenance": keeping::maintenance(shared),
         "switches": switches::summary(&desk.switchboard),
         "keys": keys(&rules, standing.as_deref()),

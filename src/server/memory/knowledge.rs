@@ -14,7 +14,7 @@ use crate::domain::origin::AllowedOrigins;
 use crate::domain::quota::{By, Limit, Per, Quota};
 use crate::policy::directory::{Directory, KeyRate, Named, Source};
 use crate::policy::origins::Origins;
-use crate::policy::quotas::{Counters, QuotaSpec, Quotas};
+use crate::policy::quotas::{Budgets, Counters, QuotaSpec, Quotas};
 use crate::policy::wanted::{Own, Wanted};
 use crate::policy::{Gate, Mode};
 
@@ -71,6 +71,7 @@ impl Knowledge {
                 .map(|project| (project.id, project.quotas.clone()))
                 .collect(),
             keys: together(configured.chain(listed)),
+            budgets: budgets(config),
         }
     }
 
@@ -112,6 +113,18 @@ impl Knowledge {
                 Store::Hash(HashKey::from_secret(named.unwrap_or(&self.secret)))
             }
         }
+    }
+}
+
+/// What may come in of everything in a day.
+fn budgets(config: &Config) -> Budgets {
+    let own = config.projects.iter();
+    Budgets {
+        global: config.global.budget,
+        defaults: config.defaults.budget,
+        projects: own
+            .filter_map(|project| Some((project.id, project.budget?)))
+            .collect(),
     }
 }
 

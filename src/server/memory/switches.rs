@@ -1,5 +1,5 @@
 //! The red switches of this edge: which are on, who switched them, and which were on
-//! lately. The control thread's alone; workers see what is in force, swapped whole at
+//! lately; in force together with what the disk guard keeps here. The control thread's alone; workers see what is in force, swapped whole at
 //! each change. On disk before anybody hears that a switch is on, where there is a
 //! folder: without one, or where its disk fails, it is in force all the same, since
 //! a mute is wanted most when disks are full, and whoever asked is told.
@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::domain::category::Category;
 use crate::domain::switch::{Action, Switch};
+use crate::policy::disk_guard::Guard;
 use crate::policy::quotas::Counters;
 use crate::policy::switches::Switches;
 use crate::telemetry::clock::rfc3339;
@@ -119,6 +120,8 @@ pub(crate) struct Switchboard {
     /// Whether the file says what is on.
     kept: Cell<bool>,
     folder: Option<StateFolder>,
+    /// Of no operator's doing: a restart looks at the disks itself.
+    guard: Cell<Option<Guard>>,
     in_force: Arc<ArcSwap<Switches>>,
     counters: Arc<Counters>,
 }
@@ -135,6 +138,7 @@ impl Switchboard {
             kept: Cell::new(folder.is_some()),
             books: RefCell::new(books),
             folder,
+            guard: Cell::new(None),
             in_force: Arc::default(),
             counters: Arc::clone(counters),
         };
@@ -232,6 +236,12 @@ impl Switchboard {
         }
     }
 
+    /// Puts in force what the disk guard keeps here from now on.
+    pub(crate) fn guards(&self, guard: Option<Guard>) {
+        self.guard.set(guard);
+        self.put_in_force();
+    }
+
     /// All that are on, in the order in which they were switched.
     pub(crate) fn on(&self) -> Ref<'_, [On]> {
         Ref::map(self.books.borrow(), |books| &*books.on)
@@ -273,7 +283,7 @@ impl Switchboard {
     fn put_in_force(&self) {
         let on = self.on();
         let switches: Vec<Switch> = on.iter().map(|on| on.switch).collect();
-        let compiled = Switches::compile(&switches, &self.counters);
+        let compiled = Switches::compile(&switches, self.guard.get(), &self.counters);
         self.in_force.store(Arc::new(compiled));
     }
 }

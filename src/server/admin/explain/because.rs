@@ -17,6 +17,7 @@ use crate::policy::inspection::Sampling;
 use crate::policy::switches::Muted;
 use crate::policy::wanted::Hit;
 
+use super::super::disks;
 use super::items::Looking;
 use crate::server::memory::switches::moment;
 
@@ -59,6 +60,15 @@ impl Looking<'_> {
         (!told.is_empty()).then_some((told, why))
     }
 
+    /// What the disk guard keeps out, if it does.
+    pub(super) fn disk_guard(&self) -> Option<(String, String)> {
+        let guard = self.look(|room| Some(*room.switches?.guard()?))?;
+        let standing = self.shared.disks.read();
+        let kept_out = guard.stage().words(standing.errors);
+        let why = format!("{}: kept out: {kept_out}", disks::because(&standing));
+        Some((guard.stage().name().to_owned(), why))
+    }
+
     /// What would refuse the request by its head.
     pub(super) fn full(&self) -> Option<Refusal> {
         let (full, muted) = self.look(|room| (room.full(), room.muted_all()));
@@ -84,6 +94,15 @@ impl Looking<'_> {
         let muted = self.look(|room| room.mute_of(kind));
         if let Some(muted) = muted.filter(|_| reason == Reason::Muted) {
             return mute_words(muted);
+        }
+        if reason == Reason::DiskGuard {
+            let because = disks::because(&self.shared.disks.read());
+            let rate = self.look(|room| room.switches?.guard()?.rate(kind));
+            let share = match rate.filter(|rate| rate.share() > 0.0) {
+                Some(rate) => format!("; {rate} of its kind pass, by their trace"),
+                None => String::new(),
+            };
+            return format!("{}, {because}{share}", reason.as_str());
         }
         let left_s = limit.retry_after_s;
         if reason == Reason::Limited {

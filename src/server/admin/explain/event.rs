@@ -159,6 +159,9 @@ impl Asking<'_> {
         if let Some((result, why)) = looking.sample() {
             told.step("sample", result, why);
         }
+        if let Some((result, why)) = looking.disk_guard() {
+            told.step("disk guard", result, why);
+        }
     }
 
     /// A request that is no envelope is one item.

@@ -47,7 +47,8 @@
 //! dropped, what operators switch on, looks at guarded disks and the admin server; one that writes
 //! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody
-//! else, and only where its 200 would be a lie otherwise.
+//! else, and only where its 200 would be a lie otherwise. Where requests have a line each, one
+//! more thread writes these (`server::access_log`), and drops what it cannot.
 //!
 //! # State
 //!

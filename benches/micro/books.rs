@@ -8,6 +8,7 @@ use gungraun::{library_benchmark, library_benchmark_group};
 use vidette::domain::category::Category;
 use vidette::domain::endpoint::ProjectId;
 use vidette::domain::outcome::Reason;
+use vidette::telemetry::access::Reading;
 use vidette::telemetry::exposition::{Exposition, Readings};
 use vidette::telemetry::kept::SpoolReading;
 use vidette::telemetry::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
@@ -116,6 +117,7 @@ fn readings() -> Readings {
         switches: Vec::new(),
         sealed: Vec::new(),
         breakers: vec![("ingest", 0), ("web", 0)],
+        access: Reading::default(),
     }
 }
 

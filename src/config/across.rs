@@ -2,7 +2,8 @@
 //! Reads no value: `read` and `kinds` did.
 
 use super::checked::{
-    AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy, UpstreamTls,
+    AccessTarget, AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy,
+    UpstreamTls,
 };
 use super::draft::{Draft, SentryDraft};
 use super::errors::{ConfigError, Place};
@@ -21,6 +22,7 @@ impl Reading {
         self.tunnels();
         self.spool();
         self.disk_guard();
+        self.access_log();
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();
@@ -239,6 +241,30 @@ impl Reading {
                 LARGE
             };
             self.at(place, &message);
+        }
+    }
+
+    /// What is written beside the spool's own files would be taken for one, and what is written
+    /// into a folder that is served is for everybody to read.
+    fn access_log(&mut self) {
+        let config = &self.draft.config;
+        let AccessTarget::File(to) = &config.access_log.to else {
+            return;
+        };
+        let spool = config.spool.path.as_ref();
+        let within = match spool.is_some_and(|spool| to.starts_with(spool)) {
+            true => Some("spool.path, where it would be taken for what is kept".to_owned()),
+            false => {
+                let folders = &mut config.statics.iter();
+                let place = folders.position(|folder| to.starts_with(&folder.root));
+                place.map(|at| format!("static[{at}].root, where everybody could read it"))
+            }
+        };
+        if let Some(within) = within
+            && !self.failed("access_log.to")
+        {
+            let message = format!("access_log.to lies in {within}; move it elsewhere");
+            self.at("access_log.to", &message);
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::checked::{HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays, StorePolicy};
+use super::checked::{
+    AccessFormat, AccessMode, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays,
+    StorePolicy,
+};
 use super::kinds::{Count, PerTime, Portion, Projects, Size, Span, Token, Word, Workers};
 
 const KIB: u64 = 1 << 10;
@@ -213,5 +216,23 @@ pub(super) const SERVE_RELAYS: Word<ServeRelays> = Word::of(ServeRelays::WORDS);
 pub(super) const LOOKED_AT: Word<Inspect> = Word::of(Inspect::WORDS);
 pub(super) const KEY_MODE: Word<KeyMode> = Word::of(KeyMode::WORDS);
 pub(super) const STORE: Word<StorePolicy> = Word::of(StorePolicy::WORDS);
+/// Less than a batch of lines would never fit.
+pub(super) const ACCESS_FILE: Size = Size {
+    min: 64 * KIB,
+    max: TIB,
+};
+/// Each is renamed when one is full.
+pub(super) const ACCESS_FILES: Count = Count { min: 0, max: 1000 };
+/// Zero would drop every line.
+pub(super) const ACCESS_BUFFER: Size = Size {
+    min: 64 * KIB,
+    max: GIB,
+};
+/// More than any edge serves.
+pub(super) const ACCESS_ERRORS: PerTime = PerTime {
+    max_per_second: 1_000_000,
+};
+pub(super) const ACCESS_MODE: Word<AccessMode> = Word::of(AccessMode::WORDS);
+pub(super) const ACCESS_FORMAT: Word<AccessFormat> = Word::of(AccessFormat::WORDS);
 pub(super) const LOG_FORMAT: Word<LogFormat> = Word::of(LogFormat::WORDS);
 pub(super) const LEVEL: Word<Level> = Word::of(Level::WORDS);

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    Acme, AcmeChallenge, Admin, Block, Bodies, ClientIpRules, ClientReports, Config, Copies,
-    Defaults, DiskGuard, Door, ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle,
-    Inspect, KeyMode, Keys, Level, Limits, Listen, Listener, Log, LogFormat, Metrics, Rate,
-    ReadAhead, ServeRelays, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel,
-    Upstream, UpstreamTimeouts, UpstreamTls,
+    AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Block, Bodies,
+    ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door, ForwardedHeader,
+    Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level, Limits, Listen,
+    Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State, StaticRoot,
+    StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
 use crate::domain::filter::Filters;
-use crate::domain::sampling::Sample;
+use crate::domain::sampling::{self, Sample};
 use crate::domain::switch::Share;
 
 const KIB: u64 = 1 << 10;
@@ -94,6 +94,24 @@ pub(super) fn config() -> Config {
             format: LogFormat::Auto,
             level: Level::Info,
         },
+        access_log: access_log(),
+    }
+}
+
+fn access_log() -> AccessLog {
+    const SAMPLE: f64 = 0.01;
+    AccessLog {
+        mode: AccessMode::Off,
+        sample: sampling::Rate::of(SAMPLE).unwrap_or(sampling::Rate::ALL),
+        errors: Rate {
+            count: 100,
+            per: Duration::from_secs(1),
+        },
+        format: AccessFormat::Json,
+        to: AccessTarget::Stdout,
+        max_bytes: 100 * MIB,
+        files: 5,
+        buffer: 4 * MIB,
     }
 }
 

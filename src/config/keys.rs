@@ -4,6 +4,7 @@
 //! `check --print` all come from here, so that they cannot differ.
 
 use super::bounds::{
+    ACCESS_BUFFER, ACCESS_ERRORS, ACCESS_FILE, ACCESS_FILES, ACCESS_FORMAT, ACCESS_MODE,
     ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES,
     DECODE_RATIO, DISK, FINISHING, GUARD_BACK, GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES,
     HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP,
@@ -17,7 +18,7 @@ use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies,
-    Quotas, Repeats, Samples, Shown, Statics, TunnelPaths, Urls, Variable,
+    Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths, Urls, Variable,
 };
 use super::tree::Node;
 
@@ -300,4 +301,12 @@ pub(super) static KEYS: &[Key] = &[
     here!("metrics.projects_max", metrics.projects_max, PROJECTS_SHOWN),
     here!("log.format", log.format, LOG_FORMAT),
     here!("log.level", log.level, LEVEL),
+    here!("access_log.mode", access_log.mode, ACCESS_MODE),
+    here!("access_log.sample", access_log.sample, Share),
+    here!("access_log.errors", access_log.errors, ACCESS_ERRORS),
+    here!("access_log.format", access_log.format, ACCESS_FORMAT),
+    here!("access_log.to", access_log.to, StdoutOrPath),
+    here!("access_log.max_bytes", access_log.max_bytes, ACCESS_FILE),
+    here!("access_log.files", access_log.files, ACCESS_FILES),
+    here!("access_log.buffer", access_log.buffer, ACCESS_BUFFER),
 ];

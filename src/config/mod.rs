@@ -92,6 +92,7 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
     read_secrets(&mut checked)?;
     look_at_certificates(&mut checked)?;
     look_at_disks(&mut checked);
+    look_at_access_log(&mut checked);
     Ok(Loaded {
         config: checked.config,
         file: file.map(Path::to_path_buf),
@@ -220,6 +221,7 @@ impl Config {
             limits: self.limits.clone(),
             metrics: self.metrics.clone(),
             log: self.log.clone(),
+            access_log: self.access_log.clone(),
         }
     }
 
@@ -280,6 +282,19 @@ fn text_of<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Errors> {
         }
         .into()
     })
+}
+
+/// Warns of a folder that is not there: nothing but lines of the access log depends on it.
+fn look_at_access_log(checked: &mut Checked) {
+    let log = &checked.config.access_log;
+    if let AccessTarget::File(path) = &log.to
+        && let Some(folder) = path.parent()
+        && log.is_on()
+        && !folder.is_dir()
+    {
+        let warning = "the folder of access_log.to is not there: its lines are dropped until it is";
+        checked.warnings.push(warning.to_owned());
+    }
 }
 
 /// Looks into the certificate files, which may be unusable, and warns of what ends soon.

@@ -141,6 +141,28 @@ words! {
 }
 
 words! {
+    /// Which requests have a line in the access log.
+    AccessMode {
+        /// None.
+        Off = "off",
+        /// Those that did not end well, up to a rate, and a share of all others.
+        Sampled = "sampled",
+        /// All.
+        All = "all",
+    }
+}
+
+words! {
+    /// How lines of the access log are written.
+    AccessFormat {
+        /// One JSON object a line.
+        Json = "json",
+        /// The combined log format of web servers.
+        Common = "common",
+    }
+}
+
+words! {
     /// The least grave line that is still logged.
     Level {
         /// An operator must act.

@@ -200,9 +200,42 @@ impl Reason {
     }
 }
 
+/// A set of reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reasons(u64);
+
+/// A set is one word.
+const _: () = assert!(Reason::COUNT <= 64);
+
+impl Reasons {
+    /// None at all.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set with one more.
+    #[must_use]
+    pub const fn with(self, reason: Reason) -> Self {
+        Self(self.0 | 1 << reason.index())
+    }
+
+    /// Those that are in it, in the order of their declaration.
+    pub fn iter(self) -> impl Iterator<Item = Reason> {
+        let all = Reason::ALL.iter().copied();
+        all.filter(move |reason| self.0 & 1 << reason.index() != 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_of_reasons_holds_what_was_put_in() {
+        let last = Reason::ALL.last().copied().unwrap();
+        let set = Reasons::default().with(last).with(Reason::Quota);
+        let set = set.with(Reason::Quota);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Reason::Quota, last]);
+        assert_eq!(Reasons::default().iter().count(), 0);
+    }
 
     #[test]
     fn every_reason_sits_at_its_index() {

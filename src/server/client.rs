@@ -2,7 +2,7 @@
 //! goes back to whoever asked. Never dials an upstream.
 
 pub(super) mod arrival;
-mod bad_head;
+pub(super) mod bad_head;
 pub(super) mod blocking;
 pub(super) mod client_io;
 mod closing;

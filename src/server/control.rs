@@ -1,10 +1,8 @@
 //! The control thread: signals, reloads, name look-ups, questions after an upstream's
 //! health and the admin server, all that is slow. Workers never wait for it.
 
-use std::cell::{Ref, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,44 +10,28 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use crate::config::{self, Config, Env, Errors, Loaded};
-use crate::domain::endpoint::ProjectId;
-use crate::telemetry::ledger::Ledger;
+use crate::config::Loaded;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::process;
 
+use crate::server::access_log;
 use crate::server::acme::Issuance;
 use crate::server::admin::{self, Page};
 use crate::server::disk_guard::Keeper;
 use crate::server::entrance::Renewing;
-use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::{self, Memory};
-use crate::server::rules::Rules;
+use crate::server::reloader::{Reloader, reload_on_hangup, watch_file};
 use crate::server::sentry::client_reports::Telling;
-use crate::server::sentry::keep::{Standing, keep_listing};
-use crate::server::sentry::list::KeyList;
-use crate::server::sentry::{Bounds, Source};
 use crate::server::supervisor;
 use crate::server::upstream::probe::keep_probing;
 use crate::server::upstream::resolve::keep_resolving;
 use crate::server::upstream::trust::keep_trusting;
 use crate::server::worker::Shared;
-
-/// How often the configuration's file is looked at. A change counts once two
-/// looks in a row have seen the same content, so that no half-written file does.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// How often it is looked whether rules that were replaced are still gone by. A worker looks for
-/// new ones with each request, and once a second without.
-const RETIRE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the control thread needs to start.
 pub(crate) struct Control {
@@ -71,180 +53,6 @@ pub(crate) struct Control {
     pub stopped: watch::Receiver<bool>,
     /// Makes it turn true.
     pub stop: watch::Sender<bool>,
-}
-
-/// What came of a reload.
-#[derive(Debug)]
-pub(crate) struct Reloaded {
-    /// Keys that were changed but only count at the next start.
-    pub needs_restart: Vec<&'static str>,
-}
-
-/// The configuration, and the one way to exchange it.
-pub(crate) struct Reloader {
-    loaded: RefCell<Loaded>,
-    /// The configuration of the start: what only a restart takes up runs as it says,
-    /// however many files came since. Without its projects, which may be many.
-    started: Config,
-    /// Rules that were in force, until nobody goes by them any more.
-    retired: RefCell<Vec<Arc<Rules>>>,
-    knowledge: RefCell<Knowledge>,
-    memory: Rc<Memory>,
-    shared: Arc<Shared>,
-    metrics: Arc<Metrics>,
-    /// Who reads the certificate files again.
-    renewing: Rc<Renewing>,
-    /// How Sentry's list of keys stands, and the task that keeps it.
-    standing: Arc<ArcSwap<Standing>>,
-    listing: RefCell<Option<AbortHandle>>,
-}
-
-impl Reloader {
-    /// Reads the file and the environment again. All or nothing: a file with an
-    /// error changes nothing.
-    pub(crate) fn reload(self: &Rc<Self>) -> Result<Reloaded, Errors> {
-        if self.loaded.borrow().built_in {
-            tracing::warn!("the configuration is built in; there is nothing to reload");
-            let needs_restart = Vec::new();
-            return Ok(Reloaded { needs_restart });
-        }
-        let _told = supervisor::reloading();
-        let file = self.loaded.borrow().file.clone();
-        let counters = &self.metrics.control;
-        let loaded = match config::load(file.as_deref(), &Env::of_process()) {
-            Ok(loaded) => loaded,
-            Err(errors) => {
-                counters.reloads_refused.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%errors, "the configuration was not reloaded; the old one stays in force");
-                return Err(errors);
-            }
-        };
-        let old = self.loaded.replace(loaded);
-        let config = &self.loaded.borrow().config;
-        self.memory.keep_secret(config);
-        let rate = memory::per_second(config.keys.unproven_rate);
-        self.shared.verdicts.retune(rate);
-        self.knowledge.borrow_mut().follow(&old.config, config);
-        number_projects(&self.metrics.ledger, config);
-        // Before anybody dials a server that is new.
-        self.shared.trust.take_up(config, &self.metrics);
-        self.put_in_force();
-        let (was, is) = (&old.config.client_ip, &config.client_ip);
-        if was.trusted_proxies != is.trusted_proxies || was.header != is.header {
-            let resolved = self.metrics.resolved();
-            self.shared.sightings.begin_anew(resolved);
-        }
-        if old.config.sentry != config.sentry {
-            self.list_keys();
-        }
-        self.renewing.all();
-        counters.reloads_applied.fetch_add(1, Ordering::Relaxed);
-        counters
-            .last_reload_success_s
-            .store(process::now_s(), Ordering::Relaxed);
-        let needs_restart = self.needs_restart();
-        if needs_restart.is_empty() {
-            tracing::info!("configuration reloaded");
-        } else {
-            tracing::warn!(
-                ?needs_restart,
-                "configuration reloaded; some keys count at the next start only"
-            );
-        }
-        Ok(Reloaded { needs_restart })
-    }
-
-    /// The keys that run otherwise than the file now says, until a restart.
-    pub(crate) fn needs_restart(&self) -> Vec<&'static str> {
-        config::needs_restart(&self.started, &self.loaded.borrow().config)
-    }
-
-    /// Makes the rules anew from what is configured and what is known.
-    fn put_in_force(&self) {
-        let before = self.shared.rules.load_full();
-        let rules = Rules::new(
-            &self.loaded.borrow().config,
-            Some(&before),
-            &self.knowledge.borrow(),
-            &self.shared.counters,
-        );
-        self.shared.rules.store(Arc::new(rules));
-        self.retired.borrow_mut().push(before);
-    }
-
-    /// Frees rules that nobody goes by any more, now and then. Here and not where they were last
-    /// used: that is a worker, and to free a million keys takes longer than its clients should
-    /// wait. There are as many as there were reloads during the longest request under way.
-    async fn keep_retiring(self: Rc<Self>) {
-        loop {
-            sleep(RETIRE_EVERY).await;
-            let mut retired = self.retired.borrow_mut();
-            retired.retain(|rules| Arc::strong_count(rules) > 1);
-        }
-    }
-
-    /// Takes up Sentry's list of its keys.
-    fn knows(&self, list: Arc<KeyList>) {
-        self.memory.keep_list(&list);
-        let before = self
-            .knowledge
-            .borrow_mut()
-            .listed
-            .replace(Arc::clone(&list));
-        // A list that says the same changes nothing; most do.
-        if before.is_none_or(|before| before.keys != list.keys) {
-            self.put_in_force();
-        }
-    }
-
-    /// Reads Sentry's list from now on, as configured.
-    fn list_keys(self: &Rc<Self>) {
-        if let Some(before) = self.listing.borrow_mut().take() {
-            before.abort();
-        }
-        let Some(sentry) = self.loaded.borrow().config.sentry.clone() else {
-            return;
-        };
-        let known = self.knowledge.borrow().listed.clone();
-        let standing = known.map_or_else(Standing::default, |list| Standing::of(&list));
-        self.standing.store(Arc::new(standing));
-        let source = Source {
-            server: sentry.url,
-            prefix: String::new(),
-            token: sentry.token,
-            interval: sentry.interval,
-            bounds: Bounds::default(),
-            trust: Arc::clone(&self.shared.trust),
-        };
-        let own = Rc::clone(self);
-        let listing = keep_listing(source, Arc::clone(&self.standing), move |list| {
-            own.knows(list);
-        });
-        let task = tokio::task::spawn_local(listing);
-        *self.listing.borrow_mut() = Some(task.abort_handle());
-    }
-
-    /// How Sentry's list of keys stands; `None` where no Sentry is configured.
-    pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
-        let configured = self.loaded.borrow().config.sentry.is_some();
-        configured.then(|| self.standing.load_full())
-    }
-
-    /// Writes down whether the upstream is being worked on.
-    pub(crate) fn keep_maintenance(&self) {
-        self.memory.keep_maintenance(&self.shared.maintenance);
-    }
-
-    /// Writes down whether the spool is paused. False: a restart will not know.
-    pub(crate) fn keep_pause(&self) -> bool {
-        self.memory.keep_pause(&self.shared.spool.state().pause)
-    }
-
-    /// The configuration in force. Not to be held while anything is waited for: a reload
-    /// would panic.
-    pub(crate) fn config(&self) -> Ref<'_, Config> {
-        Ref::map(self.loaded.borrow(), |loaded| &loaded.config)
-    }
 }
 
 impl Control {
@@ -278,6 +86,7 @@ impl Control {
             signal(SignalKind::interrupt())?,
         ];
         let hangup = signal(SignalKind::hangup());
+        let moved = access_log::reopening();
         let memory = Rc::new(self.memory);
         // Before the first client is called by it: a kill at once must not lose it.
         memory.keep_secret(&self.loaded.config);
@@ -285,18 +94,13 @@ impl Control {
         memory::limit_tables(&self.loaded.config, &self.metrics.control);
         let renewing = Renewing::new(Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&renewing).keep());
-        let reloader = Rc::new(Reloader {
+        let reloader = Rc::new(Reloader::new(
+            self.loaded,
+            Rc::clone(&memory),
             renewing,
-            knowledge: RefCell::new(memory.knowledge.clone()),
-            memory: Rc::clone(&memory),
-            started: self.loaded.config.without_projects(),
-            retired: RefCell::default(),
-            loaded: RefCell::new(self.loaded),
-            shared: Arc::clone(&self.shared),
-            metrics: Arc::clone(&self.metrics),
-            standing: Arc::default(),
-            listing: RefCell::default(),
-        });
+            Arc::clone(&self.shared),
+            Arc::clone(&self.metrics),
+        ));
         reloader.list_keys();
         let switchboard = Rc::new(self.switchboard);
         let desk = admin::Desk {
@@ -328,6 +132,8 @@ impl Control {
         tokio::task::spawn_local(Rc::clone(&reloader).keep_retiring());
         tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
         tokio::task::spawn_local(supervisor::keep_alive(Arc::clone(&self.shared)));
+        let log = Arc::clone(&self.shared.access_log);
+        tokio::task::spawn_local(access_log::keep_reopening(moved, log));
         stop_asked(self.stopped.clone(), stops).await;
         supervisor::stopping();
         self.shared.stopping.store(true, Ordering::Relaxed);
@@ -345,13 +151,6 @@ impl Control {
     }
 }
 
-/// Gives the projects that an operator lists their numbers in the books.
-pub(super) fn number_projects(ledger: &Ledger, config: &Config) {
-    ledger.resize(usize::try_from(config.metrics.projects_max).unwrap_or(usize::MAX));
-    let listed: Vec<ProjectId> = config.projects.iter().map(|project| project.id).collect();
-    ledger.reserve(&listed);
-}
-
 /// Completes on SIGTERM, SIGINT, or when the edge is dropped.
 async fn stop_asked(mut stopped: watch::Receiver<bool>, signals: [Signal; 2]) {
     let [mut terminate, mut interrupt] = signals;
@@ -360,39 +159,4 @@ async fn stop_asked(mut stopped: watch::Receiver<bool>, signals: [Signal; 2]) {
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
-}
-
-async fn reload_on_hangup(hangup: io::Result<Signal>, reloader: Rc<Reloader>) {
-    let Ok(mut hangup) = hangup else {
-        tracing::warn!("SIGHUP cannot be caught; reload through the admin API instead");
-        return;
-    };
-    while hangup.recv().await.is_some() {
-        // What went wrong has been logged, and the old configuration stands.
-        reloader.reload().ok();
-    }
-}
-
-async fn watch_file(reloader: Rc<Reloader>) {
-    let Some(file) = reloader.loaded.borrow().file.clone() else {
-        return;
-    };
-    let mut seen = reloader.loaded.borrow().digest;
-    let mut refused = None;
-    loop {
-        sleep(LOOK_EVERY).await;
-        let Some(digest) = digest_of(&file) else {
-            continue;
-        };
-        let in_force = reloader.loaded.borrow().digest;
-        let settled = digest == seen;
-        seen = digest;
-        if settled && digest != in_force && refused != Some(digest) {
-            refused = reloader.reload().err().map(|_| digest);
-        }
-    }
-}
-
-fn digest_of(file: &Path) -> Option<u64> {
-    std::fs::read(file).ok().map(|bytes| config::digest(&bytes))
 }

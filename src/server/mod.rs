@@ -2,6 +2,7 @@
 //! order. The only layer with async code; it never decides by itself whether a
 //! request may pass.
 
+mod access_log;
 mod acme;
 pub mod admin;
 mod client;
@@ -14,6 +15,7 @@ mod ingest;
 mod memory;
 mod passage;
 mod pulses;
+mod reloader;
 mod reports;
 mod rules;
 mod sentry;
@@ -51,6 +53,7 @@ use crate::tls::TrustError;
 
 pub use entrance::SealError;
 
+use access_log::AccessLog;
 use acme::{Issuance, Showcase};
 use admin::Page;
 use client::door::Door;
@@ -108,6 +111,7 @@ pub struct Edge {
     stop: watch::Sender<bool>,
     control: Option<JoinHandle<io::Result<()>>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
+    access_log: Arc<AccessLog>,
 }
 
 impl Edge {
@@ -134,6 +138,10 @@ impl Edge {
         let doors = (entrances, showcase, trust);
         let (shared, switchboard) = share(config, doors, &memory, folder, ledger);
         let shared = Arc::new(shared);
+        let access_log = Arc::clone(&shared.access_log);
+        access_log
+            .follow(&config.access_log)
+            .map_err(StartError::Thread)?;
         let (stop, stopped) = watch::channel(false);
         let mut workers = Vec::with_capacity(count);
         for (place, counters) in metrics.workers.iter().enumerate() {
@@ -174,6 +182,7 @@ impl Edge {
             stop,
             control: Some(control),
             workers,
+            access_log,
         })
     }
 
@@ -209,13 +218,16 @@ impl Edge {
                 .map_err(StartError::Thread)?;
         }
         self.stop.send_replace(true);
-        match self.control.take() {
+        let ended = match self.control.take() {
             Some(control) => control
                 .join()
                 .map_err(|_| StartError::Died)?
                 .map_err(StartError::Thread),
             None => Ok(()),
-        }
+        };
+        // All that workers had to hand over came before they were gone.
+        self.access_log.close();
+        ended
     }
 }
 
@@ -229,7 +241,7 @@ fn open_books(config: &Config, workers: usize) -> (Arc<Ledger>, Arc<Metrics>) {
     let listeners = config.listen.public.iter();
     let names = listeners.map(|listener| listener.name.clone()).collect();
     let ledger = Arc::new(Ledger::new(SystemTime::now(), 0));
-    control::number_projects(&ledger, config);
+    reloader::number_projects(&ledger, config);
     let metrics = Arc::new(Metrics::new(workers, names, Arc::clone(&ledger)));
     metrics
         .control
@@ -292,6 +304,7 @@ fn share(
         blocks: Blocks::new(size(config.limits.block.clients_max)),
         ledger,
         reports,
+        access_log: Arc::new(AccessLog::new(&config.access_log)),
         sightings: sightings::Board::default(),
         epoch,
         wall_ms: AtomicU64::new(0),

@@ -25,7 +25,8 @@ use crate::server::worker::{Shared, Worker};
 /// board is told where requests come from, and unused memory is given back.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// How often upstreams that keep a request waiting are noticed.
+/// How often upstreams that keep a request waiting are noticed, and how long a line of the access
+/// log is kept back.
 const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
 /// How often a stopping worker looks whether its connections are gone.
@@ -119,6 +120,7 @@ async fn listen(worker: Rc<Worker>) {
         let rules = worker.rules();
         worker.ingest.listen(LISTEN_EVERY, &rules);
         worker.web.listen(LISTEN_EVERY, &rules);
+        worker.desk.hand_over();
     }
 }
 

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::category::Category;
-use crate::domain::outcome::Reason;
+use crate::domain::category::{Categories, Category};
+use crate::domain::outcome::{Reason, Reasons};
 use crate::domain::rate_limits::RateLimit;
+use crate::domain::sampling;
 use crate::policy::pair::Sender;
 use crate::policy::verdicts::Answer;
 use crate::policy::{Mode, Refusal};
 use crate::telemetry::labels::{Ending, Route};
 use crate::telemetry::ledger::Account;
 
+use crate::server::access_log::desk::How;
+use crate::server::access_log::visit::{End, Visit};
 use crate::server::client::blocking;
 use crate::server::client::client_io::Pulse;
 use crate::server::client::stream::Meter;
@@ -52,6 +55,8 @@ pub(crate) struct Ticket {
     /// What it carries, as far as that is known.
     manifest: Option<Rc<Manifest>>,
     judged: Judged,
+    /// What the access log will tell of it, if it tells anything.
+    pub visit: Option<Rc<Visit>>,
 }
 
 /// What is known of the end while the answer is still on its way.
@@ -88,6 +93,7 @@ impl Ticket {
             loser: None,
             manifest: None,
             judged,
+            visit: None,
         }
     }
 
@@ -105,6 +111,9 @@ impl Ticket {
     /// Whose books it is in that was refused, if its sender was known by then.
     pub(crate) fn is_refused(&mut self, rules: &InForce, refusal: &Refusal, client: IpAddr) {
         if let Some(sender) = &refusal.sender {
+            if let Some(visit) = &self.visit {
+                visit.pair.set(Some(sender.pair));
+            }
             let verdicts = &self.worker.shared.verdicts;
             let mut here = self.worker.proven_here.borrow_mut();
             let (who, vouched) = rules.gate.who(sender, client, verdicts, &mut here);
@@ -156,6 +165,7 @@ impl Ticket {
             worker: Rc::clone(&self.worker),
             route: self.route,
             pulse: Rc::clone(&self.pulse),
+            visit: self.visit.clone(),
         }
     }
 
@@ -164,6 +174,20 @@ impl Ticket {
         Budget {
             held: Arc::clone(&self.worker.shared.ahead_bytes),
             bytes_max: rules.config.upstream.web_read_ahead.memory,
+        }
+    }
+
+    /// The upstream took so long to answer.
+    pub(crate) fn waited_for_upstream(&self, took: Duration) {
+        if let Some(visit) = &self.visit {
+            visit.upstream.set(Some(took));
+        }
+    }
+
+    /// Its event has this id, as its client wrote it.
+    pub(crate) fn is_of_event(&self, id: Option<&str>) {
+        if let Some(visit) = &self.visit {
+            visit.event_id.set(id.and_then(sampling::id));
         }
     }
 
@@ -242,6 +266,31 @@ impl Ticket {
 }
 
 impl Ticket {
+    /// Tells the access log how it ended.
+    fn is_told_of(&self, visit: &Visit, took: Duration) {
+        let Judged {
+            ending,
+            status,
+            reason,
+        } = self.judged;
+        let end = End {
+            started: self.started,
+            took,
+            client: self.client,
+            route: self.route,
+            how: How {
+                ending,
+                status,
+                reason,
+                dropped: Reasons::default(),
+            },
+            project: None,
+            categories: Categories::EMPTY,
+            limits: Vec::new(),
+        };
+        visit.ends(end, self.manifest.as_deref());
+    }
+
     /// Remembers a misdeed, and forgets all of whoever does something good.
     fn judge_client(&self, ending: Ending, status: u16, reason: Option<Reason>) {
         let Some(client) = self.client else { return };
@@ -266,11 +315,12 @@ impl Drop for Ticket {
         let metrics = &self.worker.metrics;
         metrics.requests(self.route, ending, status).add(1);
         let ended = self.ended.unwrap_or_else(Instant::now);
-        metrics
-            .durations
-            .at(self.route.index())
-            .observe(ended.saturating_duration_since(self.started));
+        let took = ended.saturating_duration_since(self.started);
+        metrics.durations.at(self.route.index()).observe(took);
         self.settle(ending, reason);
+        if let Some(visit) = self.visit.take() {
+            self.is_told_of(&visit, took);
+        }
         self.judge_client(ending, status, reason);
         let pulse = &self.pulse;
         let left = pulse.in_flight.get().saturating_sub(1);

@@ -28,6 +28,8 @@ use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
+use crate::server::access_log::AccessLog;
+use crate::server::access_log::desk::Desk;
 use crate::server::acme::Showcase;
 use crate::server::client::door::Door;
 use crate::server::client::per_client::PerClient;
@@ -99,6 +101,8 @@ pub(crate) struct Shared {
     pub reports: Arc<Board>,
     /// What the wall clock shows beyond `epoch`, in milliseconds of Unix time.
     pub wall_ms: AtomicU64,
+    /// Where requests have a line each.
+    pub access_log: Arc<AccessLog>,
     /// Where requests come from, for whoever asks.
     pub sightings: sightings::Board,
     /// When the edge started: policy counts its time from here.
@@ -215,6 +219,8 @@ pub(crate) struct Worker {
     pub proven_here: RefCell<ProvenHere>,
     /// Where its requests come from.
     pub watch: Watch,
+    /// Its lines of the access log.
+    pub desk: Desk,
     fresh: RefCell<Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>>,
     current: RefCell<Rc<InForce>>,
     switches: RefCell<Cache<Arc<ArcSwap<Switches>>, Arc<Switches>>>,
@@ -226,6 +232,7 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, metrics: Arc<WorkerMetrics>) -> Self {
         let ledger = shared.ledger.worker();
         let reports = shared.reports.share();
+        let desk = Desk::new(Arc::clone(&shared.access_log));
         let mut fresh = Cache::new(Arc::clone(&shared.rules));
         let switches = RefCell::new(Cache::new(Arc::clone(&shared.switches)));
         let current = RefCell::new(Rc::new(InForce(Arc::clone(fresh.load()))));
@@ -245,6 +252,7 @@ impl Worker {
             reports,
             proven_here: RefCell::default(),
             watch: Watch::default(),
+            desk,
             fresh: RefCell::new(fresh),
             current,
             switches,

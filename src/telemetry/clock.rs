@@ -17,6 +17,24 @@ pub fn rfc3339(moment: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
+/// The moment as logs of web servers have it: `02/Jan/2026:03:04:05 +0000`.
+#[must_use]
+pub fn clf(moment: SystemTime) -> String {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let seconds = moment
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let (year, month, day) = date(seconds / DAY_S);
+    let place = usize::try_from(month.saturating_sub(1)).unwrap_or_default();
+    let name = MONTHS.get(place).copied().unwrap_or_default();
+    let of_day = seconds % DAY_S;
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
+}
+
 /// A length of time in the largest unit of which there are two: `90 s`, `4 min`, `18 h`, `3 d`.
 #[must_use]
 pub fn lasting(seconds: u64) -> String {
@@ -71,6 +89,14 @@ mod tests {
         check(1_700_000_000_123, "2023-11-14T22:13:20.123Z");
         check(1_767_225_599_999, "2025-12-31T23:59:59.999Z");
         check(1_767_225_600_000, "2026-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn logs_of_web_servers_name_the_month() {
+        let at = |seconds| clf(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "01/Jan/1970:00:00:00 +0000");
+        assert_eq!(at(1_700_000_000), "14/Nov/2023:22:13:20 +0000");
+        assert_eq!(at(1_767_225_599), "31/Dec/2025:23:59:59 +0000");
     }
 
     #[test]

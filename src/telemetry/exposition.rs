@@ -8,6 +8,7 @@ use prometheus::{Encoder, TextEncoder};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::access;
 use super::books;
 use super::counts::{BUCKETS_US, Count, Durations};
 use super::disks::{self, GuardReading};
@@ -47,6 +48,8 @@ pub struct Readings {
     pub secured: Vec<String>,
     /// How each upstream's breaker stands, by the upstream's name.
     pub breakers: Vec<(&'static str, u8)>,
+    /// What became of the lines of the access log.
+    pub access: access::Reading,
 }
 
 /// The whole exposition: our families, and the process' own on Linux.
@@ -75,6 +78,7 @@ impl Exposition {
         ));
         families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(disks::families(&readings.guard));
+        families.push(access::family_of(readings.access));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
         let (sampled, empty): (Vec<_>, Vec<_>) = families
@@ -375,6 +379,10 @@ mod tests {
             secured: vec!["secure".to_owned()],
             breakers: vec![("ingest", 2), ("web", 0)],
             sealed: vec![Upstream::Ingest],
+            access: access::Reading {
+                written: 3,
+                dropped: 2,
+            },
         }
     }
 
@@ -437,6 +445,7 @@ mod tests {
             "vidette_disk_guard_used_ratio",
             "vidette_disk_guard_unseen_disks",
             "vidette_breaker_state",
+            "vidette_access_log_lines_total",
             "vidette_upstream_requests_total",
             "vidette_upstream_probes_total",
             "vidette_upstream_tls_failures_total",
@@ -553,6 +562,14 @@ mod tests {
         check(|_| {}, "vidette_limits_learned_longest_seconds 57");
         check(|_| {}, "vidette_switches{action=\"mute\"} 2");
         check(|_| {}, "vidette_switches{action=\"limit\"} 0");
+    }
+
+    #[test]
+    fn lines_of_the_access_log_appear_by_what_became_of_them() {
+        for (outcome, n) in [("written", 3), ("dropped", 2)] {
+            let line = format!("vidette_access_log_lines_total{{outcome=\"{outcome}\"}} {n}");
+            check(|_| {}, &line);
+        }
     }
 
     #[test]

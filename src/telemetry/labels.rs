@@ -101,6 +101,16 @@ labels! {
 }
 
 labels! {
+    /// What became of a line of the access log.
+    Logged {
+        /// It was written.
+        Written = "written",
+        /// It was not: there was no room, or the writer could not keep up.
+        Dropped = "dropped",
+    }
+}
+
+labels! {
     /// How what is used of quotas is written down.
     Journal {
         /// Not at all, as configured.

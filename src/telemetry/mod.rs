@@ -1,8 +1,9 @@
 //! What an operator sees from outside: the closed list of metrics, and the log.
 //!
-//! Owns names and labels; never decides anything, and never sees a payload,
-//! a key or an address.
+//! Owns names and labels; never decides anything, and never sees a payload. Keys,
+//! addresses and paths pass through `access` alone, which masks them.
 
+pub mod access;
 pub mod acme;
 mod books;
 mod clients;

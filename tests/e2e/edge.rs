@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -186,8 +186,28 @@ impl Edge {
         Self::start(command, text, &[])
     }
 
+    /// An edge before one fake that is both upstreams, with changes to the tests' configuration,
+    /// and what it writes to its standard output.
     #[track_caller]
-    fn start(mut program: Command, text: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn heard(fake: &Fake, changes: &Value) -> (Self, ChildStdout) {
+        let text = configuration(&fake.url(), &fake.url(), changes).to_string();
+        let mut edge = Self::start_with(program(), &text, &[], Stdio::piped());
+        let stdout = edge.child.stdout.take().unwrap();
+        (edge, stdout)
+    }
+
+    #[track_caller]
+    fn start(program: Command, text: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(program, text, environment, Stdio::inherit())
+    }
+
+    #[track_caller]
+    fn start_with(
+        mut program: Command,
+        text: &str,
+        environment: &[(&str, &str)],
+        stdout: Stdio,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("vidette.yml");
         fs::write(&file, text).unwrap();
@@ -198,7 +218,7 @@ impl Edge {
             .env("TMPDIR", folder.path())
             .current_dir(folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::inherit())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -10,6 +10,7 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod access_log;
 mod admin;
 mod answers;
 mod books;
@@ -122,6 +123,7 @@ fn main() -> ExitCode {
         disk_guard::trials(),
         explained::trials(),
         tls::trials(),
+        access_log::trials(),
         conformance::trials(),
         hostile::trials(),
     ];

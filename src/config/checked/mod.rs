@@ -4,6 +4,7 @@
 //! are resolved to variants. Nothing here reads a file, knows YAML or holds a
 //! default: `defaults` lists those once, `keys` says how each is read and shown.
 
+mod access_log;
 mod acme;
 mod client_ip;
 mod disk_guard;
@@ -21,9 +22,10 @@ use std::time::Duration;
 use crate::domain::block::BlockRule;
 
 pub use super::words::{
-    AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level, LogFormat, ProxyProtocol,
-    Serve, ServeRelays, StorePolicy,
+    AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
+    LogFormat, ProxyProtocol, Serve, ServeRelays, StorePolicy,
 };
+pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
@@ -84,6 +86,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// What is logged, and how.
     pub log: Log,
+    /// Which requests have a line of their own, and where.
+    pub access_log: AccessLog,
 }
 
 /// Who may use the admin server.

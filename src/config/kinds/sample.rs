@@ -135,6 +135,21 @@ fn rule(node: &Node, faults: &mut Faults) -> Option<Rule> {
     })
 }
 
+/// A share by itself.
+pub(in crate::config) struct Share;
+
+impl Kind for Share {
+    type Value = Rate;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Rate> {
+        share(node, faults)
+    }
+
+    fn show(&self, value: &Rate) -> Shown {
+        show_share(*value)
+    }
+}
+
 fn share(node: &Node, faults: &mut Faults) -> Option<Rate> {
     let text = scalar(node, faults, SHARE)?;
     let (number, of) = match text.strip_suffix('%') {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Kind, Shown, Variable, each, refuse, scalar};
-use crate::config::checked::Secret;
+use crate::config::checked::{AccessTarget, Secret};
 use crate::config::errors::{Faults, nearest};
 use crate::config::tree::Node;
 
@@ -100,6 +100,33 @@ impl Kind for PathOrOff {
     fn show(&self, value: &Self::Value) -> Shown {
         let path = value.as_ref().map(|path| path.display().to_string());
         Shown::Text(path.unwrap_or_else(|| OFF.to_owned()))
+    }
+}
+
+/// A file, or standard output, written `stdout`. A file must have a slash, as a directory must.
+pub(in crate::config) struct StdoutOrPath;
+
+/// The word for no file.
+const STDOUT: &str = "stdout";
+
+impl Kind for StdoutOrPath {
+    type Value = AccessTarget;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        const ACCEPTED: &str = "write stdout, or a file such as /var/log/vidette/access.log";
+        let file = |text: &str| text.contains('/') && !text.ends_with('/') && !text.contains('\0');
+        match scalar(node, faults, ACCEPTED)? {
+            STDOUT => Some(AccessTarget::Stdout),
+            text if file(text) => Some(AccessTarget::File(PathBuf::from(text))),
+            _ => refuse(node, faults, "not a file's path", ACCEPTED),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        Shown::Text(match value {
+            AccessTarget::Stdout => STDOUT.to_owned(),
+            AccessTarget::File(path) => path.display().to_string(),
+        })
     }
 }
 

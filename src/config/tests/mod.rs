@@ -1,6 +1,7 @@
 //! Owns the promises of the configuration as a whole: text and environment in,
 //! configuration or errors out, to the letter.
 
+mod access_log;
 mod acme;
 mod disk_guard;
 mod environment;

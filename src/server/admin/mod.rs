@@ -55,8 +55,8 @@ use crate::policy::breaker::State;
 use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
 use crate::telemetry::metrics::Metrics;
 
-use crate::server::control::Reloader;
 use crate::server::memory::switches::Switchboard;
+use crate::server::reloader::Reloader;
 use crate::server::worker::Shared;
 
 /// Connections of operators and scrapers at one time.

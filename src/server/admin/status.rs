@@ -59,6 +59,7 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     reasons.extend(disks::reasons(&guard));
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
+    reasons.extend(shared.access_log.reasons());
     let delivering = state(&rules.ingest) == "up";
     let keeps = shared.spool.is_open() && !shared.spool.state().takes_nothing();
     // Whose certificate has ended is believed by nobody.
@@ -118,6 +119,7 @@ pub(super) fn status(desk: &Desk) -> Value {
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
         "certificates": certificates(shared),
+        "access_log": shared.access_log.summary(),
         "clients_blocked": shared.blocks.blocked(shared.millis(Instant::now())).len(),
         "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })

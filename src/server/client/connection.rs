@@ -26,6 +26,7 @@ use crate::telemetry::labels::{Ending, Handshake, Route};
 use crate::telemetry::ledger::Account;
 use crate::tls::Protocol;
 
+use crate::server::access_log::visit;
 use crate::server::client::arrival::Scheme;
 use crate::server::client::blocking::{is_blocked, strike};
 use crate::server::client::client_io::{ClientIo, Pulse, joined};
@@ -227,6 +228,7 @@ async fn spell(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, ahead: Byte
     let bad_head = pulse.bad_head.take();
     let refused = bad_head.is_some();
     if let Some(bad) = bad_head {
+        visit::unreadable(worker, caller.listener, caller.peer.ip(), bad);
         let metrics = &worker.metrics;
         metrics
             .requests(Route::Local, Ending::Refused, bad.status())

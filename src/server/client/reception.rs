@@ -23,6 +23,7 @@ use crate::domain::outcome::Reason;
 use crate::policy::Refusal;
 use crate::telemetry::labels::{Handshake, Route};
 
+use crate::server::access_log::visit::{Seen, Visit};
 use crate::server::client::arrival::{self, Arrived, Scheme};
 use crate::server::client::blocking;
 use crate::server::client::client_io::Pulse;
@@ -72,10 +73,13 @@ pub(crate) async fn receive(
             .handshakes(caller.listener, Handshake::Ok)
             .add(1);
     }
-    let ticket = Ticket::open(Rc::clone(&worker), Rc::clone(&caller.pulse), Instant::now());
+    let mut ticket = Ticket::open(Rc::clone(&worker), Rc::clone(&caller.pulse), Instant::now());
+    let rules = worker.rules();
+    let visit = Visit::open(&worker, &rules, caller.listener, &request);
+    ticket.visit.clone_from(&visit);
     let stopping = worker.is_stopping();
     let h2 = request.version() == Version::HTTP_2;
-    let mut response = serve(worker, &caller, request, ticket).await;
+    let mut response = serve(worker, rules, &caller, request, ticket).await;
     if h2 {
         // HTTP/2 knows no such header; hyper would refuse the whole answer.
         response.headers_mut().remove(CONNECTION);
@@ -88,7 +92,10 @@ pub(crate) async fn receive(
         // Whatever of the body is unread, its sender must get to read this.
         caller.pulse.unread.set(true);
     }
-    Ok(response)
+    Ok(match visit {
+        Some(visit) => response.map(|reply| Reply::Seen(Box::new(Seen::new(reply, visit)))),
+        None => response,
+    })
 }
 
 /// Where a request goes next.
@@ -107,11 +114,11 @@ enum Next {
 
 async fn serve(
     worker: Rc<Worker>,
+    rules: Rc<InForce>,
     caller: &Caller,
     request: Request<Incoming>,
     mut ticket: Ticket,
 ) -> Response<Reply> {
-    let rules = worker.rules();
     let (mut arrived, source) = Arrived::new(request, caller, &rules);
     ticket.client = Some(arrived.sender.client);
     worker.metrics.client_ip.at(source.index()).add(1);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use crate::server::access_log::visit::Seen;
 use crate::server::delivery::hearing::Hearing;
 use crate::server::delivery::pump::Ahead;
 use crate::server::ingest::chunks::{gather, total_bytes};
@@ -33,6 +34,8 @@ pub(crate) enum Reply {
     Ahead(Box<Ahead>),
     /// A file's.
     File(Box<FileBody>),
+    /// Any of these, whose bytes somebody counts.
+    Seen(Box<Seen>),
 }
 
 impl Reply {
@@ -244,6 +247,7 @@ impl Body for Reply {
             }
             Self::Ahead(ahead) => ready!(ahead.poll_chunk(cx)),
             Self::File(file) => ready!(file.poll_chunk(cx)),
+            Self::Seen(seen) => return seen.poll_frame(cx),
         };
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
@@ -254,6 +258,7 @@ impl Body for Reply {
             Self::Upstream(passing) => passing.is_over(),
             Self::Ahead(_) => false,
             Self::File(file) => file.is_end_stream(),
+            Self::Seen(seen) => seen.is_end_stream(),
         }
     }
 
@@ -263,6 +268,7 @@ impl Body for Reply {
             Self::Upstream(passing) => passing.size_hint(),
             Self::Ahead(ahead) => ahead.size_hint(),
             Self::File(file) => file.size_hint(),
+            Self::Seen(seen) => seen.size_hint(),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::coding::DecodeError;
 use crate::domain::envelope::scan::ScanError;
 use crate::telemetry::labels::Route;
 
+use crate::server::access_log::visit::Visit;
 use crate::server::client::client_io::Pulse;
 use crate::server::ingest::chunks::total_bytes;
 use crate::server::worker::Worker;
@@ -79,6 +80,8 @@ pub(crate) struct Meter {
     pub route: Route,
     /// What the connection's keeper must know of it.
     pub pulse: Rc<Pulse>,
+    /// Its request, as the access log sees it.
+    pub visit: Option<Rc<Visit>>,
 }
 
 impl Meter {
@@ -88,6 +91,9 @@ impl Meter {
             .request_bytes
             .at(self.route.index())
             .add(bytes);
+        if let Some(visit) = &self.visit {
+            visit.receives(bytes);
+        }
     }
 }
 

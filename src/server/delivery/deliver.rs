@@ -127,6 +127,7 @@ async fn finish_alone((mut ticket, came): Delivered, rules: &InForce) {
         Came::Answer(answer) => {
             let status = answer.head.status;
             judge(&mut ticket, status);
+            ticket.waited_for_upstream(answer.took);
             ticket.unanswered();
             learn_limits(&ticket, &answer.head, rules);
             let hearing = match answer.sent {
@@ -177,6 +178,7 @@ fn pass_on(
     rules: &InForce,
 ) -> Response<Reply> {
     let route = ticket.route();
+    ticket.waited_for_upstream(answer.took);
     let early = answer.sent == Sent::Part;
     if early && route.is_event() && answer.head.status.is_success() {
         // It cannot have taken what it has not seen: its 200 would be a lie.

@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::domain::category::Category;
+use crate::domain::category::{Categories, Category};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::envelope::scan::ItemHeader;
 use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
-use crate::domain::outcome::Reason;
+use crate::domain::outcome::{Reason, Reasons};
 use crate::policy::inspection::{Fate, Ruling};
 use crate::policy::millis::Millis;
 use crate::policy::pair::Sender;
@@ -73,6 +73,10 @@ pub(crate) struct Manifest {
     used: Cell<bool>,
     /// Why items were dropped last.
     dropped: Cell<Option<Reason>>,
+    /// Why any was.
+    reasons: Cell<Reasons>,
+    /// What was met.
+    categories: Cell<Categories>,
     /// The item under way whose length was not announced.
     open: RefCell<Option<Open>>,
     /// What must be on disk before anything kept may leave.
@@ -124,6 +128,8 @@ impl Manifest {
             names: RefCell::default(),
             used: Cell::new(false),
             dropped: Cell::new(None),
+            reasons: Cell::default(),
+            categories: Cell::default(),
             open: RefCell::default(),
             granted: RefCell::default(),
             endpoint: pass.endpoint,
@@ -134,6 +140,11 @@ impl Manifest {
     /// Whose books the request is in.
     pub(crate) fn account(&self) -> Account {
         self.account
+    }
+
+    /// What it carries, as far as it was met.
+    pub(crate) fn categories(&self) -> Categories {
+        self.categories.get()
     }
 
     /// Whether an item was met.
@@ -342,6 +353,7 @@ impl Manifest {
     }
 
     fn row(&self, category: Category) -> Rc<Row> {
+        self.categories.set(self.categories.get().with(category));
         self.worker.ledger.row(self.account, category)
     }
 

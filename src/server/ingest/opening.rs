@@ -169,6 +169,7 @@ fn read_line(
     let forged = {
         let text = line.text(&begun.chunks);
         let header = header::parse(&text).map_err(Refusal::malformed)?;
+        ticket.is_of_event(header.event_id.as_deref());
         judge(worker, rules, pass, &header, head, ticket)?;
         if let Some(manifest) = ticket.manifest() {
             manifest.hears(&text);

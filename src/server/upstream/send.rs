@@ -68,6 +68,8 @@ pub(crate) struct Answer {
     pub sent: Sent,
     /// When it came.
     pub at: Instant,
+    /// How long it took to come.
+    pub took: Duration,
     /// The request's body, as far as it is still to come.
     pub watch: Rc<BodyWatch>,
 }
@@ -338,6 +340,7 @@ impl Waiting {
             lease: self.lease,
             sent,
             at,
+            took,
             watch: self.watch,
         }
     }

@@ -5,7 +5,7 @@ use std::cell::Ref;
 
 use crate::domain::category::Category;
 use crate::domain::envelope::item::ItemKind;
-use crate::domain::outcome::{Group, Reason};
+use crate::domain::outcome::{Group, Reason, Reasons};
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Refusal;
 use crate::policy::pair::Pair;
@@ -45,6 +45,7 @@ impl Manifest {
         (items, bytes): (u64, u64),
     ) {
         row.dropped(reason, items, bytes);
+        self.reasons.set(self.reasons.get().with(reason));
         self.report(category, reason, (items, bytes));
     }
 
@@ -111,6 +112,11 @@ impl Manifest {
         self.names.borrow_mut().last.clone_from(&limit.reason);
         let most = self.rules.config.limits.retry_after_max;
         self.told.borrow_mut().note(limit, most);
+    }
+
+    /// Why any of its items stayed behind.
+    pub(crate) fn reasons(&self) -> Reasons {
+        self.reasons.get()
     }
 
     /// What its sender is told to hold back.

@@ -35,6 +35,9 @@ use events::Events;
 use stand_in::StandIn;
 use traffic::Traffic;
 
+/// Where the page is that shows what arrives. The dashboard, which leads to it, is at `/`.
+const PAGE: &str = "/demo";
+
 /// What the command line can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -68,8 +71,8 @@ pub enum DemoError {
 
 /// Runs the demo until SIGTERM or SIGINT.
 ///
-/// Writes three lines and no more: `dsn: ...`, `admin: ...`, and `ready` once
-/// both can be used.
+/// Writes four lines and no more: `dsn: ...`, `admin: ...`, where the dashboard is,
+/// `demo: ...`, where it shows what reached the stand-in, and `ready` once all can be used.
 ///
 /// # Errors
 /// What kept it from starting, or the edge from stopping cleanly. All that was
@@ -123,17 +126,20 @@ fn pages(events: &Arc<Events>, dsn: &Arc<OnceLock<String>>) -> Vec<Page> {
     let (listed, counted, dsn) = (Arc::clone(events), Arc::clone(events), Arc::clone(dsn));
     vec![
         Page {
-            path: "/",
+            path: PAGE,
+            title: Some("What reached the stand-in"),
             content_type: "text/html; charset=utf-8",
             render: Box::new(|| Bytes::from_static(include_bytes!("page.html"))),
         },
         Page {
             path: "/api/v1/demo/events",
+            title: None,
             content_type: "application/json",
             render: Box::new(move || listed.json()),
         },
         Page {
             path: "/api/v1/demo/summary",
+            title: None,
             content_type: "application/json",
             // Empty only until the edge knows its port.
             render: Box::new(move || counted.summary_json(dsn.get().map_or("", String::as_str))),
@@ -144,6 +150,7 @@ fn pages(events: &Arc<Events>, dsn: &Arc<OnceLock<String>>) -> Vec<Page> {
 fn announce(out: &mut dyn Write, dsn: &str, admin: SocketAddr) -> io::Result<()> {
     writeln!(out, "dsn: {dsn}")?;
     writeln!(out, "admin: http://{admin}/")?;
+    writeln!(out, "demo: http://{admin}{PAGE}")?;
     writeln!(out, "ready")?;
     out.flush()
 }
@@ -206,11 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn three_lines_are_printed_and_no_more() {
+    fn four_lines_are_printed_and_no_more() {
         let mut out = Vec::new();
         let admin = "127.0.0.1:9001".parse().expect("an address");
         announce(&mut out, "http://k@127.0.0.1:9000/1", admin).expect("memory takes it");
-        let want = "dsn: http://k@127.0.0.1:9000/1\nadmin: http://127.0.0.1:9001/\nready\n";
+        let want = "dsn: http://k@127.0.0.1:9000/1\nadmin: http://127.0.0.1:9001/\n\
+                    demo: http://127.0.0.1:9001/demo\nready\n";
         assert_eq!(String::from_utf8_lossy(&out), want);
     }
 

@@ -53,6 +53,37 @@ pub enum Group {
     Edge,
 }
 
+impl Group {
+    /// Every group, in the order in which a request meets them.
+    pub const ALL: &[Group] = &[
+        Group::Request,
+        Group::Key,
+        Group::Filter,
+        Group::Limit,
+        Group::Sample,
+        Group::Client,
+        Group::UpstreamRefused,
+        Group::Undelivered,
+        Group::Edge,
+    ];
+
+    /// Its name on boards.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Request => "request",
+            Group::Key => "key",
+            Group::Filter => "filter",
+            Group::Limit => "limit",
+            Group::Sample => "sample",
+            Group::Client => "client",
+            Group::UpstreamRefused => "upstream_refused",
+            Group::Undelivered => "undelivered",
+            Group::Edge => "edge",
+        }
+    }
+}
+
 reasons! {
     Request {
         /// No credentials, or none that can be read.

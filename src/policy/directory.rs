@@ -169,6 +169,19 @@ impl Directory {
         None
     }
 
+    /// The keys of a project, at most so many, in their own order. Walks all: for the control
+    /// thread.
+    pub fn of_project(
+        &self,
+        project: ProjectId,
+        most: usize,
+    ) -> impl Iterator<Item = (Key, &Named)> {
+        let own = self.entries.iter();
+        let own = own.filter(move |entry| entry.named.project == Some(project));
+        own.take(most)
+            .map(|entry| (Key::unpacked(entry.key), &entry.named))
+    }
+
     /// How many keys it knows.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -110,6 +110,7 @@ impl Control {
             metrics: Arc::clone(&self.metrics),
             pages: self.pages,
             public,
+            live: admin::Live::new(&self.shared),
         };
         let socket = TcpListener::from_std(socket)?;
         tokio::task::spawn_local(admin::serve(Rc::new(desk), socket));

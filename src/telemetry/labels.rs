@@ -1,6 +1,7 @@
 //! The label values of every metric: closed lists, so that nothing a client
 //! sends can become a label. Never holds a count.
 
+use crate::domain::category::Category;
 use crate::domain::handshake::HandshakeFault;
 
 /// Declares one closed list of label values: the enum, the order in which its
@@ -49,6 +50,109 @@ labels! {
         Relay = "relay",
         /// Requests that belong nowhere and were answered here.
         Local = "local",
+    }
+}
+
+labels! {
+    /// Categories that a board shows as one: a dozen can be told apart, forty cannot.
+    Kin {
+        /// Errors, and reports about security policies.
+        Error = "error",
+        /// Transactions, however they are counted.
+        Transaction = "transaction",
+        /// Sessions.
+        Session = "session",
+        /// Replays.
+        Replay = "replay",
+        /// Profiles, whole or in parts.
+        Profile = "profile",
+        /// Attachments.
+        Attachment = "attachment",
+        /// Spans.
+        Span = "span",
+        /// Logs.
+        Log = "log",
+        /// Check-ins, and checks of uptime.
+        Monitor = "monitor",
+        /// Metrics.
+        Metric = "metric",
+        /// Feedback of users.
+        Feedback = "feedback",
+        /// All else, what nobody looked into among it.
+        Other = "other",
+    }
+}
+
+impl Kin {
+    /// The kin of a category.
+    #[must_use]
+    pub const fn of(category: Category) -> Self {
+        match category {
+            Category::Default | Category::Error | Category::Security => Self::Error,
+            Category::Transaction
+            | Category::TransactionProcessed
+            | Category::TransactionIndexed => Self::Transaction,
+            Category::Session => Self::Session,
+            Category::Replay | Category::ReplayVideo => Self::Replay,
+            Category::Profile
+            | Category::ProfileIndexed
+            | Category::ProfileDuration
+            | Category::ProfileChunk
+            | Category::ProfileDurationUi
+            | Category::ProfileChunkUi
+            | Category::ProfileBackend
+            | Category::ProfileUi => Self::Profile,
+            Category::Attachment | Category::AttachmentItem => Self::Attachment,
+            Category::Span | Category::SpanIndexed => Self::Span,
+            Category::LogItem | Category::LogByte => Self::Log,
+            Category::Monitor | Category::MonitorSeat | Category::Uptime => Self::Monitor,
+            Category::MetricBucket | Category::MetricSecond | Category::TraceMetric => Self::Metric,
+            Category::Feedback => Self::Feedback,
+            Category::SeerAutofix
+            | Category::SeerScanner
+            | Category::SeerUser
+            | Category::PreventUser
+            | Category::PreventReview
+            | Category::SizeAnalysis
+            | Category::InstallableBuild
+            | Category::ClientReport
+            | Category::Uncounted
+            | Category::Unknown
+            | Category::Unread => Self::Other,
+        }
+    }
+}
+
+labels! {
+    /// How the answer that left is counted on a board.
+    Answered {
+        /// Below 400.
+        Ok = "ok",
+        /// Too large.
+        TooLarge = "413",
+        /// Too many.
+        TooMany = "429",
+        /// Any other 4xx.
+        Refused = "4xx",
+        /// 5xx.
+        Failed = "5xx",
+        /// None left: the client was gone.
+        Gone = "gone",
+    }
+}
+
+impl Answered {
+    /// As what a status counts; 0: none left.
+    #[must_use]
+    pub const fn of(status: u16) -> Self {
+        match status {
+            0 => Self::Gone,
+            413 => Self::TooLarge,
+            429 => Self::TooMany,
+            1..400 => Self::Ok,
+            400..500 => Self::Refused,
+            500.. => Self::Failed,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod exposition;
 pub mod kept;
 pub mod labels;
 pub mod ledger;
+pub mod live;
 pub mod log;
 pub mod metrics;
 mod probes;

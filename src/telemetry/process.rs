@@ -7,6 +7,43 @@ use prometheus::proto::{MetricFamily, MetricType};
 
 use super::exposition::{approximate, family, gauge};
 
+/// What the system tells of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Own {
+    /// Resident memory in bytes.
+    pub resident_bytes: Option<u64>,
+    /// Virtual memory in bytes.
+    pub virtual_bytes: Option<u64>,
+    /// Threads.
+    pub threads: Option<u64>,
+    /// Open descriptors: counted one by one.
+    pub open_files: Option<u64>,
+    /// Descriptors allowed.
+    pub open_files_max: Option<u64>,
+}
+
+/// Looks at everything but the processor's time.
+#[must_use]
+pub fn own() -> Own {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = |name| field(&status, name).map(|kib| kib * 1024);
+    let open = std::fs::read_dir("/proc/self/fd").ok();
+    Own {
+        resident_bytes: kib("VmRSS:"),
+        virtual_bytes: kib("VmSize:"),
+        threads: field(&status, "Threads:"),
+        open_files: open.and_then(|dir| u64::try_from(dir.count()).ok()),
+        open_files_max: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+    }
+}
+
+/// Resident memory alone, in bytes: one short file.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    field(&status, "VmRSS:").map(|kib| kib * 1024)
+}
+
 /// `process_*` under the names that every Prometheus client uses.
 pub(super) fn families() -> Vec<MetricFamily> {
     let mut families = Vec::new();
@@ -15,32 +52,28 @@ pub(super) fn families() -> Vec<MetricFamily> {
             families.push(family(name, help, MetricType::GAUGE, vec![gauge(n, &[])]));
         }
     };
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = own();
     add(
         "process_resident_memory_bytes",
         "Resident memory.",
-        field_kib(&status, "VmRSS:").map(|kib| kib * 1024),
+        own.resident_bytes,
     );
     add(
         "process_virtual_memory_bytes",
         "Virtual memory.",
-        field_kib(&status, "VmSize:").map(|kib| kib * 1024),
+        own.virtual_bytes,
     );
+    add("process_threads", "Threads.", own.threads);
+    add("process_open_fds", "Open descriptors.", own.open_files);
     add(
-        "process_threads",
-        "Threads.",
-        field_kib(&status, "Threads:"),
+        "process_max_fds",
+        "Descriptors allowed.",
+        own.open_files_max,
     );
-    let open = std::fs::read_dir("/proc/self/fd")
-        .ok()
-        .and_then(|dir| u64::try_from(dir.count()).ok());
-    add("process_open_fds", "Open descriptors.", open);
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    add("process_max_fds", "Descriptors allowed.", limit.current);
-    if let Some(spent) = cpu_seconds() {
+    if let Some(spent_ns) = cpu_ns() {
         let mut metric = prometheus::proto::Metric::default();
         let mut value = prometheus::proto::Counter::default();
-        value.set_value(spent);
+        value.set_value(approximate(spent_ns) / 1e9);
         metric.set_counter(value);
         families.push(family(
             "process_cpu_seconds_total",
@@ -69,20 +102,19 @@ pub fn now_s() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-fn field_kib(status: &str, name: &str) -> Option<u64> {
+fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
 /// Nanoseconds on a processor, summed over the threads that live.
-fn cpu_seconds() -> Option<f64> {
+#[must_use]
+pub fn cpu_ns() -> Option<u64> {
     let threads = std::fs::read_dir("/proc/self/task").ok()?;
-    let spent_ns: u64 = threads
-        .filter_map(|thread| {
-            let path = thread.ok()?.path().join("schedstat");
-            let text = std::fs::read_to_string(path).ok()?;
-            text.split_whitespace().next()?.parse::<u64>().ok()
-        })
-        .sum();
-    Some(approximate(spent_ns) / 1e9)
+    let spent_ns = threads.filter_map(|thread| {
+        let path = thread.ok()?.path().join("schedstat");
+        let text = std::fs::read_to_string(path).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(spent_ns.sum())
 }

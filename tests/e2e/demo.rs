@@ -1,4 +1,4 @@
-//! The demo as a newcomer runs it: three lines, an event that shows, a page.
+//! The demo as a newcomer runs it: four lines, an event that shows, a page.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -49,14 +49,18 @@ impl Demo {
         log.wait_for("ready", |line| (line == "ready").then_some(()));
         let text = log.text();
         let lines: Vec<&str> = text.lines().collect();
-        let [dsn, admin, "ready"] = lines.as_slice() else {
-            panic!("not three lines:\n{text}");
+        let [dsn, admin, page, "ready"] = lines.as_slice() else {
+            panic!("not four lines:\n{text}");
         };
         let (key, rest) = dsn
             .strip_prefix("dsn: http://")
             .unwrap()
             .split_once('@')
             .unwrap();
+        assert!(
+            page.starts_with("demo: http://") && page.ends_with("/demo"),
+            "{page}"
+        );
         let (public, project) = rest.split_once('/').unwrap();
         Self {
             running,
@@ -111,6 +115,21 @@ fn an_event_shows() {
     let page = ask(demo.admin, "GET", "/", &[("Host", "localhost")], b"");
     assert_eq!(page.status, 200);
     assert!(page.text().contains("<html"), "no page");
+    let own = ask(demo.admin, "GET", "/demo", &[("Host", "localhost")], b"");
+    assert_eq!(own.status, 200);
+    assert!(
+        own.text().contains("href=\"./\""),
+        "no way back to the dashboard"
+    );
+    let history = ask(
+        demo.admin,
+        "GET",
+        "/api/v1/history",
+        &[("Host", "localhost")],
+        b"",
+    )
+    .json();
+    assert_eq!(history["now"]["pages"][0]["path"], "/demo", "no way there");
     let metrics = ask(demo.admin, "GET", "/metrics", &[("Host", "localhost")], b"").text();
     let counted = metrics.lines().any(|line| {
         line.starts_with("vidette_requests_total{")

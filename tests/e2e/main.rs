@@ -24,6 +24,7 @@ mod conformance;
 mod cors;
 mod credentials;
 mod crossings;
+mod dashboard;
 mod demo;
 mod departures;
 mod disk_guard;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         books::trials(),
         reload::trials(),
         command_line::trials(),
+        dashboard::trials(),
         demo::trials(),
         clients::trials(),
         crossings::trials(),

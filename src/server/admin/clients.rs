@@ -36,6 +36,18 @@ pub(super) fn clients(shared: &Shared, metrics: &Metrics) -> Value {
     })
 }
 
+/// The same without a single request: who sends, and how it was found out.
+pub(super) fn summary(shared: &Shared, metrics: &Metrics) -> Value {
+    let rules = shared.rules.load();
+    let counted = shared.sightings.resolved(metrics.resolved());
+    let named = Source::ALL.iter().map(|source| source.as_str().to_owned());
+    let most_common = shared.sightings.most_common();
+    json!({
+        "requests": serde_json::Map::from_iter(named.zip(counted.map(Value::from))),
+        "most_common": most_common.map(|share| self::share(&rules, &share)),
+    })
+}
+
 fn share(rules: &Rules, share: &Share) -> Value {
     let count = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     let ratio = count(share.own) / count(share.all.max(1));

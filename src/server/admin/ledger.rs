@@ -17,7 +17,8 @@ pub(super) fn ledger(ledger: &Ledger) -> Value {
     })
 }
 
-fn row(line: &Line) -> Value {
+/// A row of the books.
+pub(super) fn row(line: &Line) -> Value {
     let project = match line.account {
         Account::Project(id) => json!(id.get()),
         account @ (Account::Other | Account::Unproven) => json!(account.label()),

@@ -61,7 +61,7 @@ pub(super) fn readings(
 }
 
 /// How much of each quota is used, the fullest where several have a project and a name.
-fn quotas_used(shared: &Shared) -> Vec<QuotaUsed> {
+pub(super) fn quotas_used(shared: &Shared) -> Vec<QuotaUsed> {
     let rules = shared.rules.load();
     let of_key = |key| rules.gate.directory.find(&Key::unpacked(key))?.project;
     let mut fullest = BTreeMap::<(String, Arc<str>), f64>::new();

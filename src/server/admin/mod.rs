@@ -5,6 +5,10 @@
 //! /health/live       the process runs
 //! /health/ready      the edge takes requests
 //! /metrics           Prometheus text
+//! /                  the dashboard, and its files below /page/: without any data
+//! /api/v1/live       what the dashboard shows, as server-sent events
+//! /api/v1/history    the same once: the last hour
+//! /api/v1/projects   who sends, and projects/<id>: one of them
 //! /api/v1/status     the traffic light
 //! /api/v1/config     the configuration in force, secrets as ***
 //! /api/v1/budgets    what is used of budgets and long quotas, and when all of it will be
@@ -17,8 +21,8 @@
 //! /api/v1/reload     POST: read the configuration again
 //! ```
 //!
-//! and whatever pages the edge was started with. Health and metrics are open;
-//! everything else is guarded. Never touches a request of the public side.
+//! and whatever pages the edge was started with. Health, metrics and the dashboard's
+//! files are open; everything else is guarded. Never touches a request of the public side.
 
 mod blocks;
 mod budgets;
@@ -29,6 +33,9 @@ mod guard;
 mod keeping;
 mod ledger;
 mod limits;
+mod live;
+mod page;
+mod projects;
 mod status;
 mod switches;
 
@@ -41,15 +48,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::policy::breaker::State;
 use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
@@ -79,6 +89,8 @@ const STRICT_WAITS: &str =
 pub struct Page {
     /// The path, exactly.
     pub path: &'static str,
+    /// What the dashboard's link to it says; `None`: it has none.
+    pub title: Option<&'static str>,
     /// The content type.
     pub content_type: &'static str,
     /// Makes the body at each GET.
@@ -107,15 +119,23 @@ pub(super) struct Desk {
     pub pages: Vec<Page>,
     /// The public addresses.
     pub public: Vec<SocketAddr>,
+    /// What the dashboard shows.
+    pub live: Live,
 }
 
+pub(super) use live::Live;
+
 type Answer = Response<Full<Bytes>>;
+
+/// An answer, or one that goes on.
+type Going = Response<Either<Full<Bytes>, live::Listening>>;
 
 /// Serves admin connections until the control thread's runtime ends.
 pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
     let Ok(bound) = socket.local_addr() else {
         return;
     };
+    tokio::task::spawn_local(live::keep(Rc::clone(&desk)));
     let open = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&open).acquire_owned().await else {
@@ -140,16 +160,26 @@ pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
 }
 
 async fn keep(desk: Rc<Desk>, stream: TcpStream, ends: guard::Ends) -> io::Result<()> {
-    let service = service_fn(move |request| {
-        let desk = Rc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(request, ends).await) }
+    let hang_up = Rc::new(Notify::new());
+    let hangs_up = Rc::clone(&hang_up);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (desk, hang_up) = (Rc::clone(&desk), Rc::clone(&hang_up));
+        async move {
+            Ok::<_, Infallible>(match request.uri().path() {
+                live::PATH => desk.listen(&request, ends, hang_up),
+                _ => desk.answer(request, ends).await.map(Either::Left),
+            })
+        }
     });
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .map_err(io::Error::other)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        served = connection => served.map_err(io::Error::other),
+        // A peer that reads nothing would hold its place for ever.
+        () = hangs_up.notified() => Ok(()),
+    }
 }
 
 impl Desk {
@@ -161,6 +191,7 @@ impl Desk {
             }),
             "/health/ready" => get(method, || self.ready()),
             "/metrics" => get(method, || self.exposition()),
+            path if page::is_file(path) => page::answer(&request),
             path => {
                 let checked = guard::check(&self.reloader.config().admin, &request, ends);
                 if let Err(refusal) = checked {
@@ -184,9 +215,11 @@ impl Desk {
 
     fn guarded(&self, method: &Method, path: &str) -> Answer {
         match path {
-            "/api/v1/status" => get(method, || {
-                json_answer(StatusCode::OK, &status::status(self))
+            "/api/v1/status" => get(method, || json_answer(StatusCode::OK, &self.status())),
+            "/api/v1/history" => get(method, || {
+                typed(self.live.snapshot(self).into(), "application/json")
             }),
+            path if path.starts_with(projects::PATH) => get(method, || self.projects(path)),
             "/api/v1/ledger" => get(method, || {
                 let ledger = ledger::ledger(&self.metrics.ledger);
                 json_answer(StatusCode::OK, &ledger)
@@ -206,10 +239,14 @@ impl Desk {
             "/api/v1/reload" if method == Method::POST => self.reload(),
             "/api/v1/reload" => not_allowed("POST"),
             path => match self.pages.iter().find(|page| page.path == path) {
-                Some(page) => get(method, || typed((page.render)(), page.content_type)),
+                Some(page) => get(method, || framed(typed((page.render)(), page.content_type))),
                 None => error_answer(StatusCode::NOT_FOUND, "there is no such path"),
             },
         }
+    }
+
+    fn status(&self) -> Value {
+        status::status(self)
     }
 
     async fn explain(&self, body: Incoming) -> Answer {
@@ -314,5 +351,12 @@ fn typed(body: Bytes, content_type: &'static str) -> Answer {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// A page that no other page may show inside of itself.
+fn framed(mut answer: Answer) -> Answer {
+    let policy = HeaderValue::from_static("frame-ancestors 'none'");
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     answer
 }

@@ -288,6 +288,14 @@ pub(super) fn summary(board: &Switchboard) -> Value {
     })
 }
 
+/// What is on for a project.
+pub(super) fn of_project(board: &Switchboard, project: ProjectId) -> Vec<Value> {
+    let now_s = process::now_s();
+    let on = board.on();
+    let own = on.iter().filter(|on| on.switch.project == project);
+    own.map(|on| shown(on, now_s)).collect()
+}
+
 /// The same in words.
 pub(super) fn reasons(board: &Switchboard) -> Vec<String> {
     let on = board.on();

@@ -1,0 +1,238 @@
+//! What the dashboard shows: a look at everything each two seconds, kept for an hour, and told to
+//! whoever listens as server-sent events. With nobody listening it is one sum over the workers;
+//! nothing is counted that was not counted before. Listeners have a limit, each has a short
+//! queue, and one that does not read is hung up on. Never decides anything.
+
+mod facts;
+mod seats;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Either;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::telemetry::exposition::QuotaUsed;
+use crate::telemetry::live::filling::Filling;
+use crate::telemetry::live::history::{FINE_MS, FOLDED, History};
+use crate::telemetry::live::leaders::{Leaders, Tallies, tallies};
+use crate::telemetry::live::reading::{Aside, Reading};
+use crate::telemetry::process;
+
+use super::{Desk, Going, error_answer, guard, keeping, limits, not_allowed};
+use crate::server::worker::Shared;
+use seats::Seats;
+
+pub(super) use seats::Listening;
+
+/// The path.
+pub(super) const PATH: &str = "/api/v1/live";
+
+/// The header in which a listener that comes back names what it heard last.
+const LAST_EVENT: &str = "last-event-id";
+
+/// How many frames lie between two looks at all quotas while nobody listens, and while somebody
+/// does: they may be many.
+const QUOTAS_EVERY: u64 = FOLDED;
+const QUOTAS_EVERY_LISTENED: u64 = 2;
+
+/// What is kept, and who listens.
+pub(in crate::server) struct Live {
+    /// Tells this run from others: a number that a listener brings may be of another edge's.
+    run: u64,
+    /// Never borrowed over a wait.
+    kept: RefCell<Kept>,
+}
+
+struct Kept {
+    history: History,
+    leaders: Leaders,
+    filling: Filling,
+    /// The books by project, and how full quotas are, as last looked at.
+    tallies: Tallies,
+    quotas: Vec<QuotaUsed>,
+    seats: Seats,
+}
+
+impl Live {
+    /// Nothing yet.
+    pub(in crate::server) fn new(shared: &Shared) -> Self {
+        let now_ms = shared.millis(Instant::now()).0;
+        Self {
+            run: process::now_ms(),
+            kept: RefCell::new(Kept {
+                history: History::new(now_ms),
+                leaders: Leaders::new(now_ms),
+                filling: Filling::default(),
+                tallies: Tallies::new(),
+                quotas: Vec::new(),
+                seats: Seats::default(),
+            }),
+        }
+    }
+
+    /// The last hour, and how everything is now.
+    pub(super) fn snapshot(&self, desk: &Desk) -> String {
+        let now = facts::facts(desk, &self.kept.borrow());
+        self.kept.borrow().snapshot(self.run, &now)
+    }
+
+    /// Looks at everything, and tells whoever listens.
+    fn look(&self, desk: &Desk) {
+        let now_ms = desk.shared.millis(Instant::now()).0;
+        let lines = desk.metrics.ledger.lines();
+        let aside = Aside {
+            spool: keeping::reading(&desk.shared),
+            resident_bytes: process::resident_bytes().unwrap_or(0),
+            cpu_ns: process::cpu_ns().unwrap_or(0),
+        };
+        let reading = Reading::of(&desk.metrics, &lines, &aside);
+        let mut kept = self.kept.borrow_mut();
+        kept.history.note(now_ms, process::now_ms(), reading);
+        kept.tallies = tallies(&lines);
+        let Kept {
+            leaders, tallies, ..
+        } = &mut *kept;
+        leaders.note(now_ms, tallies);
+        let every = match kept.seats.is_empty() {
+            true => QUOTAS_EVERY,
+            false => QUOTAS_EVERY_LISTENED,
+        };
+        let number = kept.history.number();
+        if number.is_multiple_of(every) || number == 1 {
+            kept.quotas = limits::quotas_used(&desk.shared);
+            let Kept {
+                filling, quotas, ..
+            } = &mut *kept;
+            filling.note(now_ms, quotas);
+        }
+        if kept.seats.is_empty() {
+            return;
+        }
+        let now = facts::facts(desk, &kept);
+        let event = kept.delta(self.run, number - 1, &now);
+        kept.seats.tell(&event.into());
+    }
+}
+
+impl Kept {
+    fn snapshot(&self, run: u64, now: &Value) -> String {
+        let history = &self.history;
+        let (columns, fine, coarse) = (
+            history.columns_json(),
+            history.fine_json(0),
+            history.coarse_json(0),
+        );
+        format!(
+            "{{\"run\":{run},\"fine_ms\":{FINE_MS},\"coarse_ms\":{},\"columns\":{columns},\
+             \"fine\":{fine},\"coarse\":{coarse},\"now\":{now}}}",
+            FINE_MS * FOLDED
+        )
+    }
+
+    /// The event that tells all.
+    fn whole(&self, run: u64, now: &Value) -> String {
+        let number = self.history.number();
+        let snapshot = self.snapshot(run, now);
+        format!("id: {run}-{number}\nevent: snapshot\ndata: {snapshot}\n\n")
+    }
+
+    /// The event that tells what came behind a frame.
+    fn delta(&self, run: u64, behind: u64, now: &Value) -> String {
+        let history = &self.history;
+        let number = history.number();
+        let (fine, coarse) = (history.fine_json(behind), history.coarse_json(behind));
+        format!(
+            "id: {run}-{number}\nevent: delta\n\
+             data: {{\"fine\":{fine},\"coarse\":{coarse},\"now\":{now}}}\n\n"
+        )
+    }
+}
+
+/// Looks each two seconds, until the control thread ends. A stop ends all listening.
+pub(super) async fn keep(desk: Rc<Desk>) {
+    // Whoever listens from the beginning is told what there are numbers of, though none is yet.
+    desk.live.look(&desk);
+    let every = Duration::from_millis(FINE_MS);
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match desk.shared.stopping.load(Ordering::Relaxed) {
+            true => desk.live.kept.borrow_mut().seats.clear(),
+            false => desk.live.look(&desk),
+        }
+    }
+}
+
+impl Desk {
+    /// `/api/v1/live`. `hang_up` ends the connection.
+    pub(super) fn listen<B>(
+        &self,
+        request: &Request<B>,
+        ends: guard::Ends,
+        hang_up: Rc<Notify>,
+    ) -> Going {
+        if let Err(denied) = guard::check(&self.reloader.config().admin, request, ends) {
+            return error_answer(denied.status, denied.detail).map(Either::Left);
+        }
+        if request.method() != Method::GET {
+            return not_allowed("GET").map(Either::Left);
+        }
+        if self.shared.stopping.load(Ordering::Relaxed) {
+            return busy("the edge is stopping");
+        }
+        let now = facts::facts(self, &self.live.kept.borrow());
+        let mut kept = self.live.kept.borrow_mut();
+        let heard = request.headers().get(LAST_EVENT);
+        let heard = heard.and_then(|id| id.to_str().ok());
+        let heard = heard.and_then(|id| heard_of(self.live.run, id));
+        let first = match heard.filter(|number| kept.history.reaches(*number)) {
+            Some(number) => kept.delta(self.live.run, number, &now),
+            None => kept.whole(self.live.run, &now),
+        };
+        let Some(listening) = kept.seats.take(first.into(), hang_up) else {
+            return busy(seats::FULL);
+        };
+        let mut answer = Response::new(Either::Right(listening));
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What stands in front is asked not to keep it until it is whole, which it never is.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        answer
+    }
+}
+
+fn busy(detail: &str) -> Going {
+    let mut answer = error_answer(StatusCode::SERVICE_UNAVAILABLE, detail);
+    let headers = answer.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    answer.map(Either::Left)
+}
+
+/// The frame that a listener heard last, if it was of this run.
+fn heard_of(run: u64, id: &str) -> Option<u64> {
+    let (of, number) = id.split_once('-')?;
+    (of.parse() == Ok(run)).then(|| number.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_of_another_run_begins_anew() {
+        assert_eq!(heard_of(17, "17-4"), Some(4));
+        for id in ["18-4", "17-", "17", "-4", "17-x", ""] {
+            assert_eq!(heard_of(17, id), None, "{id}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The dashboard in headless Chromium: it looks as it should, and does what it says. What the
+//! browser does is the script's (`tests/clients/dashboard.mjs`).
+//!
+//! `VIDETTE_PICTURES=docs cargo test --test e2e -- pictures` draws the pictures of the docs anew;
+//! it takes ten minutes, for that is what the plots show.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use super::EVENT;
+use crate::client::{Client, request};
+use crate::edge::{Edge, KEY};
+use crate::explained::post;
+use crate::parts::{Part, checkout, node, promises};
+use crate::upstream::Fake;
+use crate::way::run;
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut trials = promises![&[Part::Browser];
+        it_draws_what_happens_in_every_light_and_width,
+        a_mute_by_keyboard_alone_holds,
+        a_token_is_asked_for_and_kept_in_the_tab,
+        a_projects_page_opens,
+        maintenance_and_reload_say_what_they_do,
+    ];
+    if std::env::var_os("VIDETTE_PICTURES").is_some() {
+        trials.extend(promises![&[Part::Browser]; the_pictures_are_drawn]);
+    }
+    trials
+}
+
+/// What the browser made of a scene, at whose sight nobody complained.
+#[track_caller]
+fn scene(url: &str, arguments: &[&str]) -> Value {
+    let mut told = run(&node(), "dashboard.mjs", &[&[url], arguments].concat());
+    let told = told.pop().unwrap();
+    assert!(
+        told["foreign"].as_array().is_none_or(Vec::is_empty),
+        "asked another server: {told}"
+    );
+    told
+}
+
+/// The same where every request was answered well.
+#[track_caller]
+fn quiet_scene(edge: &Edge, arguments: &[&str]) -> Value {
+    let told = scene(&format!("http://{}/", edge.admin), arguments);
+    assert_eq!(told["complaints"], json!([]), "the console complains");
+    assert_eq!(told["failed"], json!([]), "requests fail");
+    told
+}
+
+/// Sends events until it is dropped.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    sending: Option<JoinHandle<()>>,
+}
+
+impl Traffic {
+    fn to(edge: &Edge, mut next: impl FnMut(u64) -> (String, Vec<u8>) + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, public) = (Arc::clone(&stop), edge.public);
+        let sending = thread::spawn(move || {
+            let mut client = Client::connect(public);
+            let mut sent = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let (target, body) = next(sent);
+                client.send(&request("POST", &target, &[], &body));
+                client.answer_to("POST");
+                sent += 1;
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self {
+            stop,
+            sending: Some(sending),
+        }
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let sent = self.sending.take().unwrap().join();
+        assert!(sent.is_ok() || thread::panicking(), "the traffic broke");
+    }
+}
+
+fn target(project: u64) -> String {
+    format!("/api/{project}/envelope/?sentry_key={KEY}&sentry_version=7")
+}
+
+fn it_draws_what_happens_in_every_light_and_width() {
+    let fake = Fake::start();
+    let edge = Edge::before(&fake);
+    let traffic = Traffic::to(&edge, |sent| (target(1 + sent % 30), EVENT.to_vec()));
+    let told = quiet_scene(&edge, &["look"]);
+    drop(traffic);
+    assert_eq!(told["title"], "Green · vidette");
+    for tile in ["Requests", "Items in", "Delivered"] {
+        let value = told["tiles"][tile].as_str().unwrap();
+        assert!(value.ends_with("/s") && value != "0/s", "{tile}: {value}");
+    }
+    let painted = told["painted"].as_object().unwrap();
+    assert_eq!(painted.len(), 13, "{painted:?}");
+    for plot in [
+        "items", "bytes", "outcomes", "answers", "latency", "open", "memory",
+    ] {
+        assert!(
+            painted[plot].as_u64() > Some(50),
+            "{plot} is blank: {painted:?}"
+        );
+    }
+    for colours in ["light", "dark"] {
+        assert_eq!(told[colours]["wrong"], json!([]), "{colours}: too pale");
+        assert!(told[colours]["looked"].as_u64() > Some(100), "{told}");
+    }
+    let grounds = told["grounds"].as_array().unwrap();
+    assert_ne!(grounds[0], grounds[1], "dark is not dark");
+    assert_eq!(grounds[0], grounds[2], "the button does nothing");
+    for (width, over) in told["overflow"].as_object().unwrap() {
+        assert!(
+            over.as_i64() <= Some(0),
+            "{width} px wide: {over} px too much"
+        );
+    }
+    assert!(
+        told["shifted"].as_f64() < Some(0.1),
+        "it jumps: {}",
+        told["shifted"]
+    );
+    assert_eq!(told["numbers"].as_array().unwrap().len(), 2, "{told}");
+    let projects = told["projects"].as_array().unwrap();
+    assert_eq!(projects.len(), 11, "ten and the rest: {projects:?}");
+    assert_eq!(projects[10], "20 more");
+}
+
+fn a_mute_by_keyboard_alone_holds() {
+    let fake = Fake::start();
+    let edge = Edge::configured(
+        &fake.url(),
+        &fake.url(),
+        json!({"projects": [{"id": 42, "keys": [KEY]}]}),
+    );
+    let told = quiet_scene(&edge, &["mute", "42"]);
+    assert_ne!(told["outline"], "none", "the focus cannot be seen");
+    let effect = told["effect"].as_str().unwrap();
+    assert!(
+        effect.starts_with("Everything of project 42 is answered 429 and lost"),
+        "{effect}"
+    );
+    assert!(
+        told["said"].as_str().unwrap().contains("everything muted"),
+        "{told}"
+    );
+    let on = edge.admin_get("/api/v1/mutes").json();
+    let on = &on["switches"][0];
+    assert_eq!(
+        (&on["project"], &on["action"], &on["why"]),
+        (&json!(42), &json!("mute"), &json!("a trial"))
+    );
+    let row = told["on"][0].as_str().unwrap();
+    assert!(row.starts_with("project 42everything muted"), "{row}");
+    assert_eq!(edge.post_envelope(&[], EVENT).status, 429, "it holds");
+}
+
+fn a_token_is_asked_for_and_kept_in_the_tab() {
+    let fake = Fake::start();
+    let wide = json!({"listen": {"admin": "0.0.0.0:0"}, "admin": {"token": "right-token"}});
+    let edge = Edge::configured(&fake.url(), &fake.url(), wide);
+    let url = format!("http://127.0.0.1:{}/", edge.admin.port());
+    let told = scene(&url, &["token", "wrong-token", "right-token"]);
+    let asked = told["asked"].as_str().unwrap();
+    assert!(asked.contains("whoever has its token"), "{asked}");
+    let again = told["again"].as_str().unwrap();
+    assert!(again.contains("not the edge's"), "{again}");
+    assert_eq!(told["boardBefore"], false, "an empty board tells nothing");
+    assert_eq!(told["visible"], false, "asked again after a reload");
+    assert_eq!(told["stores"], json!([[], ["vidette.token"], ""]));
+    let only_401 = told["failed"].as_array().unwrap();
+    let only_401 = only_401
+        .iter()
+        .all(|one| one.as_str().unwrap().starts_with("401 "));
+    assert!(only_401, "{told}");
+}
+
+fn a_projects_page_opens() {
+    let fake = Fake::start();
+    let edge = Edge::configured(
+        &fake.url(),
+        &fake.url(),
+        json!({"projects": [{"id": 42, "name": "shop", "keys": [KEY]}]}),
+    );
+    assert_eq!(edge.post_envelope(&[], EVENT).status, 200);
+    let told = quiet_scene(&edge, &["project", "42"]);
+    let text = told["text"].as_str().unwrap();
+    for part in ["shop (project 42)", "error", "a94a...", "the configuration"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains(KEY), "{text}");
+    assert_eq!(told["contrast"]["wrong"], json!([]));
+    assert_eq!(told["hash"], "", "closed, it is no longer in the address");
+}
+
+fn maintenance_and_reload_say_what_they_do() {
+    let fake = Fake::start();
+    let folder = tempfile::tempdir().unwrap();
+    let spool = json!({"spool": {"path": folder.path(), "free_floor": 0}});
+    let edge = Edge::configured(&fake.url(), &fake.url(), spool);
+    let told = quiet_scene(&edge, &["steer"]);
+    let effects = told["effects"].to_string();
+    for part in [
+        "none is sent to Sentry",
+        "is sent from now on",
+        "nothing changes",
+    ] {
+        assert!(effects.contains(part), "{part}: {effects}");
+    }
+    let banner = told["banner"].as_str().unwrap();
+    assert!(banner.starts_with("Maintenance until"), "{banner}");
+    let want = [
+        "Maintenance is on for 60 min.",
+        "Maintenance is off.",
+        "Reloaded.",
+    ];
+    assert_eq!(told["said"], json!(want));
+    assert_eq!(
+        edge.admin_get("/api/v1/status").json()["maintenance"],
+        Value::Null
+    );
+}
+
+/// A site on a bad day.
+struct BadDay {
+    edge: Edge,
+    begin: Instant,
+    _fake: Fake,
+    _folder: tempfile::TempDir,
+}
+
+impl BadDay {
+    fn begin() -> Self {
+        const NAMES: [&str; 8] = [
+            "shop", "api", "mobile", "search", "billing", "worker", "intranet", "blog",
+        ];
+        let begin = Instant::now();
+        let fake = Fake::with(move |exchange| {
+            exchange.read_body()?;
+            let dice = fastrand::u64(..100);
+            let slow = if dice > 96 { 60 } else { 0 };
+            thread::sleep(Duration::from_millis(2 + dice / 8 + slow));
+            // Sentry is away for a minute.
+            let away = (330..390).contains(&begin.elapsed().as_secs());
+            let answer = b"{\"id\":\"0123456789abcdef0123456789abcdef\"}";
+            exchange.answer(if away { 503 } else { 200 }, &[], answer)
+        });
+        let projects = NAMES.iter().zip(1..).map(|(name, id): (_, u64)| {
+            json!({"id": id, "name": name, "keys": [format!("{id:032x}")], "quotas": [
+                {"name": "errors", "categories": ["error"], "limit": 1500 * id, "per": "1h"},
+                {"name": "transactions", "categories": ["transaction"], "limit": 6, "per": "1s"},
+            ]})
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let edge = Edge::configured(
+            &fake.url(),
+            &fake.url(),
+            json!({"projects": projects.collect::<Vec<_>>(),
+                "spool": {"path": folder.path(), "free_floor": 0},
+                "defaults": {"sample": {"transaction": 0.8}}}),
+        );
+        Self {
+            edge,
+            begin,
+            _fake: fake,
+            _folder: folder,
+        }
+    }
+
+    /// What one of its clients sends next.
+    fn event(begin: Instant, lane: u32, sent: u64) -> (String, Vec<u8>) {
+        const KINDS: [(&str, usize); 6] = [
+            ("event", 900),
+            ("transaction", 2_400),
+            ("session", 220),
+            ("replay_event", 1_500),
+            ("check_in", 180),
+            ("client_report", 90),
+        ];
+        let low = |most: usize| fastrand::usize(..most).min(fastrand::usize(..most));
+        let project = low(8) + 1;
+        let (kind, size) = KINDS[low(KINDS.len())];
+        let wave = (begin.elapsed().as_secs_f64() / 70.0 + f64::from(lane)).sin();
+        thread::sleep(Duration::from_secs_f64((1.0 + wave) * 0.04));
+        let body = "x".repeat(size / 2 + fastrand::usize(..size));
+        let item = format!("{{\"message\":\"{body}\"}}");
+        let trace = format!("{:032x}", fastrand::u128(1..));
+        let header = json!({"trace": {"trace_id": trace, "public_key": format!("{project:032x}")}});
+        let of = json!({"type": kind, "length": item.len()});
+        let wrong = sent % 60 == 59;
+        let key = format!(
+            "{:0>32}",
+            if wrong {
+                "x".into()
+            } else {
+                format!("{project:x}")
+            }
+        );
+        (
+            format!("/api/{project}/envelope/?sentry_key={key}&sentry_version=7"),
+            format!("{header}\n{of}\n{item}\n").into_bytes(),
+        )
+    }
+}
+
+fn the_pictures_are_drawn() {
+    let day = BadDay::begin();
+    let mute = json!({"project": 8, "action": "mute", "for_s": 14_400,
+        "by": "anna", "why": "import of old posts"});
+    post(&day.edge, "/api/v1/mutes", mute.to_string().as_bytes());
+    let begin = day.begin;
+    let lanes =
+        (0..3).map(|lane| Traffic::to(&day.edge, move |sent| BadDay::event(begin, lane, sent)));
+    let lanes: Vec<Traffic> = lanes.collect();
+    thread::sleep(Duration::from_secs(600).saturating_sub(begin.elapsed()));
+    let into = checkout(&std::env::var("VIDETTE_PICTURES").unwrap());
+    let url = format!("http://{}/", day.edge.admin);
+    let told = scene(&url, &["shots", into.to_str().unwrap()]);
+    println!("{told}");
+    drop(lanes);
+}

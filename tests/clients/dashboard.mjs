@@ -11,7 +11,10 @@
 // Every scene tells what the console complained of, which requests failed, and which went to
 // another server than the edge. CHROMIUM names another browser than /usr/bin/chromium.
 
+import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+
+import { repacked } from "./picture.mjs";
 
 const parts = process.env.VIDETTE_PARTS_DIR;
 if (!parts) {
@@ -134,6 +137,7 @@ async function look(browser) {
   await page.click("[data-window='1h']");
   await page.click("#leaders .choice button:nth-child(2)");
   await page.click("#items summary");
+  await page.waitForSelector("#items tbody tr");
   result.numbers = await page.$$eval("#items tbody tr", (rows) => rows.map((row) => row.textContent));
   result.projects = await page.$$eval("#leaders tbody tr", (rows) => rows.map((row) => row.firstElementChild.textContent));
   return result;
@@ -230,15 +234,16 @@ async function steer(browser) {
 async function shots(browser, folder) {
   const sizes = {};
   for (const [name, colorScheme, viewport] of [
-    ["light", "light", { width: 1280, height: 1040 }],
-    ["dark", "dark", { width: 1280, height: 1040 }],
+    ["light", "light", { width: 1280, height: 960 }],
+    ["dark", "dark", { width: 1280, height: 960 }],
     ["narrow", "light", { width: 360, height: 1400 }],
   ]) {
     const { page } = await open(browser, { colorScheme, viewport });
     await page.goto(url);
     await heard(page, 1);
     await page.waitForTimeout(1000);
-    const bytes = await page.screenshot({ path: `${folder}/dashboard-${name}.png` });
+    const bytes = repacked(await page.screenshot());
+    await writeFile(`${folder}/dashboard-${name}.png`, bytes);
     sizes[name] = bytes.length;
     if (bytes.length > SHOT_BYTES_MAX) throw new Error(`${name}: ${bytes.length} bytes`);
     await page.close();

@@ -130,6 +130,20 @@ fn more_keys_than_the_limit_are_refused() {
     assert_eq!(Directory::within(5, twice).map(|built| built.len()), Ok(5));
 }
 
+#[test]
+fn a_projects_keys_are_its_own_and_no_more_than_asked_for() {
+    let words = (0..9).map(|number| (key(number), named(Source::Sentry, number % 3, true)));
+    let directory = Directory::build(words).expect("few keys");
+    let keys = |number, most| {
+        let of = project(number).expect("a number");
+        let keys = directory.of_project(of, most);
+        keys.map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(1, 9), [key(1), key(4), key(7)]);
+    assert_eq!(keys(2, 2), [key(2), key(5)]);
+    assert_eq!(keys(5, 9), []);
+}
+
 proptest! {
     #[test]
     fn a_directory_finds_what_a_map_would(

@@ -1,5 +1,6 @@
 //! The last hour in frames: what was counted between two readings. Two rings, a fine one of ten
-//! minutes and a coarse one of an hour, each of a fixed length. Never looks at a counter.
+//! minutes and a coarse one of an hour, each of a fixed length: some 600 kB when they are full,
+//! whatever number of projects there is. Never looks at a counter.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;

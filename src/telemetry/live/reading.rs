@@ -218,3 +218,79 @@ impl Reading {
 fn count_of(level: i64) -> u64 {
     u64::try_from(level).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::domain::category::Category;
+    use crate::domain::endpoint::ProjectId;
+    use crate::domain::outcome::Reason;
+    use crate::telemetry::ledger::Ledger;
+    use crate::telemetry::live::quantile::SLOTS;
+
+    fn read(metrics: &Metrics) -> Reading {
+        Reading::of(metrics, &metrics.ledger.lines(), &Aside::default())
+    }
+
+    #[track_caller]
+    fn check(reading: &Reading, family: &str, label: &str, want: u64) {
+        let mut place = 0;
+        for column in &reading.columns {
+            if column.family == family && column.label == label {
+                assert_eq!(reading.values[place], want, "{family} {label}");
+                return;
+            }
+            place += match column.kind {
+                Kind::Sum | Kind::Level => 1,
+                Kind::Durations => SLOTS,
+            };
+        }
+        panic!("there is no {family} {label}");
+    }
+
+    #[test]
+    fn counts_of_all_workers_stand_in_their_columns() {
+        let ledger = Arc::new(Ledger::new(SystemTime::UNIX_EPOCH, 10));
+        let metrics = Metrics::new(2, vec!["public".to_owned()], Arc::clone(&ledger));
+        for worker in &metrics.workers {
+            let ok = worker.requests(Route::Ingest, Ending::Forwarded, 200);
+            ok.add(2);
+            worker.requests(Route::Tunnel, Ending::Refused, 429).add(1);
+            worker.requests(Route::Upload, Ending::Refused, 413).add(1);
+            let upstream = worker.upstream_durations.at(Upstream::Ingest.index());
+            upstream.observe(Duration::from_micros(400));
+            worker.open_connections(0).shift(3);
+        }
+        let books = ledger.worker();
+        let account = books.account(ProjectId::parse(b"42"), true);
+        let row = books.row(account, Category::Error);
+        row.received(3, 300);
+        row.forwarded(2, 200);
+        row.dropped(Reason::Quota, 1, 100);
+        let reading = read(&metrics);
+        check(&reading, "answers", "ok", 4);
+        check(&reading, "answers", "429", 2);
+        check(&reading, "uploads", "413", 2);
+        check(&reading, "upstream_us", "ingest", 2);
+        check(&reading, "connections", "open", 6);
+        check(&reading, "items_in", "error", 3);
+        check(&reading, "items_out", "error", 2);
+        check(&reading, "bytes_in", "error", 300);
+        check(&reading, "dropped", "limit", 1);
+        check(&reading, "dropped", "edge", 0);
+    }
+
+    #[test]
+    fn the_columns_stay_the_same() {
+        let ledger = Arc::new(Ledger::new(SystemTime::UNIX_EPOCH, 10));
+        let metrics = Metrics::new(1, vec!["public".to_owned()], ledger);
+        let first = read(&metrics);
+        metrics.workers[0].client_ip.at(0).add(1);
+        let second = read(&metrics);
+        assert_eq!(first.columns, second.columns);
+        assert_eq!(first.values.len(), second.values.len());
+        assert_ne!(first.values, second.values);
+    }
+}

@@ -270,7 +270,8 @@ impl BadDay {
             &fake.url(),
             &fake.url(),
             json!({"projects": projects.collect::<Vec<_>>(),
-                "spool": {"path": folder.path(), "free_floor": 0},
+                "spool": {"path": folder.path().join("spool"), "free_floor": 0},
+                "state": {"path": folder.path().join("state")},
                 "defaults": {"sample": {"transaction": 0.8}}}),
         );
         Self {

@@ -82,9 +82,9 @@ export function admit(refused) {
   });
 }
 
+// Whether somebody was asked for a token, and may come in now.
 export function admitted() {
-  if (at("admission").hidden) return;
+  const asked = !at("admission").hidden;
   show(at("admission"), false);
-  show(at("board"), true);
-  at("board").focus();
+  return asked;
 }

@@ -52,7 +52,10 @@ function fill(select, kins) {
 
 const only = () => (kin === null ? undefined : [kin]);
 
-// Plots, each with its lines from the frames.
+// The most that came: what is usual for whatever goes out.
+const most = (family, labels = () => undefined) => (frames, of) => Math.max(0, ...frames.rates(of, family, labels()));
+
+// Plots, each with its lines from the frames, and what is usual for them.
 function plots(select) {
   const gap = [
     { label: "in", colour: "c-gap" },
@@ -66,15 +69,15 @@ function plots(select) {
   const quantiles = (family, label) => (frames, of) =>
     latency.map((one) => frames.levels(of, family, `${label}.${one.label}`));
   return [
-    [new Plot({ id: "items", title: "Items a second", note: "what came, and what Sentry took", series: gap, gap: true, format: rate, tools: [select] }),
-      (frames, of) => [frames.rates(of, "items_in", only()), frames.rates(of, "items_out", only())]],
-    [new Plot({ id: "bytes", title: "Bytes a second", note: "of the same items", series: gap, gap: true, format: byteRate }),
-      (frames, of) => [frames.rates(of, "bytes_in", only()), frames.rates(of, "bytes_out", only())]],
+    [new Plot({ id: "items", title: "Items a second", series: gap, gap: true, format: rate, tools: [select] }),
+      (frames, of) => [frames.rates(of, "items_in", only()), frames.rates(of, "items_out", only())], most("items_in", only)],
+    [new Plot({ id: "bytes", title: "Bytes a second", note: "in, and taken by Sentry", series: gap, gap: true, format: byteRate }),
+      (frames, of) => [frames.rates(of, "bytes_in", only()), frames.rates(of, "bytes_out", only())], most("bytes_in", only)],
     [new Plot({ id: "outcomes", title: "What became of items", note: "a second, by why", kind: "stack", series: named(ENDED).concat({ label: "kept on disk", colour: "c-kept" }), format: rate }),
       (frames, of) => [
         ...ENDED.map(([, , [family, labels]]) => frames.rates(of, family, labels)),
         kept(frames.levels(of, "spool", "items"), of),
-      ]],
+      ], most("items_in")],
     [new Plot({ id: "answers", title: "Answers to clients", note: "requests with events, a second", kind: "stack", series: named(ANSWERED), format: rate }),
       (frames, of) => ANSWERED.map(([, , labels]) => frames.rates(of, "answers", labels))],
     [new Plot({ id: "latency", title: "Latency of ingest", note: "Relay's answer, from the last byte sent", series: latency, format: took }),
@@ -88,7 +91,7 @@ function plots(select) {
         const ingest = frames.rates(of, "attempts_ingest", labels);
         const web = frames.rates(of, "attempts_web", labels);
         return ingest.map((value, place) => value + web[place]);
-      })],
+      }), most("answers")],
     [new Plot({ id: "spool-plot", title: "Kept on disk", note: "bytes until Sentry takes them", series: [{ label: "bytes", colour: "c-kept", fill: 0.35 }], format: bytes }),
       (frames, of) => [frames.levels(of, "spool", "bytes")]],
     [new Plot({ id: "ack", title: "How long clients wait", note: "events, from head to answer", series: latency, format: took }),
@@ -129,7 +132,7 @@ export function build(grid, changed) {
     fill(select, frames.labels("items_in"));
     const of = frames.of(window);
     const times = of.map((frame) => frame[1] / 1000);
-    for (const [plot, lines] of drawn) plot.show(window, times, lines(frames, of));
+    for (const [plot, lines, usual] of drawn) plot.show(window, times, lines(frames, of), usual?.(frames, of));
     for (const view of tables) view.update({ frames, now, window });
   };
 }

@@ -63,14 +63,14 @@ const VERBS = { mute: "Mute", limit: "Limit", sample: "Sample" };
 function foresee() {
   const { project, category, action, value, for_s: forS } = asked();
   const of = category === null ? "Everything" : `Of ${category}, everything`;
-  const until = clock(Date.now() + forS * 1000);
-  const fate = {
-    mute: "is answered 429 and lost; its senders hear to hold back",
-    limit: `beyond ${value || "…"} is answered 429 and lost`,
-    sample: `beyond ${value || "…"} is dropped in silence; its senders hear nothing`,
+  const [fate, told] = {
+    mute: ["is answered 429 and lost", "Its senders hear to hold back."],
+    limit: [`beyond ${value || "…"} is answered 429 and lost`, "Its senders hear to hold back."],
+    sample: [`beyond ${value || "…"} is dropped in silence`, "Its senders hear nothing."],
   }[action];
   const named = project > 0 ? `project ${project}` : "the project";
-  say(at("switch-effect"), `${of} of ${named} ${fate}, on all workers, for ${lasting(forS)}: until ${clock(Date.now() + forS * 1000) === until ? until : until}.`);
+  const until = clock(Date.now() + forS * 1000);
+  say(at("switch-effect"), `${of} of ${named} ${fate}, on all workers, for ${lasting(forS)}: until ${until}. ${told}`);
   say(at("switch-go"), project > 0 ? `${VERBS[action]} project ${project}` : VERBS[action]);
 }
 

@@ -1,7 +1,8 @@
 // Ties the page together: what is heard is kept, and drawn once for each thing heard.
+import { admitted } from "./admission.js";
 import { build } from "./board.js";
 import { openEnd, openMaintenance, openReload, openSwitch } from "./dialogs.js";
-import { at, say } from "./elements.js";
+import { at, say, show } from "./elements.js";
 import { Frames } from "./frames.js";
 import { light } from "./light.js";
 import { follows } from "./project.js";
@@ -45,7 +46,11 @@ listen(
     if (name === "snapshot") frames.replace(told);
     else frames.append(told);
     now = told.now;
+    const asked = admitted();
+    // Only once there is something to show, so that nothing moves when it comes.
+    show(at("board"), true);
     draw();
+    if (asked) at("board").focus();
     document.body.dataset.heard = String(frames.fine.at(-1)?.[0] ?? 0);
     if (!followed) follows();
     followed = true;

@@ -4,6 +4,8 @@ import { cells, keyed, make, panel, say, table } from "./elements.js";
 import { byteRate, bytes } from "./units.js";
 
 const HEIGHT = 168;
+// How far above what is usual a plot reaches.
+const ROOM = 1.6;
 // Where numbers are told in KiB, lines are at round KiB.
 const BINARY = new Set([bytes, byteRate]);
 const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
@@ -43,7 +45,8 @@ export class Plot {
     this.numbers = numbers.body;
     this.details = make("details", { class: "numbers" }, make("summary", {}, "Numbers"), numbers.node);
     this.details.addEventListener("toggle", () => this.tabulate());
-    this.note = make("span", { class: "note quiet" }, note ?? "");
+    this.words = note ?? "";
+    this.note = make("span", { class: "note quiet" }, this.words);
     this.node = panel(id, title, this.box, this.legend, this.details);
     this.node.querySelector("h2").append(" ", this.note);
     if (tools.length > 0) this.node.querySelector("h2").after(make("div", { class: "inside" }, ...tools));
@@ -63,10 +66,14 @@ export class Plot {
     if (this.times.length > 0) this.draw();
   }
 
-  // The lines of a window, in the order of the series.
-  show(window, times, lines) {
+  // The lines of a window, in the order of the series. What goes far beyond `usual`, as a drain
+  // does, is cut: it would press all else flat.
+  show(window, times, lines, usual = null) {
     const other = this.window !== window;
-    Object.assign(this, { window, times, lines });
+    const top = usual !== null && usual > 0 ? usual * ROOM : Infinity;
+    Object.assign(this, { window, times, lines, top });
+    const cut = lines.some((line) => line.some((value) => value > top));
+    say(this.note, cut ? "a drain goes beyond the top" : this.words);
     if (other) this.rebuild();
     this.draw();
     this.explain(null);
@@ -99,7 +106,7 @@ export class Plot {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 }, sync: { key: "vidette" } },
       scales: {
         x: { range: (_, __, most) => [most - WINDOWS_S[this.window], most] },
-        y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
+        y: { range: (_, __, most) => [0, most > 0 ? Math.min(most * 1.08, this.top) : 1] },
       },
       axes: [
         { ...axis, size: 24, space: 70, values: (_, moments) => moments.map(clockOf) },

@@ -26,8 +26,8 @@ export function create() {
       count === 0
         ? "No quota is configured."
         : count > 10
-          ? `${whole(count)} quotas; the ten fullest are shown.`
-          : "Foretold from the last five minutes.",
+          ? `${whole(count)} quotas; the ten fullest are shown, and foretold from the last five minutes.`
+          : "Foretold from the last five minutes, should it go on like this.",
     );
   };
   return { node: box, update };

@@ -1,6 +1,6 @@
 // What the edge tells, as it tells it: server-sent events, read by fetch since they need the
 // token. Comes back by itself, with the number of what it heard last.
-import { Refused, admit, admitted, headers, refusal } from "./admission.js";
+import { Refused, admit, headers, refusal } from "./admission.js";
 
 const PATH = "api/v1/live";
 
@@ -30,7 +30,6 @@ async function hear(last, heard) {
     const resumed = last.id === null ? {} : { "last-event-id": last.id };
     const answer = await fetch(PATH, { cache: "no-store", headers: headers(resumed), signal: stop.signal });
     if (!answer.ok) throw await refusal(answer);
-    admitted();
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {

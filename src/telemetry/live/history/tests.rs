@@ -1,3 +1,5 @@
+//! The rings: what a frame holds, how many there are, and what is told of them.
+
 use super::*;
 
 const COLUMNS: [Column; 3] = [

@@ -71,8 +71,8 @@ pub enum DemoError {
 
 /// Runs the demo until SIGTERM or SIGINT.
 ///
-/// Writes four lines and no more: `dsn: ...`, `admin: ...`, where the dashboard is,
-/// `demo: ...`, where it shows what reached the stand-in, and `ready` once all can be used.
+/// Writes three lines and no more: `dsn: ...`, `admin: ...`, where the dashboard is, which leads to
+/// the page of what reached the stand-in, and `ready` once all can be used.
 ///
 /// # Errors
 /// What kept it from starting, or the edge from stopping cleanly. All that was
@@ -150,7 +150,6 @@ fn pages(events: &Arc<Events>, dsn: &Arc<OnceLock<String>>) -> Vec<Page> {
 fn announce(out: &mut dyn Write, dsn: &str, admin: SocketAddr) -> io::Result<()> {
     writeln!(out, "dsn: {dsn}")?;
     writeln!(out, "admin: http://{admin}/")?;
-    writeln!(out, "demo: http://{admin}{PAGE}")?;
     writeln!(out, "ready")?;
     out.flush()
 }
@@ -213,12 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn four_lines_are_printed_and_no_more() {
+    fn three_lines_are_printed_and_no_more() {
         let mut out = Vec::new();
         let admin = "127.0.0.1:9001".parse().expect("an address");
         announce(&mut out, "http://k@127.0.0.1:9000/1", admin).expect("memory takes it");
-        let want = "dsn: http://k@127.0.0.1:9000/1\nadmin: http://127.0.0.1:9001/\n\
-                    demo: http://127.0.0.1:9001/demo\nready\n";
+        let want = "dsn: http://k@127.0.0.1:9000/1\nadmin: http://127.0.0.1:9001/\nready\n";
         assert_eq!(String::from_utf8_lossy(&out), want);
     }
 

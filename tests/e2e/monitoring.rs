@@ -239,6 +239,7 @@ fn no_plot_of_the_dashboard_is_empty() {
         &fake.url(),
         json!({
             "spool": {"path": spool.path(), "free_floor": 0},
+            "disk_guard": {"paths": [spool.path()]},
             "projects": [{"id": 42, "quotas": [
                 {"name": "few", "categories": ["error"], "limit": 1, "per": "1h"},
             ]}],

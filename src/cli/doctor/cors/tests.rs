@@ -314,7 +314,7 @@ fn what_cannot_be_asked_is_misuse_or_a_failure() {
     let edge = Fake::start(sound);
     let known = admin(&edge.address.to_string(), ADMITTED);
     for line in [
-        ["--url", "https://sentry.example"],
+        ["--url", "ftp://sentry.example"],
         ["--url", "sentry.example"],
         ["--origin", "shop.example"],
         ["--dsn", "https://sentry.example/42"],

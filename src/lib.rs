@@ -64,6 +64,9 @@
 //! repeats (`policy::repeats`) and who is not heard (`policy::blocks`) lives on across reloads, and in `server::memory`'s folder
 //! what of it is proven, used or switched on across restarts.
 //!
+//! All of it can go to another process that takes over, without a break: `server::handover` says
+//! how, and `server::holding` is what only one process can have.
+//!
 //! [what is known beside it]: crate::policy::directory
 
 pub mod domain;

@@ -39,7 +39,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the edge.
-    Run(WithConfig),
+    Run(run::Arguments),
     /// Check a configuration and say where it is wrong.
     Check(check::Arguments),
     /// Say what a running edge would do with a request, step by step, without doing it.

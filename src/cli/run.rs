@@ -6,14 +6,26 @@ use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self, Env, Level, Loaded, LogFormat};
-use crate::server::Edge;
+use crate::server::{Edge, Origin};
 use crate::telemetry::log::{self, Format};
 
 use super::{WithConfig, fail};
 
-pub(super) fn main(arguments: &WithConfig) -> ExitCode {
+/// What `run` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    which: WithConfig,
+    /// Take over from the process that runs on this configuration, without a break: its sockets,
+    /// its spool and its counts. It finishes what it has begun, and exits. Where none runs, start
+    /// as usual.
+    #[arg(long)]
+    takeover: bool,
+}
+
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
     let env = Env::of_process();
-    let file = config::find(arguments.config.as_deref(), &env);
+    let file = config::find(arguments.which.config.as_deref(), &env);
     let loaded = match config::load(file.as_deref(), &env) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -23,7 +35,11 @@ pub(super) fn main(arguments: &WithConfig) -> ExitCode {
     };
     start_log(&loaded);
     announce(&loaded);
-    let ran = Edge::start(loaded, Vec::new()).and_then(Edge::wait);
+    let origin = match arguments.takeover {
+        true => Origin::TakeOver,
+        false => Origin::Program,
+    };
+    let ran = Edge::start_as(origin, loaded, Vec::new()).and_then(Edge::wait);
     match ran.context("the edge cannot run") {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

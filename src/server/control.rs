@@ -1,8 +1,9 @@
 //! The control thread: signals, reloads, name look-ups, questions after an upstream's
 //! health and the admin server, all that is slow. Workers never wait for it.
 
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,6 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -23,15 +23,20 @@ use crate::server::acme::Issuance;
 use crate::server::admin::{self, Page};
 use crate::server::disk_guard::Keeper;
 use crate::server::entrance::Renewing;
+use crate::server::handover::elder::{Heir, Seat, wait_for_heir};
+use crate::server::handover::upgrade::upgrade_on_signal;
+use crate::server::holding::{Holding, Listening};
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::{self, Memory};
-use crate::server::reloader::{Reloader, reload_on_hangup, watch_file};
-use crate::server::sentry::client_reports::Telling;
+use crate::server::reloader::Reloader;
 use crate::server::supervisor;
 use crate::server::upstream::probe::keep_probing;
 use crate::server::upstream::resolve::keep_resolving;
 use crate::server::upstream::trust::keep_trusting;
 use crate::server::worker::Shared;
+
+/// How often it is looked whether all workers have ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 /// What the control thread needs to start.
 pub(crate) struct Control {
@@ -58,40 +63,82 @@ pub(crate) struct Control {
 impl Control {
     /// Starts the thread, and returns once it hears signals: before, one would end the
     /// process without a drain. It ends when the workers have drained.
-    pub(crate) fn start(
-        self,
-        admin: StdListener,
-        public: Vec<SocketAddr>,
-    ) -> io::Result<JoinHandle<io::Result<()>>> {
+    pub(crate) fn start(self, listening: Listening) -> io::Result<JoinHandle<io::Result<()>>> {
         let (hears, heard) = sync_channel(1);
         let thread = Builder::new().name("control".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build_local(tokio::runtime::LocalOptions::default())?;
-            runtime.block_on(self.run(admin, public, &hears))
+            runtime.block_on(self.run(listening, &hears))
         })?;
         // A thread that fails before says why when it is joined.
         heard.recv().ok();
         Ok(thread)
     }
 
-    async fn run(
-        self,
-        socket: StdListener,
-        public: Vec<SocketAddr>,
-        hears: &SyncSender<()>,
-    ) -> io::Result<()> {
-        let stops = [
+    async fn run(self, listening: Listening, hears: &SyncSender<()>) -> io::Result<()> {
+        let mut stops = [
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         ];
-        let hangup = signal(SignalKind::hangup());
         let moved = access_log::reopening();
-        let memory = Rc::new(self.memory);
         // Before the first client is called by it: a kill at once must not lose it.
-        memory.keep_secret(&self.loaded.config);
-        hears.send(()).ok();
+        self.memory.keep_secret(&self.loaded.config);
         memory::limit_tables(&self.loaded.config, &self.metrics.control);
+        let (stop, stopped) = (self.stop.clone(), self.stopped.clone());
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        let holding = self.hold(listening)?;
+        keep_all(&holding, &metrics);
+        let log = Arc::clone(&shared.access_log);
+        tokio::task::spawn_local(access_log::keep_reopening(moved, log));
+        let seat = holding.seat();
+        tokio::task::spawn_local(upgrade_on_signal(seat.is_some()));
+        hears.send(()).ok();
+        let heir = tokio::select! {
+            () = stop_asked(stopped, &mut stops) => None,
+            heir = succeeded(seat.as_ref(), &holding) => Some(heir),
+        };
+        // A seat that an heir has taken is its own.
+        drop(seat);
+        match &heir {
+            Some(heir) => leave(&shared, heir),
+            None => {
+                supervisor::stopping();
+                shared.stopping.store(true, Ordering::Relaxed);
+            }
+        }
+        holding.stop_listening();
+        stop.send_replace(true);
+        let drained = async {
+            // Each worker holds a receiver, the edge itself one: alone again, all have drained.
+            while stop.receiver_count() > 0 {
+                sleep(DRAIN_LOOK).await;
+            }
+        };
+        tokio::pin!(drained);
+        tokio::select! {
+            () = &mut drained => {}
+            // It was leaving, and is to be quick.
+            () = signalled(&mut stops) => {
+                shared.stopping.store(true, Ordering::Relaxed);
+                drained.await;
+            }
+        }
+        match heir {
+            Some(heir) => heir.tell(holding.last_words()).await,
+            None => {
+                if holding.is_let_go.get() {
+                    holding.take_back().await;
+                }
+                holding.close().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up what only one process can have, and begins the work with it.
+    fn hold(self, listening: Listening) -> io::Result<Rc<Holding>> {
+        let memory = Rc::new(self.memory);
         let renewing = Renewing::new(Arc::clone(&self.shared), Arc::clone(&self.metrics));
         tokio::task::spawn_local(Rc::clone(&renewing).keep());
         let reloader = Rc::new(Reloader::new(
@@ -101,8 +148,8 @@ impl Control {
             Arc::clone(&self.shared),
             Arc::clone(&self.metrics),
         ));
-        reloader.list_keys();
         let switchboard = Rc::new(self.switchboard);
+        let public: Vec<SocketAddr> = listening.public.iter().map(|one| one.bound).collect();
         let desk = admin::Desk {
             switchboard: Rc::clone(&switchboard),
             reloader: Rc::clone(&reloader),
@@ -112,52 +159,71 @@ impl Control {
             public,
             live: admin::Live::new(&self.shared),
         };
-        let socket = TcpListener::from_std(socket)?;
-        tokio::task::spawn_local(admin::serve(Rc::new(desk), socket));
-        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        tokio::task::spawn_local(async move { keep_resolving(&shared, &metrics).await });
-        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        tokio::task::spawn_local(keep_probing(shared, metrics));
-        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        tokio::task::spawn_local(keep_trusting(shared, metrics));
-        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        tokio::task::spawn_local(Rc::clone(&memory).keep(shared, metrics));
-        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        tokio::task::spawn_local(self.issuance.keep(shared, metrics));
-        let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_local(Keeper::new(shared, Rc::clone(&switchboard)).keep());
-        tokio::task::spawn_local(switchboard.keep());
-        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        let telling = Telling::start(shared, metrics, memory.untold());
-        tokio::task::spawn_local(watch_file(Rc::clone(&reloader)));
-        tokio::task::spawn_local(Rc::clone(&reloader).keep_retiring());
-        tokio::task::spawn_local(reload_on_hangup(hangup, reloader));
-        tokio::task::spawn_local(supervisor::keep_alive(Arc::clone(&self.shared)));
-        let log = Arc::clone(&self.shared.access_log);
-        tokio::task::spawn_local(access_log::keep_reopening(moved, log));
-        stop_asked(self.stopped.clone(), stops).await;
-        supervisor::stopping();
-        self.shared.stopping.store(true, Ordering::Relaxed);
-        self.stop.send_replace(true);
-        // Each worker holds a receiver, the edge itself two: alone again, all have drained.
-        drop(self.stopped);
-        while self.stop.receiver_count() > 0 {
-            sleep(Duration::from_millis(20)).await;
-        }
-        let teller = telling.end().await;
-        memory.close(&self.shared);
-        // At last: the spool drops until it is closed.
-        teller.close();
-        Ok(())
+        let holding = Holding {
+            memory,
+            switchboard,
+            reloader,
+            desk: Rc::new(desk),
+            shared: self.shared,
+            metrics: self.metrics,
+            listening: RefCell::new(Some(listening)),
+            chores: RefCell::default(),
+            is_let_go: Cell::new(false),
+        };
+        holding.begin(self.issuance)?;
+        Ok(Rc::new(holding))
+    }
+}
+
+/// Begins what goes on to the end, whoever has the rest.
+fn keep_all(holding: &Holding, metrics: &Arc<Metrics>) {
+    let ours = || (Arc::clone(&holding.shared), Arc::clone(metrics));
+    let (shared, metrics) = ours();
+    tokio::task::spawn_local(async move { keep_resolving(&shared, &metrics).await });
+    let (shared, metrics) = ours();
+    tokio::task::spawn_local(keep_probing(shared, metrics));
+    let (shared, metrics) = ours();
+    tokio::task::spawn_local(keep_trusting(shared, metrics));
+    let (shared, metrics) = ours();
+    tokio::task::spawn_local(Rc::clone(&holding.memory).keep(shared, metrics));
+    tokio::task::spawn_local(Rc::clone(&holding.reloader).keep_retiring());
+    let (shared, switchboard) = (Arc::clone(&holding.shared), Rc::clone(&holding.switchboard));
+    tokio::task::spawn_local(Keeper::new(shared, switchboard).keep());
+    tokio::task::spawn_local(supervisor::keep_alive(Arc::clone(&holding.shared)));
+}
+
+/// From now on everything new is another process's.
+fn leave(shared: &Shared, heir: &Heir) {
+    let connections = shared.connections.load(Ordering::Relaxed);
+    tracing::info!(
+        pid = heir.pid,
+        connections,
+        "another process serves: this one finishes what was begun"
+    );
+    shared.succession.leave(heir.dropped.clone());
+    shared.spool.heir_serves();
+}
+
+/// Completes when another process serves in this one's place; never where nobody can ask.
+async fn succeeded(seat: Option<&Seat>, holding: &Holding) -> Heir {
+    match seat {
+        Some(seat) => wait_for_heir(seat, holding).await,
+        None => std::future::pending().await,
     }
 }
 
 /// Completes on SIGTERM, SIGINT, or when the edge is dropped.
-async fn stop_asked(mut stopped: watch::Receiver<bool>, signals: [Signal; 2]) {
-    let [mut terminate, mut interrupt] = signals;
+async fn stop_asked(mut stopped: watch::Receiver<bool>, signals: &mut [Signal; 2]) {
+    tokio::select! {
+        () = signalled(signals) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+async fn signalled(signals: &mut [Signal; 2]) {
+    let [terminate, interrupt] = signals;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        _ = stopped.wait_for(|stopped| *stopped) => {}
     }
 }

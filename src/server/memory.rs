@@ -244,6 +244,32 @@ impl Memory {
         }
     }
 
+    /// Where it is kept.
+    pub(crate) fn folder(&self) -> Option<&StateFolder> {
+        self.folder.as_ref()
+    }
+
+    /// Writes down what another process is to go on from, and lets go of the folder.
+    pub(crate) fn hand_over(&self, shared: &Shared) {
+        shared.journal.hand_over(&shared.counters);
+        save(self.folder.as_ref(), shared, None);
+        if let Some(folder) = &self.folder {
+            folder.give_away();
+        }
+    }
+
+    /// Takes the folder back.
+    ///
+    /// # Errors
+    /// Another process has it still.
+    pub(crate) fn take_back(&self, shared: &Shared) -> std::io::Result<()> {
+        if let Some(folder) = self.folder.as_ref().filter(|it| it.is_given_away()) {
+            folder.take_back().map_err(std::io::Error::other)?;
+        }
+        shared.journal.take_back(&shared.counters);
+        Ok(())
+    }
+
     /// Writes down what is proven, at the end of a run.
     pub(crate) fn close(&self, shared: &Shared) {
         shared.spool.close();
@@ -256,6 +282,9 @@ impl Memory {
 /// on disk now, as a digest.
 fn save(folder: Option<&StateFolder>, shared: &Shared, saved: Option<u64>) -> Option<u64> {
     let folder = folder?;
+    if folder.is_given_away() {
+        return saved;
+    }
     let now = shared.millis(Instant::now());
     let mut pairs = shared.verdicts.proven(now, process::now_s());
     // In one order, so that the same pairs are the same bytes.

@@ -190,9 +190,7 @@ impl Reloader {
 
     /// Reads Sentry's list from now on, as configured.
     pub(crate) fn list_keys(self: &Rc<Self>) {
-        if let Some(before) = self.listing.borrow_mut().take() {
-            before.abort();
-        }
+        self.stop_listing();
         let Some(sentry) = self.loaded.borrow().config.sentry.clone() else {
             return;
         };
@@ -213,6 +211,18 @@ impl Reloader {
         });
         let task = tokio::task::spawn_local(listing);
         *self.listing.borrow_mut() = Some(task.abort_handle());
+    }
+
+    /// Reads Sentry's list no more.
+    pub(crate) fn stop_listing(&self) {
+        if let Some(before) = self.listing.borrow_mut().take() {
+            before.abort();
+        }
+    }
+
+    /// The configuration of the start.
+    pub(crate) fn started(&self) -> &Config {
+        &self.started
     }
 
     /// How Sentry's list of keys stands; `None` where no Sentry is configured.

@@ -70,7 +70,8 @@ pub(crate) async fn keep_alive(shared: Arc<Shared>) {
     };
     let patience = (watchdog / 2).max(PATIENCE_MIN);
     let mut silent = false;
-    loop {
+    // From then on the manager watches the process that took over.
+    while !shared.succession.is_leaving() {
         let late = shared.pulses.late(shared.millis(Instant::now()), patience);
         match late {
             None => tell(&[NotifyState::Watchdog]),

@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::telemetry::metrics::WorkerMetrics;
 
-use crate::server::client::listen::accept;
+use crate::server::client::listen::{accept, empty};
 use crate::server::heap;
 use crate::server::spool::replay;
 use crate::server::worker::{Shared, Worker};
@@ -40,8 +41,8 @@ const DISK_THREADS_MAX: usize = 4;
 pub(crate) struct Plan {
     /// Its number, for the thread's name.
     pub place: usize,
-    /// One bound socket for each listener, in their order.
-    pub sockets: Vec<StdListener>,
+    /// The bound sockets of each listener, in their order: one, or several that were inherited.
+    pub sockets: Vec<Vec<StdListener>>,
     /// What it shares.
     pub shared: Arc<Shared>,
     /// Its counters.
@@ -67,9 +68,13 @@ impl Plan {
         let worker = Rc::new(Worker::new(self.shared, self.metrics));
         runtime.block_on(async {
             let mut accepting = JoinSet::new();
-            for (listener, socket) in self.sockets.into_iter().enumerate() {
-                let socket = TcpListener::from_std(socket)?;
-                accepting.spawn_local(accept(Rc::clone(&worker), listener, socket));
+            let mut sockets = Vec::new();
+            for (listener, own) in self.sockets.into_iter().enumerate() {
+                for socket in own {
+                    let socket = Rc::new(TcpListener::from_std(socket)?);
+                    accepting.spawn_local(accept(Rc::clone(&worker), listener, Rc::clone(&socket)));
+                    sockets.push((listener, socket));
+                }
             }
             let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker), self.place));
             // One is enough: what was kept goes below what comes.
@@ -81,6 +86,11 @@ impl Plan {
                 tracing::debug!("the edge was dropped without a stop");
             }
             accepting.shutdown().await;
+            if worker.shared.succession.is_leaving() {
+                leave(&worker, sockets).await;
+            } else {
+                drop(sockets);
+            }
             worker.wake_stopping();
             drain(&worker).await;
             sweeping.abort();
@@ -94,20 +104,44 @@ impl Plan {
     }
 }
 
+/// Lets clients go at their next answer, for as long as they may keep silent.
+async fn leave(worker: &Rc<Worker>, sockets: Vec<(usize, Rc<TcpListener>)>) {
+    for (listener, socket) in &sockets {
+        // The others are accepted from by the heir.
+        if worker.shared.succession.is_dropped(*listener) {
+            empty(worker, *listener, socket).await;
+        }
+    }
+    drop(sockets);
+    worker.wake_leaving();
+    let until = Instant::now() + worker.rules().config.limits.keep_alive;
+    while is_busy(worker) && !worker.is_stopping() {
+        if Instant::now() >= until {
+            // Whoever is idle by now has had the time of every idle client.
+            worker.shared.stopping.store(true, Ordering::Relaxed);
+        }
+        sleep(DRAIN_LOOK).await;
+    }
+}
+
+fn open(worker: &Worker) -> i64 {
+    let open = worker.metrics.connections.iter();
+    open.map(|level| level.value()).sum()
+}
+
+fn is_busy(worker: &Worker) -> bool {
+    open(worker) > 0 || worker.finishing.get() > 0
+}
+
 /// Waits until no request is under way, or `limits.drain` is over.
 async fn drain(worker: &Rc<Worker>) {
     let until = Instant::now() + worker.rules().config.limits.drain;
-    let open = || {
-        worker
-            .metrics
-            .connections
-            .iter()
-            .map(|level| level.value())
-            .sum::<i64>()
-    };
-    while open() > 0 || worker.finishing.get() > 0 {
+    while is_busy(worker) {
         if Instant::now() >= until {
-            tracing::warn!(connections = open(), "stopped with connections still open");
+            tracing::warn!(
+                connections = open(worker),
+                "stopped with connections still open"
+            );
             return;
         }
         sleep(DRAIN_LOOK).await;

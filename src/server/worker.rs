@@ -37,6 +37,7 @@ use crate::server::client::secure::Handshakes;
 use crate::server::delivery::maintenance::Maintenance;
 use crate::server::disk_guard;
 use crate::server::entrance::Entrance;
+use crate::server::handover::Succession;
 use crate::server::ingest::inflating::Places;
 use crate::server::memory::journal::Journal;
 use crate::server::pulses::Pulses;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub descriptors: u64,
     /// Set once, by a stop.
     pub stopping: AtomicBool,
+    /// The processes before and after this one.
+    pub succession: Succession,
     /// When each worker was last seen.
     pub pulses: Pulses,
     /// Bytes of request bodies that lie on disk, of all workers.
@@ -225,6 +228,7 @@ pub(crate) struct Worker {
     current: RefCell<Rc<InForce>>,
     switches: RefCell<Cache<Arc<ArcSwap<Switches>>, Arc<Switches>>>,
     stop: Notify,
+    leave: Notify,
 }
 
 impl Worker {
@@ -257,6 +261,7 @@ impl Worker {
             current,
             switches,
             stop: Notify::new(),
+            leave: Notify::new(),
         }
     }
 
@@ -356,6 +361,12 @@ impl Worker {
         self.shared.stopping.load(Ordering::Relaxed)
     }
 
+    /// Whether no connection is to serve for long: this process stops, or only finishes what
+    /// was begun while an heir has the rest.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.shared.succession.is_leaving() || self.is_stopping()
+    }
+
     /// Completes when a stop is asked for. Dropping it forgets the wait.
     pub(crate) async fn stopping(&self) {
         let notified = self.stop.notified();
@@ -364,8 +375,22 @@ impl Worker {
         }
     }
 
+    /// Completes when connections are to end as soon as they can. Dropping it forgets the wait.
+    pub(crate) async fn leaving(&self) {
+        let notified = self.leave.notified();
+        if !self.is_leaving() {
+            notified.await;
+        }
+    }
+
+    /// Wakes all that wait in `leaving`; an heir serves.
+    pub(crate) fn wake_leaving(&self) {
+        self.leave.notify_waiters();
+    }
+
     /// Wakes all that wait in `stopping`; the shared flag must be set before.
     pub(crate) fn wake_stopping(&self) {
+        self.leave.notify_waiters();
         self.stop.notify_waiters();
     }
 }

@@ -59,6 +59,8 @@ pub struct Ledger {
     registered: AtomicUsize,
     projects_max: AtomicUsize,
     shelves: Mutex<Vec<Arc<Shelf>>>,
+    /// What the process before this one has booked, where it handed its books over.
+    inherited: Mutex<Vec<Line>>,
 }
 
 /// One worker's rows, as readers find them.
@@ -79,6 +81,7 @@ impl Ledger {
             registered: AtomicUsize::new(0),
             projects_max: AtomicUsize::new(projects_max),
             shelves: Mutex::default(),
+            inherited: Mutex::default(),
         }
     }
 
@@ -112,6 +115,20 @@ impl Ledger {
         register.contains(&project)
     }
 
+    /// Goes on from the books of the process before, in place of what was known of them. What it
+    /// had not ended is in flight until it says more.
+    pub fn inherit(&self, lines: Vec<Line>) {
+        let mut numbered: Vec<ProjectId> = lines.iter().filter_map(Line::project).collect();
+        numbered.dedup();
+        self.reserve(&numbered);
+        *locked(&self.inherited) = lines;
+    }
+
+    /// The process before is gone without a last word: what it had not ended went no further.
+    pub fn close_inherited(&self) {
+        locked(&self.inherited).iter_mut().for_each(Line::close);
+    }
+
     /// Opens a worker's own part. What it books stays when it is dropped.
     #[must_use]
     pub fn worker(self: &Arc<Self>) -> WorkerLedger {
@@ -133,6 +150,9 @@ impl Ledger {
     pub fn lines(&self) -> Vec<Line> {
         let shelves = locked(&self.shelves).clone();
         let mut lines = BTreeMap::new();
+        for line in &*locked(&self.inherited) {
+            lines.insert((line.account, line.category.name()), line.clone());
+        }
         for shelf in shelves {
             let mut read = 0;
             loop {

@@ -163,8 +163,10 @@ impl Compiled {
         let Some((measure, whom)) = self.share(sender) else {
             return Ok(());
         };
-        let word = counters.look(&self.named, whom);
-        let charged = word.map_or(Err(1), |word| measure.charged(word, at, amount));
+        let charged = counters.look(&self.named, whom, |counter| {
+            measure.charged(counter.map_or(0, Counter::word), at, amount)
+        });
+        let charged = charged.unwrap_or(Err(1));
         charged.map(drop).map_err(|after_s| self.full(after_s))
     }
 
@@ -195,23 +197,34 @@ impl Compiled {
         counters: &Counters,
     ) -> Result<(), Full> {
         self.look_at_share(at, sender, amount, counters)?;
+        let charged = |counter: Option<&Counter>| {
+            let measure = self.measure_now(at, counter, counters);
+            measure.charged(counter.map_or(0, Counter::word), at, amount)
+        };
         let tabled = || match (self.whom(sender), &self.rest) {
-            (Whom::Rest(None), Some(rest)) => rest.word(),
+            (Whom::Rest(None), Some(rest)) => charged(Some(rest)),
             (whom, rest) => {
-                let word = counters.look(&self.named, whom);
-                word.unwrap_or_else(|| rest.as_ref().map_or(0, |rest| rest.word()))
+                let found = counters.look(&self.named, whom, charged);
+                found.unwrap_or_else(|| charged(rest.as_deref()))
             }
         };
-        let word = match &self.kept {
-            Kept::Here(counter) => counter.word(),
+        let charged = match &self.kept {
+            Kept::Here(counter) => charged(Some(counter)),
             Kept::PerProject | Kept::PerKey => tabled(),
-            Kept::PerIp => {
-                let word = counters.ips.look(self.spot(sender, counters), at);
-                word.unwrap_or_else(tabled)
-            }
+            Kept::PerIp => match counters.ips.look(self.spot(sender, counters), at) {
+                Some(word) => self.measure.charged(word, at, amount),
+                None => tabled(),
+            },
         };
-        let charged = self.measure.charged(word, at, amount);
         charged.map(drop).map_err(|after_s| self.full(after_s))
+    }
+
+    /// The measure, or what of it is this process's while another one counts as well.
+    fn measure_now(&self, at: Moment, counter: Option<&Counter>, counters: &Counters) -> Measure {
+        match counters.sharing.is_sole() || !self.named.identity.is_kept() {
+            true => self.measure,
+            false => counters.sharing.of(self.measure, at, counter),
+        }
     }
 
     /// Charges, and yields the word that this made, for [`undo`](Self::undo).
@@ -225,7 +238,8 @@ impl Compiled {
     ) -> Result<u64, Full> {
         self.charge_share(at, sender, amount, counters)?;
         let charge = |counter: &Arc<Counter>| {
-            let after = counter.charge(&self.measure, at, amount)?;
+            let measure = self.measure_now(at, Some(counter), counters);
+            let after = counter.charge(&measure, at, amount)?;
             Ok((after, self.due(at, counter, after, counters)))
         };
         let tabled = || match (self.whom(sender), &self.rest) {

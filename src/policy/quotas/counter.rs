@@ -128,6 +128,26 @@ impl Counter {
         Count::unpacked(self.reserved.load(Relaxed))
     }
 
+    /// What is used now is what is written down.
+    pub(super) fn settle(&self) {
+        self.reserved.store(self.word(), Relaxed);
+    }
+
+    /// Counts what another process used of a window. That of a window before this one is over.
+    pub(super) fn add(&self, more: Count) {
+        self.change(|word| {
+            let count = Count::unpacked(word);
+            let sum = match count.tag == more.tag {
+                true => Count {
+                    used: count.used.saturating_add(more.used),
+                    ..count
+                },
+                false => count.or_later(more),
+            };
+            Some(sum.packed())
+        });
+    }
+
     /// Takes over what an earlier process wrote down.
     pub(super) fn restore(&self, mark: Count) {
         raise(&self.word, mark);

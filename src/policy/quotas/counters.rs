@@ -19,6 +19,7 @@ use super::Moment;
 use super::counter::Counter;
 use super::identity::{Identity, Named, Whom};
 use super::ips::Ips;
+use super::sharing::Sharing;
 
 /// How many shards of the table one sweep visits.
 const SWEEP_SHARDS: usize = 32;
@@ -59,6 +60,7 @@ pub struct Counters {
     names: Mutex<Names>,
     pub(super) ips: Ips,
     journal: AtomicBool,
+    pub(super) sharing: Sharing,
     next_tidy_s: AtomicU64,
 }
 
@@ -90,6 +92,7 @@ impl Counters {
             names: Mutex::default(),
             ips: Ips::new(limits.ips),
             journal: AtomicBool::new(false),
+            sharing: Sharing::default(),
             next_tidy_s: AtomicU64::new(0),
         }
     }
@@ -97,6 +100,10 @@ impl Counters {
     /// From now on a charge says which windows are to be written down first.
     pub fn enable_journal(&self) {
         self.journal.store(true, Relaxed);
+    }
+
+    pub(super) fn disable_journal(&self) {
+        self.journal.store(false, Relaxed);
     }
 
     pub(super) fn has_journal(&self) -> bool {
@@ -162,11 +169,17 @@ impl Counters {
         changed.unwrap_or_else(rest)
     }
 
-    /// The word that a charge would find; `None`: there is neither a counter nor room for one.
-    pub(super) fn look(&self, named: &Named, whom: Whom) -> Option<u64> {
+    /// What is seen of the counter that a charge would find, or of a fresh one; `None`: there is
+    /// neither a counter nor room for one.
+    pub(super) fn look<R>(
+        &self,
+        named: &Named,
+        whom: Whom,
+        seen: impl Fn(Option<&Counter>) -> R,
+    ) -> Option<R> {
         let place = Place::of(named, whom);
-        let word = self.table.look(&place, |counter| counter.word());
-        word.or_else(|| (!self.table.is_full()).then_some(0))
+        let found = self.table.look(&place, |counter| seen(Some(counter)));
+        found.or_else(|| (!self.table.is_full()).then(|| seen(None)))
     }
 
     /// Changes the word of a counter that exists; `false`: it does not.

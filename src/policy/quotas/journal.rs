@@ -44,6 +44,8 @@ pub struct LiveWindow {
     pub window: u64,
     /// What is used.
     pub used: u64,
+    /// What is written down of it.
+    pub written: u64,
     /// What the process may use without asking again: a compaction must not write less, or the
     /// next charges go beyond what is on disk.
     pub reserved: u64,
@@ -138,6 +140,7 @@ fn live(counter: &Arc<Counter>, now: Moment) -> Option<LiveWindow> {
         counter: Arc::clone(counter),
         window,
         used: count.used,
+        written: ahead,
         reserved: ahead.max(count.used),
     })
 }

@@ -30,6 +30,7 @@ mod ips;
 mod journal;
 mod measure;
 mod plan;
+mod sharing;
 mod spent;
 mod switched;
 
@@ -46,6 +47,7 @@ pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
 pub use plan::{Budgets, QuotaSpec, Quotas, Usage};
+pub use sharing::Outlay;
 pub use spent::Spent;
 pub use switched::{SwitchedLimit, SwitchedLimits};
 

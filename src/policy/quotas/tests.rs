@@ -12,6 +12,7 @@ mod budgets;
 mod floods;
 mod journal;
 mod model;
+mod sharing;
 mod threads;
 mod time;
 

@@ -87,6 +87,18 @@ impl Pending {
         }
     }
 
+    /// Takes up what another process had waiting.
+    pub fn absorb(&mut self, other: Self) {
+        self.lost = self.lost.saturating_add(other.lost);
+        for (pair, sender) in other.senders {
+            for batch in sender.batches.into_values() {
+                for row in batch.rows.0 {
+                    self.add(batch.until, pair, sender.standing, row.view());
+                }
+            }
+        }
+    }
+
     /// Takes back a report that did not arrive.
     pub fn put_back(&mut self, report: Report) {
         for row in report.rows {

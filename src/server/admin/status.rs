@@ -72,7 +72,11 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     Judged {
         light,
         reasons,
-        notes: budgets.notes(),
+        notes: budgets
+            .notes()
+            .into_iter()
+            .chain(predecessor(shared))
+            .collect(),
         guard,
         accepting,
         delivering,
@@ -122,6 +126,17 @@ pub(super) fn status(desk: &Desk) -> Value {
         "access_log": shared.access_log.summary(),
         "clients_blocked": shared.blocks.blocked(shared.millis(Instant::now())).len(),
         "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// That the process before this one still finishes, which is as it should be.
+fn predecessor(shared: &Shared) -> Option<String> {
+    shared.succession.elder().map(|elder| {
+        let seconds = elder.since.elapsed().as_secs();
+        format!(
+            "process {}, which this one took over from {seconds} s ago, still finishes what it had begun",
+            elder.pid
+        )
     })
 }
 

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::telemetry::labels::Handshake;
 
@@ -64,7 +65,7 @@ fn bind_one(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 }
 
 /// Accepts connections until the future is dropped.
-pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListener) {
+pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: Rc<TcpListener>) {
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => take(&worker, listener, stream, peer),
@@ -73,6 +74,17 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: usize, socket: TcpListe
                 tokio::time::sleep(AFTER_REFUSAL).await;
             }
         }
+    }
+}
+
+/// Accepts what waits in a socket's queue, so that closing it resets nobody. Its queue takes no
+/// more meanwhile: who comes now asks again a second later, and finds nobody.
+pub(crate) async fn empty(worker: &Rc<Worker>, listener: usize, socket: &TcpListener) {
+    if let Err(error) = SockRef::from(socket).listen(0) {
+        tracing::debug!(%error, "the queue of a listener cannot be closed");
+    }
+    while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, socket.accept()).await {
+        take(worker, listener, stream, peer);
     }
 }
 

@@ -61,18 +61,24 @@ pub(super) async fn serve(worker: &Rc<Worker>, caller: &Rc<Caller>, wire: Wire, 
         })
     };
     let mut connection = pin!(builder(limits, streams).serve_connection(TokioIo::new(io), service));
-    let mut stopping = pin!(worker.stopping());
+    let mut leaving = pin!(worker.leaving());
+    let (mut is_told, mut was_seen) = (false, false);
     let mut watch = Watch::new();
     let (mut idle_for, mut closing_for) = (Duration::ZERO, Duration::ZERO);
     let end = poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(served) = connection.as_mut().poll(cx) {
             return Poll::Ready(End::Served(served));
         }
-        if !conduct.leaving.get() && stopping.as_mut().poll(cx).is_ready() {
+        is_told = is_told || leaving.as_mut().poll(cx).is_ready();
+        // Told to go before its first frames are read, it would go at once, with what its client
+        // has just sent.
+        was_seen = was_seen || pulse.requests.get() > 0 || worker.is_stopping();
+        if is_told && was_seen && !conduct.leaving.get() {
             conduct.leaving.set(true);
             connection.as_mut().graceful_shutdown();
         }
         while watch.ticks.poll_tick(cx).is_ready() {
+            was_seen = true;
             conduct.tick();
             // A head cannot be told from a frame here: only stillness counts.
             pulse.head_begun.set(false);

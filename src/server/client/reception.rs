@@ -77,13 +77,13 @@ pub(crate) async fn receive(
     let rules = worker.rules();
     let visit = Visit::open(&worker, &rules, caller.listener, &request);
     ticket.visit.clone_from(&visit);
-    let stopping = worker.is_stopping();
+    let leaving = worker.is_leaving();
     let h2 = request.version() == Version::HTTP_2;
     let mut response = serve(worker, rules, &caller, request, ticket).await;
     if h2 {
         // HTTP/2 knows no such header; hyper would refuse the whole answer.
         response.headers_mut().remove(CONNECTION);
-    } else if stopping || caller.pulse.trailers.get() {
+    } else if leaving || caller.pulse.trailers.get() {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -13,7 +13,16 @@ use rustix::io::Errno;
 /// The lock of a directory, held for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Gives the directory to whoever asks next, though this lives on.
+    pub(crate) fn release(&self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "a directory's lock cannot be given back");
+        }
+    }
 }
 
 /// Why a directory is not locked.
@@ -59,7 +68,7 @@ pub(crate) fn lock(directory: impl AsFd, name: &str) -> Result<Lock, NotLocked> 
     if noted.is_err() {
         file.set_len(0).ok();
     }
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 /// The number in a lock's file.
@@ -87,6 +96,18 @@ mod tests {
         drop(lock(&directory, "another").unwrap());
         drop(first);
         lock(&directory, "lock").unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_given_back_is_anybodys() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = File::open(place.path()).unwrap();
+        let first = lock(&directory, "lock").unwrap();
+        first.release();
+        let _second = lock(&directory, "lock").unwrap();
+        // Its end takes nothing from who came after it.
+        drop(first);
+        assert!(lock(&directory, "lock").is_err(), "it is the second's");
     }
 
     #[test]

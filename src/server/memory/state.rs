@@ -6,7 +6,8 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::server::memory::lock::{Holder, Lock, NotLocked, lock};
 
@@ -18,7 +19,15 @@ const LOCK: &str = "state-lock";
 #[derive(Debug, Clone)]
 pub(crate) struct StateFolder {
     path: PathBuf,
-    _lock: Option<Arc<Lock>>,
+    hold: Arc<Hold>,
+}
+
+/// What makes the folder ours.
+#[derive(Debug)]
+struct Hold {
+    lock: Mutex<Option<Lock>>,
+    /// It is another process's now: nothing is written to it.
+    given_away: AtomicBool,
 }
 
 /// Why a folder cannot be used.
@@ -48,22 +57,45 @@ impl StateFolder {
     /// Another edge has it, or what the system says.
     pub(crate) fn open_for(path: &Path, key: &'static str) -> Result<Self, StateError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let lock = match lock(File::open(path)?, LOCK) {
-            Ok(lock) => Some(Arc::new(lock)),
-            Err(NotLocked::Taken(holder)) => return Err(StateError::Taken(holder)),
-            // Some file systems know no locks: what is learned is worth more than one.
-            Err(NotLocked::Io(error)) => {
-                tracing::warn!(%error, "{key} cannot be locked: another edge on it would not be noticed");
-                None
-            }
-        };
+        let lock = locked(path, key)?;
         let folder = Self {
             path: path.to_path_buf(),
-            _lock: lock,
+            hold: Arc::new(Hold {
+                lock: Mutex::new(lock),
+                given_away: AtomicBool::new(false),
+            }),
         };
         folder.write("trial", b"")?;
         std::fs::remove_file(folder.file("trial"))?;
         Ok(folder)
+    }
+
+    /// Gives the folder to another process. From now on nothing is written here.
+    pub(crate) fn give_away(&self) {
+        self.hold.given_away.store(true, Ordering::Relaxed);
+        if let Ok(mut lock) = self.hold.lock.lock()
+            && let Some(lock) = lock.take()
+        {
+            lock.release();
+        }
+    }
+
+    /// Takes it back from a process that is gone.
+    ///
+    /// # Errors
+    /// That one, or another, has it still; or what the system says.
+    pub(crate) fn take_back(&self) -> Result<(), StateError> {
+        let lock = locked(&self.path, "state.path")?;
+        if let Ok(mut held) = self.hold.lock.lock() {
+            *held = lock;
+        }
+        self.hold.given_away.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether it is another process's.
+    pub(crate) fn is_given_away(&self) -> bool {
+        self.hold.given_away.load(Ordering::Relaxed)
     }
 
     /// Where a file of that name lies.
@@ -115,6 +147,9 @@ impl StateFolder {
     /// # Errors
     /// What the system says; the old content stands.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        if self.is_given_away() {
+            return Err(io::Error::other("the folder was handed over"));
+        }
         let draft = self.file(&format!("{name}.new"));
         let mut file = OpenOptions::new()
             .write(true)
@@ -126,6 +161,19 @@ impl StateFolder {
         file.sync_all()?;
         std::fs::rename(&draft, self.file(name))?;
         File::open(&self.path)?.sync_all()
+    }
+}
+
+/// A directory's lock.
+fn locked(path: &Path, key: &'static str) -> Result<Option<Lock>, StateError> {
+    match lock(File::open(path)?, LOCK) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(NotLocked::Taken(holder)) => Err(StateError::Taken(holder)),
+        // Some file systems know no locks: what is learned is worth more than one.
+        Err(NotLocked::Io(error)) => {
+            tracing::warn!(%error, "{key} cannot be locked: another edge on it would not be noticed");
+            Ok(None)
+        }
     }
 }
 
@@ -166,6 +214,20 @@ mod tests {
         assert!(StateFolder::open(place.path()).is_err(), "it is in use");
         drop(copy);
         StateFolder::open(place.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_given_away_is_another_edges_and_takes_nothing_until_it_is_back() {
+        let place = tempfile::tempdir().unwrap();
+        let first = StateFolder::open(place.path()).unwrap();
+        first.clone().give_away();
+        let second = StateFolder::open(place.path()).unwrap();
+        assert!(first.write("a", b"1").is_err(), "it is the second's");
+        assert!(matches!(first.take_back(), Err(StateError::Taken(_))));
+        drop(second);
+        first.take_back().unwrap();
+        first.write("a", b"1").unwrap();
+        assert!(StateFolder::open(place.path()).is_err(), "it is ours");
     }
 
     #[test]

@@ -47,6 +47,14 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
+    /// Tells nothing more: what is left waits for [`Teller::close`].
+    pub(crate) async fn break_off(self) -> Rc<Teller> {
+        self.task.abort();
+        // Until it has put back what it had taken out.
+        self.task.await.ok();
+        self.teller
+    }
+
     /// Begins with what an earlier run left.
     pub(crate) fn start(shared: Arc<Shared>, metrics: Arc<Metrics>, untold: Untold) -> Self {
         let teller = Teller {
@@ -177,6 +185,14 @@ impl Teller {
         let pending = &mut *self.pending.borrow_mut();
         for gathered in self.shared.reports.take() {
             pending.merge(now, gathered);
+        }
+        for left in self.shared.succession.take_untold() {
+            match Pending::decode(&left, now, process::now_s()) {
+                Ok(left) => pending.absorb(left),
+                Err(error) => {
+                    tracing::error!(%error, "what the process before had yet to tell Sentry of cannot be read: it is never told");
+                }
+            }
         }
         match rules.config.client_reports.enabled {
             true => pending.expire(now),

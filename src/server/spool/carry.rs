@@ -18,6 +18,7 @@ use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
 use crate::telemetry::ledger::Account;
 
+use super::Kept;
 use super::clerk::Clerk;
 use super::holds::Stowed;
 use super::log::{Damaged, Found, Head, RealFile, Record};
@@ -130,15 +131,21 @@ impl Clerk {
             lane: Lane::read(head.lane),
             bytes: u32::try_from(found.bytes).unwrap_or(u32::MAX),
         };
-        if !self.took(held, None) {
+        let abroad = self.abroad.remove(&head.order);
+        if !self.took(held, abroad.as_ref().map(|abroad| abroad.going)) {
             return;
         }
-        for held in &holdings {
-            let row = self.books.row(held.account, held.category);
-            row.carried(held.items, held.bytes);
+        if !self.booked {
+            for held in &holdings {
+                let row = self.books.row(held.account, held.category);
+                row.carried(held.items, held.bytes);
+            }
         }
         if !opened.proven {
             self.is_strangers(head.order, found.bytes);
+        }
+        if let Some(end) = abroad.and_then(|abroad| abroad.end) {
+            self.end(Kept(head.order), &end);
         }
     }
 
@@ -164,8 +171,10 @@ impl Clerk {
             items: head.items.into(),
             bytes,
         };
-        let row = self.books.row(holding.account, holding.category);
-        row.carried(holding.items, holding.bytes);
+        if !self.booked {
+            let row = self.books.row(holding.account, holding.category);
+            row.carried(holding.items, holding.bytes);
+        }
         self.book(&[holding], Reason::SpoolDamaged);
     }
 }

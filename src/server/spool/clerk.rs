@@ -3,41 +3,40 @@
 //! Never sends anything, and never waits for a worker.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::policy::millis::Millis;
 use crate::policy::replay::{Held, Replay};
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
-use crate::telemetry::process;
 
-use super::clock;
+use super::abroad::Awaited;
+use super::courier::Courier;
 use super::holds::{Holds, Stowed};
 use super::intake::ToldFull;
-use super::log::{Disk as _, Found, Log, OpenError, RealDisk, Recovered};
+use super::log::{Disk as _, Found, Log, RealDisk};
 use super::orders::{Order, Steer};
 use super::parcel::Holding;
 use super::purge::Erasing;
-use super::room::{Free, Used, log_limits, records_max};
+use super::room::{Free, Used};
 use super::state::State;
+use super::{Abroad, Kept};
+use crate::server::handover::post::Post;
 use crate::server::reports::Share;
 use crate::server::rules::Rules;
 
 /// Orders taken up together: as many requests share a sync.
-const BATCH_MAX: usize = 512;
+pub(super) const BATCH_MAX: usize = 512;
 
 /// How often what is too old is looked for, and files are tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
-
-/// Orders begin at the time of the start, with room for a million each millisecond: those of
-/// an earlier run, of which nothing may be left to see, are never given again.
-const ORDERS_BITS: u32 = 20;
 
 /// A request whose end somebody will tell.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +47,8 @@ pub(super) struct Going {
     pub(super) maybe_sent: bool,
     /// Somebody has dropped it meanwhile: it is not sent again.
     pub(super) purged: bool,
+    /// The process before this one will tell it.
+    pub(super) abroad: bool,
 }
 
 /// All that the thread has.
@@ -73,6 +74,12 @@ pub(super) struct Clerk {
     /// kept could be too old at once.
     pub(super) epoch_unix_ms: u64,
     pub(super) going: HashMap<u64, Going>,
+    /// What was found stands in the books already.
+    pub(super) booked: bool,
+    /// Of what is to be carried, what another process is sending.
+    pub(super) abroad: HashMap<u64, Awaited>,
+    pub(super) path: PathBuf,
+    pub(super) ledger: Arc<Ledger>,
     /// Bytes of requests whose key nobody vouches for, by their order.
     pub(super) strangers: HashMap<u64, u64>,
     pub(super) stranger_bytes: u64,
@@ -85,80 +92,22 @@ pub(super) struct Clerk {
     pub(super) age_told: Option<Millis>,
 }
 
-/// What the thread begins with.
-pub(super) struct Plan {
-    pub(super) disk: RealDisk,
-    pub(super) rules: Arc<ArcSwap<Rules>>,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) reports: Share,
-    pub(super) state: Arc<State>,
-    pub(super) due: Arc<Notify>,
-    pub(super) queued_bytes: Arc<AtomicU64>,
-    pub(super) epoch: Instant,
-}
-
-fn elapsed_ms(since: Instant) -> u64 {
+pub(super) fn elapsed_ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What the thread begins with, and what an earlier run has left.
-pub(super) struct Taken {
-    plan: Plan,
-    log: Log<RealDisk>,
-    found: Recovered,
+/// How the thread's work ended.
+pub(super) enum Ended {
+    /// For good.
+    Closed,
+    /// The directory is another process's.
+    Yielded(Courier),
 }
 
-impl Plan {
-    /// Takes up what the disk holds: reads what is at the end of each file, and the newest
-    /// as a whole.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub(super) fn take_up(self) -> Result<Taken, OpenError> {
-        let max_bytes = self.rules.load().config.spool.max_bytes;
-        let (log, found) = Log::open(self.disk.clone(), log_limits(max_bytes))?;
-        if found.damaged > 0 || !found.quarantined.is_empty() {
-            tracing::error!(
-                requests = found.damaged,
-                files = ?found.quarantined,
-                "some of what was kept is damaged; those files stay in spool.path"
-            );
-        }
-        if found.cut_bytes > 0 {
-            let bytes = found.cut_bytes;
-            tracing::warn!(
-                bytes,
-                "the last that was written to the spool is no whole request: a loss of power leaves that, without one the disk is damaged"
-            );
-        }
-        if !found.records.is_empty() {
-            let requests = found.records.len();
-            tracing::info!(
-                requests,
-                "an earlier run has kept requests: they are sent in their turn"
-            );
-        }
-        let state = &self.state;
-        state.damaged.fetch_add(found.damaged, Relaxed);
-        // Before anybody can ask.
-        state.items.store(items(&found), Relaxed);
-        let requests = u64::try_from(found.records.len()).unwrap_or(u64::MAX);
-        state.requests.store(requests, Relaxed);
-        Ok(Taken {
-            plan: self,
-            log,
-            found,
-        })
-    }
-}
-
-/// The items in what was found.
-fn items(found: &Recovered) -> u64 {
-    let items = found
-        .records
-        .iter()
-        .map(|found| u64::from(found.head.items));
-    items.sum()
+/// Why it ends.
+enum Ending {
+    Close,
+    Yield(Post, oneshot::Sender<Vec<(Kept, Abroad)>>),
 }
 
 /// The items of these.
@@ -167,55 +116,12 @@ fn items_in(holdings: &[Holding]) -> u64 {
     items.fold(0, u64::saturating_add)
 }
 
-impl Taken {
-    /// Serves until somebody closes.
-    pub(super) fn serve(self, orders: &Receiver<Order>) {
-        self.clerk().serve(orders);
-    }
-
-    /// The clerk, before it has done anything.
-    pub(super) fn clerk(self) -> Clerk {
-        let Self { plan, log, found } = self;
-        let last = found.records.last().map_or(0, |found| found.head.order);
-        let max_bytes = plan.rules.load().config.spool.max_bytes;
-        let now_unix_ms = clock::take_up(&plan.disk, process::now_ms(), !found.records.is_empty());
-        let clerk = Clerk {
-            log,
-            // What an earlier run kept has its place, were that more than may be kept now.
-            held: Replay::new(records_max(max_bytes).saturating_add(found.records.len())),
-            items: items(&found),
-            holds: Holds::default(),
-            uncarried: found.records.into(),
-            unread: VecDeque::new(),
-            next_order: (now_unix_ms.max(process::now_ms()) << ORDERS_BITS).max(last + 1),
-            books: plan.ledger.worker(),
-            reports: plan.reports,
-            rules: plan.rules,
-            state: plan.state,
-            due: plan.due,
-            queued_bytes: plan.queued_bytes,
-            epoch_unix_ms: now_unix_ms.saturating_sub(elapsed_ms(plan.epoch)),
-            epoch: plan.epoch,
-            going: HashMap::new(),
-            strangers: HashMap::new(),
-            stranger_bytes: 0,
-            told_full: ToldFull::default(),
-            erasing: Erasing::default(),
-            free: Free::default(),
-            age_told: None,
-        };
-        for lost in &found.lost {
-            clerk.book_lost(lost.head, lost.bytes);
-        }
-        clerk
-    }
-}
-
 impl Clerk {
-    fn serve(mut self, orders: &Receiver<Order>) {
+    pub(super) fn serve(mut self, late: Vec<Order>, orders: &Receiver<Order>) -> Ended {
         let mut tidied = Instant::now();
+        let mut ending = self.take_up(late);
         self.publish();
-        let closes = loop {
+        while ending.is_none() {
             let patience = match self.uncarried.is_empty() && self.erasing.is_over() {
                 true => TIDY_EVERY,
                 false => Duration::ZERO,
@@ -224,12 +130,10 @@ impl Clerk {
                 Ok(first) => {
                     let more = orders.try_iter().take(BATCH_MAX - 1);
                     let batch = std::iter::once(first).chain(more).collect();
-                    if self.take_up(batch) {
-                        break true;
-                    }
+                    ending = self.take_up(batch);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break false,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             self.carry();
             self.erase_some();
@@ -238,19 +142,22 @@ impl Clerk {
                 self.tidy();
             }
             self.publish();
-        };
+        }
         // The next start would find it again.
         while !self.erasing.is_over() {
             self.erase_some();
         }
-        if closes {
-            self.log.close();
+        match ending {
+            None => {}
+            Some(Ending::Close) => self.log.close(),
+            Some(Ending::Yield(post, told)) => return Ended::Yielded(self.hand_over(post, told)),
         }
+        Ended::Closed
     }
 
-    /// Takes up orders, what is to be kept first: it shares one sync. `true`: that was the
-    /// last of them.
-    fn take_up(&mut self, batch: Vec<Order>) -> bool {
+    /// Takes up orders, what is to be kept first: it shares one sync. Yields why it was the last
+    /// of them.
+    fn take_up(&mut self, batch: Vec<Order>) -> Option<Ending> {
         let mut wanted = Vec::new();
         let mut others = Vec::new();
         for order in batch {
@@ -260,7 +167,7 @@ impl Clerk {
             }
         }
         self.keep(wanted);
-        let mut closes = false;
+        let mut ending = None;
         for order in others {
             match order {
                 Steer::End { kept, end } => self.end(kept, &end),
@@ -272,10 +179,14 @@ impl Clerk {
                 }
                 Steer::Overview { told } => drop(told.send(self.overview())),
                 Steer::Purge { project, told } => self.purge(project, told),
-                Steer::Close => closes = true,
+                Steer::Yield { post, told } => ending = Some(Ending::Yield(post, told)),
+                Steer::TakeBack { told } => drop(told.send(true)),
+                Steer::Alone => self.is_alone(),
+                Steer::Served => {}
+                Steer::Close => ending = Some(Ending::Close),
             }
         }
-        closes
+        ending
     }
 
     /// A request that was kept is known from here on.

@@ -17,7 +17,7 @@ use crate::policy::replay::lane::Lane;
 use super::clerk::{Clerk, Going};
 use super::holds::Stowed;
 use super::log::{AppendError, Draft, Head, Place, RealFile};
-use super::orders::Wanted;
+use super::orders::{Wanted, Whose};
 use super::parcel;
 use super::room::{Asks, Used, has_room};
 use super::{Due, Kept, NotKept, queued_bytes};
@@ -154,7 +154,13 @@ impl Clerk {
 
     fn tell(&mut self, one: Admitted, written: Result<Place, AppendError>) {
         let Admitted {
-            wanted: Wanted { parcel, due, told },
+            wanted:
+                Wanted {
+                    parcel,
+                    due,
+                    whose,
+                    told,
+                },
             head,
             lane,
             bytes,
@@ -193,6 +199,7 @@ impl Clerk {
             late: true,
             maybe_sent: parcel.maybe_sent,
             purged: false,
+            abroad: whose == Whose::Abroad,
         });
         let kept = self.took(held, going);
         if kept && !parcel.proven {

@@ -4,10 +4,14 @@
 //! one thread that touches them, `replay` sends them and `departure` makes them ready.
 //! Workers reach the clerk by a bounded queue, and wait for nothing but the disk.
 
+mod abroad;
+mod beginning;
 mod bulletin;
 mod carry;
 mod clerk;
 mod clock;
+mod copies;
+mod courier;
 mod departure;
 mod folder;
 mod holds;
@@ -36,20 +40,19 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::config::checked;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::outlook::Outlook;
 use crate::telemetry::ledger::Ledger;
 
-use crate::server::delivery::spill::DiskBudget;
-use crate::server::delivery::tee::TeeBudget;
 use crate::server::reports::Share;
 use crate::server::rules::Rules;
-use clerk::Plan;
+pub(crate) use abroad::{Abroad, Heritage};
+use beginning::Plan;
+use copies::Copies;
 pub(crate) use folder::SpoolFolder;
-use orders::{Order, Steer, Wanted};
+use orders::{Order, Steer, Wanted, Whose};
 pub(crate) use orders::{Overview, ProjectKept};
 use parcel::Parcel;
 use pause::Pause;
@@ -99,6 +102,18 @@ pub(crate) enum Due {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kept(u64);
 
+impl Kept {
+    /// The number.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The request of a number.
+    pub(crate) const fn of(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Why a request was not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotKept {
@@ -123,17 +138,6 @@ pub(crate) struct Spool {
     outlook: Mutex<Outlook>,
 }
 
-/// The copies of bodies that are being sent.
-#[derive(Debug, Default)]
-struct Copies {
-    /// Bytes that they take in memory.
-    memory: Arc<AtomicU64>,
-    /// Bytes that they take on disk.
-    disk: Arc<AtomicU64>,
-    /// How many found no room since the start.
-    unprotected: Arc<AtomicU64>,
-}
-
 /// The way to the clerk.
 #[derive(Debug)]
 struct Desk {
@@ -154,6 +158,7 @@ impl Spool {
         reports: Share,
         pause: Pause,
         epoch: Instant,
+        heritage: Heritage,
     ) -> Self {
         let state = State {
             pause,
@@ -193,7 +198,7 @@ impl Spool {
         let (orders, taken) = sync_channel(ORDERS_MAX);
         let queued_bytes = Arc::default();
         let plan = Plan {
-            disk,
+            path: folder.clone(),
             rules: Arc::clone(rules),
             ledger: Arc::clone(ledger),
             reports,
@@ -202,7 +207,7 @@ impl Spool {
             queued_bytes: Arc::clone(&queued_bytes),
             epoch,
         };
-        let kept = match plan.take_up() {
+        let kept = match plan.take_up(disk, heritage.into()) {
             Ok(kept) => kept,
             Err(error) => {
                 failed(&error);
@@ -247,6 +252,16 @@ impl Spool {
 
     /// Keeps a request: it is on disk when this returns. Dropped before, it may be or not.
     pub(crate) async fn keep(&self, parcel: Parcel, due: Due) -> Result<Kept, NotKept> {
+        let tells = self.want(parcel, due, Whose::Own)?;
+        tells.await.unwrap_or(Err(NotKept::Disk))
+    }
+
+    fn want(
+        &self,
+        parcel: Parcel,
+        due: Due,
+        whose: Whose,
+    ) -> Result<oneshot::Receiver<Result<Kept, NotKept>>, NotKept> {
         let desk = self.desk.as_ref().ok_or(NotKept::Disk)?;
         let bytes = queued_bytes(&parcel);
         let fits = |queued: u64| Some(queued + bytes).filter(|sum| *sum <= QUEUED_BYTES_MAX);
@@ -258,13 +273,14 @@ impl Spool {
         let order = Order::Keep(Wanted {
             parcel: Box::new(parcel),
             due,
+            whose,
             told,
         });
         if desk.orders.try_send(order).is_err() {
             queued.fetch_sub(bytes, Relaxed);
             return Err(NotKept::Busy);
         }
-        tells.await.unwrap_or(Err(NotKept::Disk))
+        Ok(tells)
     }
 
     /// Says what became of a request that is kept.
@@ -325,32 +341,6 @@ impl Spool {
     pub(crate) fn pause(&self, paused: bool, now_unix_s: u64) {
         self.state.pause.set(paused, now_unix_s);
         self.due.notify_one();
-    }
-
-    /// The share of the disk of bodies that are copied or unpacked.
-    pub(crate) fn copies_disk(&self, config: &checked::Spool) -> DiskBudget {
-        DiskBudget {
-            taken: Arc::clone(&self.copies.disk),
-            bytes_max: config.copies.disk,
-            free_floor: config.free_floor,
-        }
-    }
-
-    /// Where the copy of a body may lie that is being sent.
-    pub(crate) fn copies(&self, config: &checked::Spool) -> Option<TeeBudget> {
-        let desk = self.desk.as_ref()?;
-        Some(TeeBudget {
-            memory: Arc::clone(&self.copies.memory),
-            memory_max: config.copies.memory,
-            disk: self.copies_disk(config),
-            unprotected: Arc::clone(&self.copies.unprotected),
-            folder: desk.folder.clone(),
-        })
-    }
-
-    /// Bodies that were sent without a copy since the start.
-    pub(crate) fn unprotected(&self) -> u64 {
-        self.copies.unprotected.load(Relaxed)
     }
 
     /// Writes down what is done, and stops the clerk.

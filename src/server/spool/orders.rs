@@ -7,7 +7,8 @@ use crate::domain::endpoint::ProjectId;
 use super::parcel::Parcel;
 use super::replay::NextUp;
 use super::shares::FullShares;
-use super::{Due, End, Kept, NotKept};
+use super::{Abroad, Due, End, Kept, NotKept};
+use crate::server::handover::post::Post;
 
 /// What somebody wants of the clerk.
 pub(super) enum Order {
@@ -21,7 +22,17 @@ pub(super) enum Order {
 pub(super) struct Wanted {
     pub(super) parcel: Box<Parcel>,
     pub(super) due: Due,
+    pub(super) whose: Whose,
     pub(super) told: oneshot::Sender<Result<Kept, NotKept>>,
+}
+
+/// Who waits for what is wanted, and tells its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// This process.
+    Own,
+    /// The one before it.
+    Abroad,
 }
 
 /// What is done with what is kept.
@@ -40,6 +51,17 @@ pub(super) enum Steer {
         project: Option<ProjectId>,
         told: oneshot::Sender<u64>,
     },
+    /// Write down what is done, give the directory to another process, and say what is under way.
+    Yield {
+        post: Post,
+        told: oneshot::Sender<Vec<(Kept, Abroad)>>,
+    },
+    /// Take the directory back, and say whether it is.
+    TakeBack { told: oneshot::Sender<bool> },
+    /// The process that has the directory has clients of its own now.
+    Served,
+    /// What the process before was sending is sent here.
+    Alone,
     /// Write down what is done, and end.
     Close,
 }

@@ -28,7 +28,7 @@ impl Clerk {
     pub(super) fn end(&mut self, kept: Kept, end: &End) {
         let order = kept.0;
         let Some(going) = self.going.remove(&order) else {
-            return;
+            return self.ends_before_it_is_carried(order, end);
         };
         match end {
             End::Taken => {
@@ -155,6 +155,7 @@ impl Clerk {
             late: false,
             maybe_sent: opened.maybe_sent,
             purged: false,
+            abroad: false,
         };
         self.going.insert(held.order, going);
         let body = match record.body {

@@ -187,37 +187,76 @@ pub(crate) struct Opened {
     pub body_crc: Option<u32>,
 }
 
-/// Reads a record's payload. `None`: no parcel was written like this.
-pub(crate) fn open(mut payload: Bytes) -> Option<Opened> {
+/// What stands before a body: label and head, and the body behind them.
+fn apart(mut payload: Bytes) -> Option<(Label, Bytes, Bytes)> {
     let mut length = || Some(usize::try_from(payload.try_get_u32_le().ok()?).ok());
     let (label_bytes, head_bytes) = (length()??, length()??);
     if label_bytes.checked_add(head_bytes)? > payload.len() {
         return None;
     }
     let label: Label = serde_json::from_slice(&payload.split_to(label_bytes)).ok()?;
-    let head = read_head(&payload.split_to(head_bytes))?;
-    let all = Category::ALL.iter();
-    let holdings = label.holds.iter().filter_map(|held| {
-        Some(Holding {
-            account: account(&held.0)?,
-            category: *all.clone().find(|known| known.name() == held.1)?,
-            items: held.2,
-            bytes: held.3,
-        })
-    });
+    let head = payload.split_to(head_bytes);
+    Some((label, head, payload))
+}
+
+impl Label {
+    fn holdings(&self) -> Vec<Holding> {
+        let all = Category::ALL.iter();
+        let holdings = self.holds.iter().filter_map(|held| {
+            Some(Holding {
+                account: account(&held.0)?,
+                category: *all.clone().find(|known| known.name() == held.1)?,
+                items: held.2,
+                bytes: held.3,
+            })
+        });
+        holdings.collect()
+    }
+
+    fn sender(&self) -> Option<Pair> {
+        self.sender.as_ref().and_then(|told| pair(&told.0, told.1))
+    }
+
+    fn coding(&self) -> Option<Coding> {
+        self.envelope.as_deref().and_then(Coding::of_name)
+    }
+}
+
+/// Reads a record's payload. `None`: no parcel was written like this.
+pub(crate) fn open(payload: Bytes) -> Option<Opened> {
+    let (label, head, body) = apart(payload)?;
     Some(Opened {
-        holdings: holdings.collect(),
-        sender: label.sender.as_ref().and_then(|told| pair(&told.0, told.1)),
+        holdings: label.holdings(),
+        sender: label.sender(),
         proven: !label.unproven,
         maybe_sent: label.maybe_sent,
-        envelope: label.envelope.as_deref().and_then(Coding::of_name),
-        head: Box::new(head),
-        body: payload,
+        envelope: label.coding(),
+        head: Box::new(read_head(&head)?),
+        body,
         body_crc: label.body_crc,
     })
 }
 
-fn account(label: &str) -> Option<Account> {
+/// Reads what [`write()`] wrote, as a parcel without its body and of no project. `None`: no parcel
+/// was written like this. Beside it, what vouches for a body in a file.
+pub(crate) fn reopen(front: Bytes) -> Option<(Parcel, Option<u32>)> {
+    let (label, head, _) = apart(front)?;
+    read_head(&head)?;
+    let parcel = Parcel {
+        holdings: label.holdings(),
+        project: None,
+        sender: label.sender(),
+        proven: !label.unproven,
+        maybe_sent: label.maybe_sent,
+        envelope: label.coding(),
+        head: head.into(),
+        body: Copied::Chunks(std::collections::VecDeque::new()),
+    };
+    Some((parcel, label.body_crc))
+}
+
+/// The account of a label.
+pub(in crate::server) fn account(label: &str) -> Option<Account> {
     match label {
         "other" => Some(Account::Other),
         "unproven" => Some(Account::Unproven),

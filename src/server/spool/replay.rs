@@ -73,7 +73,7 @@ struct Leave {
 /// Sends what is kept, for as long as the worker runs.
 pub(crate) async fn run(worker: Rc<Worker>) {
     let under_way = Rc::new(());
-    while !worker.is_stopping() {
+    while !worker.is_leaving() {
         let rest = round(&worker, &under_way).await;
         let spool = &worker.shared.spool;
         // Whatever comes first: its time, or word that there is something.

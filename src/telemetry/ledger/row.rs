@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::domain::category::Category;
+use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 
 use super::Account;
@@ -171,7 +172,27 @@ pub struct Line {
 }
 
 impl Line {
-    pub(super) fn empty(account: Account, category: Category) -> Self {
+    /// The project that it counts for, if that has a number.
+    pub(super) fn project(&self) -> Option<ProjectId> {
+        match self.account {
+            Account::Project(project) => Some(project),
+            Account::Other | Account::Unproven => None,
+        }
+    }
+
+    /// Ends what has not ended: whoever had it is gone.
+    pub(super) fn close(&mut self) {
+        let left = self.in_flight();
+        if left != Sum::default() {
+            let sum = self.dropped.entry(Reason::Internal).or_default();
+            sum.items = sum.items.wrapping_add(left.items);
+            sum.bytes = sum.bytes.wrapping_add(left.bytes);
+        }
+    }
+
+    /// A row in which nothing has happened.
+    #[must_use]
+    pub fn empty(account: Account, category: Category) -> Self {
         Self {
             account,
             category,

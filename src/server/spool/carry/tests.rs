@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::clerk::Plan;
+use super::super::beginning::Plan;
 use super::super::log::RealDisk;
-use super::super::orders::Wanted;
+use super::super::orders::{Wanted, Whose};
 use super::super::parcel::Parcel;
 use super::super::{Due, Kept, NotKept};
 use super::*;
@@ -37,7 +37,7 @@ fn clerk(folder: &Path) -> (Clerk, Arc<Ledger>) {
     let rules = Rules::new(&config, None, &knowledge, &counters);
     let ledger = Arc::new(Ledger::new(SystemTime::UNIX_EPOCH, 10));
     let plan = Plan {
-        disk: RealDisk::open(folder).unwrap(),
+        path: folder.to_path_buf(),
         rules: Arc::new(ArcSwap::from_pointee(rules)),
         ledger: Arc::clone(&ledger),
         reports: Share::default(),
@@ -46,7 +46,9 @@ fn clerk(folder: &Path) -> (Clerk, Arc<Ledger>) {
         queued_bytes: Arc::new(u64::MAX.into()),
         epoch: Instant::now(),
     };
-    (plan.take_up().unwrap().clerk(), ledger)
+    let disk = RealDisk::open(folder).unwrap();
+    let taken = plan.take_up(disk, Default::default());
+    (taken.unwrap().clerk(), ledger)
 }
 
 fn project(number: u64) -> ProjectId {
@@ -76,6 +78,7 @@ fn keep(clerk: &mut Clerk, number: u64) {
     };
     let (told, mut tells) = oneshot::channel();
     clerk.keep(vec![Wanted {
+        whose: Whose::Own,
         parcel: Box::new(parcel),
         due: Due::Now,
         told,

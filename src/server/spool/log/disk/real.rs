@@ -48,7 +48,7 @@ struct Directory {
     path: PathBuf,
     handle: OwnedFd,
     /// Held for its lock, which the system gives back with it.
-    _lock: Lock,
+    lock: Lock,
     unnamed: AtomicU64,
 }
 
@@ -103,6 +103,12 @@ impl Drop for Temporary {
 }
 
 impl RealDisk {
+    /// Gives the directory to another process, though clones of this live on: nothing may be
+    /// written through them any more.
+    pub fn release(&self) {
+        self.0.lock.release();
+    }
+
     /// The size of the whole file system.
     ///
     /// # Errors
@@ -133,7 +139,7 @@ impl RealDisk {
         Ok(Self(Arc::new(Directory {
             path: path.to_path_buf(),
             handle,
-            _lock: lock,
+            lock,
             unnamed: AtomicU64::new(0),
         })))
     }

@@ -1,0 +1,159 @@
+//! Two processes that count the same quotas for a while, one handing over to the other. Owns
+//! what each may use until the elder is gone; never sends anything from one to the other.
+//!
+//! Of each window the elder may use an eighth of the limit more than was used when it handed
+//! over, and the heir leaves that eighth alone. So both together never use more than the
+//! limit; what the elder did not use is the heir's once the elder has said how much it did.
+//! An eighth and not a half: the elder only finishes, and what it does not need is refused to
+//! nobody but in the last eighth of a window. Of a window that begins meanwhile nothing was
+//! used: the same rule holds.
+//!
+//! Only what is written down is shared like this. A rate, and a window by address, begins anew
+//! in the heir, as after a restart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use super::Moment;
+use super::counter::Counter;
+use super::counters::Counters;
+use super::identity;
+use super::journal::Mark;
+use super::measure::{Count, Measure, USED_MAX, number_of};
+
+/// The elder's part of a limit: one in so many.
+const PART: u64 = 8;
+
+/// No window begins so late.
+const FOR_NOW: u64 = u64::MAX;
+
+/// How this process stands with another one.
+#[derive(Debug, Default)]
+pub(super) struct Sharing {
+    /// This is the elder: it uses what it was left.
+    is_elder: AtomicBool,
+    /// This is the heir: of windows that began before then, in seconds of Unix time, it leaves
+    /// the elder's part alone. 0: of none.
+    leaves_until_s: AtomicU64,
+}
+
+impl Sharing {
+    /// Whether nobody else counts, as nearly always.
+    pub(super) fn is_sole(&self) -> bool {
+        !self.is_elder.load(Relaxed) && self.leaves_until_s.load(Relaxed) == 0
+    }
+
+    /// A measure as it is for this process. `counter`: what was counted so far; `None`: nothing.
+    pub(super) fn of(&self, measure: Measure, at: Moment, counter: Option<&Counter>) -> Measure {
+        let Measure::Window { per, limit } = measure else {
+            return measure;
+        };
+        let Some(on) = per.window(at.unix_s) else {
+            return measure;
+        };
+        let part = limit.div_ceil(PART);
+        if self.is_elder.load(Relaxed) {
+            let handed = counter.map(Counter::reserved);
+            let handed = handed.filter(|it| number_of(*it, on.number) == Some(on.number));
+            let base = handed.map_or(0, |handed| handed.used);
+            let limit = limit.min(base.saturating_add(part));
+            return Measure::Window { per, limit };
+        }
+        let until_s = self.leaves_until_s.load(Relaxed);
+        match per.begins_unix_s(on) < until_s {
+            true => Measure::Window {
+                per,
+                limit: limit.saturating_sub(part),
+            },
+            false => measure,
+        }
+    }
+}
+
+/// What the elder used of a window once it had handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlay {
+    /// The counter's name for [`Counters::spend`]. No white space.
+    pub identity: String,
+    /// Which window, and how much of it.
+    pub mark: Mark,
+}
+
+impl Counters {
+    /// Is about to hand over: no charge asks for a journal any more, and none goes by the whole
+    /// limit. Before [`settle`](Self::settle), so that none does once its counter was looked at.
+    pub fn hand_over(&self) {
+        self.disable_journal();
+        self.sharing.is_elder.store(true, Relaxed);
+    }
+
+    /// Has handed over: what is used now is what the heir begins with. Once nobody writes marks
+    /// any more: one that came behind would stand as used. Walks all counters.
+    pub fn settle(&self) {
+        self.each(|counter| counter.settle());
+    }
+
+    /// The heir is gone: all of it is ours again.
+    pub fn take_back(&self) {
+        self.sharing.is_elder.store(false, Relaxed);
+    }
+
+    /// Takes over: an elder still counts.
+    pub fn leave_elders_part(&self) {
+        self.sharing.leaves_until_s.store(FOR_NOW, Relaxed);
+    }
+
+    /// The elder is gone, and has said what it used.
+    pub fn take_elders_part(&self) {
+        self.sharing.leaves_until_s.store(0, Relaxed);
+    }
+
+    /// The elder is gone without a word, at that second: its part of the windows that it can have
+    /// seen counts as used.
+    pub fn lose_elders_part(&self, now_s: u64) {
+        self.sharing.leaves_until_s.store(now_s.max(1), Relaxed);
+    }
+
+    /// What was used since [`hand_over`](Self::hand_over), of the windows that are on. Walks all
+    /// counters.
+    #[must_use]
+    pub fn spent(&self, now: Moment) -> Vec<Outlay> {
+        let mut spent = Vec::new();
+        self.each(|counter| spent.extend(spent_of(counter, now)));
+        // One that was listed lately may come twice.
+        spent.sort_by(|one, other| one.identity.cmp(&other.identity));
+        spent.dedup_by(|one, other| one.identity == other.identity);
+        spent
+    }
+
+    /// Counts what the elder used. `false`: nothing that it could have said, or no room.
+    pub fn spend(&self, identity: &str, mark: Mark) -> bool {
+        let Some((identity, whom)) = identity::read(identity) else {
+            return false;
+        };
+        if !identity.is_kept() {
+            return false;
+        }
+        let named = self.named(identity);
+        let count = Count::of(mark.window, mark.used.min(USED_MAX));
+        self.restored(&named, whom, |counter| counter.add(count))
+    }
+}
+
+fn spent_of(counter: &Arc<Counter>, now: Moment) -> Option<Outlay> {
+    let identity = &counter.named().identity;
+    let per = identity.window_per().filter(|_| identity.is_kept())?;
+    let on = per.window(now.unix_s)?;
+    let (count, handed) = (counter.count(), counter.reserved());
+    let window = number_of(count, on.number)?;
+    let base = if handed.tag == count.tag {
+        handed.used
+    } else {
+        0
+    };
+    let used = count.used.checked_sub(base).filter(|used| *used > 0)?;
+    Some(Outlay {
+        identity: counter.spelled().to_string(),
+        mark: Mark { window, used },
+    })
+}

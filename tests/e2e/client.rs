@@ -54,6 +54,11 @@ impl Client {
         Self::over(TcpStream::connect(address).unwrap())
     }
 
+    /// Connects, or says why not.
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self::over(TcpStream::connect(address)?))
+    }
+
     /// Connects with a receive buffer so small that unread answers stay with their sender.
     pub(crate) fn connect_narrow(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -65,6 +70,11 @@ impl Client {
     /// Connects from another address of the loopback network.
     pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Self {
         Self::over(connect_from(source, address).unwrap())
+    }
+
+    /// Goes on with a connection of its test's own.
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self::over(stream)
     }
 
     fn over(stream: TcpStream) -> Self {

@@ -154,7 +154,8 @@ pub(crate) struct Edge {
     pub(crate) admin: SocketAddr,
     /// Its standard error.
     pub(crate) log: Log,
-    folder: TempDir,
+    /// Shared by all that take over from one another.
+    folder: Arc<TempDir>,
 }
 
 impl Edge {
@@ -196,8 +197,9 @@ impl Edge {
         (edge, stdout)
     }
 
+    /// An edge that this command runs, which gets the program's arguments.
     #[track_caller]
-    fn start(program: Command, text: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(program: Command, text: &str, environment: &[(&str, &str)]) -> Self {
         Self::start_with(program, text, environment, Stdio::inherit())
     }
 
@@ -209,16 +211,27 @@ impl Edge {
         stdout: Stdio,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("vidette.yml");
-        fs::write(&file, text).unwrap();
+        fs::write(folder.path().join("vidette.yml"), text).unwrap();
+        program.envs(environment.iter().copied()).stdout(stdout);
+        Self::start_in(folder.into(), program, &[])
+    }
+
+    /// The process that takes over from this one, on what its file says now. It serves.
+    #[track_caller]
+    pub(crate) fn successor(&self) -> Self {
+        let folder = Arc::clone(&self.folder);
+        Self::start_in(folder, program(), &["--takeover"])
+    }
+
+    #[track_caller]
+    fn start_in(folder: Arc<TempDir>, mut program: Command, more: &[&str]) -> Self {
         let mut child = program
             .args(["run", "-c"])
-            .arg(&file)
-            .envs(environment.iter().copied())
+            .arg(folder.path().join("vidette.yml"))
+            .args(more)
             .env("TMPDIR", folder.path())
             .current_dir(folder.path())
             .stdin(Stdio::null())
-            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

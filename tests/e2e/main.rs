@@ -62,6 +62,7 @@ mod spool;
 mod stored_addresses;
 mod switches;
 mod systemd;
+mod takeover;
 mod tap;
 mod tls;
 mod tunnel_clients;
@@ -120,6 +121,7 @@ fn main() -> ExitCode {
         spool::trials(),
         switches::trials(),
         systemd::trials(),
+        takeover::trials(),
         monitoring::trials(),
         send_test::trials(),
         disk_guard::trials(),

@@ -29,7 +29,7 @@
 //!
 //! [`domain`] says what things are, [`policy`] decides, [`server`] does; [`telemetry`] and
 //! [`tls`] know the domain only, [`config`] beside it what certificate files hold; [`cli`]
-//! and [`demo`] start a server. `tests/tidy.rs` fails on any other arrow.
+//! and [`demo`] start a server, and commands speak TLS to what stands before one. `tests/tidy.rs` fails on any other arrow.
 //!
 //! **Invariants.** `domain` and `policy` never do IO, read a clock, draw a random
 //! number, log or await. A payload byte is never copied in user space but by TLS, which

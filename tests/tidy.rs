@@ -28,7 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["policy", "domain", "config", "telemetry", "tls"],
     ),
     ("demo", &["server", "config", "telemetry", "domain"]),
-    ("cli", &["demo", "server", "config", "telemetry", "domain"]),
+    (
+        "cli",
+        &["demo", "server", "config", "telemetry", "domain", "tls"],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

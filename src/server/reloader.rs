@@ -2,7 +2,7 @@
 //! by SIGHUP, or because its file has changed. The control thread's; a file with an error
 //! changes nothing.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -52,6 +52,8 @@ pub(crate) struct Reloader {
     /// The configuration of the start: what only a restart takes up runs as it says,
     /// however many files came since. Without its projects, which may be many.
     started: Config,
+    /// The file, as it was last looked at, is of no use.
+    refused: Cell<bool>,
     /// Rules that were in force, until nobody goes by them any more.
     retired: RefCell<Vec<Arc<Rules>>>,
     knowledge: RefCell<Knowledge>,
@@ -79,6 +81,7 @@ impl Reloader {
             knowledge: RefCell::new(memory.knowledge.clone()),
             memory,
             started: loaded.config.without_projects(),
+            refused: Cell::default(),
             retired: RefCell::default(),
             loaded: RefCell::new(loaded),
             shared,
@@ -102,11 +105,13 @@ impl Reloader {
         let loaded = match config::load(file.as_deref(), &Env::of_process()) {
             Ok(loaded) => loaded,
             Err(errors) => {
+                self.refused.set(true);
                 counters.reloads_refused.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%errors, "the configuration was not reloaded; the old one stays in force");
                 return Err(errors);
             }
         };
+        self.refused.set(false);
         let old = self.loaded.replace(loaded);
         let config = &self.loaded.borrow().config;
         self.memory.keep_secret(config);
@@ -223,6 +228,12 @@ impl Reloader {
     /// The configuration of the start.
     pub(crate) fn started(&self) -> &Config {
         &self.started
+    }
+
+    /// Whether the last reload was refused: the old configuration is in force, and the file
+    /// would not do for a start.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.get()
     }
 
     /// How Sentry's list of keys stands; `None` where no Sentry is configured.

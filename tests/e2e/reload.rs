@@ -106,6 +106,12 @@ fn a_bad_file_changes_nothing() {
     edge.signal(Signal::HUP);
     edge.log.wait_for_text("error: ");
     assert!(passes(&edge));
+    // A crash would leave nothing that starts, so it is said until it is mended.
+    let status = || edge.admin_get("/api/v1/status").text();
+    assert!(status().contains("the changed configuration was refused"));
+    edge.rewrite(&with_limit(&fake, "2000", &json!({})).to_string());
+    assert_eq!(post(&edge, "/api/v1/reload", &[]).status, 200);
+    assert!(!status().contains("was refused"), "{}", status());
 }
 
 /// A proxy that was listed at last passed for nearly everybody until ten thousand

@@ -10,7 +10,12 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+
 use crate::config::checked::{AccessLog as Plan, AccessTarget};
+
+/// Nothing is waited for when a file is opened, nor when a pipe has no room.
+const AT_ONCE: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
 /// A file that cannot be opened is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -171,7 +176,9 @@ fn stdout() -> io::Result<Open> {
 
 fn file(path: &Path) -> io::Result<Open> {
     let mut options = OpenOptions::new();
-    let to = options.append(true).create(true).mode(MODE).open(path)?;
+    options.append(true).create(true).mode(MODE);
+    // A pipe that nobody reads fails at once, where it would wait for a reader for ever.
+    let to = options.custom_flags(AT_ONCE).open(path)?;
     let regular = to.metadata()?.is_file();
     Ok(Open {
         torn: regular && ends_amid_line(path),

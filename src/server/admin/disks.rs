@@ -103,7 +103,7 @@ pub(super) fn because(standing: &Standing) -> String {
     let use_of = disk.map_or_else(|| "a disk is nearly full".to_owned(), Disk::words);
     let mark = standing.mark.unwrap_or(Share::ALL);
     let stage = standing.stage.name();
-    format!("{use_of}, and disk_guard.stages.{stage} is {mark}")
+    format!("{use_of}; disk_guard.stages.{stage} began at {mark}")
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn an_item_that_stays_here_is_told_which_mark_is_passed() {
         let standing = standing(Stage::Bulk, Reaches::Never, None);
-        let want = "/var/lib/docker is 91.2% used, and disk_guard.stages.bulk is 90%";
+        let want = "/var/lib/docker is 91.2% used; disk_guard.stages.bulk began at 90%";
         assert_eq!(because(&standing), want);
     }
 }

@@ -23,6 +23,10 @@ use crate::server::upstream::Target;
 use crate::server::upstream::server::Server;
 use crate::server::worker::Shared;
 
+/// Why the light is amber after a reload that came to nothing.
+const REFUSED: &str = "the changed configuration was refused, and the old one is in force: vidette \
+                       check says where it is wrong; a restart would not start";
+
 /// The light, and why it is not green.
 struct Judged {
     light: Light,
@@ -47,6 +51,9 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     // What was changed and waits for a restart.
     let pending = desk.reloader.needs_restart();
     let mut reasons = reasons(&rules, accepting, standing.as_deref(), &pending);
+    if desk.reloader.is_refused() {
+        reasons.push(REFUSED.to_owned());
+    }
     let (untrusted, over) = entrance::reasons(shared);
     reasons.extend(untrusted);
     if let Some(refused) = shared.trust.refused() {

@@ -26,6 +26,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_restart_adds_to_what_is_there,
         a_reload_takes_up_where_and_how,
         a_folder_that_is_not_there_is_said_and_requests_go_on,
+        a_pipe_that_nobody_reads_is_said_and_left_by_a_reload,
     ];
     trials.extend(promises![&[Part::Mounts];
         a_full_disk_holds_up_no_request_and_is_over_when_it_has_room,
@@ -254,6 +255,27 @@ fn a_folder_that_is_not_there_is_said_and_requests_go_on() {
     assert_eq!(edge.post_envelope(&[], &envelope(ID)).status, 200);
     edge.wait_metric(LINES, &["written"], 1.0);
     assert_eq!(lines_of(&path).len(), 1);
+}
+
+fn a_pipe_that_nobody_reads_is_said_and_left_by_a_reload() {
+    let (fake, place) = (Fake::start(), tempfile::tempdir().unwrap());
+    let (pipe, file) = (place.path().join("pipe"), place.path().join("file"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let edge = edge(&fake, &json!({"to": pipe}), json!({}));
+    assert_eq!(edge.post_envelope(&[], &envelope(ID)).status, 200);
+    edge.wait_metric(LINES, &["dropped"], 1.0);
+    let reasons = edge.admin_get("/api/v1/status").json()["reasons"].to_string();
+    assert!(reasons.contains("access log: "), "{reasons}");
+    // It waited for a reader for ever, and opened no other file after that.
+    let changes = json!({"access_log": {"mode": "all", "to": file}});
+    edge.rewrite(&configuration(&fake.url(), &fake.url(), &changes).to_string());
+    let reloaded = crate::admin::post(&edge, "/api/v1/reload", &[]);
+    assert_eq!(reloaded.status, 200, "{}", reloaded.text());
+    assert_eq!(edge.post_envelope(&[], &envelope(ID)).status, 200);
+    wait_for("no line in the new file", || {
+        file.exists() && lines_of(&file).len() == 1
+    });
 }
 
 fn a_full_disk_holds_up_no_request_and_is_over_when_it_has_room() {

@@ -59,7 +59,7 @@ fn an_explanation_names_the_disk_and_the_mark() {
     let path = guarded.place.path().display();
     for words in [
         "\"step\":\"disk guard\"",
-        &format!("{path} is 86.0% used, and disk_guard.stages.large is 85%"),
+        &format!("{path} is 86.0% used; disk_guard.stages.large began at 85%"),
         "kept out: replays, profiles and attachments",
         "stays here: disk_guard, ",
     ] {

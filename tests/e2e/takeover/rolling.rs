@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -25,6 +25,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 const UPGRADES: usize = 20;
+
+/// Between two events of a client: twelve of them send a thousand a second.
+pub(super) const PACE: Duration = Duration::from_millis(12);
 
 /// Pieces of a slow body, and the time between two.
 const PIECES: usize = 8;
@@ -85,7 +88,8 @@ fn twenty_upgrades_are_noticed_by_nobody() {
     let (fake, place) = (upstream(), tempfile::tempdir().unwrap());
     let mut edge = run(&fake.url(), place.path(), &json!({}));
     let since = edge.admin_get("/api/v1/ledger").json()["since"].clone();
-    let load = Load::start(edge.public, 4, Duration::from_millis(25));
+    let load = Load::start(edge.public, 4, PACE);
+    let began = Instant::now();
     let stop = Arc::new(AtomicBool::new(false));
     let slow = {
         let (stop, address) = (Arc::clone(&stop), edge.public);
@@ -122,7 +126,8 @@ fn twenty_upgrades_are_noticed_by_nobody() {
     });
     assert_eq!(envelopes, seen.taken.len() + by_sdk, "each arrived once");
     println!(
-        "{UPGRADES} upgrades: {} events, {by_sdk} of an SDK, {slow} slow pages and uploads",
-        seen.taken.len()
+        "{UPGRADES} upgrades: {} events, {by_sdk} of an SDK, {slow} slow pages and uploads in {:.1} s",
+        seen.taken.len(),
+        began.elapsed().as_secs_f32()
     );
 }

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::domain::reach::ReachFault;
 use crate::tls::{Name, Trust};
 
 /// How long most answers may take: a person waits for it.
@@ -49,6 +50,25 @@ pub(super) fn exchange(
     match runtime.block_on(answer) {
         Ok(answer) => answer.with_context(|| format!("no answer from {to}")),
         Err(_) => bail!("no answer from {to} for {} s", patience.as_secs()),
+    }
+}
+
+/// Whether TLS can be agreed on with `to`, a `host:port`; nothing is asked there.
+pub(super) fn reach(to: &str, seal: &Seal) -> anyhow::Result<Result<(), ReachFault>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .context("no runtime")?;
+    let agreed = async {
+        let socket = TcpStream::connect(to).await?;
+        Ok(seal.trust.reach(&seal.name, socket).await.map(drop))
+    };
+    let agreed = async { tokio::time::timeout(PATIENCE, agreed).await };
+    match runtime.block_on(agreed) {
+        Ok(agreed) => agreed
+            .map_err(|error: std::io::Error| error)
+            .with_context(|| format!("no connection to {to}")),
+        Err(_) => Ok(Err(ReachFault::Timeout)),
     }
 }
 

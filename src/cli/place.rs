@@ -13,8 +13,9 @@ use http_body_util::Full;
 use serde::Deserialize;
 
 use super::admin;
-use super::exchange::{PATIENCE, Seal, exchange};
+use super::exchange::{PATIENCE, Seal, exchange, reach};
 use crate::domain::dsn::Scheme;
+use crate::domain::reach::ReachFault;
 use crate::tls::{Name, Trust, TrustFiles};
 
 /// Something that speaks HTTP, and the path that Sentry's own begins below.
@@ -88,6 +89,14 @@ impl Place {
             Scheme::Https => Some(self.seal(authorities.ca.as_deref())?),
         };
         exchange(&self.dialled, seal.as_ref(), request, PATIENCE)
+    }
+
+    /// Whether TLS can be agreed on there; nothing is asked.
+    pub(super) fn reach(
+        &self,
+        authorities: &Authorities,
+    ) -> anyhow::Result<Result<(), ReachFault>> {
+        reach(&self.dialled, &self.seal(authorities.ca.as_deref())?)
     }
 
     fn seal(&self, ca: Option<&Path>) -> anyhow::Result<Seal> {

@@ -52,7 +52,7 @@ pub(crate) struct Reloader {
     /// The configuration of the start: what only a restart takes up runs as it says,
     /// however many files came since. Without its projects, which may be many.
     started: Config,
-    /// The file, as it was last looked at, is of no use.
+    /// The file has changed, and as it was last read it is of no use.
     refused: Cell<bool>,
     /// Rules that were in force, until nobody goes by them any more.
     retired: RefCell<Vec<Arc<Rules>>>,
@@ -105,7 +105,10 @@ impl Reloader {
         let loaded = match config::load(file.as_deref(), &Env::of_process()) {
             Ok(loaded) => loaded,
             Err(errors) => {
-                self.refused.set(true);
+                // Other files of it, such as certificates, are watched by themselves.
+                let in_force = self.loaded.borrow().digest;
+                let now = file.as_deref().and_then(digest_of);
+                self.refused.set(now != Some(in_force));
                 counters.reloads_refused.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%errors, "the configuration was not reloaded; the old one stays in force");
                 return Err(errors);
@@ -230,7 +233,7 @@ impl Reloader {
         &self.started
     }
 
-    /// Whether the last reload was refused: the old configuration is in force, and the file
+    /// Whether the last reload was refused for the file itself: the old configuration is in force, and the file
     /// would not do for a start.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.get()

@@ -4,7 +4,9 @@
 //! names what to paste where.
 
 mod cors;
+mod dns;
 mod ip;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -19,12 +21,18 @@ pub(super) enum Subject {
     Ip(ip::Arguments),
     /// What a browser is answered: events that never leave a page.
     Cors(cors::Arguments),
+    /// The certificates shown here, those that end soon, and what a client makes of them.
+    Tls(tls::Arguments),
+    /// The names of the upstreams: where they lead from here, and whether anybody listens there.
+    Dns(dns::Arguments),
 }
 
 pub(super) fn main(subject: &Subject) -> ExitCode {
     match subject {
         Subject::Ip(arguments) => ip::main(arguments),
         Subject::Cors(arguments) => cors::main(arguments),
+        Subject::Tls(arguments) => tls::main(arguments),
+        Subject::Dns(arguments) => dns::main(arguments),
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) fn trials() -> Vec<Trial> {
         the_edges_own_answers_please_a_browser,
         origins_that_are_not_allowed_are_named,
         a_doctor_without_a_patient_says_so,
+        upstreams_that_are_there_and_one_that_is_not_are_told_apart,
+        an_edge_without_tls_is_well_and_a_port_in_the_clear_is_named,
     ];
     trials.extend(promises![&[Part::Nginx];
         a_front_that_doubles_cors_is_named,
@@ -224,4 +226,39 @@ fn a_front_that_passes_on_is_well() {
     let told = doctor("cors", edge.admin, &["--url", &url]);
     check(&told, 0, &["ok", "preflight: 200", "POST: 400"]);
     assert!(!told.stdout.contains("problem"), "{}", told.stdout);
+}
+
+fn upstreams_that_are_there_and_one_that_is_not_are_told_apart() {
+    let (fake, away) = (Fake::start(), Silent::reserve());
+    let well = Edge::before(&fake);
+    let at = fake.address();
+    let ingest = format!("ok       upstream ingest: {at} is {at}");
+    let web = format!("ok       upstream web: {at} is {at}");
+    check(&doctor("dns", well.admin, &[]), 0, &[&ingest, &web]);
+    let ill = Edge::configured(&fake.url(), &away.url(), json!({}));
+    let told = doctor("dns", ill.admin, &[]);
+    check(
+        &told,
+        1,
+        &[&ingest, "problem  upstream web: ", "nobody answers at"],
+    );
+    let nowhere = Edge::configured("http://relay.invalid:3000", &fake.url(), json!({}));
+    let told = doctor("dns", nowhere.admin, &["--json"]);
+    check(&told, 1, &["relay.invalid:3000 does not resolve here"]);
+    serde_json::from_str::<Value>(&told.stdout).unwrap();
+}
+
+fn an_edge_without_tls_is_well_and_a_port_in_the_clear_is_named() {
+    let fake = Fake::start();
+    let edge = Edge::before(&fake);
+    check(
+        &doctor("tls", edge.admin, &[]),
+        0,
+        &["no listener speaks TLS itself"],
+    );
+    let clear = format!("https://{}", edge.public);
+    let told = doctor("tls", edge.admin, &["--url", &clear]);
+    check(&told, 1, &["problem  https://", "speaks in the clear"]);
+    let http = doctor("tls", edge.admin, &["--url", "http://a.example"]);
+    assert_eq!(http.code, Some(2), "{}", http.stderr);
 }

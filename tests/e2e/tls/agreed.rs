@@ -31,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         the_end_of_a_connection_is_said,
         sigterm_ends_secured_connections,
         a_test_event_is_sent_over_a_private_authority,
+        the_doctor_says_what_a_client_makes_of_a_certificate,
     ];
     trials.extend(promises![&[Part::Openssl];
         openssl_agrees_on_tls_1_2,
@@ -251,6 +252,29 @@ fn a_test_event_is_sent_over_a_private_authority() {
         unbelieved.stdout
     );
     assert_eq!(fake.requests().len(), 1);
+}
+
+fn the_doctor_says_what_a_client_makes_of_a_certificate() {
+    let (fake, authority) = (Fake::start(), Authority::new());
+    let edge = simple(&fake, &authority);
+    let (admin, url) = (edge.admin.to_string(), format!("https://{}", edge.public));
+    let look = |more: &[&str]| {
+        let mut command = crate::edge::program();
+        command.args(["doctor", "tls", "--admin", &admin, "--url", &url]);
+        crate::command_line::ran(command.args(more))
+    };
+    let file = authority.file();
+    let believed = look(&["--ca", file.to_str().unwrap()]);
+    assert_eq!(believed.code, Some(0), "{}", believed.stdout);
+    for part in [
+        "listener public: sentry.example.com: ",
+        "its certificate holds",
+    ] {
+        assert!(believed.stdout.contains(part), "{}", believed.stdout);
+    }
+    let strange = look(&[]);
+    assert_eq!(strange.code, Some(1), "{}", strange.stdout);
+    assert!(strange.stdout.contains("--ca"), "{}", strange.stdout);
 }
 
 fn large_bodies_pass_in_both_ways() {

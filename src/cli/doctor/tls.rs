@@ -22,7 +22,7 @@ const NEAR_DAYS: i64 = 14;
 /// What `doctor tls` takes.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// Where clients connect to, through every proxy: https://sentry.example.com.
+    /// Where clients connect to, through every proxy, such as `https://sentry.example.com`.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]

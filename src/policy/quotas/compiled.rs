@@ -198,8 +198,11 @@ impl Compiled {
     ) -> Result<(), Full> {
         self.look_at_share(at, sender, amount, counters)?;
         let charged = |counter: Option<&Counter>| {
-            let measure = self.measure_now(at, counter, counters);
-            measure.charged(counter.map_or(0, Counter::word), at, amount)
+            let word = counter.map_or(0, Counter::word);
+            if counters.sharing.is_sole() {
+                return self.measure.charged(word, at, amount);
+            }
+            self.part(at, counter, counters).charged(word, at, amount)
         };
         let tabled = || match (self.whom(sender), &self.rest) {
             (Whom::Rest(None), Some(rest)) => charged(Some(rest)),
@@ -219,11 +222,12 @@ impl Compiled {
         charged.map(drop).map_err(|after_s| self.full(after_s))
     }
 
-    /// The measure, or what of it is this process's while another one counts as well.
-    fn measure_now(&self, at: Moment, counter: Option<&Counter>, counters: &Counters) -> Measure {
-        match counters.sharing.is_sole() || !self.named.identity.is_kept() {
-            true => self.measure,
-            false => counters.sharing.of(self.measure, at, counter),
+    /// What of the measure is this process's while another one counts as well.
+    #[cold]
+    fn part(&self, at: Moment, counter: Option<&Counter>, counters: &Counters) -> Measure {
+        match self.named.identity.is_kept() {
+            true => counters.sharing.of(self.measure, at, counter),
+            false => self.measure,
         }
     }
 
@@ -238,8 +242,12 @@ impl Compiled {
     ) -> Result<u64, Full> {
         self.charge_share(at, sender, amount, counters)?;
         let charge = |counter: &Arc<Counter>| {
-            let measure = self.measure_now(at, Some(counter), counters);
-            let after = counter.charge(&measure, at, amount)?;
+            let after = if counters.sharing.is_sole() {
+                counter.charge(&self.measure, at, amount)?
+            } else {
+                let part = self.part(at, Some(counter), counters);
+                counter.charge(&part, at, amount)?
+            };
             Ok((after, self.due(at, counter, after, counters)))
         };
         let tabled = || match (self.whom(sender), &self.rest) {

@@ -1,4 +1,5 @@
 //! `vidette budget`: what is used of budgets and long quotas, and when all of it will be.
+//! Owns how that reads; never changes a budget, which the configuration alone does.
 
 use std::process::ExitCode;
 

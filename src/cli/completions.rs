@@ -1,4 +1,5 @@
-//! `vidette completions`: the command line as shells complete it.
+//! `vidette completions`: the command line as shells complete it. Made from the command line
+//! itself, never by hand.
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -42,34 +42,33 @@ pub(super) fn exchange(
     request: Request<Full<Bytes>>,
     patience: Duration,
 ) -> anyhow::Result<Response<Bytes>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())
-        .context("no runtime")?;
-    let answer = async { tokio::time::timeout(patience, talk(to, seal, request)).await };
-    match runtime.block_on(answer) {
-        Ok(answer) => answer.with_context(|| format!("no answer from {to}")),
-        Err(_) => bail!("no answer from {to} for {} s", patience.as_secs()),
-    }
+    let answer = waited(patience, talk(to, seal, request))?;
+    let seconds = patience.as_secs();
+    let answer = answer.with_context(|| format!("no answer from {to} for {seconds} s"))?;
+    answer.with_context(|| format!("no answer from {to}"))
 }
 
 /// Whether TLS can be agreed on with `to`, a `host:port`; nothing is asked there.
 pub(super) fn reach(to: &str, seal: &Seal) -> anyhow::Result<Result<(), ReachFault>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())
-        .context("no runtime")?;
     let agreed = async {
         let socket = TcpStream::connect(to).await?;
         Ok(seal.trust.reach(&seal.name, socket).await.map(drop))
     };
-    let agreed = async { tokio::time::timeout(PATIENCE, agreed).await };
-    match runtime.block_on(agreed) {
-        Ok(agreed) => agreed
+    match waited(PATIENCE, agreed)? {
+        Some(agreed) => agreed
             .map_err(|error: std::io::Error| error)
             .with_context(|| format!("no connection to {to}")),
-        Err(_) => Ok(Err(ReachFault::Timeout)),
+        None => Ok(Err(ReachFault::Timeout)),
     }
+}
+
+/// What comes of it, if it does in this time.
+fn waited<F: Future>(patience: Duration, future: F) -> anyhow::Result<Option<F::Output>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .context("no runtime")?;
+    Ok(runtime.block_on(async { tokio::time::timeout(patience, future).await.ok() }))
 }
 
 async fn talk(

@@ -1,4 +1,5 @@
-//! `vidette man`: the command line as manual pages, made from what `--help` says.
+//! `vidette man`: the command line as manual pages, made from what `--help` says, never
+//! by hand. Writes into a directory that is there, and makes none.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -33,6 +33,18 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
+/// What the edge says would become of an envelope.
+pub(crate) fn envelope_explained(edge: &Edge, body: &[u8]) -> Value {
+    let question = json!({
+        "method": "POST",
+        "path": envelope_target(),
+        "headers": [["Host", "sentry.example.com"]],
+        "peer": "127.0.0.1",
+        "body_base64": STANDARD.encode(body),
+    });
+    post(edge, "/api/v1/explain", question.to_string().as_bytes()).json()
+}
+
 /// Posts to the admin address of an edge as a local operator.
 #[track_caller]
 pub(crate) fn post(edge: &Edge, path: &str, body: &[u8]) -> Answer {

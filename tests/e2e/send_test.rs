@@ -23,8 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Answers each event with its own id, as Sentry does; `stored` times an id is asked for, there
-/// is no such event.
+/// Answers each event with its own id, as Sentry does; the first so many times that an id is asked
+/// for, there is no such event.
 pub(crate) fn sentry(unstored: usize) -> Fake {
     let asked = AtomicUsize::new(0);
     Fake::with(move |exchange| {
@@ -51,6 +51,20 @@ fn sent(edge: &Edge, dsn: &str, more: &[&str]) -> Ran {
         .args(["send-test", "--admin", &admin, "--dsn", dsn])
         .args(more);
     ran(&mut command)
+}
+
+/// The same with a question to Sentry, which has so many seconds.
+fn asked(edge: &Edge, sentry: &Fake, wait: &str) -> Ran {
+    let url = sentry.url();
+    let of = [
+        "--sentry",
+        &url,
+        "--org",
+        "acme",
+        "--sentry-token",
+        "secret",
+    ];
+    sent(edge, &dsn(edge), &[&of[..], &["--wait", wait]].concat())
 }
 
 fn dsn(edge: &Edge) -> String {
@@ -133,40 +147,20 @@ fn nothing_that_listens_is_a_problem() {
 fn sentry_is_asked_until_it_has_the_event() {
     let fake = sentry(1);
     let edge = Edge::before(&fake);
-    let url = fake.url();
-    let asking = [
-        "--sentry",
-        &url,
-        "--org",
-        "acme",
-        "--sentry-token",
-        "secret",
-    ];
     let said = ["ok       sentry: it has the event, in project shop"];
-    check(&sent(&edge, &dsn(&edge), &asking), 0, &said);
-    let asked = fake.requests()[1].target_text();
+    check(&asked(&edge, &fake, "60"), 0, &said);
+    let path = fake.requests()[1].target_text();
     assert!(
-        asked.starts_with("/api/0/organizations/acme/eventids/"),
-        "{asked}"
+        path.starts_with("/api/0/organizations/acme/eventids/"),
+        "{path}"
     );
 }
 
 fn an_event_that_sentry_never_has_is_a_problem() {
     let fake = sentry(usize::MAX);
     let edge = Edge::before(&fake);
-    let url = fake.url();
-    let asking = [
-        "--sentry",
-        &url,
-        "--org",
-        "acme",
-        "--sentry-token",
-        "secret",
-        "--wait",
-        "0",
-    ];
     let said = ["problem  sentry: it does not have the event after 0 s"];
-    check(&sent(&edge, &dsn(&edge), &asking), 1, &said);
+    check(&asked(&edge, &fake, "0"), 1, &said);
 }
 
 fn a_dsn_that_is_none_is_a_usage_error() {

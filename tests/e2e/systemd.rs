@@ -207,10 +207,10 @@ fn systemd_finds_nothing_wrong_with_the_units() {
 
 fn systemd_calls_the_service_hardened() {
     let (_folder, [service, _]) = units();
-    // In tenths: below 2 of 10, which systemd calls OK. The rest is the network, which is what
+    // In tenths: 1.6 of 10 at most, which systemd calls OK. The rest is the network, which is what
     // the edge is for.
     let judged = Command::new("systemd-analyze")
-        .args(["security", "--offline=true", "--threshold=19", "--no-pager"])
+        .args(["security", "--offline=true", "--threshold=16", "--no-pager"])
         .arg(&service)
         .output()
         .unwrap();

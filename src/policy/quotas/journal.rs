@@ -105,6 +105,16 @@ impl Counters {
     ///
     /// `false`: nothing that this process could have written, or no room.
     pub fn restore(&self, identity: &str, mark: Mark) -> bool {
+        self.marked(identity, mark, Counter::restore)
+    }
+
+    /// Changes the counter of that name by what another process says of it.
+    pub(super) fn marked(
+        &self,
+        identity: &str,
+        mark: Mark,
+        change: impl FnOnce(&Counter, Count),
+    ) -> bool {
         let Some((identity, whom)) = identity::read(identity) else {
             return false;
         };
@@ -113,7 +123,7 @@ impl Counters {
         }
         let named = self.named(identity);
         let count = Count::of(mark.window, mark.used.min(USED_MAX));
-        self.restored(&named, whom, |counter| counter.restore(count))
+        self.restored(&named, whom, |counter| change(counter, count))
     }
 
     /// Every window that is in use, for a compaction or a clean stop. Walks all counters: for the
@@ -126,7 +136,7 @@ impl Counters {
     }
 }
 
-fn live(counter: &Arc<Counter>, now: Moment) -> Option<LiveWindow> {
+pub(super) fn live(counter: &Arc<Counter>, now: Moment) -> Option<LiveWindow> {
     let identity = &counter.named().identity;
     let per = identity.window_per().filter(|_| identity.is_kept())?;
     let on = per.window(now.unix_s)?;

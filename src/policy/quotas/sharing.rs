@@ -17,9 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use super::Moment;
 use super::counter::Counter;
 use super::counters::Counters;
-use super::identity;
-use super::journal::Mark;
-use super::measure::{Count, Measure, USED_MAX, number_of};
+use super::journal::{Mark, live};
+use super::measure::{Measure, number_of};
 
 /// The elder's part of a limit: one in so many.
 const PART: u64 = 8;
@@ -128,32 +127,22 @@ impl Counters {
 
     /// Counts what the elder used. `false`: nothing that it could have said, or no room.
     pub fn spend(&self, identity: &str, mark: Mark) -> bool {
-        let Some((identity, whom)) = identity::read(identity) else {
-            return false;
-        };
-        if !identity.is_kept() {
-            return false;
-        }
-        let named = self.named(identity);
-        let count = Count::of(mark.window, mark.used.min(USED_MAX));
-        self.restored(&named, whom, |counter| counter.add(count))
+        self.marked(identity, mark, Counter::add)
     }
 }
 
+/// What of a window was used beyond what was written down when it was handed over.
 fn spent_of(counter: &Arc<Counter>, now: Moment) -> Option<Outlay> {
-    let identity = &counter.named().identity;
-    let per = identity.window_per().filter(|_| identity.is_kept())?;
-    let on = per.window(now.unix_s)?;
-    let (count, handed) = (counter.count(), counter.reserved());
-    let window = number_of(count, on.number)?;
-    let base = if handed.tag == count.tag {
-        handed.used
-    } else {
-        0
-    };
-    let used = count.used.checked_sub(base).filter(|used| *used > 0)?;
+    let live = live(counter, now)?;
+    let used = live
+        .used
+        .checked_sub(live.written)
+        .filter(|used| *used > 0)?;
     Some(Outlay {
-        identity: counter.spelled().to_string(),
-        mark: Mark { window, used },
+        identity: live.identity().to_string(),
+        mark: Mark {
+            window: live.window,
+            used,
+        },
     })
 }

@@ -160,7 +160,8 @@ fn open_for(plan: &Plan, before: Option<Open>, coming: u64) -> io::Result<Open> 
         return Ok(open);
     }
     drop(open);
-    rotate(path, plan.files)?;
+    // Where it is a link, what it leads to is moved on, and the link stays.
+    rotate(&fs::canonicalize(path)?, plan.files)?;
     file(path)
 }
 

@@ -5,14 +5,12 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::edge::{Edge, KEY, envelope_target};
-use crate::explained::post;
+use crate::edge::{Edge, KEY};
+use crate::explained::envelope_explained;
 use crate::parts::{Part, promises, python};
 use crate::quotas::Sdk;
 use crate::upstream::{Fake, HANG};
@@ -31,26 +29,15 @@ pub(super) fn trials() -> Vec<Trial> {
     trials
 }
 
-fn explained(edge: &Edge, body: &[u8]) -> Value {
-    let question = json!({
-        "method": "POST",
-        "path": envelope_target(),
-        "headers": [["Host", "sentry.example.com"]],
-        "peer": "127.0.0.1",
-        "body_base64": STANDARD.encode(body),
-    });
-    post(edge, "/api/v1/explain", question.to_string().as_bytes()).json()
-}
-
 fn an_explanation_names_the_disk_and_the_mark() {
     let fake = Fake::start();
     let guarded = Guarded::before(&fake, &json!({}));
     let edge = &guarded.edge;
-    let told = explained(edge, &one("attachment"));
+    let told = envelope_explained(edge, &one("attachment"));
     assert_eq!(told["verdict"], "forwarded");
     assert!(!told["steps"].to_string().contains("disk guard"), "{told}");
     guarded.uses(86.0);
-    let told = explained(edge, &one("attachment"));
+    let told = envelope_explained(edge, &one("attachment"));
     assert_eq!(
         (&told["status"], &told["reason"]),
         (&json!(429), &json!("disk_guard"))
@@ -65,12 +52,15 @@ fn an_explanation_names_the_disk_and_the_mark() {
     ] {
         assert!(steps.contains(words), "no {words} in {steps}");
     }
-    assert_eq!(explained(edge, &one("event"))["verdict"], "forwarded");
+    assert_eq!(
+        envelope_explained(edge, &one("event"))["verdict"],
+        "forwarded"
+    );
     guarded.uses(96.0);
-    let told = explained(edge, &one("check_in"));
+    let told = envelope_explained(edge, &one("check_in"));
     assert_eq!(told["verdict"], "forwarded");
     // It names no trace, so that it is of no share for sure.
-    let told = explained(edge, &one("event"));
+    let told = envelope_explained(edge, &one("event"));
     assert_eq!(told["reason"], "disk_guard", "{told}");
     let steps = told["steps"].to_string();
     assert!(

@@ -1,12 +1,9 @@
 //! What `explain` tells of switches that are on.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::edge::{Edge, envelope_target};
-use crate::explained::post;
+use crate::explained::envelope_explained;
 use crate::parts::promises;
 use crate::upstream::Fake;
 
@@ -18,17 +15,6 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn explained(edge: &Edge, body: &[u8]) -> Value {
-    let question = json!({
-        "method": "POST",
-        "path": envelope_target(),
-        "headers": [["Host", "sentry.example.com"]],
-        "peer": "127.0.0.1",
-        "body_base64": STANDARD.encode(body),
-    });
-    post(edge, "/api/v1/explain", question.to_string().as_bytes()).json()
-}
-
 fn an_explanation_tells_of_a_mute_and_moves_no_limit() {
     let fake = Fake::start();
     let edge = edge(&fake, &json!({}));
@@ -37,30 +23,33 @@ fn an_explanation_tells_of_a_mute_and_moves_no_limit() {
         let mut found = steps.iter().filter(|step| step["step"] == "mute");
         found.next().unwrap()["result"].clone()
     };
-    let told = explained(&edge, EVENT);
+    let told = envelope_explained(&edge, EVENT);
     assert_eq!(
         (mute(&told), &told["verdict"]),
         (json!("none"), &json!("forwarded"))
     );
     switch(&edge, json!({"category": "error"}));
-    let told = explained(&edge, EVENT);
+    let told = envelope_explained(&edge, EVENT);
     assert_eq!(mute(&told), "error");
     assert_eq!(
         (&told["status"], &told["reason"]),
         (&json!(429), &json!("muted"))
     );
     switch(&edge, json!({}));
-    let told = explained(&edge, b"");
+    let told = envelope_explained(&edge, b"");
     assert_eq!(mute(&told), "error; all");
     assert_eq!(
         (&told["status"], &told["reason"]),
         (&json!(429), &json!("muted"))
     );
     switch(&edge, json!({"category": "error", "value": "1%"}));
-    assert_eq!(mute(&explained(&edge, EVENT)), "all; error but for 1%");
+    assert_eq!(
+        mute(&envelope_explained(&edge, EVENT)),
+        "all; error but for 1%"
+    );
     delete(&edge, &json!(2));
     // Of a hundred requests ninety-nine hear 429.
-    let told = explained(&edge, EVENT);
+    let told = envelope_explained(&edge, EVENT);
     assert_eq!(
         (&told["verdict"], &told["status"], &told["reason"]),
         (&json!("refused"), &json!(429), &json!("muted"))
@@ -72,10 +61,10 @@ fn an_explanation_tells_of_a_mute_and_moves_no_limit() {
     delete(&edge, &json!(3));
     switch(&edge, json!({"action": "limit", "value": "1/30d"}));
     for _ in 0..3 {
-        assert_eq!(explained(&edge, EVENT)["verdict"], "forwarded");
+        assert_eq!(envelope_explained(&edge, EVENT)["verdict"], "forwarded");
     }
     assert_eq!(edge.post_envelope(&[], EVENT).status, 200);
-    let told = explained(&edge, EVENT);
+    let told = envelope_explained(&edge, EVENT);
     assert_eq!(told["reason"], "limited");
     let steps = told["steps"].to_string();
     assert!(!steps.contains("limited limited"), "{steps}");

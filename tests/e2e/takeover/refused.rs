@@ -107,6 +107,14 @@ const STEPS: [fn(&Path); 6] = [
     },
 ];
 
+/// Nothing of all this was noticed by those who went on sending.
+#[track_caller]
+fn check_unnoticed(edge: &Edge, load: Load) {
+    load.goes_on(50);
+    let seen = load.stop_well();
+    assert_eq!(errors(edge)["forwarded"], seen.taken.len());
+}
+
 fn an_heir_that_goes_away_at_any_step_changes_nothing() {
     let (fake, place) = (Fake::start(), tempfile::tempdir().unwrap());
     let edge = run(&fake.url(), place.path(), &json!({}));
@@ -133,9 +141,7 @@ fn an_heir_that_goes_away_at_any_step_changes_nothing() {
         );
     }
     let edge = upgrade(edge);
-    load.goes_on(50);
-    let seen = load.stop_well();
-    assert_eq!(errors(&edge)["forwarded"], seen.taken.len());
+    check_unnoticed(&edge, load);
 }
 
 fn what_came_while_an_heir_was_awaited_in_vain_is_kept() {
@@ -236,9 +242,7 @@ fn an_heir_that_cannot_start_leaves_all_as_it_was() {
     edge.log.wait_for_text("everything is this process's again");
     edge.rewrite(&with(&json!({})));
     let edge = upgrade(edge);
-    load.goes_on(50);
-    let seen = load.stop_well();
-    assert_eq!(errors(&edge)["forwarded"], seen.taken.len());
+    check_unnoticed(&edge, load);
 }
 
 fn an_heir_that_is_killed_on_its_way_changes_nothing() {

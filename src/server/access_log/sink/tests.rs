@@ -45,6 +45,23 @@ fn files_are_full_and_no_fuller_and_lose_no_line() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 
+/// It renamed the link, and what that led to grew without an end.
+#[test]
+fn what_a_link_leads_to_is_moved_on_and_the_link_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, target) = (folder.path().join("link"), folder.path().join("log"));
+    std::os::unix::fs::symlink(&target, &path).unwrap();
+    let mut sink = Sink::new(&plan(&path, 1));
+    for number in 0..25 {
+        sink.write(line(number).as_bytes()).unwrap();
+    }
+    let lines = |range: std::ops::Range<usize>| range.map(line).collect::<String>();
+    assert_eq!(text(&target), lines(20..25));
+    assert_eq!(text(&folder.path().join("log.1")), lines(10..20));
+    assert_eq!(fs::read_link(&path).unwrap(), target);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
 #[test]
 fn without_others_beside_it_a_full_file_begins_anew() {
     let folder = tempfile::tempdir().unwrap();

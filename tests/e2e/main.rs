@@ -43,6 +43,7 @@ mod hostile;
 mod idle;
 mod ingest;
 mod journey;
+mod kubernetes;
 mod lessons;
 mod line_one;
 mod monitoring;
@@ -121,6 +122,7 @@ fn main() -> ExitCode {
         spool::trials(),
         switches::trials(),
         systemd::trials(),
+        kubernetes::trials(),
         takeover::trials(),
         monitoring::trials(),
         send_test::trials(),

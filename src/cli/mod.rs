@@ -13,6 +13,7 @@ mod explain;
 #[cfg(test)]
 mod fake;
 mod healthcheck;
+mod import_nginx;
 mod maintenance;
 mod manual;
 mod place;
@@ -91,6 +92,14 @@ The second waits until Sentry itself has the event.")]
     SendTest(send_test::Arguments),
     /// Show what is used of budgets and long quotas today, and when all of it will be.
     Budget(budget::Arguments),
+    /// Turn an nginx.conf into a vidette.yml, and list what could not be carried over.
+    #[command(after_help = "\
+Examples:
+  vidette import-nginx nginx.conf > vidette.yml
+  vidette import-nginx /etc/nginx/nginx.conf -o vidette.yml && vidette check vidette.yml
+What was not carried over is listed on stderr, and as comments at the end of the file; the exit
+code is 1 then. Where nginx ran in a container, copy its files beside one another first.")]
+    ImportNginx(import_nginx::Arguments),
     /// Make a running edge read its configuration again.
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
@@ -142,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Spool(command) => spool::main(&command),
         Command::Blocks(command) => blocks::main(&command),
         Command::Budget(arguments) => budget::main(&arguments),
+        Command::ImportNginx(arguments) => import_nginx::main(&arguments),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
         Command::SendTest(arguments) => send_test::main(&arguments),

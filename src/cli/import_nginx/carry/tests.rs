@@ -1,0 +1,389 @@
+use super::super::grammar::read;
+use super::*;
+use crate::config::{self, Env};
+
+/// What self-hosted's nginx is told, by its documented settings.
+const SHIPPED: &str = r"
+user nginx;
+worker_processes auto;
+error_log /var/log/nginx/error.log warn;
+events { worker_connections 1024; }
+http {
+  default_type application/octet-stream;
+  access_log /var/log/nginx/access.log;
+  sendfile on;
+  reset_timedout_connection on;
+  keepalive_timeout 75s;
+  gzip off;
+  server_tokens off;
+  set_real_ip_from 172.16.0.0/12;
+  set_real_ip_from 10.0.0.0/8;
+  real_ip_header X-Forwarded-For;
+  real_ip_recursive on;
+  client_max_body_size 100m;
+  client_body_buffer_size 64k;
+  proxy_http_version 1.1;
+  proxy_redirect off;
+  proxy_read_timeout 90s;
+  proxy_send_timeout 5s;
+  proxy_set_header Connection '';
+  proxy_set_header Host $host;
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_set_header X-Request-Id $request_id;
+  upstream relay { server relay:3000; keepalive 2; }
+  upstream sentry { server web:9000; keepalive 2; }
+  server {
+    listen 80;
+    location /api/store/ { proxy_pass http://relay; }
+    location ~ ^/api/[1-9]\d*/ { proxy_pass http://relay; }
+    location ^~ /api/0/relays/ { proxy_pass http://relay; }
+    location ^~ /js-sdk/ { root /var/www/; add_header Access-Control-Allow-Origin *; }
+    location / { proxy_pass http://sentry; }
+    location /_assets/ { proxy_pass http://sentry/_static/dist/sentry/; proxy_hide_header Content-Disposition; }
+    location /_static/ { proxy_pass http://sentry; proxy_hide_header Content-Disposition; }
+  }
+}
+";
+
+const CARRIED: &str = r#"# From nginx.conf, by vidette import-nginx. What is not here has vidette's default;
+# `vidette check --print` shows all of it.
+listen:
+  public:
+    - {address: "0.0.0.0:80"}
+upstream:
+  ingest: ["http://relay:3000"]
+  web: ["http://web:9000"]
+  host: client_without_port
+  timeouts:
+    ingest: 90s
+    web: 90s
+client_ip:
+  trusted_proxies: [172.16.0.0/12, 10.0.0.0/8]
+  header: x-forwarded-for
+static:
+  - {path: /js-sdk/, root: /var/www/js-sdk, cors: true}
+limits:
+  bodies:
+    ingest: 100MiB
+    web: 100MiB
+    upload: 100MiB
+  keep_alive: 75s
+"#;
+
+fn carried(text: &str) -> Sheet {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nginx.conf");
+    std::fs::write(&file, text).unwrap();
+    carry(&read(&file).unwrap())
+}
+
+#[test]
+fn the_shipped_file_is_carried_over_whole() {
+    let sheet = carried(SHIPPED);
+    assert_eq!(sheet.left, []);
+    assert_eq!(sheet.to_yaml("nginx.conf"), CARRIED);
+    config::parse("vidette.yml", CARRIED, &Env::empty()).unwrap();
+}
+
+/// The shipped file with a change: what of the outcome is other, `+` and `-` as in a patch,
+/// and what is left, by its line and its first word.
+#[track_caller]
+fn check(there: &str, instead: &str, differs: &[&str], left: &[&str]) {
+    assert!(SHIPPED.contains(there), "{there}");
+    let sheet = carried(&SHIPPED.replacen(there, instead, 1));
+    let notes: Vec<&str> = sheet
+        .left
+        .iter()
+        .map(|(_, what, _)| what.as_str())
+        .collect();
+    assert_eq!(notes, left, "{instead}");
+    let yaml = sheet.to_yaml("nginx.conf");
+    let (yaml, _) = yaml
+        .split_once("\n# Not carried over:")
+        .unwrap_or((&yaml, ""));
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (before, after) = (lines(CARRIED), lines(yaml));
+    let gone = before
+        .iter()
+        .filter(|line| !after.contains(line))
+        .map(|line| format!("-{}", line.trim()));
+    let new = after
+        .iter()
+        .filter(|line| !before.contains(line))
+        .map(|line| format!("+{}", line.trim()));
+    let found: Vec<String> = gone.chain(new).collect();
+    assert_eq!(found, differs, "{instead}");
+    // Certificates are of another machine; all else is a configuration.
+    if !yaml.contains("tls:") {
+        config::parse("vidette.yml", yaml, &Env::empty()).unwrap();
+    }
+}
+
+#[test]
+fn where_nginx_listens_is_carried_over() {
+    let here = "listen 80;";
+    check(
+        here,
+        "listen 127.0.0.1:8080;",
+        &[
+            "-- {address: \"0.0.0.0:80\"}",
+            "+- {address: \"127.0.0.1:8080\"}",
+        ],
+        &[],
+    );
+    check(
+        here,
+        "listen 80; listen [::]:80;",
+        &["-- {address: \"0.0.0.0:80\"}", "+- {address: \"[::]:80\"}"],
+        &[],
+    );
+    check(
+        here,
+        "listen 80 proxy_protocol;",
+        &[
+            "-- {address: \"0.0.0.0:80\"}",
+            "+- {address: \"0.0.0.0:80\", proxy_protocol: required}",
+        ],
+        &[],
+    );
+    check(here, "", &[], &[]);
+    check(
+        here,
+        "listen 80; listen unix:/run/nginx;",
+        &[],
+        &["listen unix:/run/nginx"],
+    );
+    let tls = "listen 443 ssl http2; ssl_certificate /t/c.pem; ssl_certificate_key /t/k.pem; ssl_protocols TLSv1.2;";
+    check(
+        here,
+        tls,
+        &[
+            "-- {address: \"0.0.0.0:80\"}",
+            "+- {address: \"0.0.0.0:443\", tls: {cert: /t/c.pem, key: /t/k.pem}}",
+        ],
+        &[],
+    );
+    check(
+        here,
+        "listen 80; allow 10.0.0.0/8; deny all;",
+        &[
+            "-- {address: \"0.0.0.0:80\"}",
+            "+- {address: \"0.0.0.0:80\", allow: [10.0.0.0/8]}",
+        ],
+        &[],
+    );
+    check(here, "listen 80; deny 10.0.0.1;", &[], &["deny 10.0.0.1"]);
+}
+
+#[test]
+fn a_server_that_moves_to_https_is_a_listener() {
+    let server = "  server {\n    listen 80;";
+    let both = "  server { listen 80; return 301 https://$host$request_uri; }
+      server { listen 443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem;";
+    check(
+        server,
+        both,
+        &[
+            "-- {address: \"0.0.0.0:80\"}",
+            "+- {address: \"0.0.0.0:80\", redirect_to_https: true}",
+            "+- {address: \"0.0.0.0:443\", tls: {cert: c.pem, key: k.pem}}",
+        ],
+        &[],
+    );
+    check(
+        server,
+        "  server { listen 8000; location / { proxy_pass http://wiki; } }\n  server {\n    listen 80;",
+        &[],
+        &["server"],
+    );
+    check(
+        server,
+        "  server { location /x { return 404; } }\n  server {\n    listen 80;",
+        &[],
+        &["return 404", "server"],
+    );
+}
+
+#[test]
+fn upstreams_are_carried_over() {
+    check(
+        "server relay:3000;",
+        "server relay-1:3000; server relay-2:3000 weight=2;",
+        &[
+            "-ingest: [\"http://relay:3000\"]",
+            "+ingest: [\"http://relay-1:3000\", \"http://relay-2:3000\"]",
+        ],
+        &[],
+    );
+    check(
+        "server relay:3000;",
+        "server relay:3000; server spare:3000 backup;",
+        &[],
+        &["server spare:3000"],
+    );
+    check(
+        "proxy_pass http://sentry; }\n    location /_assets",
+        "set $w web; proxy_pass https://$w:9443; }\n    location /_assets",
+        &[
+            "-web: [\"http://web:9000\"]",
+            "+web: [\"https://web:9443\"]",
+        ],
+        &["location /_assets/", "location /_static/"],
+    );
+    check(
+        "Host $host;",
+        "Host $http_host;",
+        &["-host: client_without_port", "+host: client"],
+        &[],
+    );
+    check(
+        "Host $host;",
+        "Host sentry.example.com;",
+        &["-host: client_without_port", "+host: target"],
+        &[],
+    );
+    check(
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        "proxy_set_header X-Forwarded-Proto https;",
+        &[],
+        &["proxy_set_header X-Forwarded-Proto"],
+    );
+    check(
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        "proxy_set_header X-Real-IP $remote_addr;",
+        &["+send_as: [x-forwarded-for, x-real-ip]"],
+        &[],
+    );
+    check(
+        "proxy_read_timeout 90s;",
+        "proxy_read_timeout 5m; proxy_connect_timeout 3;",
+        &[
+            "-ingest: 90s",
+            "-web: 90s",
+            "+connect: 3s",
+            "+ingest: 5m",
+            "+web: 5m",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn sizes_are_those_of_the_place_that_they_hold_in() {
+    check(
+        "client_max_body_size 100m;",
+        "client_max_body_size 0;",
+        &[
+            "-ingest: 100MiB",
+            "-web: 100MiB",
+            "-upload: 100MiB",
+            "+ingest: 1TiB",
+            "+web: 1TiB",
+            "+upload: 1TiB",
+        ],
+        &[],
+    );
+    let uploads = "location ~ /chunk-upload/$ { client_max_body_size 2g; proxy_pass http://sentry; }\n    location / {";
+    check(
+        "location / {",
+        uploads,
+        &["-upload: 100MiB", "+upload: 2GiB"],
+        &[],
+    );
+}
+
+#[test]
+fn trusted_proxies_are_networks() {
+    check(
+        "set_real_ip_from 10.0.0.0/8;",
+        "set_real_ip_from balancer.local;",
+        &[
+            "-trusted_proxies: [172.16.0.0/12, 10.0.0.0/8]",
+            "+trusted_proxies: [172.16.0.0/12]",
+        ],
+        &["set_real_ip_from balancer.local"],
+    );
+    check(
+        "real_ip_header X-Forwarded-For;",
+        "real_ip_header CF-Connecting-IP;",
+        &["-header: x-forwarded-for", "+header: cf-connecting-ip"],
+        &[],
+    );
+}
+
+#[test]
+fn rates_are_quotas() {
+    let zone = "gzip off; limit_req_zone $binary_remote_addr zone=one:10m rate=10r/s; limit_req zone=one burst=20 nodelay;";
+    check(
+        "gzip off;",
+        zone,
+        &["+defaults:", "+quotas:", "+- {limit: 20, per: 2s, by: ip}"],
+        &[],
+    );
+    let all = "gzip off; limit_req_zone $server_name zone=one:10m rate=100r/s; limit_req zone=one;";
+    check(
+        "gzip off;",
+        all,
+        &["+global:", "+quotas:", "+- {limit: 100, per: 1s}"],
+        &[],
+    );
+    let other = "gzip off; limit_req_zone $uri zone=one:10m rate=1r/s; limit_req zone=one;";
+    check("gzip off;", other, &[], &["limit_req zone=one"]);
+    check(
+        "gzip off;",
+        "limit_req zone=gone;",
+        &[],
+        &["limit_req zone=gone"],
+    );
+    let open = "gzip off; limit_conn_zone $binary_remote_addr zone=c:1m; limit_conn c 32;";
+    check("gzip off;", open, &["+connections_per_client: 32"], &[]);
+}
+
+#[test]
+fn what_has_no_place_here_is_named() {
+    check("gzip off;", "gzip on;", &[], &["gzip on"]);
+    check(
+        "gzip off;",
+        "add_header X-Frame-Options DENY;",
+        &[],
+        &["add_header X-Frame-Options"],
+    );
+    check(
+        "location / {",
+        "location = /robots.txt { return 200; }\n    location / {",
+        &[],
+        &["return 200"],
+    );
+    check(
+        "gzip off;",
+        "include conf.d/gone.conf;",
+        &[],
+        &["include conf.d/gone.conf"],
+    );
+    check(
+        "location / {",
+        "location /grafana/ { proxy_pass http://grafana:3000; }\n    location / {",
+        &[],
+        &["location /grafana/"],
+    );
+    let challenge = "location ^~ /.well-known/acme-challenge/ { root /var/www; }\n    location / {";
+    check(
+        "location / {",
+        challenge,
+        &[],
+        &["location /.well-known/acme-challenge/"],
+    );
+}
+
+#[test]
+fn a_file_without_a_sentry_says_so() {
+    let sheet = carried("http { server { listen 80; return 404; } }");
+    assert!(
+        sheet
+            .left
+            .iter()
+            .any(|(_, what, why)| what == "http" && why.contains("no Sentry"))
+    );
+    assert_eq!(carried("").left, []);
+}

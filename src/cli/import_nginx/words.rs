@@ -1,0 +1,288 @@
+//! What nginx's directives are to vidette, one by one: those that it does by itself, and what
+//! to do instead of those that it cannot.
+
+/// Directives that need nothing: vidette does so by itself, or has no such thing to set.
+const NEEDLESS: &[&str] = &[
+    "absolute_redirect",
+    "access_log",
+    "aio",
+    "charset",
+    "client_body_buffer_size",
+    "client_body_in_file_only",
+    "client_body_temp_path",
+    "client_header_buffer_size",
+    "daemon",
+    "default_type",
+    "error_log",
+    "etag",
+    "events",
+    "http",
+    "http2",
+    "if_modified_since",
+    "index",
+    "keepalive",
+    "keepalive_requests",
+    "keepalive_time",
+    "large_client_header_buffers",
+    "limit_conn_log_level",
+    "limit_conn_status",
+    "limit_conn_zone",
+    "limit_req_log_level",
+    "limit_req_status",
+    "limit_req_zone",
+    "log_format",
+    "log_not_found",
+    "log_subrequest",
+    "map_hash_bucket_size",
+    "map_hash_max_size",
+    "master_process",
+    "open_file_cache",
+    "open_file_cache_errors",
+    "open_file_cache_min_uses",
+    "open_file_cache_valid",
+    "pid",
+    "port_in_redirect",
+    "proxy_buffer_size",
+    "proxy_buffering",
+    "proxy_buffers",
+    "proxy_busy_buffers_size",
+    "proxy_hide_header",
+    "proxy_http_version",
+    "proxy_max_temp_file_size",
+    "proxy_next_upstream",
+    "proxy_next_upstream_timeout",
+    "proxy_next_upstream_tries",
+    "proxy_request_buffering",
+    "proxy_send_timeout",
+    "proxy_socket_keepalive",
+    "proxy_ssl_name",
+    "proxy_ssl_protocols",
+    "proxy_ssl_ciphers",
+    "proxy_ssl_server_name",
+    "proxy_ssl_session_reuse",
+    "proxy_temp_file_write_size",
+    "proxy_temp_path",
+    "proxy_ignore_client_abort",
+    "real_ip_recursive",
+    "reset_timedout_connection",
+    "resolver",
+    "resolver_timeout",
+    "send_timeout",
+    "sendfile",
+    "sendfile_max_chunk",
+    "server_name",
+    "server_names_hash_bucket_size",
+    "server_names_hash_max_size",
+    "server_tokens",
+    "set",
+    "ssl_buffer_size",
+    "ssl_ciphers",
+    "ssl_conf_command",
+    "ssl_dhparam",
+    "ssl_early_data",
+    "ssl_ecdh_curve",
+    "ssl_prefer_server_ciphers",
+    "ssl_session_cache",
+    "ssl_session_tickets",
+    "ssl_session_timeout",
+    "ssl_stapling",
+    "ssl_stapling_verify",
+    "ssl_trusted_certificate",
+    "ssl_verify_depth",
+    "tcp_nodelay",
+    "tcp_nopush",
+    "types",
+    "types_hash_bucket_size",
+    "types_hash_max_size",
+    "underscores_in_headers",
+    "upstream",
+    "use",
+    "multi_accept",
+    "user",
+    "variables_hash_bucket_size",
+    "variables_hash_max_size",
+    "worker_connections",
+    "worker_cpu_affinity",
+    "worker_priority",
+    "worker_rlimit_nofile",
+    "worker_shutdown_timeout",
+    "zone",
+    "accept_mutex",
+    "worker_aio_requests",
+    "thread_pool",
+    "server",
+];
+
+/// Directives that are read where they belong: see `site`.
+const CARRIED: &[&str] = &[
+    "allow",
+    "client_body_timeout",
+    "client_header_timeout",
+    "client_max_body_size",
+    "deny",
+    "keepalive_timeout",
+    "limit_conn",
+    "limit_req",
+    "listen",
+    "location",
+    "proxy_connect_timeout",
+    "proxy_pass",
+    "proxy_read_timeout",
+    "proxy_set_header",
+    "proxy_ssl_certificate",
+    "proxy_ssl_certificate_key",
+    "proxy_ssl_trusted_certificate",
+    "real_ip_header",
+    "root",
+    "alias",
+    "set_real_ip_from",
+    "ssl_certificate",
+    "ssl_certificate_key",
+    "ssl_client_certificate",
+    "ssl_verify_client",
+    "worker_processes",
+];
+
+/// What to do instead.
+const INSTEAD: &[(&str, &str)] = &[
+    (
+        "auth_basic",
+        "nobody is asked for a password here: leave pages to Sentry's own login, or narrow `allow`",
+    ),
+    (
+        "auth_request",
+        "nobody else is asked: narrow `allow` of a listener",
+    ),
+    (
+        "error_page",
+        "errors are vidette's own, as a page to browsers and as JSON to all others",
+    ),
+    (
+        "gzip",
+        "answers are not compressed here; web's are passed on as they come",
+    ),
+    (
+        "if",
+        "there are no conditions: see listen.public, filters and allowed_origins for the common ones",
+    ),
+    ("map", "there are no variables"),
+    (
+        "geo",
+        "there are no variables: see `allow` of a listener and filters.client_ips",
+    ),
+    ("geoip2", "countries are not known here"),
+    ("load_module", "there are no modules"),
+    ("mirror", "requests go to one Sentry"),
+    (
+        "proxy_cache",
+        "nothing is cached: web's answers are passed on as they come",
+    ),
+    ("proxy_cookie_path", "cookies are passed on as they are"),
+    ("proxy_set_body", "bodies are passed on as they are"),
+    (
+        "return",
+        "nothing is answered in Sentry's place but what listen.public says (serve, allow, redirect_to_https)",
+    ),
+    ("rewrite", "paths leave as they came"),
+    (
+        "ssl_crl",
+        "lists of revoked client certificates are not read: give them short lives",
+    ),
+    ("stream", "other ports are not this program's"),
+    ("sub_filter", "bodies are passed on as they are"),
+];
+
+/// What a directive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It needs nothing.
+    Needless,
+    /// It is read where it belongs.
+    Carried,
+    /// It stays behind, and this is what helps.
+    Left(&'static str),
+}
+
+/// What this directive is.
+pub(super) fn standing(name: &str, arguments: &[String]) -> Standing {
+    let off = arguments.first().is_some_and(|first| first == "off");
+    if CARRIED.contains(&name) {
+        return Standing::Carried;
+    }
+    let says = |word: &str| arguments.iter().any(|one| one.eq_ignore_ascii_case(word));
+    match name {
+        "add_header" if !is_of_cors(arguments) => {
+            return Standing::Left("answers get no headers here: have Sentry send it");
+        }
+        "ssl_protocols" if says("TLSv1") || says("TLSv1.1") || says("SSLv3") => {
+            return Standing::Left("TLS is 1.2 and 1.3");
+        }
+        "add_header" | "ssl_protocols" => return Standing::Needless,
+        _ => {}
+    }
+    // What is switched off here never was on.
+    if NEEDLESS.contains(&name) || off {
+        return Standing::Needless;
+    }
+    let known = INSTEAD.iter().filter(|(known, _)| {
+        name.strip_prefix(known)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    });
+    match known.last() {
+        Some((_, instead)) => Standing::Left(instead),
+        None => Standing::Left("vidette has no such thing"),
+    }
+}
+
+/// CORS is answered here, by what projects allow.
+fn is_of_cors(arguments: &[String]) -> bool {
+    let name = arguments.first().map(|name| name.to_ascii_lowercase());
+    name.is_some_and(|name| name.starts_with("access-control-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(directive: &str, want: Standing) {
+        let mut words = directive.split(' ').map(str::to_owned);
+        let name = words.next().unwrap();
+        let arguments: Vec<String> = words.collect();
+        assert_eq!(standing(&name, &arguments), want, "{directive}");
+    }
+
+    #[test]
+    fn each_directive_has_its_standing() {
+        check("sendfile on", Standing::Needless);
+        check("listen 80", Standing::Carried);
+        check("gzip off", Standing::Needless);
+        check("proxy_redirect off", Standing::Needless);
+        let gzip = standing("gzip", &["on".to_owned()]);
+        assert!(matches!(gzip, Standing::Left(why) if why.contains("compressed")));
+        assert_eq!(standing("gzip_types", &[]), gzip);
+        check(
+            "add_header Access-Control-Allow-Origin *",
+            Standing::Needless,
+        );
+        check("ssl_protocols TLSv1.2 TLSv1.3", Standing::Needless);
+        check(
+            "ssl_protocols TLSv1.1 TLSv1.2",
+            Standing::Left("TLS is 1.2 and 1.3"),
+        );
+        check("brotli on", Standing::Left("vidette has no such thing"));
+    }
+
+    #[test]
+    fn no_directive_has_two_standings() {
+        for name in NEEDLESS {
+            assert!(!CARRIED.contains(name), "{name}");
+        }
+        for (name, _) in INSTEAD {
+            assert!(
+                !CARRIED.contains(name) && !NEEDLESS.contains(name),
+                "{name}"
+            );
+        }
+    }
+}

@@ -22,6 +22,7 @@ mod send_test;
 mod spool;
 mod status;
 mod switch;
+mod tail;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,6 +92,8 @@ The second waits until Sentry itself has the event.")]
     SendTest(send_test::Arguments),
     /// Show what is used of budgets and long quotas today, and when all of it will be.
     Budget(budget::Arguments),
+    /// Show what becomes of each item, as it happens.
+    Tail(tail::Arguments),
     /// Make a running edge read its configuration again.
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Spool(command) => spool::main(&command),
         Command::Blocks(command) => blocks::main(&command),
         Command::Budget(arguments) => budget::main(&arguments),
+        Command::Tail(arguments) => tail::main(&arguments),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
         Command::SendTest(arguments) => send_test::main(&arguments),

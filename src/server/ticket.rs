@@ -12,9 +12,10 @@ use crate::domain::category::{Categories, Category};
 use crate::domain::outcome::{Reason, Reasons};
 use crate::domain::rate_limits::RateLimit;
 use crate::domain::sampling;
-use crate::policy::pair::Sender;
+use crate::policy::pair::{Pair, Sender};
 use crate::policy::verdicts::Answer;
 use crate::policy::{Mode, Refusal};
+use crate::telemetry::decisions::{Outcome, Settled};
 use crate::telemetry::labels::{Ending, Route};
 use crate::telemetry::ledger::Account;
 
@@ -26,6 +27,7 @@ use crate::server::client::stream::Meter;
 use crate::server::delivery::pump::Budget;
 use crate::server::ingest::manifest::{BOOKED_BYTES_MAX, Manifest};
 use crate::server::reports::Loser;
+use crate::server::settling::{Whose, shown};
 use crate::server::worker::{InForce, Worker};
 
 /// Opened with a request's head, closed with its end. Travels with whatever is
@@ -52,6 +54,8 @@ pub(crate) struct Ticket {
     account: Account,
     /// Whose Stats it is missing in that was refused, if its sender was known by then.
     loser: Option<Box<Loser>>,
+    /// Whose key was refused, where somebody asks.
+    refused: Option<Box<Pair>>,
     /// What it carries, as far as that is known.
     manifest: Option<Rc<Manifest>>,
     judged: Judged,
@@ -91,6 +95,7 @@ impl Ticket {
             sender: None,
             account: Account::Unproven,
             loser: None,
+            refused: None,
             manifest: None,
             judged,
             visit: None,
@@ -113,6 +118,9 @@ impl Ticket {
         if let Some(sender) = &refusal.sender {
             if let Some(visit) = &self.visit {
                 visit.pair.set(Some(sender.pair));
+            }
+            if self.worker.is_heard() {
+                self.refused = Some(Box::new(sender.pair));
             }
             let verdicts = &self.worker.shared.verdicts;
             let mut here = self.worker.proven_here.borrow_mut();
@@ -247,6 +255,7 @@ impl Ticket {
                 let row = self.worker.ledger.row(Account::Unproven, Category::Unread);
                 row.received(1, self.announced);
                 row.forwarded(1, self.announced);
+                self.tells(Account::Unproven, None);
             }
             (None, None) => {}
             (None, Some(reason)) => {
@@ -255,6 +264,7 @@ impl Ticket {
                 let row = self.worker.ledger.row(account, Category::Unread);
                 row.received(1, self.announced);
                 row.dropped(reason, 1, self.announced);
+                self.tells(account, Some(reason));
                 if let Some(manifest) = &self.manifest {
                     manifest.reports_unread(reason, self.announced);
                 } else if let Some(loser) = &self.loser {
@@ -266,6 +276,36 @@ impl Ticket {
 }
 
 impl Ticket {
+    /// Tells whoever listens what became of a request into which nobody looked: forwarded, or
+    /// dropped for a reason.
+    fn tells(&self, account: Account, reason: Option<Reason>) {
+        if !self.worker.is_heard() {
+            return;
+        }
+        let manifest = self.manifest.as_ref();
+        let project = manifest.and_then(|manifest| manifest.project());
+        let refused = self.refused.as_ref();
+        let settled = Settled {
+            project: shown(account, project.or(refused.and_then(|pair| pair.project()))),
+            category: Category::Unread,
+            outcome: match reason {
+                Some(_) => Outcome::Dropped,
+                None => Outcome::Forwarded,
+            },
+            reason,
+            items: 1,
+            bytes: self.announced,
+        };
+        let whose = match manifest {
+            Some(manifest) => manifest.whose(),
+            None => Whose {
+                key: refused.map(|pair| pair.key().masked()),
+                client: self.client,
+            },
+        };
+        self.worker.tell(&settled, whose);
+    }
+
     /// Tells the access log how it ended.
     fn is_told_of(&self, visit: &Visit, took: Duration) {
         let Judged {

@@ -8,6 +8,7 @@
 //! /                  the dashboard, and its files below /page/: without any data
 //! /api/v1/live       what the dashboard shows, as server-sent events
 //! /api/v1/history    the same once: the last hour
+//! /api/v1/decisions  what becomes of each item, as server-sent events
 //! /api/v1/projects   who sends, and projects/<id>: one of them
 //! /api/v1/status     the traffic light
 //! /api/v1/config     the configuration in force, secrets as ***
@@ -27,12 +28,14 @@
 mod blocks;
 mod budgets;
 mod clients;
+mod decisions;
 mod disks;
 mod explain;
 mod guard;
 mod keeping;
 mod ledger;
 mod limits;
+mod listening;
 mod live;
 mod page;
 mod projects;
@@ -121,14 +124,17 @@ pub(super) struct Desk {
     pub public: Vec<SocketAddr>,
     /// What the dashboard shows.
     pub live: Live,
+    /// Who hears what becomes of items.
+    pub decisions: Decisions,
 }
 
+pub(super) use decisions::Decisions;
 pub(super) use live::Live;
 
 type Answer = Response<Full<Bytes>>;
 
 /// An answer, or one that goes on.
-type Going = Response<Either<Full<Bytes>, live::Listening>>;
+type Going = Response<Either<Full<Bytes>, listening::Listening>>;
 
 /// Serves admin connections until the control thread's runtime ends.
 pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
@@ -136,6 +142,7 @@ pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
         return;
     };
     tokio::task::spawn_local(live::keep(Rc::clone(&desk)));
+    tokio::task::spawn_local(decisions::keep(Rc::clone(&desk)));
     let open = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&open).acquire_owned().await else {
@@ -165,9 +172,9 @@ async fn keep(desk: Rc<Desk>, stream: TcpStream, ends: guard::Ends) -> io::Resul
     let service = service_fn(move |request: Request<Incoming>| {
         let (desk, hang_up) = (Rc::clone(&desk), Rc::clone(&hang_up));
         async move {
-            Ok::<_, Infallible>(match request.uri().path() {
-                live::PATH => desk.listen(&request, ends, hang_up),
-                _ => desk.answer(request, ends).await.map(Either::Left),
+            Ok::<_, Infallible>(match listening::goes_on(request.uri().path()) {
+                true => desk.listen(&request, ends, hang_up),
+                false => desk.answer(request, ends).await.map(Either::Left),
             })
         }
     });

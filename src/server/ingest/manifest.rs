@@ -4,6 +4,7 @@
 
 mod dropped;
 mod end;
+mod heard;
 mod kept;
 mod room;
 mod told;

@@ -4,16 +4,13 @@
 //! queue, and one that does not read is hung up on. Never decides anything.
 
 mod facts;
-mod seats;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Either;
+use http::HeaderMap;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -25,14 +22,15 @@ use crate::telemetry::live::leaders::{Leaders, Tallies, tallies};
 use crate::telemetry::live::reading::{Aside, Reading};
 use crate::telemetry::process;
 
-use super::{Desk, Going, error_answer, guard, keeping, limits, not_allowed};
+use super::listening::{Seats, busy, stream};
+use super::{Desk, Going, keeping, limits};
 use crate::server::worker::Shared;
-use seats::Seats;
-
-pub(super) use seats::Listening;
 
 /// The path.
 pub(super) const PATH: &str = "/api/v1/live";
+
+/// Why there is no place for another.
+pub(super) const FULL: &str = "16 dashboards listen already, and no more can: close one";
 
 /// The header in which a listener that comes back names what it heard last.
 const LAST_EVENT: &str = "last-event-id";
@@ -173,49 +171,19 @@ pub(super) async fn keep(desk: Rc<Desk>) {
 
 impl Desk {
     /// `/api/v1/live`. `hang_up` ends the connection.
-    pub(super) fn listen<B>(
-        &self,
-        request: &Request<B>,
-        ends: guard::Ends,
-        hang_up: Rc<Notify>,
-    ) -> Going {
-        if let Err(denied) = guard::check(&self.reloader.config().admin, request, ends) {
-            return error_answer(denied.status, denied.detail).map(Either::Left);
-        }
-        if request.method() != Method::GET {
-            return not_allowed("GET").map(Either::Left);
-        }
-        if self.shared.stopping.load(Ordering::Relaxed) {
-            return busy("the edge is stopping");
-        }
+    pub(super) fn watch(&self, headers: &HeaderMap, hang_up: Rc<Notify>) -> Going {
         let now = facts::facts(self, &self.live.kept.borrow());
         let mut kept = self.live.kept.borrow_mut();
-        let heard = request.headers().get(LAST_EVENT);
+        let heard = headers.get(LAST_EVENT);
         let heard = heard.and_then(|id| id.to_str().ok());
         let heard = heard.and_then(|id| heard_of(self.live.run, id));
         let first = match heard.filter(|number| kept.history.reaches(*number)) {
             Some(number) => kept.delta(self.live.run, number, &now),
             None => kept.whole(self.live.run, &now),
         };
-        let Some(listening) = kept.seats.take(first.into(), hang_up) else {
-            return busy(seats::FULL);
-        };
-        let mut answer = Response::new(Either::Right(listening));
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // What stands in front is asked not to keep it until it is whole, which it never is.
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        answer
+        let taken = kept.seats.take(first.into(), hang_up);
+        taken.map_or_else(|| busy(FULL), stream)
     }
-}
-
-fn busy(detail: &str) -> Going {
-    let mut answer = error_answer(StatusCode::SERVICE_UNAVAILABLE, detail);
-    let headers = answer.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
-    answer.map(Either::Left)
 }
 
 /// The frame that a listener heard last, if it was of this run.

@@ -16,6 +16,7 @@ mod handover;
 mod heap;
 mod holding;
 mod ingest;
+mod looks;
 mod memory;
 mod passage;
 mod pulses;

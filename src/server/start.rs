@@ -43,7 +43,7 @@ use super::rules::{self, Rules};
 use super::spool::{Heritage, Spool, SpoolFolder};
 use super::upstream::trust::Trusting;
 use super::worker::Shared;
-use super::{Edge, StartError, reports, sightings, supervisor, thread};
+use super::{Edge, StartError, looks, reports, sightings, supervisor, thread};
 
 /// Where an edge comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,6 +356,7 @@ fn share(
         reports,
         access_log: Arc::new(AccessLog::new(&config.access_log)),
         feed: Feed::default(),
+        looks: looks::Board::default(),
         sightings: sightings::Board::default(),
         epoch,
         wall_ms: AtomicU64::new(0),

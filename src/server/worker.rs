@@ -40,6 +40,7 @@ use crate::server::entrance::Entrance;
 use crate::server::feed::{Feed, Teller};
 use crate::server::handover::Succession;
 use crate::server::ingest::inflating::Places;
+use crate::server::looks::{self, Lookout};
 use crate::server::memory::journal::Journal;
 use crate::server::pulses::Pulses;
 use crate::server::reports::{Board, Share};
@@ -108,6 +109,8 @@ pub(crate) struct Shared {
     pub access_log: Arc<AccessLog>,
     /// Who listens to what becomes of items.
     pub feed: Feed,
+    /// Who sends what, by a look at some, for whoever asks.
+    pub looks: looks::Board,
     /// Where requests come from, for whoever asks.
     pub sightings: sightings::Board,
     /// When the edge started: policy counts its time from here.
@@ -224,6 +227,8 @@ pub(crate) struct Worker {
     pub proven_here: RefCell<ProvenHere>,
     /// Where its requests come from.
     pub watch: Watch,
+    /// Who sends what to it.
+    pub lookout: Lookout,
     /// What it tells of items.
     pub teller: Teller,
     /// Its lines of the access log.
@@ -260,6 +265,7 @@ impl Worker {
             reports,
             proven_here: RefCell::default(),
             watch: Watch::default(),
+            lookout: Lookout::default(),
             teller: Teller::default(),
             desk,
             fresh: RefCell::new(fresh),

@@ -25,6 +25,7 @@ mod cors;
 mod credentials;
 mod crossings;
 mod dashboard;
+mod decisions;
 mod demo;
 mod departures;
 mod disk_guard;
@@ -66,6 +67,7 @@ mod systemd;
 mod takeover;
 mod tap;
 mod tls;
+mod top_senders;
 mod tunnel_clients;
 mod uploads;
 mod upstream;
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         reload::trials(),
         command_line::trials(),
         dashboard::trials(),
+        decisions::trials(),
         demo::trials(),
         clients::trials(),
         crossings::trials(),
@@ -129,6 +132,7 @@ fn main() -> ExitCode {
         disk_guard::trials(),
         explained::trials(),
         tls::trials(),
+        top_senders::trials(),
         access_log::trials(),
         conformance::trials(),
         hostile::trials(),

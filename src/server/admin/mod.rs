@@ -11,6 +11,7 @@
 //! /api/v1/decisions  what becomes of each item, as server-sent events
 //! /api/v1/projects   who sends, and projects/<id>: one of them
 //! /api/v1/status     the traffic light
+//! /api/v1/top        who sends most
 //! /api/v1/config     the configuration in force, secrets as ***
 //! /api/v1/budgets    what is used of budgets and long quotas, and when all of it will be
 //! /api/v1/clients    where requests come from, and why
@@ -37,10 +38,12 @@ mod ledger;
 mod limits;
 mod listening;
 mod live;
+mod loops;
 mod page;
 mod projects;
 mod status;
 mod switches;
+mod top;
 
 use std::convert::Infallible;
 use std::io;
@@ -215,12 +218,12 @@ impl Desk {
                 if steers {
                     return self.steer(request, ends.peer).await;
                 }
-                self.guarded(method, path)
+                self.guarded(method, path, request.uri().query())
             }
         }
     }
 
-    fn guarded(&self, method: &Method, path: &str) -> Answer {
+    fn guarded(&self, method: &Method, path: &str, query: Option<&str>) -> Answer {
         match path {
             "/api/v1/status" => get(method, || json_answer(StatusCode::OK, &self.status())),
             "/api/v1/history" => get(method, || {
@@ -239,6 +242,7 @@ impl Desk {
                 let clients = clients::clients(&self.shared, &self.metrics);
                 json_answer(StatusCode::OK, &clients)
             }),
+            top::PATH => get(method, || self.top(query)),
             "/api/v1/explain" => not_allowed("POST"),
             "/api/v1/config" => get(method, || {
                 json_answer(StatusCode::OK, &self.reloader.config().to_json())

@@ -19,7 +19,9 @@ use crate::telemetry::exposition::QuotaUsed;
 use crate::telemetry::live::filling::Filling;
 use crate::telemetry::live::history::{FINE_MS, FOLDED, History};
 use crate::telemetry::live::leaders::{Leaders, Tallies, tallies};
+use crate::telemetry::live::loops::Loop;
 use crate::telemetry::live::reading::{Aside, Reading};
+use crate::telemetry::live::senders::{Question, Senders, Top};
 use crate::telemetry::process;
 
 use super::listening::{Seats, busy, stream};
@@ -46,6 +48,8 @@ pub(in crate::server) struct Live {
     run: u64,
     /// Never borrowed over a wait.
     kept: RefCell<Kept>,
+    /// Nor is this.
+    senders: RefCell<Senders>,
 }
 
 struct Kept {
@@ -64,6 +68,7 @@ impl Live {
         let now_ms = shared.millis(Instant::now()).0;
         Self {
             run: process::now_ms(),
+            senders: RefCell::default(),
             kept: RefCell::new(Kept {
                 history: History::new(now_ms),
                 leaders: Leaders::new(now_ms),
@@ -81,9 +86,34 @@ impl Live {
         self.kept.borrow().snapshot(self.run, &now)
     }
 
+    /// Who sends most, up to now.
+    pub(super) fn top(&self, desk: &Desk, asked: &Question) -> Top {
+        let now_ms = desk.shared.millis(Instant::now()).0;
+        self.hears_of_senders(desk, now_ms);
+        self.senders.borrow().top(now_ms, asked)
+    }
+
+    /// Whose clients send most of what a project gets.
+    pub(super) fn loops(&self, now_ms: u64) -> Vec<Loop> {
+        self.senders.borrow().loops(now_ms)
+    }
+
+    /// Takes up what workers have seen of senders.
+    fn hears_of_senders(&self, desk: &Desk, now_ms: u64) {
+        let taken = desk.shared.looks.take();
+        let mut senders = self.senders.borrow_mut();
+        for sight in taken.sights {
+            senders.note(now_ms, sight);
+        }
+        if taken.requests > 0 {
+            senders.pass_by(now_ms, taken.requests, taken.sent);
+        }
+    }
+
     /// Looks at everything, and tells whoever listens.
     fn look(&self, desk: &Desk) {
         let now_ms = desk.shared.millis(Instant::now()).0;
+        self.hears_of_senders(desk, now_ms);
         let lines = desk.metrics.ledger.lines();
         let aside = Aside {
             spool: keeping::reading(&desk.shared),

@@ -48,6 +48,9 @@ impl Manifest {
         row.dropped(reason, items, bytes);
         self.reasons.set(self.reasons.get().with(reason));
         self.report(category, reason, (items, bytes));
+        if let Some(look) = &self.look {
+            look.drops(items);
+        }
         // More bytes of an item that was told of are none.
         if items > 0 {
             self.tells((Outcome::Dropped, Some(reason)), category, (items, bytes));

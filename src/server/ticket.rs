@@ -26,6 +26,7 @@ use crate::server::client::stream::Meter;
 use crate::server::delivery::pump::Budget;
 use crate::server::ingest::manifest::{BOOKED_BYTES_MAX, Manifest};
 use crate::server::looks::Look;
+use crate::server::passage::upload::Upload;
 use crate::server::reports::Loser;
 use crate::server::worker::{InForce, Worker};
 
@@ -57,6 +58,8 @@ pub(crate) struct Ticket {
     look: Option<Rc<Look>>,
     /// What it carries, as far as that is known.
     manifest: Option<Rc<Manifest>>,
+    /// Its place among the uploads under way, if it is one.
+    upload: Option<Rc<Upload>>,
     judged: Judged,
     /// What the access log will tell of it, if it tells anything.
     pub visit: Option<Rc<Visit>>,
@@ -105,6 +108,7 @@ impl Ticket {
             refused: None,
             look: None,
             manifest: None,
+            upload: None,
             judged,
             visit: None,
         }
@@ -173,6 +177,11 @@ impl Ticket {
         self.manifest = Some(manifest);
     }
 
+    /// It is an upload, and under way from now on.
+    pub(crate) fn uploads(&mut self) {
+        self.upload = Some(Upload::begin(&self.worker.metrics));
+    }
+
     /// What it carries.
     pub(crate) fn manifest(&self) -> Option<&Rc<Manifest>> {
         self.manifest.as_ref()
@@ -210,6 +219,7 @@ impl Ticket {
             route: self.route,
             pulse: Rc::clone(&self.pulse),
             visit: self.visit.clone(),
+            upload: self.upload.clone(),
         }
     }
 

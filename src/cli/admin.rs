@@ -16,7 +16,7 @@ use super::exchange::{Heard, Hearing, PATIENCE, exchange, listen};
 use super::plain;
 
 /// Where the running edge is.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Address {
     /// The edge's admin address.
     #[arg(
@@ -87,6 +87,11 @@ impl Address {
     /// Deletes `path`, saying this.
     pub(super) fn end(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
         self.send(&Method::DELETE, path, body.to_string().into(), PATIENCE)
+    }
+
+    /// The address as it is written.
+    pub(super) fn place(&self) -> String {
+        self.admin.to_string()
     }
 
     /// The machine the edge is on, as far as it is known here.

@@ -23,6 +23,7 @@ mod spool;
 mod status;
 mod switch;
 mod tail;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Show the traffic light; exit 1 on red.
     Status(status::Arguments),
+    /// Show who sends most: by project, key, release, SDK or IP, live or as text.
+    Top(top::Arguments),
     /// Let nothing of a project through for a while, or a small share.
     Mute(switch::Mute),
     /// End mutes of a project.
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(subject) => doctor::main(&subject),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
+        Command::Top(arguments) => top::main(&arguments),
         Command::Mute(arguments) => switch::mute(&arguments),
         Command::Unmute(arguments) => switch::unmute(&arguments),
         Command::Limit(arguments) => switch::limit(&arguments),

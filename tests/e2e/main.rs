@@ -67,6 +67,7 @@ mod systemd;
 mod takeover;
 mod tap;
 mod tls;
+mod top;
 mod top_senders;
 mod tunnel_clients;
 mod uploads;
@@ -80,8 +81,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+/// Every subject's, in the order in which they are listed.
+fn trials() -> Vec<Trial> {
     let subjects = [
         routes::trials(),
         credentials::trials(),
@@ -132,12 +133,18 @@ fn main() -> ExitCode {
         disk_guard::trials(),
         explained::trials(),
         tls::trials(),
+        top::trials(),
         top_senders::trials(),
         access_log::trials(),
         conformance::trials(),
         hostile::trials(),
     ];
-    let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
+    subjects.into_iter().flatten().collect()
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = trials();
     let left_out: Vec<String> = trials
         .iter()
         .filter(|trial| trial.has_ignored_flag())

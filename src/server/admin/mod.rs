@@ -7,7 +7,7 @@
 //! /metrics           Prometheus text
 //! /                  the dashboard, and its files below /page/: without any data
 //! /api/v1/live       what the dashboard shows, as server-sent events
-//! /api/v1/history    the same once: the last hour
+//! /api/v1/history    the same once: the last hour, or the last ?frames=N of it
 //! /api/v1/decisions  what becomes of each item, as server-sent events
 //! /api/v1/projects   who sends, and projects/<id>: one of them
 //! /api/v1/status     the traffic light
@@ -226,8 +226,9 @@ impl Desk {
     fn guarded(&self, method: &Method, path: &str, query: Option<&str>) -> Answer {
         match path {
             "/api/v1/status" => get(method, || json_answer(StatusCode::OK, &self.status())),
-            "/api/v1/history" => get(method, || {
-                typed(self.live.snapshot(self).into(), "application/json")
+            "/api/v1/history" => get(method, || match live::frames_of(query) {
+                Ok(frames) => typed(self.live.snapshot(self, frames).into(), "application/json"),
+                Err(detail) => error_answer(StatusCode::BAD_REQUEST, detail),
             }),
             path if path.starts_with(projects::PATH) => get(method, || self.projects(path)),
             "/api/v1/ledger" => get(method, || {

@@ -80,10 +80,20 @@ impl Live {
         }
     }
 
-    /// The last hour, and how everything is now.
-    pub(super) fn snapshot(&self, desk: &Desk) -> String {
+    /// The last hour, and how everything is now. `frames`: of the fine frames the last so many
+    /// only, and no coarse ones.
+    pub(super) fn snapshot(&self, desk: &Desk, frames: Option<u64>) -> String {
         let now = facts::facts(desk, &self.kept.borrow());
-        self.kept.borrow().snapshot(self.run, &now)
+        let kept = self.kept.borrow();
+        let number = kept.history.number();
+        let behind = match frames {
+            Some(frames) => Behind {
+                fine: number.saturating_sub(frames),
+                coarse: number,
+            },
+            None => Behind::default(),
+        };
+        kept.snapshot(self.run, behind, &now)
     }
 
     /// Who sends most, up to now.
@@ -149,13 +159,32 @@ impl Live {
     }
 }
 
+/// The frames that are told: those behind these.
+#[derive(Debug, Clone, Copy, Default)]
+struct Behind {
+    fine: u64,
+    coarse: u64,
+}
+
+/// How many frames a query asks for: `frames=15`; none without it.
+pub(super) fn frames_of(query: Option<&str>) -> Result<Option<u64>, &'static str> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else {
+        return Ok(None);
+    };
+    let frames = query.strip_prefix("frames=").and_then(|n| n.parse().ok());
+    match frames.filter(|frames| *frames > 0) {
+        Some(frames) => Ok(Some(frames)),
+        None => Err("write frames=15 for the last fifteen, or nothing for all"),
+    }
+}
+
 impl Kept {
-    fn snapshot(&self, run: u64, now: &Value) -> String {
+    fn snapshot(&self, run: u64, behind: Behind, now: &Value) -> String {
         let history = &self.history;
         let (columns, fine, coarse) = (
             history.columns_json(),
-            history.fine_json(0),
-            history.coarse_json(0),
+            history.fine_json(behind.fine),
+            history.coarse_json(behind.coarse),
         );
         format!(
             "{{\"run\":{run},\"fine_ms\":{FINE_MS},\"coarse_ms\":{},\"columns\":{columns},\
@@ -167,7 +196,7 @@ impl Kept {
     /// The event that tells all.
     fn whole(&self, run: u64, now: &Value) -> String {
         let number = self.history.number();
-        let snapshot = self.snapshot(run, now);
+        let snapshot = self.snapshot(run, Behind::default(), now);
         format!("id: {run}-{number}\nevent: snapshot\ndata: {snapshot}\n\n")
     }
 
@@ -225,6 +254,27 @@ fn heard_of(run: u64, id: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_asks_for_so_many_frames_or_for_all() {
+        for (query, want) in [
+            (None, None),
+            (Some(""), None),
+            (Some("frames=15"), Some(15)),
+        ] {
+            assert_eq!(frames_of(query), Ok(want), "{query:?}");
+        }
+        for query in [
+            "frames=0",
+            "frames=",
+            "frames=x",
+            "frames=-1",
+            "frame=1",
+            "frames=1&n=2",
+        ] {
+            assert!(frames_of(Some(query)).is_err(), "{query}");
+        }
+    }
 
     #[test]
     fn a_listener_of_another_run_begins_anew() {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use anyhow::bail;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::exchange::{PATIENCE, exchange};
+use super::exchange::{Heard, Hearing, PATIENCE, exchange, listen};
 use super::plain;
 
 /// Where the running edge is.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Address {
     /// The edge's admin address.
     #[arg(
@@ -48,6 +48,9 @@ fn socket(text: &str) -> Result<SocketAddr, String> {
     let example = "write an IP address and a port, such as 127.0.0.1:9001, or localhost:9001";
     text.parse().map_err(|_| example.to_owned())
 }
+
+/// How long an edge may say nothing to who listens: it sends a word each 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
 
 /// Said where something else than an edge's admin side answers.
 const FOREIGN: &str =
@@ -86,6 +89,11 @@ impl Address {
         self.send(&Method::DELETE, path, body.to_string().into(), PATIENCE)
     }
 
+    /// The address as it is written.
+    pub(super) fn place(&self) -> String {
+        self.admin.to_string()
+    }
+
     /// The machine the edge is on, as far as it is known here.
     pub(super) const fn ip(&self) -> IpAddr {
         self.admin.ip()
@@ -99,36 +107,74 @@ impl Address {
         patience: Duration,
     ) -> anyhow::Result<Answer> {
         let to = self.admin.to_string();
+        let request = self.request(method, path, body)?;
+        self.let_in(exchange(&to, None, request, patience)?)
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, &to);
+            .header(HOST, self.admin.to_string());
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         if !method.is_safe() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let (head, body) =
-            exchange(&to, None, request.body(Full::new(body))?, patience)?.into_parts();
+        Ok(request.body(Full::new(body))?)
+    }
+
+    /// The answer, unless nobody is let in. No command can go on then, so each says the same.
+    fn let_in(&self, answer: Response<Bytes>) -> anyhow::Result<Answer> {
+        let (head, body) = answer.into_parts();
         let answer = Answer {
             status: head.status,
             body: String::from_utf8_lossy(&body).into_owned(),
         };
-        // No command can go on without being let in, so each says the same.
         if matches!(
             answer.status,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
             bail!(
-                "the edge at {to} lets nobody in like this ({}: {}); unless both ends are on one \
+                "the edge at {} lets nobody in like this ({}: {}); unless both ends are on one \
                  machine it wants its admin token, with --token or VIDETTE_ADMIN_TOKEN, and a \
                  Host that admin.hosts lists",
+                self.admin,
                 answer.status,
                 answer.fault()
             );
         }
         Ok(answer)
+    }
+
+    /// Listens to what goes on at `path`, line by line, for so long. `Some`: it does not go on
+    /// there, and this is what was said.
+    ///
+    /// # Errors
+    /// The edge is not there, lets nobody in, or has gone away.
+    pub(super) fn listen(
+        &self,
+        path: &str,
+        lasts: Option<Duration>,
+        hear: impl FnMut(&str) -> Hearing,
+    ) -> anyhow::Result<Option<Answer>> {
+        let to = self.admin.to_string();
+        let request = self.request(&Method::GET, path, Bytes::new())?;
+        match listen(&to, request, lasts, SILENCE, hear)? {
+            Heard::Enough => Ok(None),
+            Heard::Refused(answer) => self.let_in(answer).map(Some),
+            Heard::Ended => bail!("the edge at {to} has ended it: it stops, or starts anew"),
+            Heard::Silent => bail!(
+                "the edge at {to} has said nothing for {} s: it is gone, or cannot be reached",
+                SILENCE.as_secs()
+            ),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! One HTTP request over a connection of its own, and its answer read whole.
+//! One HTTP request over a connection of its own, and its answer: read whole, or as it goes on.
 //!
 //! Owns how long a command waits and how much it reads. Never follows a
 //! redirect, and keeps no connection.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,6 +22,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest line of an answer that goes on.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 /// With whom TLS is spoken, and whose word about them is believed.
 #[derive(Debug)]
@@ -83,6 +86,77 @@ async fn talk(
     let stream = trust.reach(name, socket).await;
     let stream = stream.map_err(|fault| anyhow::anyhow!("TLS with it fails: {fault}"))?;
     ask(stream, request).await
+}
+
+/// What a listener wants of an answer that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// More of it.
+    More,
+    /// No more.
+    Enough,
+}
+
+/// An answer that goes on.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It went on until there was enough of it, or `lasts` was over.
+    Enough,
+    /// Whoever gave it ended it.
+    Ended,
+    /// Nothing came for so long that whoever gave it must be gone.
+    Silent,
+    /// There was none: this was said instead.
+    Refused(Response<Bytes>),
+}
+
+/// Sends the request to `to` and reads its answer as it comes, line by line without their ends, for
+/// so long. Any answer but 200 is read whole. Each line is at most [`LINE_BYTES_MAX`] long.
+///
+/// `silence` is how long nothing may come. An error: no answer, or one that broke off.
+pub(super) fn listen(
+    to: &str,
+    request: Request<Full<Bytes>>,
+    lasts: Option<Duration>,
+    silence: Duration,
+    mut hear: impl FnMut(&str) -> Hearing,
+) -> anyhow::Result<Heard> {
+    let heard = async {
+        let socket = TcpStream::connect(to).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
+        tokio::task::spawn_local(connection);
+        let answer = sender.send_request(request);
+        let Ok(answer) = tokio::time::timeout(PATIENCE, answer).await else {
+            return Ok(Heard::Silent);
+        };
+        let (head, mut body) = answer?.into_parts();
+        if head.status != StatusCode::OK {
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+            return Ok(Heard::Refused(Response::from_parts(head, body)));
+        }
+        let mut ahead = Vec::new();
+        loop {
+            let frame = match tokio::time::timeout(silence, body.frame()).await {
+                Ok(Some(frame)) => frame?,
+                Ok(None) => return Ok(Heard::Ended),
+                Err(_) => return Ok(Heard::Silent),
+            };
+            ahead.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            while let Some(end) = memchr::memchr(b'\n', &ahead) {
+                let line: Vec<u8> = ahead.drain(..=end).collect();
+                if hear(String::from_utf8_lossy(&line).trim_end()) == Hearing::Enough {
+                    return Ok(Heard::Enough);
+                }
+            }
+            anyhow::ensure!(ahead.len() <= LINE_BYTES_MAX, "a line of it has no end");
+        }
+    };
+    let forever = Duration::from_secs(u64::from(u32::MAX));
+    let heard = waited(lasts.unwrap_or(forever), heard)?;
+    heard
+        .unwrap_or(Ok(Heard::Enough))
+        .with_context(|| format!("no answer from {to}"))
 }
 
 async fn ask(

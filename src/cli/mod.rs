@@ -23,6 +23,8 @@ mod send_test;
 mod spool;
 mod status;
 mod switch;
+mod tail;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +57,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Show the traffic light; exit 1 on red.
     Status(status::Arguments),
+    /// Show who sends most: by project, key, release, SDK or IP, live or as text.
+    Top(top::Arguments),
     /// Let nothing of a project through for a while, or a small share.
     Mute(switch::Mute),
     /// End mutes of a project.
@@ -100,6 +104,8 @@ Examples:
 What was not carried over is listed on stderr, and as comments at the end of the file; the exit
 code is 1 then. Where nginx ran in a container, copy its files beside one another first.")]
     ImportNginx(import_nginx::Arguments),
+    /// Show what becomes of each item, as it happens.
+    Tail(tail::Arguments),
     /// Make a running edge read its configuration again.
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
@@ -143,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(subject) => doctor::main(&subject),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
+        Command::Top(arguments) => top::main(&arguments),
         Command::Mute(arguments) => switch::mute(&arguments),
         Command::Unmute(arguments) => switch::unmute(&arguments),
         Command::Limit(arguments) => switch::limit(&arguments),
@@ -152,6 +159,7 @@ pub fn main() -> ExitCode {
         Command::Blocks(command) => blocks::main(&command),
         Command::Budget(arguments) => budget::main(&arguments),
         Command::ImportNginx(arguments) => import_nginx::main(&arguments),
+        Command::Tail(arguments) => tail::main(&arguments),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
         Command::SendTest(arguments) => send_test::main(&arguments),

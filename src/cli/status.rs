@@ -46,7 +46,8 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             say(&format!("  {}", text(reason)));
         }
         for note in list(&status, "notes") {
-            say(&format!("  (note) {}", text(note)));
+            // It may name what a client calls itself.
+            say(&format!("  (note) {}", plain(&text(note))));
         }
         for disk in list(&status, "/disk_guard/disks") {
             say(&disk_line(disk));

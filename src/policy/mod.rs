@@ -19,6 +19,7 @@ pub mod inspection;
 pub mod learned;
 pub mod lookback;
 pub mod millis;
+pub mod one_in;
 pub mod origins;
 pub mod outlook;
 pub mod pace;

@@ -158,6 +158,7 @@ impl Control {
             pages: self.pages,
             public,
             live: admin::Live::new(&self.shared),
+            decisions: admin::Decisions::default(),
         };
         let holding = Holding {
             memory,

@@ -150,7 +150,7 @@ pub(crate) async fn serve(
     let stream = Stream::new(body, announced, bytes_max, idle, ticket.meter());
     ticket.is_sent_by(pass.admitted.sender);
     if let Some(sender) = pass.admitted.sender {
-        let manifest = Manifest::new(&worker, &rules, sender, pass, ticket.started);
+        let manifest = Manifest::new(&worker, &rules, sender, pass, &ticket);
         let full = refused_at_head(&manifest, pass, announced);
         ticket.carries(Rc::new(manifest));
         if let Some(refusal) = full {

@@ -3,6 +3,7 @@
 //! web's few workers. Never reads what they say.
 
 pub(super) mod statics;
+pub(super) mod upload;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -57,6 +58,10 @@ pub(crate) async fn serve(
         false => Repeat::Unsafe,
     };
     let idle = rules.config.limits.body_idle;
+    // What asks how to upload has no body, and is over at once.
+    if route == Route::Upload && announced != Some(0) {
+        ticket.uploads();
+    }
     let stream = Stream::new(body, announced, bytes_max, idle, ticket.meter());
     let body = match read_ahead(&worker, &rules, stream).await {
         Ok(body) => body,

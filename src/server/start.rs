@@ -29,6 +29,7 @@ use super::client::listen::{bind, bind_alone};
 use super::control::Control;
 use super::descriptors::raise_open_files;
 use super::entrance::Entrance;
+use super::feed::Feed;
 use super::handover::estate::Books;
 use super::handover::heir::{self, Elder, Estate, Handed};
 use super::handover::sockets::{Heirloom, Inherited, for_workers};
@@ -42,7 +43,7 @@ use super::rules::{self, Rules};
 use super::spool::{Heritage, Spool, SpoolFolder};
 use super::upstream::trust::Trusting;
 use super::worker::Shared;
-use super::{Edge, StartError, reports, sightings, supervisor, thread};
+use super::{Edge, StartError, looks, reports, sightings, supervisor, thread};
 
 /// Where an edge comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -354,6 +355,8 @@ fn share(
         ledger,
         reports,
         access_log: Arc::new(AccessLog::new(&config.access_log)),
+        feed: Feed::default(),
+        looks: looks::Board::default(),
         sightings: sightings::Board::default(),
         epoch,
         wall_ms: AtomicU64::new(0),

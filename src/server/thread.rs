@@ -167,6 +167,8 @@ async fn sweep(worker: Rc<Worker>, place: usize) {
         worker.ingest.sweep(now, &rules);
         worker.web.sweep(now, &rules);
         worker.watch.report(place, &worker.shared.sightings);
+        worker.lookout.report(&worker.shared.looks);
+        worker.teller.begins_second(&worker.shared.feed);
         heap::give_back();
     }
 }

@@ -1,30 +1,32 @@
 //! One request's place in the books: counted exactly once, however it ends.
 //! Never decides how it ends; a ticket dropped undecided counts as aborted.
 
+mod ending;
+
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use tokio::time::Instant;
 
-use crate::domain::category::{Categories, Category};
-use crate::domain::outcome::{Reason, Reasons};
+use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
 use crate::domain::sampling;
-use crate::policy::pair::Sender;
+use crate::policy::pair::{Pair, Sender};
 use crate::policy::verdicts::Answer;
 use crate::policy::{Mode, Refusal};
 use crate::telemetry::labels::{Ending, Route};
 use crate::telemetry::ledger::Account;
 
-use crate::server::access_log::desk::How;
-use crate::server::access_log::visit::{End, Visit};
-use crate::server::client::blocking;
+use crate::server::access_log::visit::Visit;
 use crate::server::client::client_io::Pulse;
 use crate::server::client::stream::Meter;
 use crate::server::delivery::pump::Budget;
 use crate::server::ingest::manifest::{BOOKED_BYTES_MAX, Manifest};
+use crate::server::looks::Look;
+use crate::server::passage::upload::Upload;
 use crate::server::reports::Loser;
 use crate::server::worker::{InForce, Worker};
 
@@ -50,13 +52,26 @@ pub(crate) struct Ticket {
     sender: Option<Sender>,
     /// Whose books it is in while nobody looked into it.
     account: Account,
-    /// Whose Stats it is missing in that was refused, if its sender was known by then.
-    loser: Option<Box<Loser>>,
+    /// Who was refused, if its sender was known by then and anybody is told of it.
+    refused: Option<Box<Refused>>,
+    /// A closer look at it, if it is one that is looked at.
+    look: Option<Rc<Look>>,
     /// What it carries, as far as that is known.
     manifest: Option<Rc<Manifest>>,
+    /// Its place among the uploads under way, if it is one.
+    upload: Option<Rc<Upload>>,
     judged: Judged,
     /// What the access log will tell of it, if it tells anything.
     pub visit: Option<Rc<Visit>>,
+}
+
+/// A sender that was refused before anybody looked into its request.
+#[derive(Debug)]
+struct Refused {
+    /// Its key, and its path's project.
+    pair: Pair,
+    /// In whose Stats it is missing, where Sentry is told.
+    loser: Option<Loser>,
 }
 
 /// What is known of the end while the answer is still on its way.
@@ -90,8 +105,10 @@ impl Ticket {
             ended: None,
             sender: None,
             account: Account::Unproven,
-            loser: None,
+            refused: None,
+            look: None,
             manifest: None,
+            upload: None,
             judged,
             visit: None,
         }
@@ -103,9 +120,35 @@ impl Ticket {
         self.announced = announced.min(BOOKED_BYTES_MAX);
     }
 
+    /// Looks at it more closely, if it is an event and its turn.
+    pub(crate) fn may_be_looked_at(&mut self, head: &Parts) {
+        if self.route.is_event() {
+            self.look = self.worker.lookout.looks(head).map(Rc::new);
+        }
+    }
+
+    /// The closer look at it.
+    pub(crate) fn look(&self) -> Option<&Rc<Look>> {
+        self.look.as_ref()
+    }
+
     /// Whom its answer will teach something about.
     pub(crate) fn is_sent_by(&mut self, sender: Option<Sender>) {
         self.sender = sender;
+    }
+
+    /// Whether anybody is shown who sent it.
+    fn is_shown(&self) -> bool {
+        self.look.is_some() || self.worker.is_heard()
+    }
+
+    /// Whose it claims to be, should it be refused; asked where anybody is shown that. Nothing
+    /// else comes of it.
+    pub(crate) fn is_claimed(&mut self, claimed: impl FnOnce() -> Option<Pair>) {
+        if self.is_shown() {
+            let refused = claimed().map(|pair| Refused { pair, loser: None });
+            self.refused = refused.map(Box::new);
+        }
     }
 
     /// Whose books it is in that was refused, if its sender was known by then.
@@ -118,8 +161,13 @@ impl Ticket {
             let mut here = self.worker.proven_here.borrow_mut();
             let (who, vouched) = rules.gate.who(sender, client, verdicts, &mut here);
             self.account = self.worker.ledger.account(who.project, vouched);
-            if rules.config.client_reports.enabled {
-                self.loser = Loser::of(&who, vouched, refusal.endpoint).map(Box::new);
+            let loser = match rules.config.client_reports.enabled {
+                true => Loser::of(&who, vouched, refusal.endpoint),
+                false => None,
+            };
+            if loser.is_some() || self.is_shown() {
+                let pair = sender.pair;
+                self.refused = Some(Box::new(Refused { pair, loser }));
             }
         }
     }
@@ -127,6 +175,11 @@ impl Ticket {
     /// What it carries, from now on.
     pub(crate) fn carries(&mut self, manifest: Rc<Manifest>) {
         self.manifest = Some(manifest);
+    }
+
+    /// It is an upload, and under way from now on.
+    pub(crate) fn uploads(&mut self) {
+        self.upload = Some(Upload::begin(&self.worker.metrics));
     }
 
     /// What it carries.
@@ -166,6 +219,7 @@ impl Ticket {
             route: self.route,
             pulse: Rc::clone(&self.pulse),
             visit: self.visit.clone(),
+            upload: self.upload.clone(),
         }
     }
 
@@ -226,85 +280,6 @@ impl Ticket {
     }
 }
 
-impl Ticket {
-    /// Enters into the books what became of what it carried. What was refused before
-    /// anybody looked into it is one unread item.
-    fn settle(&self, ending: Ending, reason: Option<Reason>) {
-        // What was refused before its route was known counts with the events.
-        if !self.route.is_event() && self.route != Route::Local {
-            return;
-        }
-        let met = self.manifest.as_ref().filter(|manifest| manifest.has_met());
-        match (met, reason) {
-            // An answer that broke off, or that its client did not wait for, takes nothing back:
-            // by its head the upstream has taken it all.
-            (Some(manifest), None) if matches!(ending, Ending::Forwarded | Ending::Aborted) => {
-                manifest.settle(Ok(()));
-            }
-            (Some(manifest), reason) => manifest.settle(Err(reason.unwrap_or(Reason::Internal))),
-            // Its sender is nobody's here: the upstream knows another proof, as of an upload's parts.
-            (None, None) if self.manifest.is_none() && ending == Ending::Forwarded => {
-                let row = self.worker.ledger.row(Account::Unproven, Category::Unread);
-                row.received(1, self.announced);
-                row.forwarded(1, self.announced);
-            }
-            (None, None) => {}
-            (None, Some(reason)) => {
-                let known = self.manifest.as_ref().map(|manifest| manifest.account());
-                let account = known.unwrap_or(self.account);
-                let row = self.worker.ledger.row(account, Category::Unread);
-                row.received(1, self.announced);
-                row.dropped(reason, 1, self.announced);
-                if let Some(manifest) = &self.manifest {
-                    manifest.reports_unread(reason, self.announced);
-                } else if let Some(loser) = &self.loser {
-                    loser.report(&self.worker.reports, reason, self.announced);
-                }
-            }
-        }
-    }
-}
-
-impl Ticket {
-    /// Tells the access log how it ended.
-    fn is_told_of(&self, visit: &Visit, took: Duration) {
-        let Judged {
-            ending,
-            status,
-            reason,
-        } = self.judged;
-        let end = End {
-            started: self.started,
-            took,
-            client: self.client,
-            route: self.route,
-            how: How {
-                ending,
-                status,
-                reason,
-                dropped: Reasons::default(),
-            },
-            project: None,
-            categories: Categories::EMPTY,
-            limits: Vec::new(),
-        };
-        visit.ends(end, self.manifest.as_deref());
-    }
-
-    /// Remembers a misdeed, and forgets all of whoever does something good.
-    fn judge_client(&self, ending: Ending, status: u16, reason: Option<Reason>) {
-        let Some(client) = self.client else { return };
-        if reason.is_some_and(blocking::is_misdeed) {
-            return blocking::strike(&self.worker, client);
-        }
-        let blocks = &self.worker.shared.blocks;
-        let answered = matches!(ending, Ending::Forwarded | Ending::Spooled | Ending::Local);
-        if !blocks.is_empty() && answered && (200..400).contains(&status) {
-            blocks.clears(client);
-        }
-    }
-}
-
 impl Drop for Ticket {
     fn drop(&mut self) {
         let Judged {
@@ -318,6 +293,9 @@ impl Drop for Ticket {
         let took = ended.saturating_duration_since(self.started);
         metrics.durations.at(self.route.index()).observe(took);
         self.settle(ending, reason);
+        if let Some(look) = self.look.take() {
+            self.is_seen(&look);
+        }
         if let Some(visit) = self.visit.take() {
             self.is_told_of(&visit, took);
         }

@@ -37,15 +37,16 @@ use crate::server::client::secure::Handshakes;
 use crate::server::delivery::maintenance::Maintenance;
 use crate::server::disk_guard;
 use crate::server::entrance::Entrance;
+use crate::server::feed::{Feed, Teller};
 use crate::server::handover::Succession;
 use crate::server::ingest::inflating::Places;
+use crate::server::looks::{self, Lookout};
 use crate::server::memory::journal::Journal;
 use crate::server::pulses::Pulses;
 use crate::server::reports::{Board, Share};
 use crate::server::rules::Rules;
 use crate::server::sightings::{self, Watch};
-use crate::server::spool::parcel::Holding;
-use crate::server::spool::{End, Spool};
+use crate::server::spool::Spool;
 use crate::server::upstream::pool::Pool;
 use crate::server::upstream::trust::Trusting;
 
@@ -106,6 +107,10 @@ pub(crate) struct Shared {
     pub wall_ms: AtomicU64,
     /// Where requests have a line each.
     pub access_log: Arc<AccessLog>,
+    /// Who listens to what becomes of items.
+    pub feed: Feed,
+    /// Who sends what, by a look at some, for whoever asks.
+    pub looks: looks::Board,
     /// Where requests come from, for whoever asks.
     pub sightings: sightings::Board,
     /// When the edge started: policy counts its time from here.
@@ -222,6 +227,10 @@ pub(crate) struct Worker {
     pub proven_here: RefCell<ProvenHere>,
     /// Where its requests come from.
     pub watch: Watch,
+    /// Who sends what to it.
+    pub lookout: Lookout,
+    /// What it tells of items.
+    pub teller: Teller,
     /// Its lines of the access log.
     pub desk: Desk,
     fresh: RefCell<Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>>,
@@ -256,6 +265,8 @@ impl Worker {
             reports,
             proven_here: RefCell::default(),
             watch: Watch::default(),
+            lookout: Lookout::default(),
+            teller: Teller::default(),
             desk,
             fresh: RefCell::new(fresh),
             current,
@@ -314,26 +325,6 @@ impl Worker {
                 for_ms: for_s.saturating_mul(1000),
             };
             self.shared.learned.learn(now, pair, limit);
-        }
-    }
-
-    /// Enters into the books what became of a request that is kept.
-    pub(crate) fn settle_kept(&self, holdings: &[Holding], end: &End) {
-        for held in holdings {
-            let row = self.ledger.row(held.account, held.category);
-            let (items, bytes) = (held.items, held.bytes);
-            match end {
-                End::Taken => {
-                    row.left_spool(items, bytes);
-                    row.forwarded(items, bytes);
-                }
-                End::Refused(reason) => {
-                    row.left_spool(items, bytes);
-                    row.dropped(*reason, items, bytes);
-                }
-                // The clerk books what is damaged, with all else that it finds so.
-                End::Again | End::Unsent | End::Limited(_) | End::Damaged => {}
-            }
         }
     }
 

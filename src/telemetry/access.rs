@@ -5,6 +5,7 @@
 
 pub mod mask;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 use serde::Serialize;
 
 use crate::domain::category::{Categories, Category};
+use crate::domain::client_ip::Store;
 use crate::domain::credentials::Masked;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::{Reason, Reasons};
@@ -36,6 +38,27 @@ pub enum Client {
     Network(IpAddr),
     /// A pseudonym that names nobody, in an address's form.
     Pseudonym(IpAddr),
+}
+
+impl Client {
+    /// What may be shown of an address of which so much is kept.
+    #[must_use]
+    pub fn of(store: &Store, address: IpAddr) -> Option<Self> {
+        match store {
+            Store::Full | Store::Truncate => Some(Self::Network(address)),
+            // Whoever wants no network kept wants none here.
+            Store::Hash(_) | Store::Drop => store.stored(address).map(Self::Pseudonym),
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => f.write_str(&mask::network_of(*address)),
+            Self::Pseudonym(address) => address.fmt(f),
+        }
+    }
 }
 
 /// A request at its end, as it came: nothing in it is masked yet.
@@ -169,10 +192,7 @@ impl Line<'_> {
             log: "access",
             time: rfc3339(self.at),
             listener: mask::visible(self.listener.as_bytes()),
-            client: self.client.map(|client| match client {
-                Client::Network(address) => mask::network_of(address),
-                Client::Pseudonym(address) => address.to_string(),
-            }),
+            client: self.client.map(|client| client.to_string()),
             method: self.shown_method(),
             path: self.shown_path(),
             protocol: self.protocol,

@@ -456,6 +456,8 @@ mod tests {
             "vidette_connections_total",
             "vidette_proxy_headers_total",
             "vidette_client_ip_total",
+            "vidette_uploads_active",
+            "vidette_uploads_active_bytes",
             "vidette_acme_orders_total",
             "vidette_tls_handshakes_total",
             "vidette_tls_certificate_days_left",

@@ -49,6 +49,10 @@ pub struct WorkerMetrics {
     pub upstream_connections: PerLabel<Level>,
     /// Client connections open now, by listener.
     pub connections: Vec<Level>,
+    /// Uploads whose answer is not over.
+    pub uploads: Level,
+    /// What has come of those.
+    pub upload_bytes: Level,
     handshakes: Vec<Vec<Count>>,
     tls: Vec<Vec<Count>>,
     proxy_headers: Vec<Vec<Count>>,
@@ -93,6 +97,8 @@ impl WorkerMetrics {
             upstream_durations: PerLabel::new(Upstream::ALL.len()),
             upstream_connections: PerLabel::new(Upstream::ALL.len()),
             connections: (0..listeners).map(|_| Level::default()).collect(),
+            uploads: Level::default(),
+            upload_bytes: Level::default(),
             handshakes: (0..listeners)
                 .map(|_| counts(Handshake::ALL.len()))
                 .collect(),

@@ -9,6 +9,7 @@ mod books;
 mod clients;
 pub mod clock;
 pub mod counts;
+pub mod decisions;
 pub mod disks;
 pub mod exposition;
 pub mod kept;

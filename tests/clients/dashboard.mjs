@@ -5,6 +5,7 @@
 //   ... mute PROJECT            by keyboard alone
 //   ... token WRONG RIGHT
 //   ... project PROJECT
+//   ... senders               the tabs of who sends most, by keyboard, and uploads
 //   ... steer                   maintenance on and off, then a reload
 //   ... shots FOLDER            dashboard-light.png, -dark.png, -narrow.png
 //
@@ -135,7 +136,7 @@ async function look(browser) {
     result.overflow[width] = await overflow(page);
   }
   await page.click("[data-window='1h']");
-  await page.click("#leaders .choice button:nth-child(2)");
+  await page.click("#leaders [aria-label='Order'] button:nth-child(2)");
   await page.click("#items summary");
   await page.waitForSelector("#items tbody tr");
   result.numbers = await page.$$eval("#items tbody tr", (rows) => rows.map((row) => row.textContent));
@@ -209,6 +210,56 @@ async function project(browser, number) {
   return { ...told, text, contrast, hash: new URL(page.url()).hash };
 }
 
+/** Who sends most by each of its tabs, and what is asked meanwhile. */
+async function senders(browser) {
+  const { page, told } = await open(browser, { colorScheme: "light" });
+  let asked = 0;
+  page.on("request", (request) => request.url().includes("/api/v1/top") && (asked += 1));
+  await page.goto(url);
+  await heard(page, 1);
+  await heard(page, (await frame(page)) + 1);
+  const result = { ...told, unasked: asked, tabs: {} };
+  await tabTo(page, "#leaders-project");
+  for (const kind of ["key", "release", "sdk", "ip"]) {
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction(
+      (wanted) =>
+        document.activeElement.id === `leaders-${wanted}` && document.querySelector("#leaders .under").textContent !== "",
+      kind,
+    );
+    result.tabs[kind] = await page.$$eval("#leaders tbody tr", (rows) => rows.map((row) => row.firstElementChild.textContent));
+    result.head = await page.textContent("#leaders th");
+  }
+  result.outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  result.light = await pale(page);
+  await page.emulateMedia({ colorScheme: "dark" });
+  result.dark = await pale(page);
+  // Whoever looks is told anew.
+  const before = asked;
+  await page.waitForRequest((request) => request.url().includes("/api/v1/top"));
+  result.again = asked - before;
+  // A page that nobody sees asks for nothing, nor does one that shows projects.
+  await page.setViewportSize({ width: 360, height: 800 });
+  result.overflow = await overflow(page);
+  await page.evaluate(() => scrollTo(0, 0));
+  await heard(page, (await frame(page)) + 1);
+  const unseen = asked;
+  await heard(page, (await frame(page)) + 4);
+  result.unseen = asked - unseen;
+  await page.evaluate(() => document.getElementById("endings").scrollIntoView());
+  await page.waitForFunction(() => document.querySelector("#endings p").textContent.includes("under way, of which"));
+  result.underWay = await page.textContent("#endings p");
+  result.endings = await page.$$eval("#endings tbody tr", (rows) =>
+    rows.map((row) => [...row.children].map((cell) => cell.textContent)),
+  );
+  await page.evaluate(() => document.getElementById("leaders").scrollIntoView());
+  await page.click("#leaders-key");
+  await page.click("#leaders a[href='#project=42']");
+  await page.waitForSelector("#project-body section");
+  result.opened = await page.textContent("#project-title");
+  return result;
+}
+
 async function steer(browser) {
   const { page, told } = await open(browser);
   await page.goto(url);
@@ -251,7 +302,7 @@ async function shots(browser, folder) {
   return { sizes };
 }
 
-const scenes = { look, mute, token, project, steer, shots };
+const scenes = { look, mute, token, project, senders, steer, shots };
 if (!url || !(scene in scenes)) {
   console.error(`usage: node dashboard.mjs ADMIN-URL ${Object.keys(scenes).join("|")} [...]`);
   process.exit(2);

@@ -78,6 +78,8 @@ fn every_metric_family_is_there_from_the_start() {
         "vidette_connections",
         "vidette_connections_total",
         "vidette_client_ip_total",
+        "vidette_uploads_active",
+        "vidette_uploads_active_bytes",
         "vidette_config_reloads_total",
         "vidette_client_reports_total",
         "vidette_config_last_reload_success_timestamp_seconds",

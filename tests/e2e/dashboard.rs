@@ -110,17 +110,21 @@ fn what_it_shows_needs_the_token() {
 }
 
 /// Somebody who listens, over a plain socket.
-struct Listener(BufReader<TcpStream>);
+pub(crate) struct Listener(BufReader<TcpStream>);
 
 impl Listener {
     /// The status, and the listener.
     fn open(edge: &Edge, last: Option<&str>) -> (u16, Self) {
-        let mut stream = TcpStream::connect(edge.admin).unwrap();
-        stream.set_read_timeout(Some(HANG)).unwrap();
         let mut headers = vec![("Host", "localhost")];
         headers.extend(last.map(|last| ("Last-Event-ID", last)));
-        let head = request("GET", "/api/v1/live", &headers, b"");
-        stream.write_all(&head).unwrap();
+        let stream = TcpStream::connect(edge.admin).unwrap();
+        Self::over(stream, &request("GET", "/api/v1/live", &headers, b""))
+    }
+
+    /// The same with another request's head.
+    pub(crate) fn over(mut stream: TcpStream, head: &[u8]) -> (u16, Self) {
+        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream.write_all(head).unwrap();
         let mut own = Self(BufReader::new(stream));
         let status = own.line();
         let status = status.split(' ').nth(1).unwrap().parse().unwrap();
@@ -128,14 +132,29 @@ impl Listener {
         (status, own)
     }
 
-    fn line(&mut self) -> String {
+    /// The next line; empty at the end, too.
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
+    /// What the next event tells; `None` at the end, however that comes.
+    pub(crate) fn told(&mut self) -> Option<Value> {
+        loop {
+            let mut line = String::new();
+            let read = self.0.read_line(&mut line);
+            if !matches!(read, Ok(1..)) {
+                return None;
+            }
+            if let Some(told) = line.strip_prefix("data: ") {
+                return Some(serde_json::from_str(told).unwrap());
+            }
+        }
+    }
+
     /// The next event: its id, its name, what it tells.
-    fn event(&mut self) -> (String, String, Value) {
+    pub(crate) fn event(&mut self) -> (String, String, Value) {
         let (mut id, mut name) = (String::new(), String::new());
         loop {
             // The sizes of chunks lie in between.

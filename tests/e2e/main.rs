@@ -25,6 +25,7 @@ mod cors;
 mod credentials;
 mod crossings;
 mod dashboard;
+mod decisions;
 mod demo;
 mod departures;
 mod disk_guard;
@@ -66,6 +67,8 @@ mod systemd;
 mod takeover;
 mod tap;
 mod tls;
+mod top;
+mod top_senders;
 mod tunnel_clients;
 mod uploads;
 mod upstream;
@@ -78,8 +81,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+/// Every subject's, in the order in which they are listed.
+fn trials() -> Vec<Trial> {
     let subjects = [
         routes::trials(),
         credentials::trials(),
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         reload::trials(),
         command_line::trials(),
         dashboard::trials(),
+        decisions::trials(),
         demo::trials(),
         clients::trials(),
         crossings::trials(),
@@ -129,11 +133,18 @@ fn main() -> ExitCode {
         disk_guard::trials(),
         explained::trials(),
         tls::trials(),
+        top::trials(),
+        top_senders::trials(),
         access_log::trials(),
         conformance::trials(),
         hostile::trials(),
     ];
-    let trials: Vec<Trial> = subjects.into_iter().flatten().collect();
+    subjects.into_iter().flatten().collect()
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = trials();
     let left_out: Vec<String> = trials
         .iter()
         .filter(|trial| trial.has_ignored_flag())

@@ -15,7 +15,7 @@ use crate::edge::{Edge, dump_target};
 use crate::exchange::Exchange;
 use crate::parts::promises;
 use crate::patterns;
-use crate::upstream::{Door, Ended, Fake};
+use crate::upstream::{Door, Ended, Fake, HANG};
 
 pub(crate) fn trials() -> Vec<Trial> {
     promises![&[];
@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         multipart_with_a_content_encoding_is_untouched,
         upload_routes_take_larger_bodies_than_web,
         disk_budget_is_a_limit,
+        uploads_under_way_are_counted_until_they_are_answered,
     ]
 }
 
@@ -276,4 +277,49 @@ fn disk_budget_is_a_limit() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert_eq!(left, ["vidette.yml"], "files are left behind");
+}
+
+fn uploads_under_way_are_counted_until_they_are_answered() {
+    let fake = Fake::start();
+    let edge = Edge::before(&fake);
+    let levels = || {
+        ["vidette_uploads_active", "vidette_uploads_active_bytes"]
+            .map(|name| edge.metric(name, &[]) as u64)
+    };
+    assert_eq!(levels(), [0, 0]);
+    let body = patterns::slice(1, 0, 100_000);
+    let length = [("Content-Length", "100000")];
+    let mut uploads: Vec<Client> = (0..3)
+        .map(|_| {
+            let mut client = edge.connect();
+            client.send(&request("POST", UPLOAD, &length, &body[..40_000]));
+            client
+        })
+        .collect();
+    // A page is no upload, and who only asks how to upload sends none.
+    let mut page = edge.connect();
+    page.send(&request("POST", "/form", &length, &body[..40_000]));
+    edge.wait_metric("vidette_uploads_active_bytes", &[], 120_000.0);
+    assert_eq!(edge.ask("GET", UPLOAD, &[], b"").status, 200);
+    assert_eq!(levels(), [3, 120_000]);
+    let mut whole = uploads.pop().unwrap();
+    whole.send(&body[40_000..]);
+    assert_eq!(whole.answer_to("POST").status, 200);
+    let left = |open: u64| {
+        let begin = std::time::Instant::now();
+        while levels() != [open, open * 40_000] {
+            assert!(
+                begin.elapsed() < HANG,
+                "{:?} under way, not {open}",
+                levels()
+            );
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    left(2);
+    // Whoever leaves in the middle is under way no longer.
+    drop(uploads.pop());
+    left(1);
+    drop(uploads);
+    left(0);
 }

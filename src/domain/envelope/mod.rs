@@ -6,6 +6,7 @@ pub mod header;
 pub mod held;
 pub mod item;
 mod item_header;
+pub mod program;
 pub mod scan;
 mod skim;
 pub mod trace;

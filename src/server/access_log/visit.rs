@@ -18,7 +18,6 @@ use tokio::time::Instant;
 
 use crate::config::checked::AccessFormat;
 use crate::domain::category::Categories;
-use crate::domain::client_ip::Store;
 use crate::domain::endpoint::{self, Project, ProjectId};
 use crate::domain::outcome::Reasons;
 use crate::domain::path::normalise;
@@ -205,11 +204,9 @@ pub(crate) fn unreadable(worker: &Worker, listener: usize, client: IpAddr, bad: 
 /// What an end tells, and nothing of the head.
 fn of_end<'e>(worker: &Worker, rules: &InForce, end: &'e End) -> Line<'e> {
     let at_ms = worker.shared.moment_ms(worker.millis(end.started));
-    let client = end.client.and_then(|client| match &rules.store {
-        Store::Full | Store::Truncate => Some(Client::Network(client)),
-        // Whoever wants no network kept wants none here.
-        Store::Hash(_) | Store::Drop => rules.store.stored(client).map(Client::Pseudonym),
-    });
+    let client = end
+        .client
+        .and_then(|client| Client::of(&rules.store, client));
     Line {
         at: UNIX_EPOCH + Duration::from_millis(at_ms),
         listener: "",

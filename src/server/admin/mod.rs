@@ -7,9 +7,11 @@
 //! /metrics           Prometheus text
 //! /                  the dashboard, and its files below /page/: without any data
 //! /api/v1/live       what the dashboard shows, as server-sent events
-//! /api/v1/history    the same once: the last hour
+//! /api/v1/history    the same once: the last hour, or the last ?frames=N of it
+//! /api/v1/decisions  what becomes of each item, as server-sent events
 //! /api/v1/projects   who sends, and projects/<id>: one of them
 //! /api/v1/status     the traffic light
+//! /api/v1/top        who sends most
 //! /api/v1/config     the configuration in force, secrets as ***
 //! /api/v1/budgets    what is used of budgets and long quotas, and when all of it will be
 //! /api/v1/clients    where requests come from, and why
@@ -27,17 +29,21 @@
 mod blocks;
 mod budgets;
 mod clients;
+mod decisions;
 mod disks;
 mod explain;
 mod guard;
 mod keeping;
 mod ledger;
 mod limits;
+mod listening;
 mod live;
+mod loops;
 mod page;
 mod projects;
 mod status;
 mod switches;
+mod top;
 
 use std::convert::Infallible;
 use std::io;
@@ -121,14 +127,17 @@ pub(super) struct Desk {
     pub public: Vec<SocketAddr>,
     /// What the dashboard shows.
     pub live: Live,
+    /// Who hears what becomes of items.
+    pub decisions: Decisions,
 }
 
+pub(super) use decisions::Decisions;
 pub(super) use live::Live;
 
 type Answer = Response<Full<Bytes>>;
 
 /// An answer, or one that goes on.
-type Going = Response<Either<Full<Bytes>, live::Listening>>;
+type Going = Response<Either<Full<Bytes>, listening::Listening>>;
 
 /// Serves admin connections until the control thread's runtime ends.
 pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
@@ -136,6 +145,7 @@ pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
         return;
     };
     tokio::task::spawn_local(live::keep(Rc::clone(&desk)));
+    tokio::task::spawn_local(decisions::keep(Rc::clone(&desk)));
     let open = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&open).acquire_owned().await else {
@@ -165,9 +175,9 @@ async fn keep(desk: Rc<Desk>, stream: TcpStream, ends: guard::Ends) -> io::Resul
     let service = service_fn(move |request: Request<Incoming>| {
         let (desk, hang_up) = (Rc::clone(&desk), Rc::clone(&hang_up));
         async move {
-            Ok::<_, Infallible>(match request.uri().path() {
-                live::PATH => desk.listen(&request, ends, hang_up),
-                _ => desk.answer(request, ends).await.map(Either::Left),
+            Ok::<_, Infallible>(match listening::goes_on(request.uri().path()) {
+                true => desk.listen(&request, ends, hang_up),
+                false => desk.answer(request, ends).await.map(Either::Left),
             })
         }
     });
@@ -208,16 +218,17 @@ impl Desk {
                 if steers {
                     return self.steer(request, ends.peer).await;
                 }
-                self.guarded(method, path)
+                self.guarded(method, path, request.uri().query())
             }
         }
     }
 
-    fn guarded(&self, method: &Method, path: &str) -> Answer {
+    fn guarded(&self, method: &Method, path: &str, query: Option<&str>) -> Answer {
         match path {
             "/api/v1/status" => get(method, || json_answer(StatusCode::OK, &self.status())),
-            "/api/v1/history" => get(method, || {
-                typed(self.live.snapshot(self).into(), "application/json")
+            "/api/v1/history" => get(method, || match live::frames_of(query) {
+                Ok(frames) => typed(self.live.snapshot(self, frames).into(), "application/json"),
+                Err(detail) => error_answer(StatusCode::BAD_REQUEST, detail),
             }),
             path if path.starts_with(projects::PATH) => get(method, || self.projects(path)),
             "/api/v1/ledger" => get(method, || {
@@ -232,6 +243,7 @@ impl Desk {
                 let clients = clients::clients(&self.shared, &self.metrics);
                 json_answer(StatusCode::OK, &clients)
             }),
+            top::PATH => get(method, || self.top(query)),
             "/api/v1/explain" => not_allowed("POST"),
             "/api/v1/config" => get(method, || {
                 json_answer(StatusCode::OK, &self.reloader.config().to_json())

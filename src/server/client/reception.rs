@@ -31,6 +31,7 @@ use crate::server::client::reply::Reply;
 use crate::server::client::respond;
 use crate::server::client::stream::discard;
 use crate::server::delivery::outbound::Sender;
+use crate::server::ingest::claims::claimed;
 use crate::server::ingest::{self, Pass};
 use crate::server::passage;
 use crate::server::sightings::Sighting;
@@ -127,6 +128,7 @@ async fn serve(
     // moved once a request and lives as long as a connection is busy.
     let next = next(&worker, &rules, &mut arrived, caller, &mut ticket);
     let route = ticket.route();
+    ticket.may_be_looked_at(&arrived.head);
     if due {
         sight(&worker, &rules, caller, &arrived, route);
     }
@@ -145,6 +147,7 @@ async fn serve(
         Next::Preflight => unread(respond::preflight(&mut ticket), &arrived.body),
         Next::Proof(proof) => unread(respond::proof(proof, &mut ticket), &arrived.body),
         Next::Refuse(refusal) => {
+            ticket.is_claimed(|| claimed(&arrived.head));
             ticket.is_refused(&rules, &refusal, arrived.sender.client);
             refuse_unread(refusal, arrived.body, ticket)
         }

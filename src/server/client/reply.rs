@@ -96,6 +96,10 @@ impl Held {
 
 /// What could be taken of a body without waiting.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are whole: a box would be an allocation for each of them"
+)]
 pub(crate) enum Taken {
     /// All of it; its request is over once the ticket is dropped.
     Whole(VecDeque<Bytes>, Option<Ticket>),

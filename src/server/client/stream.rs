@@ -19,6 +19,7 @@ use crate::telemetry::labels::Route;
 use crate::server::access_log::visit::Visit;
 use crate::server::client::client_io::Pulse;
 use crate::server::ingest::chunks::total_bytes;
+use crate::server::passage::upload::Upload;
 use crate::server::worker::Worker;
 
 /// Why a body did not arrive whole.
@@ -82,6 +83,8 @@ pub(crate) struct Meter {
     pub pulse: Rc<Pulse>,
     /// Its request, as the access log sees it.
     pub visit: Option<Rc<Visit>>,
+    /// Its place among the uploads under way, if it is one.
+    pub upload: Option<Rc<Upload>>,
 }
 
 impl Meter {
@@ -93,6 +96,9 @@ impl Meter {
             .add(bytes);
         if let Some(visit) = &self.visit {
             visit.receives(bytes);
+        }
+        if let Some(upload) = &self.upload {
+            upload.receives(bytes);
         }
     }
 }

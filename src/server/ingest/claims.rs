@@ -7,13 +7,34 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::coding::Coding;
-use crate::domain::credentials::{CredentialsError, Sources};
-use crate::domain::endpoint::Ingest;
+use crate::domain::credentials::{self, CredentialsError, Sources};
+use crate::domain::endpoint::{self, Ingest, Project};
 use crate::domain::origin::Page;
 use crate::policy::Refusal;
+use crate::policy::pair::Pair;
+
+use crate::server::client::arrival;
 
 /// The header in which most SDKs send their credentials.
 pub(crate) const X_SENTRY_AUTH: HeaderName = HeaderName::from_static("x-sentry-auth");
+
+/// Whose a request claims to be, as far as its head can be read: for whoever is shown what becomes
+/// of requests that were refused, which costs a second reading of the head.
+#[cold]
+pub(crate) fn claimed(head: &Parts) -> Option<Pair> {
+    let path = arrival::normalised(head).ok()?;
+    let endpoint::Route::Ingest(ingest) = endpoint::route(&path) else {
+        return None;
+    };
+    let project = match ingest.project {
+        Project::Number(project) => Some(project),
+        Project::OfKey | Project::Unparsable => None,
+    };
+    let claims = Claims::of(&head.headers);
+    let sources = claims.sources(head, ingest).ok()?;
+    let credentials = credentials::read(&sources).ok()??;
+    Some(Pair::new(&credentials.key, project))
+}
 
 /// A header that may stand in a head once.
 #[derive(Debug, Default, Clone, Copy)]

@@ -4,6 +4,7 @@
 
 mod dropped;
 mod end;
+mod heard;
 mod kept;
 mod room;
 mod told;
@@ -34,6 +35,8 @@ use told::Told;
 
 use crate::server::client::stream::BodyError;
 use crate::server::ingest::Pass;
+use crate::server::looks::Look;
+use crate::server::ticket::Ticket;
 use crate::server::worker::{InForce, Worker};
 
 /// The largest length that is booked as announced, 1 TiB: more is a lie that would carry sums
@@ -87,17 +90,20 @@ pub(crate) struct Manifest {
     /// Drawn once, so that all of it goes or stays. By chance, since every hundredth of a
     /// traffic that repeats itself may always be the same thing.
     draw: u128,
+    /// A closer look at the request, if it is one that is looked at.
+    look: Option<Rc<Look>>,
 }
 
 impl Manifest {
-    /// Nothing met yet, of a request whose sender was admitted at `at`.
+    /// Nothing met yet, of a request whose sender was admitted when it came.
     pub(crate) fn new(
         worker: &Rc<Worker>,
         rules: &Rc<InForce>,
         sender: Sender,
         pass: Pass,
-        at: Instant,
+        ticket: &Ticket,
     ) -> Self {
+        let at = ticket.started;
         let (who, vouched) = {
             let mut here = worker.proven_here.borrow_mut();
             let verdicts = &worker.shared.verdicts;
@@ -134,6 +140,7 @@ impl Manifest {
             granted: RefCell::default(),
             endpoint: pass.endpoint,
             trace: OnceCell::new(),
+            look: ticket.look().cloned(),
         }
     }
 
@@ -192,10 +199,13 @@ impl Manifest {
         event: Option<&Event<'_>>,
     ) -> Fate {
         self.met.set(true);
+        if let (Some(look), Some(event)) = (&self.look, event) {
+            look.meets(event);
+        }
         let item = &item.within(bytes);
         let row = self.row(item.kind.category());
         let known_bytes = bytes.unwrap_or(0).min(BOOKED_BYTES_MAX);
-        row.received(item.count, known_bytes);
+        self.receives(&row, item.count, known_bytes);
         let charged = ItemHeader { count, ..*item };
         let ruling = match self.boundless.get() {
             true => Ruling::of(Fate::Kept),
@@ -258,7 +268,7 @@ impl Manifest {
             Fate::Kept | Fate::KeptAsError => self.pass_by(item, bytes),
             Fate::Dropped(reason) => {
                 let row = self.row(item.kind.category());
-                row.received(item.count, bytes);
+                self.receives(&row, item.count, bytes);
                 self.names.borrow_mut().of_replay();
                 self.drops(&row, item.kind.category(), reason, (item.count, bytes));
             }
@@ -270,7 +280,7 @@ impl Manifest {
     fn pass(&self, category: Category, items: u64, bytes: u64) {
         self.met.set(true);
         let row = self.row(category);
-        row.received(items, bytes);
+        self.receives(&row, items, bytes);
         self.keep(Kept {
             category,
             row,
@@ -289,7 +299,7 @@ impl Manifest {
         let Some(open) = open.as_mut() else {
             return Ok(());
         };
-        open.row.received(0, bytes);
+        self.receives(&open.row, 0, bytes);
         if let Fate::Dropped(reason) = open.fate {
             self.drops(&open.row, open.kind.category(), reason, (0, bytes));
             return Ok(());

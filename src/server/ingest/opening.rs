@@ -21,6 +21,7 @@ use crate::domain::envelope::header::{self, EnvelopeHeader};
 use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
 use crate::policy::inspection::{Fate, only_item};
+use crate::policy::pair::Pair;
 use crate::policy::{Claim, Client, Refusal};
 
 use crate::server::client::stream::{BodyError, Stream};
@@ -237,6 +238,7 @@ fn judge(
         },
         endpoint: pass.endpoint,
     };
+    ticket.is_claimed(|| Some(Pair::new(&dsn.key, claim.project)));
     let sender = {
         let mut here = worker.proven_here.borrow_mut();
         rules
@@ -244,7 +246,7 @@ fn judge(
             .admit_key(&claim, &mut worker.live(ticket.started, &mut here))?
     };
     ticket.is_sent_by(Some(sender));
-    let manifest = Manifest::new(worker, rules, sender, pass, ticket.started);
+    let manifest = Manifest::new(worker, rules, sender, pass, ticket);
     let full = manifest.full();
     ticket.carries(Rc::new(manifest));
     if let Some(refusal) = full {

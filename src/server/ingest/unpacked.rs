@@ -14,6 +14,10 @@ use crate::server::ingest::chunks::total_bytes;
 use crate::server::ingest::inflating::Inflating;
 
 /// Where they come from.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most come plain: a box would be an allocation for each of them"
+)]
 pub(crate) enum Unpacked {
     /// As they came.
     Plain {

@@ -3,7 +3,10 @@
 //! projects there is. Never reads a clock, and never talks to anybody.
 
 pub mod filling;
+pub mod heavy;
 pub mod history;
 pub mod leaders;
+pub mod loops;
 pub mod quantile;
 pub mod reading;
+pub mod senders;

@@ -154,6 +154,13 @@ impl Reading {
         let open = 0..metrics.listeners.len();
         let open = open.map(|listener| metrics.sum_level(|w| w.open_connections(listener)));
         self.level("connections", "open", count_of(open.sum()));
+        let under_way = [
+            ("open", metrics.sum_level(|worker| &worker.uploads)),
+            ("bytes", metrics.sum_level(|worker| &worker.upload_bytes)),
+        ];
+        for (label, level) in under_way {
+            self.level("uploads_under_way", label, count_of(level));
+        }
         for (source, count) in Source::ALL.iter().zip(metrics.resolved()) {
             self.sum("client_ip", source.as_str(), count);
         }
@@ -262,6 +269,8 @@ mod tests {
             let upstream = worker.upstream_durations.at(Upstream::Ingest.index());
             upstream.observe(Duration::from_micros(400));
             worker.open_connections(0).shift(3);
+            worker.uploads.shift(1);
+            worker.upload_bytes.shift(500);
         }
         let books = ledger.worker();
         let account = books.account(ProjectId::parse(b"42"), true);
@@ -273,6 +282,8 @@ mod tests {
         check(&reading, "answers", "ok", 4);
         check(&reading, "answers", "429", 2);
         check(&reading, "uploads", "413", 2);
+        check(&reading, "uploads_under_way", "open", 2);
+        check(&reading, "uploads_under_way", "bytes", 1_000);
         check(&reading, "upstream_us", "ingest", 2);
         check(&reading, "connections", "open", 6);
         check(&reading, "items_in", "error", 3);

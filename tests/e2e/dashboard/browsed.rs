@@ -26,6 +26,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_mute_by_keyboard_alone_holds,
         a_token_is_asked_for_and_kept_in_the_tab,
         a_projects_page_opens,
+        who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen,
         maintenance_and_reload_say_what_they_do,
     ];
     if std::env::var_os("VIDETTE_PICTURES").is_some() {
@@ -205,6 +206,56 @@ fn a_projects_page_opens() {
     assert!(!text.contains(KEY), "{text}");
     assert_eq!(told["contrast"]["wrong"], json!([]));
     assert_eq!(told["hash"], "", "closed, it is no longer in the address");
+}
+
+fn who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen() {
+    let fake = Fake::start();
+    let edge = Edge::configured(
+        &fake.url(),
+        &fake.url(),
+        json!({"projects": [{"id": 42, "keys": [{"key": KEY, "name": "web"}]}],
+            "limits": {"bodies": {"upload": "1MiB"}}}),
+    );
+    let line_one = json!({"sdk": {"name": "sentry.python", "version": "2.75.0"},
+        "trace": {"trace_id": "4a106cf6b15144eb9131ae7db1a157a3", "public_key": KEY,
+            "release": "shop@1.2.3"}});
+    let event = [line_one.to_string().as_bytes(), &EVENT[2..]].concat();
+    for _ in 0..4 {
+        assert_eq!(edge.ask("POST", &target(42), &[], &event).status, 200);
+    }
+    const UPLOAD: &str = "/api/0/organizations/acme/chunk-upload/";
+    let mut uploading = Client::connect(edge.public);
+    let length = [("Content-Length", "100000")];
+    uploading.send(&request("POST", UPLOAD, &length, &[b'x'; 51_200]));
+    let large = [("Content-Length", "2000000")];
+    let mut refused = Client::connect(edge.public);
+    refused.send(&request("POST", UPLOAD, &large, b""));
+    assert_eq!(refused.answer_to("POST").status, 413);
+    edge.wait_metric("vidette_uploads_active_bytes", &[], 51_200.0);
+
+    let told = quiet_scene(&edge, &["senders"]);
+    assert_eq!(told["unasked"], 0, "nobody looks at keys yet");
+    let row = |kind: &str| told["tabs"][kind][0].as_str().unwrap().to_owned();
+    assert_eq!(row("key"), "web (a94a...) project 42");
+    assert_eq!(row("release"), "shop@1.2.3 project 42");
+    assert!(row("sdk").starts_with("sentry.python"), "{told}");
+    assert!(row("ip").starts_with("127.0.0.1 "), "{told}");
+    assert_eq!(told["head"], "Client");
+    assert_ne!(told["outline"], "none", "the focus cannot be seen");
+    assert!(told["again"].as_u64() >= Some(1), "{told}");
+    assert_eq!(told["unseen"], 0, "it asks for what nobody sees");
+    for colours in ["light", "dark"] {
+        assert_eq!(told[colours]["wrong"], json!([]), "{colours}: too pale");
+    }
+    assert!(told["overflow"].as_i64() <= Some(0), "too wide: {told}");
+    assert_eq!(told["underWay"], "1 under way, of which 50 KiB have come");
+    assert_eq!(
+        told["endings"][0],
+        json!(["uploads", "0", "1", "0", "0", "0"])
+    );
+    assert_eq!(told["endings"][1][1], "4", "events: {told}");
+    assert_eq!(told["opened"], "Project 42", "{told}");
+    drop(uploading);
 }
 
 fn maintenance_and_reload_say_what_they_do() {

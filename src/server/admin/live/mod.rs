@@ -4,16 +4,13 @@
 //! queue, and one that does not read is hung up on. Never decides anything.
 
 mod facts;
-mod seats;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Either;
+use http::HeaderMap;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -22,17 +19,20 @@ use crate::telemetry::exposition::QuotaUsed;
 use crate::telemetry::live::filling::Filling;
 use crate::telemetry::live::history::{FINE_MS, FOLDED, History};
 use crate::telemetry::live::leaders::{Leaders, Tallies, tallies};
+use crate::telemetry::live::loops::Loop;
 use crate::telemetry::live::reading::{Aside, Reading};
+use crate::telemetry::live::senders::{Question, Senders, Top};
 use crate::telemetry::process;
 
-use super::{Desk, Going, error_answer, guard, keeping, limits, not_allowed};
+use super::listening::{Seats, busy, stream};
+use super::{Desk, Going, keeping, limits};
 use crate::server::worker::Shared;
-use seats::Seats;
-
-pub(super) use seats::Listening;
 
 /// The path.
 pub(super) const PATH: &str = "/api/v1/live";
+
+/// Why there is no place for another.
+pub(super) const FULL: &str = "16 dashboards listen already, and no more can: close one";
 
 /// The header in which a listener that comes back names what it heard last.
 const LAST_EVENT: &str = "last-event-id";
@@ -48,6 +48,8 @@ pub(in crate::server) struct Live {
     run: u64,
     /// Never borrowed over a wait.
     kept: RefCell<Kept>,
+    /// Nor is this.
+    senders: RefCell<Senders>,
 }
 
 struct Kept {
@@ -66,6 +68,7 @@ impl Live {
         let now_ms = shared.millis(Instant::now()).0;
         Self {
             run: process::now_ms(),
+            senders: RefCell::default(),
             kept: RefCell::new(Kept {
                 history: History::new(now_ms),
                 leaders: Leaders::new(now_ms),
@@ -77,15 +80,50 @@ impl Live {
         }
     }
 
-    /// The last hour, and how everything is now.
-    pub(super) fn snapshot(&self, desk: &Desk) -> String {
+    /// The last hour, and how everything is now. `frames`: of the fine frames the last so many
+    /// only, and no coarse ones.
+    pub(super) fn snapshot(&self, desk: &Desk, frames: Option<u64>) -> String {
         let now = facts::facts(desk, &self.kept.borrow());
-        self.kept.borrow().snapshot(self.run, &now)
+        let kept = self.kept.borrow();
+        let number = kept.history.number();
+        let behind = match frames {
+            Some(frames) => Behind {
+                fine: number.saturating_sub(frames),
+                coarse: number,
+            },
+            None => Behind::default(),
+        };
+        kept.snapshot(self.run, behind, &now)
+    }
+
+    /// Who sends most, up to now.
+    pub(super) fn top(&self, desk: &Desk, asked: &Question) -> Top {
+        let now_ms = desk.shared.millis(Instant::now()).0;
+        self.hears_of_senders(desk, now_ms);
+        self.senders.borrow().top(now_ms, asked)
+    }
+
+    /// Whose clients send most of what a project gets.
+    pub(super) fn loops(&self, now_ms: u64) -> Vec<Loop> {
+        self.senders.borrow().loops(now_ms)
+    }
+
+    /// Takes up what workers have seen of senders.
+    fn hears_of_senders(&self, desk: &Desk, now_ms: u64) {
+        let taken = desk.shared.looks.take();
+        let mut senders = self.senders.borrow_mut();
+        for sight in taken.sights {
+            senders.note(now_ms, sight);
+        }
+        if taken.requests > 0 {
+            senders.pass_by(now_ms, taken.requests, taken.sent);
+        }
     }
 
     /// Looks at everything, and tells whoever listens.
     fn look(&self, desk: &Desk) {
         let now_ms = desk.shared.millis(Instant::now()).0;
+        self.hears_of_senders(desk, now_ms);
         let lines = desk.metrics.ledger.lines();
         let aside = Aside {
             spool: keeping::reading(&desk.shared),
@@ -121,13 +159,32 @@ impl Live {
     }
 }
 
+/// The frames that are told: those behind these.
+#[derive(Debug, Clone, Copy, Default)]
+struct Behind {
+    fine: u64,
+    coarse: u64,
+}
+
+/// How many frames a query asks for: `frames=15`; none without it.
+pub(super) fn frames_of(query: Option<&str>) -> Result<Option<u64>, &'static str> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else {
+        return Ok(None);
+    };
+    let frames = query.strip_prefix("frames=").and_then(|n| n.parse().ok());
+    match frames.filter(|frames| *frames > 0) {
+        Some(frames) => Ok(Some(frames)),
+        None => Err("write frames=15 for the last fifteen, or nothing for all"),
+    }
+}
+
 impl Kept {
-    fn snapshot(&self, run: u64, now: &Value) -> String {
+    fn snapshot(&self, run: u64, behind: Behind, now: &Value) -> String {
         let history = &self.history;
         let (columns, fine, coarse) = (
             history.columns_json(),
-            history.fine_json(0),
-            history.coarse_json(0),
+            history.fine_json(behind.fine),
+            history.coarse_json(behind.coarse),
         );
         format!(
             "{{\"run\":{run},\"fine_ms\":{FINE_MS},\"coarse_ms\":{},\"columns\":{columns},\
@@ -139,7 +196,7 @@ impl Kept {
     /// The event that tells all.
     fn whole(&self, run: u64, now: &Value) -> String {
         let number = self.history.number();
-        let snapshot = self.snapshot(run, now);
+        let snapshot = self.snapshot(run, Behind::default(), now);
         format!("id: {run}-{number}\nevent: snapshot\ndata: {snapshot}\n\n")
     }
 
@@ -173,49 +230,19 @@ pub(super) async fn keep(desk: Rc<Desk>) {
 
 impl Desk {
     /// `/api/v1/live`. `hang_up` ends the connection.
-    pub(super) fn listen<B>(
-        &self,
-        request: &Request<B>,
-        ends: guard::Ends,
-        hang_up: Rc<Notify>,
-    ) -> Going {
-        if let Err(denied) = guard::check(&self.reloader.config().admin, request, ends) {
-            return error_answer(denied.status, denied.detail).map(Either::Left);
-        }
-        if request.method() != Method::GET {
-            return not_allowed("GET").map(Either::Left);
-        }
-        if self.shared.stopping.load(Ordering::Relaxed) {
-            return busy("the edge is stopping");
-        }
+    pub(super) fn watch(&self, headers: &HeaderMap, hang_up: Rc<Notify>) -> Going {
         let now = facts::facts(self, &self.live.kept.borrow());
         let mut kept = self.live.kept.borrow_mut();
-        let heard = request.headers().get(LAST_EVENT);
+        let heard = headers.get(LAST_EVENT);
         let heard = heard.and_then(|id| id.to_str().ok());
         let heard = heard.and_then(|id| heard_of(self.live.run, id));
         let first = match heard.filter(|number| kept.history.reaches(*number)) {
             Some(number) => kept.delta(self.live.run, number, &now),
             None => kept.whole(self.live.run, &now),
         };
-        let Some(listening) = kept.seats.take(first.into(), hang_up) else {
-            return busy(seats::FULL);
-        };
-        let mut answer = Response::new(Either::Right(listening));
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // What stands in front is asked not to keep it until it is whole, which it never is.
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        answer
+        let taken = kept.seats.take(first.into(), hang_up);
+        taken.map_or_else(|| busy(FULL), stream)
     }
-}
-
-fn busy(detail: &str) -> Going {
-    let mut answer = error_answer(StatusCode::SERVICE_UNAVAILABLE, detail);
-    let headers = answer.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("10"));
-    answer.map(Either::Left)
 }
 
 /// The frame that a listener heard last, if it was of this run.
@@ -227,6 +254,27 @@ fn heard_of(run: u64, id: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_asks_for_so_many_frames_or_for_all() {
+        for (query, want) in [
+            (None, None),
+            (Some(""), None),
+            (Some("frames=15"), Some(15)),
+        ] {
+            assert_eq!(frames_of(query), Ok(want), "{query:?}");
+        }
+        for query in [
+            "frames=0",
+            "frames=",
+            "frames=x",
+            "frames=-1",
+            "frame=1",
+            "frames=1&n=2",
+        ] {
+            assert!(frames_of(Some(query)).is_err(), "{query}");
+        }
+    }
 
     #[test]
     fn a_listener_of_another_run_begins_anew() {

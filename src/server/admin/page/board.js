@@ -3,6 +3,7 @@ import { make } from "./elements.js";
 import { Plot } from "./plots.js";
 import { byteRate, bytes, number, percent, rate, took } from "./units.js";
 import * as clients from "./clients.js";
+import * as endings from "./endings.js";
 import * as leaders from "./leaders.js";
 import * as machine from "./machine.js";
 import * as quotas from "./quotas.js";
@@ -117,14 +118,14 @@ function kept(levels, of) {
 
 const ORDER = [
   "items", "bytes", "outcomes", "answers", "categories", "leaders", "upstreams", "latency", "web-latency", "attempts",
-  "ack", "quotas", "clients", "spool-plot", "spool", "open", "uploads", "machine", "cpu", "memory",
+  "ack", "quotas", "clients", "spool-plot", "spool", "open", "uploads", "endings", "machine", "cpu", "memory",
 ];
 
 // Builds everything into the grid; yields what redraws it.
 export function build(grid, changed) {
   const select = chooser(changed);
   const drawn = plots(select);
-  const tables = [traffic, leaders, quotas, upstreams, spool, clients, machine].map((view) => view.create());
+  const tables = [traffic, leaders, quotas, upstreams, spool, clients, endings, machine].map((view) => view.create());
   const all = [...drawn.map(([plot]) => plot.node), ...tables.map((view) => view.node)];
   all.sort((a, b) => ORDER.indexOf(a.id) - ORDER.indexOf(b.id));
   grid.append(...all);

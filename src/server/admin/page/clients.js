@@ -12,7 +12,6 @@ export function create() {
     const share = (count) => (all > 0 ? percent(count / all) : "–");
     const ended = (labels) => whole(frames.total(window, "connections", labels));
     const faults = Object.entries(now.tls_faults).sort((a, b) => b[1] - a[1]).slice(0, 3);
-    const uploads = (labels) => whole(frames.total(window, "uploads", labels));
     facts(list, [
       ["Connections", `${whole(frames.last("connections", "open"))} open, ${rate(frames.lately("connections", ["ok"]))} new`],
       ["Private address", `${share(requests.private ?? 0)} of requests`],
@@ -20,7 +19,6 @@ export function create() {
       ["Most common", common ? `${common.address ?? "hidden"}: at least ${percent(common.share_at_least)}` : "–"],
       ["TLS failures", `${ended(["tls_failed", "timeout"])} in the window${faults.map(([cause, count]) => `; ${cause} ${whole(count)}`).join("")}`],
       ["Turned away", `${ended(["capped", "client_capped", "blocked", "bad_head", "proxy_failed", "abused"])} connections, ${whole(now.status.clients_blocked)} clients blocked`],
-      ["Uploads", `${uploads(["ok"])} ok, ${uploads(["413"])} too large, ${uploads(["4xx", "429"])} refused, ${uploads(["5xx"])} failed`],
     ]);
   };
   return { node: box, update };

@@ -47,6 +47,7 @@ files! {
         "clients.js",
         "dialogs.js",
         "elements.js",
+        "endings.js",
         "frames.js",
         "leaders.js",
         "light.js",

@@ -10,6 +10,7 @@ use crate::domain::rate_limits::RateLimit;
 use crate::policy::Refusal;
 use crate::policy::pair::Pair;
 use crate::policy::reports::{Dropped, Standing};
+use crate::telemetry::decisions::Outcome;
 use crate::telemetry::ledger::{Account, Row};
 
 use super::Manifest;
@@ -47,6 +48,13 @@ impl Manifest {
         row.dropped(reason, items, bytes);
         self.reasons.set(self.reasons.get().with(reason));
         self.report(category, reason, (items, bytes));
+        if let Some(look) = &self.look {
+            look.drops(items);
+        }
+        // More bytes of an item that was told of are none.
+        if items > 0 {
+            self.tells((Outcome::Dropped, Some(reason)), category, (items, bytes));
+        }
     }
 
     /// Why an item stayed behind, for the answer: what its sender is told of comes before what

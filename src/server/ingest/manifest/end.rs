@@ -5,6 +5,7 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::policy::pair::Pair;
 use crate::policy::quotas::Trust;
+use crate::telemetry::decisions::Outcome;
 
 use super::Manifest;
 use super::kept::{Charge, Kept};
@@ -53,6 +54,8 @@ impl Manifest {
         self.ends();
         for kept in self.kept.take() {
             kept.row.spooled(kept.items, kept.bytes);
+            let amount = (kept.items, kept.bytes);
+            self.tells((Outcome::Spooled, None), kept.category, amount);
         }
     }
 
@@ -80,7 +83,10 @@ impl Manifest {
                 charge,
             } = kept;
             match end {
-                Ok(()) => row.forwarded(items, bytes),
+                Ok(()) => {
+                    row.forwarded(items, bytes);
+                    self.tells((Outcome::Forwarded, None), category, (items, bytes));
+                }
                 Err(reason) => {
                     self.drops(&row, category, reason, (items, bytes));
                     if let Some(Charge {

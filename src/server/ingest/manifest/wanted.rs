@@ -33,8 +33,11 @@ impl Manifest {
         self.asking().read(kind)
     }
 
-    /// Reads what its line one tells, if anybody asks.
+    /// Reads what its line one tells, if anybody asks, or has a closer look.
     pub(crate) fn hears(&self, line: &[u8]) {
+        if let Some(look) = &self.look {
+            look.reads(line);
+        }
         if self.switches.is_some() || !self.wishes().is_empty() {
             self.trace.get_or_init(|| Trace::read(line));
         }

@@ -296,6 +296,11 @@ pub(crate) async fn watch_file(reloader: Rc<Reloader>) {
         let in_force = reloader.loaded.borrow().digest;
         let settled = digest == seen;
         seen = digest;
+        if settled && digest == in_force {
+            // What was in it was taken back: it would do for a start again.
+            reloader.refused.set(false);
+            refused = None;
+        }
         if settled && digest != in_force && refused != Some(digest) {
             refused = reloader.reload().err().map(|_| digest);
         }

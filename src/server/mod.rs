@@ -14,6 +14,7 @@ mod entrance;
 mod handover;
 mod heap;
 mod holding;
+mod incidents;
 mod ingest;
 mod memory;
 mod passage;

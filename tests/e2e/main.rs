@@ -41,6 +41,7 @@ mod haproxy;
 mod heads;
 mod hostile;
 mod idle;
+mod incidents;
 mod ingest;
 mod journey;
 mod kubernetes;
@@ -127,6 +128,7 @@ fn main() -> ExitCode {
         monitoring::trials(),
         send_test::trials(),
         disk_guard::trials(),
+        incidents::trials(),
         explained::trials(),
         tls::trials(),
         access_log::trials(),

@@ -87,6 +87,7 @@ impl Live {
     fn look(&self, desk: &Desk) {
         let now_ms = desk.shared.millis(Instant::now()).0;
         let lines = desk.metrics.ledger.lines();
+        desk.incidents.look(desk, &lines);
         let aside = Aside {
             spool: keeping::reading(&desk.shared),
             resident_bytes: process::resident_bytes().unwrap_or(0),

@@ -45,7 +45,8 @@
 //! sockets and its own upstream connections; one control thread for signals,
 //! reloads, certificates, look-ups, probes, Sentry's list of keys, reports of what was
 //! dropped, what operators switch on, looks at guarded disks and the admin server, whose
-//! dashboard it feeds by a look at all counters each two seconds (`server::admin::live`), and whose
+//! dashboard it feeds by a look at all counters each two seconds (`server::admin::live`), by which
+//! it also sees what is wrong and tells of it (`server::incidents`), and whose
 //! listeners workers tell what becomes of each item (`server::feed`); one that writes
 //! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody

@@ -52,6 +52,7 @@ pub(super) fn start_log(loaded: &Loaded) {
         LogFormat::Auto => Format::Auto,
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
+        LogFormat::Journald => Format::Journald,
     };
     let level = match loaded.config.log.level {
         Level::Error => LevelFilter::ERROR,

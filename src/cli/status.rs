@@ -49,6 +49,9 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             // It may name what a client calls itself.
             say(&format!("  (note) {}", plain(&text(note))));
         }
+        for incident in list(&status, "incidents") {
+            say(&incident_line(incident));
+        }
         for disk in list(&status, "/disk_guard/disks") {
             say(&disk_line(disk));
         }
@@ -79,6 +82,19 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// What is the matter, and since when.
+fn incident_line(incident: &Value) -> String {
+    let text = |name| plain(incident.get(name).and_then(Value::as_str).unwrap_or("?"));
+    format!(
+        "{:8} {} {}: {} (since {})",
+        text("severity"),
+        text("kind"),
+        text("subject"),
+        text("says"),
+        text("started_at"),
+    )
 }
 
 /// How full a disk is, and when it will be fuller.
@@ -146,6 +162,20 @@ mod tests {
     #[track_caller]
     fn check(disk: &Value, want: &str) {
         assert_eq!(disk_line(disk), want);
+    }
+
+    #[test]
+    fn an_incident_is_one_line_that_begins_with_how_grave_it_is() {
+        let incident = json!({"id": "1-2", "kind": "loss", "severity": "page",
+            "subject": "spool_full", "started_at": "2026-01-02T03:04:05.678Z",
+            "says": "events are lost\u{1b}[2J"});
+        let line = incident_line(&incident);
+        assert!(
+            line.starts_with("page     loss spool_full: events are lost"),
+            "{line}"
+        );
+        assert!(line.ends_with("(since 2026-01-02T03:04:05.678Z)"), "{line}");
+        assert!(!line.contains('\u{1b}'), "{line}");
     }
 
     #[test]

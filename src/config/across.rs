@@ -5,7 +5,7 @@ use super::checked::{
     AccessTarget, AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy,
     UpstreamTls,
 };
-use super::draft::{Draft, SentryDraft};
+use super::draft::SentryDraft;
 use super::errors::{ConfigError, Place};
 use super::kinds::CHALLENGE_PATH;
 use super::read::Reading;
@@ -27,37 +27,7 @@ impl Reading {
         self.warn();
         self.warn_of_budgets();
         self.warn_of_guard();
-    }
-
-    /// Each secret once: the environment's, whichever way it is given, goes
-    /// before the file's.
-    fn secrets(&mut self) {
-        let Draft { config, sentry } = &mut self.draft;
-        let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-        let pairs = [
-            ("admin.token", &mut admin.token, &mut admin.token_file),
-            (
-                "client_ip.hash_key",
-                &mut client_ip.hash_key,
-                &mut client_ip.hash_key_file,
-            ),
-            ("sentry.token", &mut sentry.token, &mut sentry.token_file),
-        ];
-        for (path, secret, file) in pairs {
-            let path_of_file = format!("{path}_file");
-            let set = |path: &str| self.places.get(path);
-            let variable = |path: &str| matches!(set(path), Some(Place::Variable(_)));
-            match (variable(path), variable(&path_of_file)) {
-                _ if secret.is_none() || file.is_none() => {}
-                (true, false) => *file = None,
-                (false, true) => *secret = None,
-                (true, true) | (false, false) => {
-                    let place = set(&path_of_file).unwrap_or(&Place::Environment);
-                    let message = format!("both {path} and {path_of_file} are set; keep one");
-                    self.faults.error(place, message);
-                }
-            }
-        }
+        self.warn_of_webhook();
     }
 
     fn sockets(&mut self) {
@@ -367,6 +337,19 @@ impl Reading {
         let knows = self.places.contains_key("disk_guard.paths");
         if nothing && !knows && self.places.keys().any(said) {
             let message = "disk_guard does nothing: disk_guard.paths names no disk";
+            self.faults.warnings.push(message.to_owned());
+        }
+    }
+
+    /// Keys of a webhook that is nowhere.
+    fn warn_of_webhook(&mut self) {
+        let webhook = &self.draft.config.alerts.webhook;
+        let nowhere = webhook.url.is_none() && webhook.url_file.is_none();
+        let said = |key: &&str| key.starts_with("alerts.webhook.");
+        // Who writes that there is none knows it.
+        let knows = self.places.contains_key("alerts.webhook.url");
+        if nowhere && !knows && self.places.keys().any(said) {
+            let message = "alerts.webhook does nothing: neither its url nor its url_file is set";
             self.faults.warnings.push(message.to_owned());
         }
     }

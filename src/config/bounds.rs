@@ -7,6 +7,7 @@ use super::checked::{
     StorePolicy,
 };
 use super::kinds::{Count, PerTime, Portion, Projects, Size, Span, Token, Word, Workers};
+use crate::domain::incident::Severity;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -211,6 +212,24 @@ pub(super) const SENTRY_TOKEN: Token = Token {
     what: "token",
     file: "sentry.token_file",
 };
+pub(super) const WEBHOOK_TOKEN: Token = Token {
+    what: "token",
+    file: "alerts.webhook.token_file",
+};
+/// Zero tells at once of what a restart of Sentry's brings.
+pub(super) const WEBHOOK_AFTER: Span = Span {
+    min: Duration::ZERO,
+    max: Duration::from_secs(86_400),
+};
+/// Longer holds up the messages behind it.
+pub(super) const WEBHOOK_TIMEOUT: Span = Span {
+    min: Duration::from_millis(100),
+    max: Duration::from_secs(60),
+};
+pub(super) const SEVERITY: Word<Severity> = Word::of(&[
+    (Severity::Page.as_str(), Severity::Page),
+    (Severity::Ticket.as_str(), Severity::Ticket),
+]);
 pub(super) const HOST_POLICY: Word<HostPolicy> = Word::of(HostPolicy::WORDS);
 pub(super) const SERVE_RELAYS: Word<ServeRelays> = Word::of(ServeRelays::WORDS);
 pub(super) const LOOKED_AT: Word<Inspect> = Word::of(Inspect::WORDS);

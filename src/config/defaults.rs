@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{
-    AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Block, Bodies,
-    ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door, ForwardedHeader,
-    Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level, Limits, Listen,
-    Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State, StaticRoot,
-    StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
+    AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
+    Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
+    ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
+    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
+    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
+    Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
 use crate::domain::filter::Filters;
+use crate::domain::incident::Severity;
 use crate::domain::sampling::{self, Sample};
 use crate::domain::switch::Share;
 
@@ -94,7 +96,20 @@ pub(super) fn config() -> Config {
             format: LogFormat::Auto,
             level: Level::Info,
         },
+        alerts: Alerts { webhook: webhook() },
         access_log: access_log(),
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        url: None,
+        url_file: None,
+        token: None,
+        token_file: None,
+        severity: Severity::Ticket,
+        after: Duration::from_secs(60),
+        timeout: Duration::from_secs(5),
     }
 }
 

@@ -10,7 +10,8 @@ use super::bounds::{
     HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP,
     MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE, PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD,
     REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS,
-    SPOOL, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, WAIT, WORKERS,
+    SEVERITY, SPOOL, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, WAIT,
+    WEBHOOK_AFTER, WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
 };
 use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
@@ -19,6 +20,7 @@ use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies,
     Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths, Urls, Variable,
+    WebhookAddress,
 };
 use super::tree::Node;
 
@@ -301,6 +303,25 @@ pub(super) static KEYS: &[Key] = &[
     here!("metrics.projects_max", metrics.projects_max, PROJECTS_SHOWN),
     here!("log.format", log.format, LOG_FORMAT),
     here!("log.level", log.level, LEVEL),
+    here!("alerts.webhook.url", alerts.webhook.url, WebhookAddress),
+    here!(
+        "alerts.webhook.url_file",
+        alerts.webhook.url_file,
+        OptionalPath
+    ),
+    here!("alerts.webhook.token", alerts.webhook.token, WEBHOOK_TOKEN),
+    here!(
+        "alerts.webhook.token_file",
+        alerts.webhook.token_file,
+        OptionalPath
+    ),
+    here!("alerts.webhook.severity", alerts.webhook.severity, SEVERITY),
+    here!("alerts.webhook.after", alerts.webhook.after, WEBHOOK_AFTER),
+    here!(
+        "alerts.webhook.timeout",
+        alerts.webhook.timeout,
+        WEBHOOK_TIMEOUT
+    ),
     here!("access_log.mode", access_log.mode, ACCESS_MODE),
     here!("access_log.sample", access_log.sample, Share),
     here!("access_log.errors", access_log.errors, ACCESS_ERRORS),

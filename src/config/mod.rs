@@ -5,7 +5,8 @@
 //! environment into `${VAR}`; `read` takes each node to its row in `keys`, the
 //! one table that says which keys exist, how each is read and shown, and what
 //! its variable is called (`bounds` says how much is too much); `kinds` are the ways a value can be written; `across`
-//! judges what keys say together; `certificates` looks into the files that TLS stands on.
+//! judges what keys say together; `certificates` looks into the files that TLS stands on, and `secrets` into those that hold
+//! one.
 //! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
 //! here logs, resolves a name or keeps state.
 
@@ -21,6 +22,7 @@ mod interpolate;
 mod keys;
 mod kinds;
 mod read;
+mod secrets;
 mod show;
 mod tree;
 mod words;
@@ -60,9 +62,6 @@ pub struct Loaded {
 /// keys stay below, and a path given by mistake may hold anything.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// More is no secret, and a path given by mistake may never end.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
-
 /// Where the file is looked for when neither a flag nor `VIDETTE_CONFIG` names one.
 const FILES: [&str; 2] = ["vidette.yml", "/etc/vidette/vidette.yml"];
 
@@ -89,7 +88,7 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
         Some(name) => read::file(name, text_of(name, &bytes)?, env)?,
         None => read::environment(env)?,
     };
-    read_secrets(&mut checked)?;
+    secrets::read(&mut checked)?;
     look_at_certificates(&mut checked)?;
     look_at_disks(&mut checked);
     look_at_access_log(&mut checked);
@@ -221,6 +220,7 @@ impl Config {
             limits: self.limits.clone(),
             metrics: self.metrics.clone(),
             log: self.log.clone(),
+            alerts: self.alerts.clone(),
             access_log: self.access_log.clone(),
         }
     }
@@ -321,72 +321,6 @@ fn look_at_disks(checked: &mut Checked) {
             ));
         }
     }
-}
-
-/// Reads the secrets that are named by their files. One that cannot be had is an error
-/// where its file is named: the path may be a secret that was put there by mistake.
-fn read_secrets(checked: &mut Checked) -> Result<(), Errors> {
-    let Checked {
-        config,
-        places,
-        files,
-        ..
-    } = checked;
-    let mut faults = Faults::default();
-    let mut read = |path: &Option<PathBuf>, what: &str, key: &str| {
-        let secret = secret_of(path.as_deref()?, what);
-        let refused = |fault| {
-            let place = places.get(key).or_else(|| files.get(key));
-            let place = place.unwrap_or(&Place::Environment);
-            faults.error(place, format!("the file of {key} {fault}"));
-        };
-        secret.map_err(refused).ok()
-    };
-    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-    if let Some(token) = read(&admin.token_file, "token", "admin.token_file") {
-        admin.token = Some(token);
-    }
-    if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
-        client_ip.hash_key = Some(key);
-    }
-    if let Some(sentry) = &mut config.sentry
-        && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
-    {
-        sentry.token = token;
-    }
-    if let Some(account) = &mut config.acme.external_account {
-        const KEY_FILE: &str = "acme.external_account.key_file";
-        if let Some(key) = read(&account.key_file, "key", KEY_FILE) {
-            account.key = key;
-            if account.key_bytes().is_none() {
-                let place = files.get(KEY_FILE).unwrap_or(&Place::Environment);
-                let message = format!("the file of {KEY_FILE} holds no key in base64url");
-                faults.error(place, message);
-            }
-        }
-    }
-    match faults.errors.is_empty() {
-        true => Ok(()),
-        false => {
-            faults
-                .errors
-                .sort_by(|one, other| one.place.cmp(&other.place));
-            Err(Errors(faults.errors))
-        }
-    }
-}
-
-/// The secret that a file holds, or what is wrong with the file.
-fn secret_of(path: &Path, what: &str) -> Result<Secret, String> {
-    use std::io::Read;
-
-    let mut text = String::new();
-    let file = std::fs::File::open(path);
-    let read = file.and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
-    let length = read.map_err(|error| format!("cannot be read: {error}"))?;
-    let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
-    let secret = whole.then(|| kinds::token(&text)).flatten();
-    secret.ok_or_else(|| format!("holds no {what} (one line of visible ASCII)"))
 }
 
 #[cfg(test)]

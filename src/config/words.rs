@@ -131,12 +131,14 @@ words! {
 words! {
     /// How log lines are written.
     LogFormat {
-        /// Text on a terminal, JSON elsewhere.
+        /// Text on a terminal, as `journald` where stderr is the journal, JSON elsewhere.
         Auto = "auto",
         /// For people.
         Text = "text",
         /// One JSON object a line.
         Json = "json",
+        /// For systemd's journal, by the level that stands before each line.
+        Journald = "journald",
     }
 }
 

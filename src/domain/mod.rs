@@ -18,6 +18,7 @@ pub mod filter;
 pub mod glob;
 pub mod handshake;
 pub mod host;
+pub mod incident;
 pub mod lenient;
 pub mod networks;
 pub mod origin;

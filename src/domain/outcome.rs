@@ -221,6 +221,20 @@ impl Reason {
         unwanted && !matches!(self, Self::Origin) || matches!(self, Self::Repeated)
     }
 
+    /// Whether what goes so is lost, though nobody wanted it to be: no policy's decision, no
+    /// client's fault, no stop, and not what an operator threw away.
+    pub const fn is_loss(self) -> bool {
+        matches!(
+            self,
+            Self::NoUpstream
+                | Self::SpoolFull
+                | Self::SpoolExpired
+                | Self::SpoolDamaged
+                | Self::Overloaded
+                | Self::Internal
+        )
+    }
+
     /// The reason's place in [`ALL`](Self::ALL): dense, so that counters can be arrays.
     #[expect(
         clippy::as_conversions,

@@ -15,6 +15,7 @@ pub mod evidence;
 pub mod filling;
 pub mod gcra;
 mod homes;
+pub mod incidents;
 pub mod inspection;
 pub mod learned;
 pub mod lookback;

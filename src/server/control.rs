@@ -26,6 +26,7 @@ use crate::server::entrance::Renewing;
 use crate::server::handover::elder::{Heir, Seat, wait_for_heir};
 use crate::server::handover::upgrade::upgrade_on_signal;
 use crate::server::holding::{Holding, Listening};
+use crate::server::incidents::Watch;
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::{self, Memory};
 use crate::server::reloader::Reloader;
@@ -159,6 +160,7 @@ impl Control {
             public,
             live: admin::Live::new(&self.shared),
             decisions: admin::Decisions::default(),
+            incidents: Rc::new(Watch::new(&self.shared, &self.metrics)),
         };
         let holding = Holding {
             memory,

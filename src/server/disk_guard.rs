@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::config::checked::DiskGuard;
+use crate::domain::incident::Kind;
 use crate::domain::outcome::Reason;
 use crate::domain::sampling::Rate;
 use crate::domain::switch::Share;
@@ -160,19 +161,23 @@ impl Keeper {
         let (path, used, of) = disk.map_or_else(Default::default, Disk::fields);
         let full_in = disk.and_then(|disk| disk.full.in_s()).map(lasting);
         let (step, kept_here) = (stage.name(), stage.words(standing.errors));
+        let kind = Kind::DiskGuard;
         if stage > was {
             tracing::warn!(
+                kind = kind.as_str(),
                 stage = step,
                 path,
                 used,
                 of,
                 full_in,
                 kept_here,
+                advice = kind.advice_on("disks"),
                 "a guarded disk is nearly full: the disk guard keeps more here"
             );
         } else if stage == Stage::Open {
             self.began = None;
             tracing::info!(
+                kind = kind.as_str(),
                 stage = step,
                 path,
                 used,

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::sleep;
 
 use crate::config::checked::Listener;
+use crate::domain::incident::Kind;
 use crate::policy::renewal::Life;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
@@ -219,11 +220,14 @@ impl Renewing {
             let Some(trouble) = papers.trouble(now_s()) else {
                 continue;
             };
-            let certificate = papers.name();
+            let (certificate, kind) = (papers.name(), Kind::Certificate);
+            let (name, advice) = (kind.as_str(), kind.advice_on(certificate));
             match standing {
-                Standing::Over => tracing::error!(certificate, "a certificate {trouble}"),
+                Standing::Over => {
+                    tracing::error!(kind = name, certificate, advice, "a certificate {trouble}");
+                }
                 Standing::Good | Standing::Ending | Standing::Early => {
-                    tracing::warn!(certificate, "a certificate {trouble}");
+                    tracing::warn!(kind = name, certificate, advice, "a certificate {trouble}");
                 }
             }
         }

@@ -23,6 +23,7 @@ use crate::server::handover::elder::{LastWords, Seat, Yielded};
 use crate::server::handover::estate::Books;
 use crate::server::handover::post::Post;
 use crate::server::handover::sockets::Heirloom;
+use crate::server::incidents::keep_telling;
 use crate::server::memory::Memory;
 use crate::server::memory::switches::Switchboard;
 use crate::server::reloader::{Reloader, reload_on_hangup, watch_file};
@@ -73,6 +74,8 @@ impl Holding {
         }
         let (shared, metrics) = ours();
         tasks.push(tokio::task::spawn_local(issuance.keep(shared, metrics)));
+        let telling = keep_telling(Rc::clone(&self.desk));
+        tasks.push(tokio::task::spawn_local(telling));
         let switchboard = Rc::clone(&self.switchboard);
         tasks.push(tokio::task::spawn_local(switchboard.keep()));
         let reloader = &self.reloader;

@@ -15,6 +15,7 @@ mod feed;
 mod handover;
 mod heap;
 mod holding;
+mod incidents;
 mod ingest;
 mod looks;
 mod memory;

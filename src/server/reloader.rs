@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::config::{self, Config, Env, Errors, Loaded};
 use crate::domain::endpoint::ProjectId;
+use crate::domain::incident::Kind;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
@@ -110,7 +111,9 @@ impl Reloader {
                 let now = file.as_deref().and_then(digest_of);
                 self.refused.set(now != Some(in_force));
                 counters.reloads_refused.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%errors, "the configuration was not reloaded; the old one stays in force");
+                let kind = Kind::ReloadRefused;
+                let advice = kind.advice_on("configuration");
+                tracing::error!(%errors, kind = kind.as_str(), advice, "the configuration was not reloaded; the old one stays in force");
                 return Err(errors);
             }
         };
@@ -296,6 +299,11 @@ pub(crate) async fn watch_file(reloader: Rc<Reloader>) {
         let in_force = reloader.loaded.borrow().digest;
         let settled = digest == seen;
         seen = digest;
+        if settled && digest == in_force {
+            // What was in it was taken back: it would do for a start again.
+            reloader.refused.set(false);
+            refused = None;
+        }
         if settled && digest != in_force && refused != Some(digest) {
             refused = reloader.reload().err().map(|_| digest);
         }

@@ -101,6 +101,7 @@ impl Exposition {
         families.extend(upstreams(metrics));
         families.push(super::probes::family_of(&metrics.control));
         families.push(books::reported(&metrics.control));
+        families.extend(super::incidents::families(&metrics.control.incidents));
         families.extend(super::clients::families(metrics));
         families.extend(super::tables::families(&metrics.control));
         families.extend(control(metrics));

@@ -33,6 +33,8 @@ macro_rules! labels {
     };
 }
 
+pub(super) use labels;
+
 labels! {
     /// Where a request belongs.
     Route {

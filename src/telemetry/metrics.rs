@@ -10,6 +10,7 @@ use crate::domain::handshake::HandshakeFault;
 
 use super::acme::Orders;
 use super::counts::{Count, Durations, Level};
+use super::incidents::IncidentCounts;
 use super::labels::{
     Attempt, Ending, Handshake, Probed, ProxyHeader, Reported, Route, Table, Upstream,
 };
@@ -189,6 +190,8 @@ pub struct ControlMetrics {
     pub certificates_refused: AtomicU64,
     /// Certificates that were ordered by ACME.
     pub orders: Orders,
+    /// Incidents, and the messages on them.
+    pub incidents: IncidentCounts,
     /// Addresses the ingest upstream's names resolve to.
     pub ingest_addresses: AtomicU64,
     /// Addresses the web upstream's names resolve to.

@@ -12,6 +12,7 @@ pub mod counts;
 pub mod decisions;
 pub mod disks;
 pub mod exposition;
+pub mod incidents;
 pub mod kept;
 pub mod labels;
 pub mod ledger;

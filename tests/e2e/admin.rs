@@ -68,6 +68,8 @@ fn every_metric_family_is_there_from_the_start() {
         "vidette_spool_unprotected_total",
         "vidette_duplicates_total",
         "vidette_breaker_state",
+        "vidette_incidents_active",
+        "vidette_webhook_messages_total",
         "vidette_table_entries",
         "vidette_table_entries_max",
         "vidette_upstream_requests_total",

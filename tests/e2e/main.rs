@@ -42,6 +42,7 @@ mod haproxy;
 mod heads;
 mod hostile;
 mod idle;
+mod incidents;
 mod ingest;
 mod journey;
 mod kubernetes;
@@ -131,6 +132,7 @@ fn trials() -> Vec<Trial> {
         monitoring::trials(),
         send_test::trials(),
         disk_guard::trials(),
+        incidents::trials(),
         explained::trials(),
         tls::trials(),
         top::trials(),

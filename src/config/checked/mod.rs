@@ -6,6 +6,7 @@
 
 mod access_log;
 mod acme;
+mod alerts;
 mod client_ip;
 mod disk_guard;
 mod door;
@@ -27,6 +28,7 @@ pub use super::words::{
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
+pub use alerts::{Alerts, Webhook, WebhookUrl};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
@@ -86,6 +88,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// What is logged, and how.
     pub log: Log,
+    /// Who is told when something goes wrong.
+    pub alerts: Alerts,
     /// Which requests have a line of their own, and where.
     pub access_log: AccessLog,
 }

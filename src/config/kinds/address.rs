@@ -217,8 +217,8 @@ impl Kind for OneUrl {
     }
 }
 
-/// An upstream's URL, or what is wrong with it.
-fn url(text: &str) -> Result<UpstreamUrl, &'static str> {
+/// A server's URL, or what is wrong with it.
+pub(super) fn url(text: &str) -> Result<UpstreamUrl, &'static str> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err("not a URL");
     };

@@ -22,6 +22,7 @@ mod statics;
 mod text;
 mod tls;
 mod tunnel;
+mod webhook;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -42,6 +43,7 @@ pub(super) use statics::Statics;
 pub(super) use text::{Hosts, OptionalPath, PathOrOff, StdoutOrPath, Token, Word, token};
 pub(super) use tls::PemFile;
 pub(super) use tunnel::TunnelPaths;
+pub(super) use webhook::{WebhookAddress, webhook};
 
 use super::errors::Faults;
 use super::tree::{Content, Entry, Node};

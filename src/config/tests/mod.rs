@@ -3,6 +3,7 @@
 
 mod access_log;
 mod acme;
+mod alerts;
 mod disk_guard;
 mod environment;
 mod file;

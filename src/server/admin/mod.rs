@@ -19,6 +19,7 @@
 //! /api/v1/mutes      what is switched on; POST: switch on; DELETE mutes/<id>: off
 //! /api/v1/maintenance  whether the upstream is being worked on; POST: switch it
 //! /api/v1/spool      what is kept; POST: pause it; DELETE: drop it
+//! /api/v1/incidents  what is the matter, and was; POST incidents/test: try the webhook
 //! /api/v1/blocks     clients that are not heard; DELETE blocks/<ip>: hear one again
 //! /api/v1/reload     POST: read the configuration again
 //! ```
@@ -33,6 +34,7 @@ mod decisions;
 mod disks;
 mod explain;
 mod guard;
+mod incidents;
 mod keeping;
 mod ledger;
 mod limits;
@@ -71,6 +73,7 @@ use crate::policy::breaker::State;
 use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
 use crate::telemetry::metrics::Metrics;
 
+use crate::server::incidents::Watch;
 use crate::server::memory::switches::Switchboard;
 use crate::server::reloader::Reloader;
 use crate::server::worker::Shared;
@@ -129,10 +132,13 @@ pub(super) struct Desk {
     pub live: Live,
     /// Who hears what becomes of items.
     pub decisions: Decisions,
+    /// What is the matter, and was.
+    pub incidents: Rc<Watch>,
 }
 
 pub(super) use decisions::Decisions;
 pub(super) use live::Live;
+pub(super) use status::{is_safe, keeps};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -210,6 +216,9 @@ impl Desk {
                 if method == Method::POST && path == "/api/v1/explain" {
                     return self.explain(request.into_body()).await;
                 }
+                if path == incidents::TEST {
+                    return self.try_webhook(method).await;
+                }
                 let steers = matches!(
                     path,
                     "/api/v1/maintenance" | "/api/v1/spool" | switches::PATH | blocks::PATH
@@ -239,6 +248,7 @@ impl Desk {
                 let budgets = budgets::Budgets::read(&self.shared);
                 json_answer(StatusCode::OK, &budgets.told())
             }),
+            incidents::PATH => self.incidents(method),
             "/api/v1/clients" => get(method, || {
                 let clients = clients::clients(&self.shared, &self.metrics);
                 json_answer(StatusCode::OK, &clients)
@@ -293,8 +303,7 @@ impl Desk {
     /// Ready while events are taken: while the upstream takes them, or they can be kept.
     fn ready(&self) -> Answer {
         let shared = &self.shared;
-        let spool = &shared.spool;
-        let keeps = spool.is_open() && !spool.state().takes_nothing();
+        let keeps = status::keeps(shared);
         let delivers = shared.rules.load().ingest.breaker.state() != State::Open;
         let stopping = shared.stopping.load(Ordering::Relaxed);
         let ready = !stopping && (delivers || keeps);

@@ -67,10 +67,10 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
     reasons.extend(shared.access_log.reasons());
-    let delivering = state(&rules.ingest) == "up";
-    let keeps = shared.spool.is_open() && !shared.spool.state().takes_nothing();
+    reasons.extend(desk.incidents.reasons());
+    let delivering = delivers(shared);
     // Whose certificate has ended is believed by nobody.
-    let serving = accepting && !over && (delivering || keeps);
+    let serving = accepting && !over && is_safe(shared);
     let light = match (serving, reasons.is_empty()) {
         (false, _) => Light::Red,
         (true, false) => Light::Amber,
@@ -132,6 +132,7 @@ pub(super) fn status(desk: &Desk) -> Value {
         "limits_learned": limits.learned(),
         "certificates": certificates(shared),
         "access_log": shared.access_log.summary(),
+        "incidents": desk.incidents.summary(),
         "clients_blocked": shared.blocks.blocked(shared.millis(Instant::now())).len(),
         "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
@@ -236,6 +237,20 @@ fn keys(rules: &Rules, standing: Option<&Standing>) -> Value {
         "named": rules.gate.directory.len(),
         "sentry": sentry,
     })
+}
+
+/// Whether what the upstream does not take is kept.
+pub(in crate::server) fn keeps(shared: &Shared) -> bool {
+    shared.spool.is_open() && !shared.spool.state().takes_nothing()
+}
+
+fn delivers(shared: &Shared) -> bool {
+    state(&shared.rules.load().ingest) == "up"
+}
+
+/// Whether what comes in is delivered, or kept.
+pub(in crate::server) fn is_safe(shared: &Shared) -> bool {
+    delivers(shared) || keeps(shared)
 }
 
 /// What is known of an upstream without asking it.

@@ -1,5 +1,6 @@
-//! Tells the log when the upstream goes and when it comes back, and when what is kept
-//! meanwhile is soon too old. Looks once a second; never asks it anything.
+//! Tells the log when nothing is kept any more, and when what is kept is soon too old. Looks
+//! once a second; never asks the upstream anything. That it is away is an incident, which
+//! `server::incidents` tells.
 
 use tokio::time::Instant;
 
@@ -11,8 +12,6 @@ use crate::server::worker::Shared;
 /// What was told last.
 #[derive(Debug, Default)]
 pub(crate) struct Outages {
-    /// Since when it is away.
-    away: Option<Instant>,
     /// Something was kept at the last look.
     kept: bool,
     /// Whether it was told that what is kept is soon too old.
@@ -23,21 +22,6 @@ impl Outages {
     /// Tells what has changed since the last look.
     pub(crate) fn tell(&mut self, shared: &Shared) {
         let state = shared.rules.load().ingest.breaker.state();
-        match (state, self.away) {
-            (State::Open, None) => {
-                self.away = Some(Instant::now());
-                match shared.spool.is_open() {
-                    true => tracing::warn!("the upstream does not take events: they are kept"),
-                    false => tracing::error!("the upstream does not take events: they are lost"),
-                }
-            }
-            (State::Closed, Some(since)) => {
-                self.away = None;
-                let away_s = since.elapsed().as_secs();
-                tracing::info!(away_s, "the upstream takes events again");
-            }
-            (State::Open | State::HalfOpen | State::Closed, _) => {}
-        }
         let kept = !shared.spool.state().is_empty();
         if self.kept && !kept {
             tracing::info!("nothing is kept any more");

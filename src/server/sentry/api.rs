@@ -28,7 +28,7 @@ use crate::tls::Name;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What the edge calls itself in Sentry's access log.
-pub(super) const NAME: &str = concat!("vidette/", env!("CARGO_PKG_VERSION"));
+pub(in crate::server) const NAME: &str = concat!("vidette/", env!("CARGO_PKG_VERSION"));
 
 /// Why a page, and with it the listing, was not read. Names no host and quotes
 /// nothing that came over the wire.

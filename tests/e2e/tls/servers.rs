@@ -29,6 +29,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_server_that_does_not_end_a_handshake_keeps_nobody_waiting,
         a_list_holds_servers_of_both_kinds,
         sentrys_keys_are_read_by_tls,
+        a_webhook_is_told_by_tls_or_not_at_all,
     ]
 }
 
@@ -321,4 +322,32 @@ fn sentrys_keys_are_read_by_tls() {
         &edge,
         "TLS with Sentry fails: its certificate is of no authority",
     );
+}
+
+/// By the system's own authorities: what `upstream.tls` believes is for Sentry's servers.
+fn a_webhook_is_told_by_tls_or_not_at_all() {
+    let (hook, authority) = (Fake::start(), Authority::new());
+    let gate = Gate::before(&hook, good(&authority));
+    let fake = Fake::start();
+    let webhook = format!("{}/s3cret", gate.url("localhost"));
+    let changes = json!({"alerts": {"webhook": {"url": webhook}}});
+    let text = configuration(&fake.url(), &fake.url(), &changes).to_string();
+    let tried = |authority: &Authority| {
+        let file = authority.file();
+        let edge = Edge::run(&text, &[("SSL_CERT_FILE", file.to_str().unwrap())]);
+        let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
+        let target = "/api/v1/incidents/test";
+        crate::client::ask(edge.admin, "POST", target, &headers, b"")
+    };
+    let answer = tried(&Authority::called("another"));
+    assert_eq!(answer.status, 502);
+    assert!(
+        answer.text().contains("TLS with it fails: "),
+        "{}",
+        answer.text()
+    );
+    assert!(hook.requests().is_empty(), "somebody else was told");
+    let answer = tried(&authority);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(hook.only_request().target_text(), "/s3cret");
 }

@@ -125,6 +125,7 @@ impl Live {
         let now_ms = desk.shared.millis(Instant::now()).0;
         self.hears_of_senders(desk, now_ms);
         let lines = desk.metrics.ledger.lines();
+        desk.incidents.look(desk, &lines);
         let aside = Aside {
             spool: keeping::reading(&desk.shared),
             resident_bytes: process::resident_bytes().unwrap_or(0),

@@ -1,0 +1,152 @@
+//! Owns where secrets come from: a key or a file, one of them, and the file's reading.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::checked::Secret;
+use super::draft::Draft;
+use super::errors::{Errors, Faults, Place};
+use super::kinds;
+use super::read::{Checked, Reading};
+
+/// More is no secret, and a path given by mistake may never end.
+pub(super) const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+impl Reading {
+    /// Each secret once: the environment's, whichever way it is given, goes
+    /// before the file's.
+    pub(super) fn secrets(&mut self) {
+        let Self {
+            draft: Draft { config, sentry },
+            places,
+            faults,
+            ..
+        } = self;
+        let mut once = Once { places, faults };
+        let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+        let webhook = &mut config.alerts.webhook;
+        once.keep("admin.token", &mut admin.token, &mut admin.token_file);
+        once.keep(
+            "client_ip.hash_key",
+            &mut client_ip.hash_key,
+            &mut client_ip.hash_key_file,
+        );
+        once.keep("sentry.token", &mut sentry.token, &mut sentry.token_file);
+        once.keep(
+            "alerts.webhook.url",
+            &mut webhook.url,
+            &mut webhook.url_file,
+        );
+        once.keep(
+            "alerts.webhook.token",
+            &mut webhook.token,
+            &mut webhook.token_file,
+        );
+    }
+}
+
+/// Keeps one of the two places of a secret.
+struct Once<'r> {
+    places: &'r BTreeMap<&'static str, Place>,
+    faults: &'r mut Faults,
+}
+
+impl Once<'_> {
+    fn keep<T>(&mut self, path: &str, secret: &mut Option<T>, file: &mut Option<PathBuf>) {
+        let path_of_file = format!("{path}_file");
+        let set = |path: &str| self.places.get(path);
+        let variable = |path: &str| matches!(set(path), Some(Place::Variable(_)));
+        match (variable(path), variable(&path_of_file)) {
+            _ if secret.is_none() || file.is_none() => {}
+            (true, false) => *file = None,
+            (false, true) => *secret = None,
+            (true, true) | (false, false) => {
+                let place = set(&path_of_file).unwrap_or(&Place::Environment);
+                let message = format!("both {path} and {path_of_file} are set; keep one");
+                self.faults.error(place, message);
+            }
+        }
+    }
+}
+
+/// Reads the secrets that are named by their files. One that cannot be had is an error
+/// where its file is named: the path may be a secret that was put there by mistake.
+pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
+    let Checked {
+        config,
+        places,
+        files,
+        ..
+    } = checked;
+    let (mut faults, mut bad_urls) = (Faults::default(), Faults::default());
+    let mut read = |path: &Option<PathBuf>, what: &str, key: &str| {
+        let secret = secret_of(path.as_deref()?, what);
+        let refused = |fault| {
+            let place = places.get(key).or_else(|| files.get(key));
+            let place = place.unwrap_or(&Place::Environment);
+            faults.error(place, format!("the file of {key} {fault}"));
+        };
+        secret.map_err(refused).ok()
+    };
+    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+    if let Some(token) = read(&admin.token_file, "token", "admin.token_file") {
+        admin.token = Some(token);
+    }
+    if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
+        client_ip.hash_key = Some(key);
+    }
+    if let Some(sentry) = &mut config.sentry
+        && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
+    {
+        sentry.token = token;
+    }
+    let webhook = &mut config.alerts.webhook;
+    if let Some(token) = read(&webhook.token_file, "token", "alerts.webhook.token_file") {
+        webhook.token = Some(token);
+    }
+    const URL_FILE: &str = "alerts.webhook.url_file";
+    let url = read(&webhook.url_file, "URL", URL_FILE);
+    match url.map(|url| kinds::webhook(url.expose())).transpose() {
+        Ok(None) => {}
+        Ok(url) => webhook.url = url,
+        Err(wrong) => {
+            let place = places.get(URL_FILE).unwrap_or(&Place::Environment);
+            let message = format!("the file of {URL_FILE} holds no URL of a webhook: {wrong}");
+            bad_urls.error(place, message);
+        }
+    }
+    if let Some(account) = &mut config.acme.external_account {
+        const KEY_FILE: &str = "acme.external_account.key_file";
+        if let Some(key) = read(&account.key_file, "key", KEY_FILE) {
+            account.key = key;
+            if account.key_bytes().is_none() {
+                let place = files.get(KEY_FILE).unwrap_or(&Place::Environment);
+                let message = format!("the file of {KEY_FILE} holds no key in base64url");
+                faults.error(place, message);
+            }
+        }
+    }
+    faults.errors.append(&mut bad_urls.errors);
+    match faults.errors.is_empty() {
+        true => Ok(()),
+        false => {
+            faults
+                .errors
+                .sort_by(|one, other| one.place.cmp(&other.place));
+            Err(Errors(faults.errors))
+        }
+    }
+}
+
+/// The secret that a file holds, or what is wrong with the file.
+fn secret_of(path: &Path, what: &str) -> Result<Secret, String> {
+    use std::io::Read;
+
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
+    let length = read.map_err(|error| format!("cannot be read: {error}"))?;
+    let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
+    let secret = whole.then(|| kinds::token(&text)).flatten();
+    secret.ok_or_else(|| format!("holds no {what} (one line of visible ASCII)"))
+}

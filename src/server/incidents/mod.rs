@@ -1,0 +1,178 @@
+//! Incidents: what is the matter, since when, and what it costs; said once in the log when it
+//! starts and once when it is over, shown by the API, and told to a webhook.
+//!
+//! The control thread looks each two seconds, with the same look at the books that the dashboard
+//! has: `conditions` says what holds, `policy::incidents` when that is an incident, `letter` how
+//! it is told, and `webhook` tells it. Nothing is counted for it, and no request is touched. A
+//! restart, and a process that takes over, begin anew: what is still the matter then is another
+//! incident.
+//!
+//! **Another source** is a function that yields a [`Condition`] at each look for as long as
+//! something holds, and one line in [`Watch::holding`] that calls it. A condition is a
+//! [`Kind`](crate::domain::incident::Kind), whom it is about, and what it says; how grave it is
+//! and what to do stand with its kind. Nothing has to be said when it is over: it is not yielded
+//! any more.
+
+mod conditions;
+mod letter;
+mod webhook;
+
+use std::cell::RefCell;
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::domain::incident::Condition;
+use crate::policy::incidents::letters::Letters;
+use crate::policy::incidents::signs::{Reading, Signs};
+use crate::policy::incidents::{Change, Incidents, Moment, is_wanted};
+use crate::policy::millis::Millis;
+use crate::telemetry::incidents::Notified;
+use crate::telemetry::ledger::Line;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::process;
+
+use crate::server::admin::Desk;
+use crate::server::worker::Shared;
+
+pub(crate) use webhook::keep_telling;
+
+/// Who looks, and what was seen.
+pub(crate) struct Watch {
+    /// Tells this run's incidents from others'.
+    run: u64,
+    /// None of these is borrowed over a wait.
+    incidents: RefCell<Incidents>,
+    signs: RefCell<Signs>,
+    letters: RefCell<Letters>,
+    /// Why the last message did not arrive, if it did not.
+    failing: RefCell<Option<String>>,
+    /// There is a new letter.
+    written: Notify,
+}
+
+impl Watch {
+    /// From what is counted so far: what was lost before is nobody's.
+    pub(crate) fn new(shared: &Shared, metrics: &Metrics) -> Self {
+        let reading = conditions::reading(metrics, &metrics.ledger.lines());
+        let now = shared.millis(Instant::now());
+        Self {
+            run: process::now_ms(),
+            signs: RefCell::new(Signs::new(now, &reading)),
+            incidents: RefCell::new(Incidents::new(reading.lost)),
+            letters: RefCell::default(),
+            failing: RefCell::default(),
+            written: Notify::new(),
+        }
+    }
+
+    /// Looks at everything, and tells what has changed. `lines` are the books as they stand.
+    pub(crate) fn look(&self, desk: &Desk, lines: &[Line]) {
+        let now = Moment {
+            at: desk.shared.millis(Instant::now()),
+            unix_ms: process::now_ms(),
+        };
+        let reading = conditions::reading(&desk.metrics, lines);
+        let holding = self.holding(desk, now.at, &reading);
+        let mut incidents = self.incidents.borrow_mut();
+        let changes = incidents.look(now, reading.lost, holding);
+        let active = incidents.active();
+        let kinds = active.iter().map(|incident| incident.condition.kind);
+        desk.metrics.control.incidents.note(kinds);
+        for change in changes {
+            letter::log(self.run, &change);
+            self.write(desk, now.at, change);
+        }
+    }
+
+    /// What holds now, from every source.
+    fn holding(&self, desk: &Desk, now: Millis, reading: &Reading) -> Vec<Condition> {
+        let mut holding = conditions::states(desk, now);
+        holding.extend(self.signs.borrow_mut().read(now, reading));
+        holding
+    }
+
+    /// Writes to whoever wants to hear of it.
+    fn write(&self, desk: &Desk, now: Millis, change: Change) {
+        let rules = desk.shared.rules.load();
+        let webhook = &rules.config.alerts.webhook;
+        let mut letters = self.letters.borrow_mut();
+        match change {
+            Change::Started(incident) => {
+                let wanted = is_wanted(webhook.severity, incident.condition.severity);
+                if webhook.url.is_none() || !wanted {
+                    return;
+                }
+                let after_ms = u64::try_from(webhook.after.as_millis()).unwrap_or(u64::MAX);
+                let dropped = letters.start(incident, after_ms);
+                let counts = &desk.metrics.control.incidents;
+                counts.notified(Notified::Dropped, dropped);
+            }
+            Change::Ended(incident) => letters.end(now, incident),
+        }
+        self.written.notify_one();
+    }
+
+    /// All incidents, for a program.
+    pub(crate) fn told(&self, shared: &Shared) -> Value {
+        let incidents = self.incidents.borrow();
+        let active = incidents.active();
+        let active = active.iter().map(|one| letter::told(self.run, one));
+        let ended = incidents.ended().map(|one| letter::told(self.run, one));
+        let has_webhook = shared.rules.load().config.alerts.webhook.url.is_some();
+        let webhook = has_webhook.then(|| {
+            json!({
+                "waiting": self.letters.borrow().len(),
+                "failing": *self.failing.borrow(),
+            })
+        });
+        json!({
+            "active": active.collect::<Vec<_>>(),
+            "more": incidents.without_place(),
+            "ended": ended.collect::<Vec<_>>(),
+            "webhook": webhook,
+        })
+    }
+
+    /// Those that are going on, in short.
+    pub(crate) fn summary(&self) -> Value {
+        let incidents = self.incidents.borrow();
+        let active = incidents.active().into_iter().map(|incident| {
+            let condition = &incident.condition;
+            json!({
+                "id": letter::id(self.run, &incident),
+                "kind": condition.kind.as_str(),
+                "severity": condition.severity.as_str(),
+                "subject": condition.subject,
+                "started_at": letter::shown(incident.since),
+                "says": condition.says,
+            })
+        });
+        active.collect()
+    }
+
+    /// That nobody can be told, if that is so.
+    pub(crate) fn reasons(&self) -> Option<String> {
+        let failing = self.failing.borrow();
+        let why = failing.as_deref()?;
+        Some(format!("alerts.webhook does not hear of incidents: {why}"))
+    }
+
+    /// Sends a message that says nothing is wrong, and yields the answer's status.
+    ///
+    /// # Errors
+    /// Why nobody has it, in words.
+    pub(crate) async fn try_webhook(&self, shared: &Shared) -> Result<u16, String> {
+        let status = webhook::try_out(shared).await?;
+        self.hears();
+        Ok(status)
+    }
+
+    /// The webhook has taken a message.
+    fn hears(&self) {
+        if self.failing.take().is_some() {
+            tracing::info!("alerts.webhook hears of incidents again");
+        }
+    }
+}

@@ -18,6 +18,7 @@ mod manual;
 mod place;
 mod reload;
 mod run;
+mod schema;
 mod send_test;
 mod spool;
 mod status;
@@ -100,6 +101,13 @@ The second waits until Sentry itself has the event.")]
 Example:
   vidette completions bash > /etc/bash_completion.d/vidette")]
     Completions(completions::Arguments),
+    /// Print the JSON Schema of vidette.yml, for editors.
+    #[command(after_help = "\
+Example:
+  vidette schema > vidette.schema.json
+and as the first line of vidette.yml:
+  # yaml-language-server: $schema=vidette.schema.json")]
+    Schema(schema::Arguments),
     /// Print the manual page, or write those of all commands to a directory.
     #[command(after_help = "\
 Examples:
@@ -146,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(address) => healthcheck::main(&address),
         Command::SendTest(arguments) => send_test::main(&arguments),
         Command::Completions(arguments) => completions::main(&arguments),
+        Command::Schema(arguments) => schema::main(&arguments),
         Command::Man(arguments) => manual::main(&arguments),
     }
 }

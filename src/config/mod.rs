@@ -6,6 +6,8 @@
 //! one table that says which keys exist, how each is read and shown, and what
 //! its variable is called (`bounds` says how much is too much); `kinds` are the ways a value can be written; `across`
 //! judges what keys say together; `certificates` looks into the files that TLS stands on.
+//! `schema` says all of it to an editor, in `shape`s that each kind knows of itself, with the
+//! `comments` of the file that we ship.
 //! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
 //! here logs, resolves a name or keeps state.
 
@@ -13,6 +15,7 @@ mod across;
 mod bounds;
 mod certificates;
 pub mod checked;
+mod comments;
 mod defaults;
 mod draft;
 mod env;
@@ -21,6 +24,8 @@ mod interpolate;
 mod keys;
 mod kinds;
 mod read;
+mod schema;
+mod shape;
 mod show;
 mod tree;
 mod words;
@@ -115,6 +120,13 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
 pub fn category(text: &str) -> Result<Category, String> {
     let named = Asked::COUNTED.category(text);
     named.map_err(|fault| format!("{}: {}", fault.wrong, fault.accepted))
+}
+
+/// The JSON Schema (2020-12) of a configuration file: every key with its default, its form and
+/// what it means. What it refuses [`parse`] refuses too; what keys say together only that knows.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schema::schema()
 }
 
 /// The digest of a file's bytes that [`Loaded`] carries.

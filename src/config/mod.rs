@@ -122,6 +122,16 @@ pub fn category(text: &str) -> Result<Category, String> {
     named.map_err(|fault| format!("{}: {}", fault.wrong, fault.accepted))
 }
 
+/// Every environment variable that sets something, and the key that it sets or sets a part of.
+#[must_use]
+pub fn variables() -> Vec<(String, &'static str)> {
+    let all = keys::KEYS.iter().flat_map(|key| {
+        let names = read::settable(key);
+        names.into_iter().map(|name| (name, key.path))
+    });
+    all.collect()
+}
+
 /// The JSON Schema (2020-12) of a configuration file: every key with its default, its form and
 /// what it means. What it refuses [`parse`] refuses too; what keys say together only that knows.
 #[must_use]

@@ -11,6 +11,7 @@ mod network;
 mod projects;
 mod quotas;
 mod reports;
+mod schema;
 mod sentry;
 mod shown;
 mod spool;

@@ -8,6 +8,7 @@ mod cors;
 mod dns;
 mod ip;
 mod tls;
+mod upload;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,12 @@ Example:
 Example:
   vidette doctor dns")]
     Dns(dns::Arguments),
+    /// Why source maps, debug files and large events do not arrive. Leaves nothing in Sentry.
+    #[command(after_help = "\
+Examples:
+  vidette doctor upload --url https://sentry.example.com --org sentry
+  vidette doctor upload --url https://sentry.example.com --sentry-token TOKEN --up-to 101MiB")]
+    Upload(upload::Arguments),
     /// Self-hosted's Compose files: what of them stands in the way of an edge. Asks nobody.
     #[command(after_help = "\
 Examples:
@@ -55,6 +62,7 @@ pub(super) fn main(subject: &Subject) -> ExitCode {
         Subject::Cors(arguments) => cors::main(arguments),
         Subject::Tls(arguments) => tls::main(arguments),
         Subject::Dns(arguments) => dns::main(arguments),
+        Subject::Upload(arguments) => upload::main(arguments),
         Subject::Compose(arguments) => compose::main(arguments),
     }
 }

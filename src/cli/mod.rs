@@ -150,6 +150,8 @@ Example:
     /// Exit 0 while the edge is ready; for containers.
     #[command(after_help = "\
 Example:
+  vidette healthcheck && echo ready
+and in a Compose file:
   healthcheck: {test: [\"CMD\", \"vidette\", \"healthcheck\"]}")]
     Healthcheck(admin::Address),
     /// Print what makes a shell complete this command line.

@@ -55,6 +55,7 @@ mod refusals;
 mod reload;
 mod reports;
 mod routes;
+mod schema;
 mod send_test;
 mod senders;
 mod sentry_cli;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         books::trials(),
         reload::trials(),
         command_line::trials(),
+        schema::trials(),
         dashboard::trials(),
         demo::trials(),
         clients::trials(),

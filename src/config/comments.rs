@@ -24,6 +24,10 @@ pub(super) fn of_keys(text: &str) -> HashMap<String, String> {
         } else if let Some((key, _)) = trimmed.split_once(':')
             && !trimmed.starts_with('-')
         {
+            // Behind the end of a section the comment in it is about something else.
+            if open.last().is_some_and(|(inner, _)| *inner > indent) {
+                before.clear();
+            }
             open.retain(|(outer, _)| *outer < indent);
             open.push((indent, key));
             if !comment.is_empty() {
@@ -74,7 +78,7 @@ h: 1
         check("b.d", "Two.\nLines.");
         check("b.e", "Five.");
         check("b.e.f", "Five.");
-        check("g", "Five.");
+        check("g", "");
         check("h", "");
     }
 }

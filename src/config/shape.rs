@@ -2,8 +2,9 @@
 //! Knows no key and no kind.
 //!
 //! A schema sees what YAML made of a value, where the reader sees the text: `1.5` is a number
-//! there, and `"5"` none. So texts let numbers pass too, and numbers may stand in quotes. Wherever
-//! a scalar stands, `${VAR}` may, and then only the reader knows what becomes of it.
+//! there, and `"5"` none. So texts that may be digits let numbers pass, and numbers may stand in
+//! quotes. Wherever a scalar stands, `${VAR}` may, and then only the reader knows what becomes of
+//! it.
 
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,11 @@ const VARIABLE: &str = r"\$\{";
 
 /// A text of this pattern, which names no place in it: `^...$` if all of it counts.
 pub(super) fn text(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": or_variable(pattern)})
+}
+
+/// The same where digits alone may be one.
+pub(super) fn text_or_digits(pattern: &str) -> Value {
     json!({"type": ["string", "number"], "pattern": or_variable(pattern)})
 }
 

@@ -351,7 +351,8 @@ fn every_command_has_a_page_that_says_what_a_shell_must_know() {
             });
             assert!(heading, "{name} has no {part}");
         }
-        let asks = page.contains("\\fB\\-\\-admin\\fR");
+        // What asks a running edge takes its token too.
+        let asks = page.contains("\\fB\\-\\-token\\fR");
         assert_eq!(page.contains("VIDETTE_ADMIN\\fR"), asks, "{name}");
     }
     let page = |name: &str| {
@@ -381,7 +382,7 @@ fn pages_are_set_without_a_warning() {
         let file = folder.path().join(&name);
         fs::write(&file, page).unwrap();
         let set = ran(Command::new("groff")
-            .args(["-man", "-Tutf8", "-ww", "-rLL=80n"])
+            .args(["-man", "-Tutf8", "-ww", "-rLL=80n", "-P-cbou"])
             .arg(file));
         assert_eq!((set.code, &*set.stderr), (Some(0), ""), "{name}");
         assert!(set.stdout.contains("EXIT STATUS"), "{name}: {}", set.stdout);

@@ -7,6 +7,9 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::config;
 
+/// What the page is about, in its foot.
+const SOURCE: &str = concat!("vidette ", env!("CARGO_PKG_VERSION"));
+
 /// The command's name with those before it, dashes between, as its page is called.
 pub(super) fn name(command: &Command) -> &str {
     command
@@ -16,7 +19,11 @@ pub(super) fn name(command: &Command) -> &str {
 
 /// The page.
 pub(super) fn of(command: &Command) -> std::io::Result<String> {
-    let man = Man::new(command.clone()).manual("vidette");
+    let man = Man::new(command.clone())
+        // An empty one is left out, and what follows would stand in its place.
+        .date(" ")
+        .source(SOURCE)
+        .manual("vidette");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

@@ -68,7 +68,10 @@ fn field(key: &str) -> (&'static str, Json) {
 
 fn account_field(key: &str) -> (&'static str, Json) {
     match key {
-        "id" => ("The authority's name for it.", shape::text("^[!-~]+$")),
+        "id" => (
+            "The authority's name for it.",
+            shape::text_or_digits("^[!-~]+$"),
+        ),
         "key" => ("Its key in base64url.", KEY.shape()),
         "key_file" => ("A file that holds the key instead.", OptionalPath.shape()),
         _ => ("", Json::Bool(false)),

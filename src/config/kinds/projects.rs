@@ -141,7 +141,7 @@ fn field(key: &str) -> (&'static str, Json) {
                 0,
                 usize::MAX,
                 shape::either([
-                    shape::text(DIGITS),
+                    shape::text_or_digits(DIGITS),
                     shape::fields(&KEY, &["key"], key_field),
                 ]),
             ),
@@ -164,7 +164,10 @@ fn field(key: &str) -> (&'static str, Json) {
 
 fn key_field(key: &str) -> (&'static str, Json) {
     match key {
-        "key" => ("What stands before the @ of a DSN.", shape::text(DIGITS)),
+        "key" => (
+            "What stands before the @ of a DSN.",
+            shape::text_or_digits(DIGITS),
+        ),
         "name" => ("For people.", shape::any_text()),
         "enabled" => ("false refuses what carries it.", shape::flag()),
         "quotas" => ("Beside the project's.", Quotas::OfKey.shape()),

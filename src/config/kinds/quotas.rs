@@ -75,7 +75,7 @@ impl Kind for Quotas {
             "name" => (
                 "What clients and metrics see; unique in its list. Default: categories, per and \
                  by, as in error-1h.",
-                shape::text("^[A-Za-z0-9_.+-]{1,64}$"),
+                shape::text_or_digits("^[A-Za-z0-9_.+-]{1,64}$"),
             ),
             "categories" => (
                 "What items count in. Default, and []: all but the reports of clients.",

@@ -183,7 +183,7 @@ impl Kind for Token {
     }
 
     fn shape(&self) -> Json {
-        shape::text("^ *[!-~]* *$")
+        shape::text_or_digits("^ *[!-~]* *$")
     }
 }
 

@@ -20,7 +20,7 @@ use crate::domain::reach::ReachFault;
 use crate::tls::{Name, Trust, TrustFiles};
 
 /// Something that speaks HTTP, and the path that Sentry's own begins below.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// How it is spoken to.
     pub(super) scheme: Scheme,

@@ -58,11 +58,11 @@ fn properties(shape: &mut Value) -> Option<&mut Map<String, Value>> {
 /// One key's shape; of one that has keys itself, theirs too.
 fn of_key(used: &Use, path: &str, said: &HashMap<String, String>) -> Value {
     let mut shape = shape::or_empty((used.shape)());
-    let default = match value((used.show)(&defaults::config())) {
+    let mut default = value((used.show)(&defaults::config()));
+    if default.is_null() {
         // What has no default but nothing is written empty.
-        Value::Null => json!(""),
-        default => default,
-    };
+        default = json!("");
+    }
     if let Some(inner) = properties(&mut shape) {
         for (key, shape) in inner {
             let description = said.get(&join(path, key)).map(String::as_str);

@@ -76,6 +76,8 @@ struct Edge<'n> {
     /// The networks that the files describe.
     networks: &'n [(String, Node)],
     config: Config,
+    /// What the edge itself would say at its start.
+    warnings: Vec<String>,
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
@@ -87,6 +89,9 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     let findings = match edge(arguments, &project, &services) {
         Ok(edge) => {
             let mut findings = entrance::of(&edge, &services);
+            let place = edge.service.place("environment");
+            let warnings = edge.warnings.iter();
+            findings.extend(warnings.map(|said| Finding::warn(format!("{place}: {said}"))));
             findings.extend(reach::of(&edge, &services));
             findings.extend(keeping::of(&edge));
             findings
@@ -194,7 +199,7 @@ fn edge<'n>(
         None => ("environment".to_owned(), String::new()),
     };
     match config::parse(&name, &text, &Env::from_iter(environment)) {
-        Ok((config, _)) => Ok(Edge {
+        Ok((config, warnings)) => Ok(Edge {
             service,
             networks: project
                 .root
@@ -202,6 +207,7 @@ fn edge<'n>(
                 .map(Node::entries)
                 .unwrap_or_default(),
             config,
+            warnings,
         }),
         Err(errors) => {
             let errors: Vec<String> = errors.to_string().lines().map(str::to_owned).collect();

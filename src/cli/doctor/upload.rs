@@ -148,7 +148,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         told.add(announced::room(&settings, &room));
     }
     for route in [Route::Upload, Route::Ingest] {
-        told.add(bodies::of(&asked, route));
+        told.add(bodies::of(&asked, route, settings.max_request_size));
     }
     told.add(ways::of(&asked));
     if arguments.json {
@@ -189,8 +189,7 @@ fn asked(arguments: &Arguments, config: Option<&Value>) -> anyhow::Result<Option
         None => (1, NOBODYS_KEY.to_owned()),
     };
     let own = place::of_edge(&arguments.address).ok();
-    let again = || place::of_edge(&arguments.address).ok();
-    let Some(place) = front.or_else(again) else {
+    let Some(place) = front.or_else(|| own.clone()) else {
         return Ok(None);
     };
     let web = config.and_then(|config| config.pointer("/upstream/web/0")?.as_str());

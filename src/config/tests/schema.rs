@@ -10,18 +10,20 @@ use super::*;
 /// A key that nobody has.
 const NOBODYS: &str = "zzz_nobodys";
 
+/// Puts a value into its place in a file.
+type Wrap = Box<dyn Fn(Value) -> Value>;
+
 /// A place in the schema that has keys, and a file that leads there.
 struct Keyed {
     path: String,
     properties: Map<String, Value>,
-    /// Puts a value into its place in a file.
-    wrap: Box<dyn Fn(Value) -> Value>,
+    wrap: Wrap,
 }
 
 /// Every place that has keys.
 fn places() -> Vec<Keyed> {
     let mut found = Vec::new();
-    let mut left: Vec<(String, Value, Box<dyn Fn(Value) -> Value>)> =
+    let mut left: Vec<(String, Value, Wrap)> =
         vec![(String::new(), schema(), Box::new(|value| value))];
     while let Some((path, shape, wrap)) = left.pop() {
         let wrap: std::rc::Rc<dyn Fn(Value) -> Value> = wrap.into();

@@ -20,6 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_relay_that_cannot_be_reached_is_named,
         what_would_not_outlive_a_container_is_named,
         how_it_stops_starts_and_is_checked_is_judged,
+        a_log_without_a_bound_is_named,
         a_lost_address_is_named,
         a_configuration_that_is_refused_is_named,
         files_that_cannot_be_read_are_a_matter_of_usage,
@@ -337,6 +338,9 @@ fn how_it_stops_starts_and_is_checked_is_judged() {
         "warn",
         &["starts only once web is healthy"],
     );
+}
+
+fn a_log_without_a_bound_is_named() {
     let all = "      VIDETTE_ACCESS_LOG_MODE: all\n      VIDETTE_LISTEN_ADMIN";
     check(
         "      VIDETTE_LISTEN_ADMIN",
@@ -344,12 +348,14 @@ fn how_it_stops_starts_and_is_checked_is_judged() {
         "warn",
         &["a log without a bound"],
     );
-    let bounded = format!("{}{}", ours().replace("      VIDETTE_LISTEN_ADMIN", all).replace(
-        grace,
-        "    stop_grace_period: 40s\n    logging: {driver: json-file, options: {max-size: 50m}}\n",
-    ), "");
+    let grace = "    stop_grace_period: 40s\n";
+    let logging = "    logging: {driver: json-file, options: {max-size: 50m}}\n";
+    let bounded = ours()
+        .replace("      VIDETTE_LISTEN_ADMIN", all)
+        .replace(grace, &format!("{grace}{logging}"));
     let folder = folder(BASE, &bounded, BIND);
     let told = doctor(folder.path(), &[]);
+    assert_eq!(told.code, Some(0), "{}", told.stdout);
     assert!(!told.stdout.contains("without a bound"), "{}", told.stdout);
 }
 
@@ -384,6 +390,15 @@ fn a_configuration_that_is_refused_is_named() {
         "VIDETTE_LISTEN_ADMIN: \"nowhere\"",
         "problem",
         &["its configuration is refused", "VIDETTE_LISTEN_ADMIN"],
+    );
+    check(
+        "      VIDETTE_UPSTREAM_WEB",
+        "      VIDETTE_UPSTREAM_INGST: x\n      VIDETTE_UPSTREAM_WEB",
+        "warn",
+        &[
+            "VIDETTE_UPSTREAM_INGST sets nothing",
+            "VIDETTE_UPSTREAM_INGEST",
+        ],
     );
     let mounted = ours().replace("      # - ./vidette.yml", "      - ./vidette.yml");
     let folder = folder(BASE, &mounted, BIND);

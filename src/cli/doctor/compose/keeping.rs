@@ -1,6 +1,6 @@
 //! Whether what the edge keeps outlives its container, and how that stops, starts and fills.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::service::{Mount, duration};
@@ -82,7 +82,7 @@ fn folders(edge: &Edge<'_>) -> Vec<Finding> {
     findings
 }
 
-fn folder(edge: &Edge<'_>, mounts: &[Mount], path: &PathBuf, (key, why): (&str, &str)) -> Finding {
+fn folder(edge: &Edge<'_>, mounts: &[Mount], path: &Path, (key, why): (&str, &str)) -> Finding {
     let shown = path.display();
     match below(mounts, path) {
         Some(mount) if mount.in_memory => Finding::problem(format!(

@@ -13,9 +13,6 @@ use crate::domain::units::show_size;
 /// sentry-cli's, Cloudflare's and self-hosted nginx's 100 MB, what Relay takes.
 pub(super) const SIZES: [u64; 5] = [1 << 20, 10 << 20, 32 << 20, 101 << 20, 200 << 20];
 
-/// Up to here every Sentry needs it: an uploader's request, an attachment.
-const NEEDED_BYTES: u64 = 32 << 20;
-
 /// Where bodies go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
@@ -59,11 +56,12 @@ impl Route {
     }
 }
 
-/// Larger and larger bodies, until one does not arrive.
-pub(super) fn of(asked: &Asked, route: Route) -> Vec<Finding> {
+/// Larger and larger bodies, until one does not arrive. Up to `needed` bytes each must: so much
+/// uploaders send at a time.
+pub(super) fn of(asked: &Asked, route: Route, needed: u64) -> Vec<Finding> {
     let key = route.key();
     let mut findings = Vec::new();
-    let mut whole = 0;
+    let (mut whole, mut early) = (0, None);
     for bytes in SIZES.into_iter().filter(|bytes| *bytes <= asked.up_to) {
         let size = show_size(bytes);
         let went = match route
@@ -78,20 +76,26 @@ pub(super) fn of(asked: &Asked, route: Route) -> Vec<Finding> {
                 break;
             }
         };
-        match fault(asked, route, bytes, &went) {
+        match fault(asked, route, (bytes, needed), &went) {
             Some(found) => {
                 findings.push(found);
                 break;
             }
-            None if went.sent < bytes => {
-                let status = went.answer.map_or(0, |answer| answer.status);
-                findings.push(Finding::ok(format!(
-                    "{key}: a body of {size} is not refused for its length ({status} after {})",
-                    show_size(went.sent)
-                )));
+            // What is no event is refused by its first line: a limit that counts what comes
+            // could not be seen.
+            None if route == Route::Ingest || went.sent < bytes => {
+                early = went.answer.map(|answer| (size, answer.status));
             }
             None => whole = bytes,
         }
+    }
+    if let Some((size, status)) = early {
+        findings.insert(
+            0,
+            Finding::ok(format!(
+                "{key}: bodies up to {size} are not refused for their length ({status})"
+            )),
+        );
     }
     if whole > 0 {
         let seen = format!("{key}: bodies up to {} arrive whole", show_size(whole));
@@ -101,7 +105,7 @@ pub(super) fn of(asked: &Asked, route: Route) -> Vec<Finding> {
 }
 
 /// What is wrong with how a body fared, if anything is.
-fn fault(asked: &Asked, route: Route, bytes: u64, went: &Went) -> Option<Finding> {
+fn fault(asked: &Asked, route: Route, (bytes, needed): (u64, u64), went: &Went) -> Option<Finding> {
     let (key, size) = (route.key(), show_size(bytes));
     let Some(answer) = &went.answer else {
         let sent = show_size(went.sent);
@@ -115,7 +119,14 @@ fn fault(asked: &Asked, route: Route, bytes: u64, went: &Went) -> Option<Finding
     };
     let who = Who::of(answer);
     match answer.status {
-        413 => Some(too_large(asked, route, bytes, answer)),
+        413 => {
+            let mark = if bytes <= needed {
+                Mark::Problem
+            } else {
+                Mark::Warn
+            };
+            Some(too_large(asked, route, bytes, (mark, answer)))
+        }
         300..=399 => Some(
             Finding::problem(format!(
                 "{key}: {} redirects it ({})",
@@ -142,14 +153,9 @@ fn fault(asked: &Asked, route: Route, bytes: u64, went: &Went) -> Option<Finding
     }
 }
 
-fn too_large(asked: &Asked, route: Route, bytes: u64, answer: &Answer) -> Finding {
+fn too_large(asked: &Asked, route: Route, bytes: u64, (mark, answer): (Mark, &Answer)) -> Finding {
     let (key, size) = (route.key(), show_size(bytes));
     let who = Who::of(answer);
-    let mark = if bytes <= NEEDED_BYTES {
-        Mark::Problem
-    } else {
-        Mark::Warn
-    };
     let (mend, paste) = who.limit(key, &size);
     let found = Finding::new(mark, format!("{key}: {} refuses {size} (413)", who.name()))
         .why(where_else(asked, route, bytes, |own| {
@@ -163,15 +169,18 @@ fn too_large(asked: &Asked, route: Route, bytes: u64, answer: &Answer) -> Findin
 }
 
 /// Whether the edge, asked without what stands in front, does the same.
-pub(super) fn where_else(
+fn where_else(
     asked: &Asked,
     route: Route,
     bytes: u64,
     same: impl FnOnce(&Went) -> bool,
 ) -> &'static str {
-    let Some(own) = asked.own.as_ref().filter(|own| **own != asked.place) else {
-        return "it was asked at the edge, or the edge could not be asked beside it";
+    let Some(own) = &asked.own else {
+        return "the edge itself could not be asked beside it";
     };
+    if *own == asked.place {
+        return "the edge itself was asked, with nobody in front of it";
+    }
     match route.post(asked, bytes).send(own, &asked.authorities) {
         Ok(went) if same(&went) => "the edge itself does the same",
         Ok(_) => "the edge itself takes it, so whatever stands in front of it does this",

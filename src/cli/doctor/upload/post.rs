@@ -166,7 +166,7 @@ impl Post {
         to: &mut (impl AsyncWrite + Unpin),
         sent: &Cell<u64>,
     ) -> std::io::Result<()> {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let middle = self.bytes / 2;
         let mut paused = self.pause.is_zero();
         while sent.get() < self.bytes {

@@ -11,6 +11,8 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+# The schema says what its comments say.
+COPY config/vidette.yml config/vidette.yml
 # Not built, but Cargo.toml names them, and cargo wants to see what it names.
 COPY benches benches
 COPY tests tests

@@ -16,6 +16,9 @@ const PATH: &str = "/api/v1/blocks";
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show who is blocked, and until when.
+    #[command(after_help = "\
+Example:
+  vidette blocks ls")]
     Ls {
         /// The admin's answer unchanged.
         #[arg(long)]
@@ -24,6 +27,9 @@ pub(super) enum Command {
         address: admin::Address,
     },
     /// Hear a client again at once; should it go on misbehaving, it is blocked anew.
+    #[command(after_help = "\
+Example:
+  vidette blocks lift 203.0.113.9")]
     Lift {
         /// Its address; of IPv6 any of its /64.
         #[arg(value_name = "IP")]

@@ -74,18 +74,41 @@ fn waited<F: Future>(patience: Duration, future: F) -> anyhow::Result<Option<F::
     Ok(runtime.block_on(async { tokio::time::timeout(patience, future).await.ok() }))
 }
 
+/// A connection, sealed or in the clear.
+pub(super) trait Line: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line for S {}
+
+/// Connects to `to`, a `host:port`, by TLS where there is a seal, and lets `talk` have the
+/// connection: for what is no plain exchange. What comes of it, if it does in this time.
+pub(super) fn converse<T>(
+    to: &str,
+    seal: Option<&Seal>,
+    patience: Duration,
+    talk: impl AsyncFnOnce(Box<dyn Line>) -> T,
+) -> anyhow::Result<T> {
+    let talked = waited(patience, async { Ok(talk(dial(to, seal).await?).await) })?;
+    let seconds = patience.as_secs();
+    talked.with_context(|| format!("{to} was given up after {seconds} s"))?
+}
+
+async fn dial(to: &str, seal: Option<&Seal>) -> anyhow::Result<Box<dyn Line>> {
+    let socket = TcpStream::connect(to).await;
+    let socket = socket.with_context(|| format!("no connection to {to}"))?;
+    let Some(Seal { trust, name }) = seal else {
+        return Ok(Box::new(socket));
+    };
+    let stream = trust.reach(name, socket).await;
+    let stream = stream.map_err(|fault| anyhow::anyhow!("TLS with it fails: {fault}"))?;
+    Ok(Box::new(stream))
+}
+
 async fn talk(
     to: &str,
     seal: Option<&Seal>,
     request: Request<Full<Bytes>>,
 ) -> anyhow::Result<Response<Bytes>> {
-    let socket = TcpStream::connect(to).await?;
-    let Some(Seal { trust, name }) = seal else {
-        return ask(socket, request).await;
-    };
-    let stream = trust.reach(name, socket).await;
-    let stream = stream.map_err(|fault| anyhow::anyhow!("TLS with it fails: {fault}"))?;
-    ask(stream, request).await
+    ask(dial(to, seal).await?, request).await
 }
 
 /// What a listener wants of an answer that goes on.

@@ -16,6 +16,9 @@ const MAINTENANCE_S_MAX: u64 = 7 * 86_400;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Switch {
     /// Keep every event from now on; what was kept is sent once this is over.
+    #[command(after_help = "\
+Example:
+  vidette maintenance on --for 40m")]
     On {
         /// For how long: 40m, 2h, 7d at most. It ends by itself.
         #[arg(long = "for", value_name = "TIME", value_parser = time)]
@@ -24,6 +27,9 @@ pub(super) enum Switch {
         address: admin::Address,
     },
     /// Send events to Sentry again, and what was kept meanwhile.
+    #[command(after_help = "\
+Example:
+  vidette maintenance off")]
     Off {
         #[command(flatten)]
         address: admin::Address,

@@ -1,11 +1,13 @@
 //! `vidette man`: the command line as manual pages, made from what `--help` says, never
 //! by hand. Writes into a directory that is there, and makes none.
 
+mod page;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 
 /// What `man` takes.
 #[derive(Debug, clap::Args)]
@@ -26,14 +28,30 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// The command line with every name and every option in its place.
+fn built() -> Command {
+    let mut command = super::Arguments::command().disable_help_subcommand(true);
+    command.build();
+    command
+}
+
 fn print() -> anyhow::Result<()> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(super::Arguments::command()).render(&mut page)?;
-    super::say(String::from_utf8_lossy(&page).trim_end());
+    let page = page::of(&built())?;
+    super::say(page.trim_end());
     Ok(())
 }
 
 fn write(dir: &Path) -> anyhow::Result<()> {
-    let written = clap_mangen::generate_to(super::Arguments::command(), dir);
-    written.with_context(|| format!("cannot write to {}", dir.display()))
+    let mut left = vec![built()];
+    while let Some(command) = left.pop() {
+        let name = format!("{}.1", page::name(&command));
+        let path = dir.join(name);
+        std::fs::write(&path, page::of(&command)?)
+            .with_context(|| format!("cannot write to {}", path.display()))?;
+        let shown = command
+            .get_subcommands()
+            .filter(|below| !below.is_hide_set());
+        left.extend(shown.cloned());
+    }
+    Ok(())
 }

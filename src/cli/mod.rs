@@ -19,6 +19,7 @@ mod manual;
 mod place;
 mod reload;
 mod run;
+mod schema;
 mod send_test;
 mod spool;
 mod status;
@@ -34,6 +35,12 @@ use clap::{Parser, Subcommand};
 /// An edge relay in front of a Sentry, in nginx's place.
 #[derive(Debug, Parser)]
 #[command(name = "vidette", version, about, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  vidette demo                     see it work, without any configuration
+  vidette check -c vidette.yml     is the file right?
+  vidette run -c vidette.yml       then run it
+  vidette status                   and does it work?")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -42,20 +49,48 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the edge.
+    #[command(after_help = "\
+Examples:
+  vidette run -c /etc/vidette/vidette.yml
+  VIDETTE_UPSTREAM_INGEST=http://relay:3000 vidette run
+  vidette run -c /etc/vidette/vidette.yml --takeover")]
     Run(run::Arguments),
     /// Check a configuration and say where it is wrong.
+    #[command(after_help = "\
+Examples:
+  vidette check -c vidette.yml
+  vidette check --print       what is in force, defaults included")]
     Check(check::Arguments),
     /// Say what a running edge would do with a request, step by step, without doing it.
     ///
     /// What a listener says by itself (`serve`, `allow`, `redirect_to_https`, PROXY headers) comes
     /// before, and is not looked at.
+    #[command(after_help = "\
+Examples:
+  vidette explain '/api/42/envelope/?sentry_key=a94ae32be2584e0bbd7a4cbb95971fee' --body event.txt
+  vidette explain -X OPTIONS -H 'Origin: https://shop.example.com' /api/42/envelope/")]
     Explain(explain::Arguments),
     /// Find what is wrong in front of, in and behind a running edge, and how to mend it.
     #[command(subcommand)]
+    #[command(after_help = "\
+Examples:
+  vidette doctor ip
+  vidette doctor cors --url https://sentry.example.com --origin https://shop.example.com
+  vidette doctor upload --url https://sentry.example.com --org sentry
+  vidette doctor compose self-hosted/docker-compose.yml
+Each exits with 1 if it found a problem.")]
     Doctor(doctor::Subject),
     /// Run a stand-in Sentry, an edge in front of it, and a little traffic.
+    #[command(after_help = "\
+Examples:
+  vidette demo
+  vidette demo --public 127.0.0.1:0 --admin 127.0.0.1:0 --no-traffic")]
     Demo(demo::Arguments),
     /// Show the traffic light; exit 1 on red.
+    #[command(after_help = "\
+Examples:
+  vidette status
+  vidette status --json | jq .reasons")]
     Status(status::Arguments),
     /// Show who sends most: by project, key, release, SDK or IP, live or as text.
     Top(top::Arguments),
@@ -80,12 +115,24 @@ are never sampled.")]
     Sample(switch::Valued),
     /// Keep every event while Sentry is being worked on, and send it afterwards.
     #[command(subcommand)]
+    #[command(after_help = "\
+Examples:
+  vidette maintenance on --for 40m
+  vidette maintenance off")]
     Maintenance(maintenance::Switch),
     /// Look at what is kept until Sentry takes it, and steer that.
     #[command(subcommand)]
+    #[command(after_help = "\
+Examples:
+  vidette spool ls
+  vidette spool drain")]
     Spool(spool::Command),
     /// Look at the clients that are blocked because they only misbehaved, and lift that.
     #[command(subcommand)]
+    #[command(after_help = "\
+Examples:
+  vidette blocks ls
+  vidette blocks lift 203.0.113.9")]
     Blocks(blocks::Command),
     /// Send one event as an SDK would, and follow it as far as can be seen.
     #[command(after_help = "\
@@ -95,6 +142,10 @@ Examples:
 The second waits until Sentry itself has the event.")]
     SendTest(send_test::Arguments),
     /// Show what is used of budgets and long quotas today, and when all of it will be.
+    #[command(after_help = "\
+Examples:
+  vidette budget
+  vidette budget --json")]
     Budget(budget::Arguments),
     /// Turn an nginx.conf into a vidette.yml, and list what could not be carried over.
     #[command(after_help = "\
@@ -107,14 +158,29 @@ code is 1 then. Where nginx ran in a container, copy its files beside one anothe
     /// Show what becomes of each item, as it happens.
     Tail(tail::Arguments),
     /// Make a running edge read its configuration again.
+    #[command(after_help = "\
+Example:
+  vidette check -c /etc/vidette/vidette.yml && vidette reload")]
     Reload(admin::Address),
     /// Exit 0 while the edge is ready; for containers.
+    #[command(after_help = "\
+Example:
+  vidette healthcheck && echo ready
+and in a Compose file:
+  healthcheck: {test: [\"CMD\", \"vidette\", \"healthcheck\"]}")]
     Healthcheck(admin::Address),
     /// Print what makes a shell complete this command line.
     #[command(after_help = "\
 Example:
   vidette completions bash > /etc/bash_completion.d/vidette")]
     Completions(completions::Arguments),
+    /// Print the JSON Schema of vidette.yml, for editors.
+    #[command(after_help = "\
+Example:
+  vidette schema > vidette.schema.json
+and as the first line of vidette.yml:
+  # yaml-language-server: $schema=vidette.schema.json")]
+    Schema(schema::Arguments),
     /// Print the manual page, or write those of all commands to a directory.
     #[command(after_help = "\
 Examples:
@@ -164,6 +230,7 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(address) => healthcheck::main(&address),
         Command::SendTest(arguments) => send_test::main(&arguments),
         Command::Completions(arguments) => completions::main(&arguments),
+        Command::Schema(arguments) => schema::main(&arguments),
         Command::Man(arguments) => manual::main(&arguments),
     }
 }

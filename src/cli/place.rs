@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -13,13 +14,13 @@ use http_body_util::Full;
 use serde::Deserialize;
 
 use super::admin;
-use super::exchange::{PATIENCE, Seal, exchange, reach};
+use super::exchange::{Line, PATIENCE, Seal, converse, exchange, reach};
 use crate::domain::dsn::Scheme;
 use crate::domain::reach::ReachFault;
 use crate::tls::{Name, Trust, TrustFiles};
 
 /// Something that speaks HTTP, and the path that Sentry's own begins below.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// How it is spoken to.
     pub(super) scheme: Scheme,
@@ -84,11 +85,26 @@ impl Place {
         request: Request<Full<Bytes>>,
         authorities: &Authorities,
     ) -> anyhow::Result<Response<Bytes>> {
-        let seal = match self.scheme {
-            Scheme::Http => None,
-            Scheme::Https => Some(self.seal(authorities.ca.as_deref())?),
-        };
+        let seal = self.sealed(authorities)?;
         exchange(&self.dialled, seal.as_ref(), request, PATIENCE)
+    }
+
+    /// Lets `talk` have a connection there: for what is no plain exchange.
+    pub(super) fn converse<T>(
+        &self,
+        authorities: &Authorities,
+        patience: Duration,
+        talk: impl AsyncFnOnce(Box<dyn Line>) -> T,
+    ) -> anyhow::Result<T> {
+        let seal = self.sealed(authorities)?;
+        converse(&self.dialled, seal.as_ref(), patience, talk)
+    }
+
+    fn sealed(&self, authorities: &Authorities) -> anyhow::Result<Option<Seal>> {
+        match self.scheme {
+            Scheme::Http => Ok(None),
+            Scheme::Https => self.seal(authorities.ca.as_deref()).map(Some),
+        }
     }
 
     /// Whether TLS can be agreed on there; nothing is asked.

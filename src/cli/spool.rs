@@ -21,6 +21,9 @@ const DROP_PATIENCE: Duration = Duration::from_secs(3600);
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show what is kept, by project.
+    #[command(after_help = "\
+Example:
+  vidette spool ls")]
     Ls {
         #[command(flatten)]
         address: admin::Address,
@@ -30,12 +33,19 @@ pub(super) enum Command {
     },
     /// Send nothing of what is kept, until `drain`, over restarts too. New events are not
     /// held back.
+    #[command(after_help = "\
+Example:
+  vidette spool pause")]
     Pause {
         #[command(flatten)]
         address: admin::Address,
     },
     /// Send what is kept, which ends a pause, and wait until nothing is left. Maintenance
     /// holds it back: that is said at once.
+    #[command(after_help = "\
+Examples:
+  vidette spool drain
+  vidette spool drain --no-wait    only ends a pause")]
     Drain {
         #[command(flatten)]
         address: admin::Address,
@@ -44,6 +54,10 @@ pub(super) enum Command {
         no_wait: bool,
     },
     /// Drop what is kept, for good; its bytes are overwritten.
+    #[command(after_help = "\
+Examples:
+  vidette spool drop --project 42
+  vidette spool drop --all")]
     Drop {
         /// Only what is this project's; else --all.
         #[arg(long, value_name = "ID", required_unless_present = "all")]

@@ -1,7 +1,9 @@
 //! Owns the one list of every key: where it stands, how it is read and shown,
 //! what its environment variable is called, and which keys wait for a later
-//! version. The mirror of the file, the list of known keys, the environment and
-//! `check --print` all come from here, so that they cannot differ.
+//! version. The mirror of the file, the list of known keys, the environment,
+//! `check --print` and the schema all come from here, so that they cannot differ.
+
+use serde_json::Value;
 
 use super::bounds::{
     ACCESS_BUFFER, ACCESS_ERRORS, ACCESS_FILE, ACCESS_FILES, ACCESS_FORMAT, ACCESS_MODE,
@@ -44,6 +46,8 @@ pub(super) struct Use {
     /// Reads a node into the configuration, or names the fault.
     pub(super) read: fn(&Node, &mut Draft, &mut Faults),
     pub(super) show: fn(&Config) -> Shown,
+    /// The JSON Schema of what is read.
+    pub(super) shape: fn() -> Value,
 }
 
 impl Key {
@@ -87,6 +91,7 @@ macro_rules! here {
                     }
                 },
                 show: |config| $kind.show(&config.$($field).+),
+                shape: || $kind.shape(),
             }),
         }
     };
@@ -105,6 +110,7 @@ macro_rules! sentry {
                     }
                 },
                 show: |config| $kind.show(&SentryDraft::of(config).$field),
+                shape: || $kind.shape(),
             }),
         }
     };

@@ -5,8 +5,9 @@
 //! environment into `${VAR}`; `read` takes each node to its row in `keys`, the
 //! one table that says which keys exist, how each is read and shown, and what
 //! its variable is called (`bounds` says how much is too much); `kinds` are the ways a value can be written; `across`
-//! judges what keys say together; `certificates` looks into the files that TLS stands on, and `secrets` into those that hold
-//! one.
+//! judges what keys say together; `certificates` looks into the files that TLS stands on, and
+//! `secrets` into those that hold one. `schema` says all of it to an editor, in `shape`s that each
+//! kind knows of itself, with the `comments` of the file that we ship.
 //! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
 //! here logs, resolves a name or keeps state.
 
@@ -14,6 +15,7 @@ mod across;
 mod bounds;
 mod certificates;
 pub mod checked;
+mod comments;
 mod defaults;
 mod draft;
 mod env;
@@ -22,7 +24,9 @@ mod interpolate;
 mod keys;
 mod kinds;
 mod read;
+mod schema;
 mod secrets;
+mod shape;
 mod show;
 mod tree;
 mod words;
@@ -114,6 +118,23 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
 pub fn category(text: &str) -> Result<Category, String> {
     let named = Asked::COUNTED.category(text);
     named.map_err(|fault| format!("{}: {}", fault.wrong, fault.accepted))
+}
+
+/// Every environment variable that sets something, and the key that it sets or sets a part of.
+#[must_use]
+pub fn variables() -> Vec<(String, &'static str)> {
+    let all = keys::KEYS.iter().flat_map(|key| {
+        let names = read::settable(key);
+        names.into_iter().map(|name| (name, key.path))
+    });
+    all.collect()
+}
+
+/// The JSON Schema (2020-12) of a configuration file: every key with its default, its form and
+/// what it means. What it refuses [`parse`] refuses too; what keys say together only that knows.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schema::schema()
 }
 
 /// The digest of a file's bytes that [`Loaded`] carries.

@@ -315,7 +315,7 @@ fn inner_keys(variable: Variable) -> Vec<(&'static str, Variable)> {
 }
 
 /// The variables that a key can be set by.
-fn settable(key: &Key) -> Vec<String> {
+pub(super) fn settable(key: &Key) -> Vec<String> {
     let State::Here(used) = &key.state else {
         return Vec::new();
     };

@@ -110,7 +110,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn value(shown: Shown) -> Value {
+/// A value in JSON; one that is not set is null.
+pub(super) fn value(shown: Shown) -> Value {
     match shown {
         Shown::Absent => Value::Null,
         Shown::Text(text) => Value::String(text),

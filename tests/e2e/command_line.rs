@@ -8,11 +8,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::ask;
 use crate::edge::{Log, address_after, ended, program};
-use crate::parts::{checkout, promises};
+use crate::parts::{Part, checkout, promises};
 use crate::upstream::HANG;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    promises![&[];
+    let mut trials = promises![&[];
         check_says_ok_for_a_good_file,
         check_names_line_column_and_the_nearest_key,
         check_prints_what_is_in_force,
@@ -22,9 +22,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         run_needs_an_upstream,
         environment_alone_is_enough,
         version_and_help_are_printed,
-        every_command_has_a_page_and_a_help_that_fits_a_screen,
+        every_help_fits_a_screen_and_has_an_example,
+        every_command_has_a_page_that_says_what_a_shell_must_know,
         shells_take_the_completions,
-    ]
+    ];
+    trials.extend(promises![&[Part::Groff]; pages_are_set_without_a_warning]);
+    trials
 }
 
 /// How a command ended, and what it said.
@@ -301,31 +304,89 @@ fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// Lines of a terminal that most people see at once.
+/// A terminal that most people have at least.
+const SCREEN_COLUMNS: usize = 80;
 const SCREEN_LINES: usize = 50;
 
-fn every_command_has_a_page_and_a_help_that_fits_a_screen() {
+/// The words of a command, as its page's synopsis has them in bold.
+fn words_of(page: &str) -> Vec<String> {
+    let (_, synopsis) = page.split_once(".SH SYNOPSIS\n").unwrap();
+    let (_, bold) = synopsis.split_once("\\fB").unwrap();
+    let (bold, _) = bold.split_once("\\fR").unwrap();
+    let name = bold.replace("\\-", "-");
+    name.split(' ').skip(1).map(str::to_owned).collect()
+}
+
+fn every_help_fits_a_screen_and_has_an_example() {
     let pages = pages();
-    assert!(pages.len() > 20, "{}", pages.len());
+    assert!(pages.len() > 30, "{}", pages.len());
     for (name, page) in &pages {
-        for part in [".TH ", ".SH NAME", ".SH SYNOPSIS"] {
-            assert!(page.contains(part), "{name} has no {part}");
-        }
-        let words = name.trim_end_matches(".1").split('-').skip(1);
-        // A command's own name may have a dash.
-        let line: Vec<String> = words.map(str::to_owned).collect();
-        let line = match &*line {
-            [first, second] if first == "send" && second == "test" => vec!["send-test".to_owned()],
-            other => other.to_vec(),
-        };
-        let help = ran(program().args(&line).arg("-h"));
+        let words = words_of(page);
+        let help = ran(program()
+            .args(&words)
+            .arg("--help")
+            .env("COLUMNS", SCREEN_COLUMNS.to_string()));
         assert_eq!(help.code, Some(0), "{name}: {}", help.stderr);
         let lines = help.stdout.lines().count();
-        assert!(lines <= SCREEN_LINES, "{name}: {lines} lines");
+        assert!(
+            lines <= SCREEN_LINES,
+            "{name}: {lines} lines\n{}",
+            help.stdout
+        );
+        let (_, examples) = help.stdout.split_once("Example").unwrap_or_default();
+        let command = format!("vidette {}", words.join(" "));
+        let shown = examples.contains(command.trim());
+        assert!(shown, "{name} has no example:\n{}", help.stdout);
     }
+}
+
+fn every_command_has_a_page_that_says_what_a_shell_must_know() {
+    let pages = pages();
+    for (name, page) in &pages {
+        for part in ["NAME", "SYNOPSIS", "EXAMPLES", "EXIT STATUS"] {
+            let heading = page.lines().any(|line| {
+                line.strip_prefix(".SH ")
+                    .map(|heading| heading.trim_matches('"'))
+                    == Some(part)
+            });
+            assert!(heading, "{name} has no {part}");
+        }
+        // What asks a running edge takes its token too.
+        let asks = page.contains("\\fB\\-\\-token\\fR");
+        assert_eq!(page.contains("VIDETTE_ADMIN\\fR"), asks, "{name}");
+    }
+    let page = |name: &str| {
+        let found = pages.iter().find(|(known, _)| known == name);
+        found.map_or_else(|| panic!("no {name}"), |(_, page)| page.replace("\\-", "-"))
+    };
+    let run = page("vidette-run.1");
+    for part in [
+        "VIDETTE_CONFIG",
+        "VIDETTE_UPSTREAM_INGEST",
+        "VIDETTE_DEFAULTS_SAMPLE_TRANSACTION",
+        "SSL_CERT_FILE",
+        "/etc/vidette/vidette.yml",
+        "/var/lib/vidette/spool",
+    ] {
+        assert!(run.contains(part), "no {part} in vidette-run.1");
+    }
+    assert!(page("vidette-doctor-upload.1").contains("SENTRY_AUTH_TOKEN"));
     let main = ran(program().arg("man"));
     assert_eq!(main.code, Some(0));
     assert!(main.stdout.contains(".TH vidette 1"), "{}", main.stdout);
+}
+
+fn pages_are_set_without_a_warning() {
+    for (name, page) in pages() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(&name);
+        fs::write(&file, page).unwrap();
+        let set = ran(Command::new("groff")
+            .args(["-man", "-Tutf8", "-ww", "-rLL=80n", "-P-cbou"])
+            .arg(file));
+        assert_eq!((set.code, &*set.stderr), (Some(0), ""), "{name}");
+        assert!(set.stdout.contains("EXIT STATUS"), "{name}: {}", set.stdout);
+    }
 }
 
 fn shells_take_the_completions() {

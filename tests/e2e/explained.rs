@@ -3,8 +3,10 @@
 //! the one that looks for faults in `doctor`.
 
 mod asked;
+mod compose;
 mod doctor;
 mod requests;
+mod upload;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,6 +32,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     ];
     trials.extend(asked::trials());
     trials.extend(doctor::trials());
+    trials.extend(compose::trials());
+    trials.extend(upload::trials());
     trials
 }
 

@@ -68,6 +68,21 @@ impl Nginx {
         ))
     }
 
+    /// As an outer proxy that holds bodies back by these settings.
+    #[track_caller]
+    pub(crate) fn with_limits(edge: SocketAddr, limits: &str) -> Self {
+        Self::start(&format!(
+            "proxy_http_version 1.1;
+            proxy_set_header Connection '';
+            proxy_set_header Host $http_host;
+            {limits}
+            server {{
+                listen ADDRESS;
+                location / {{ proxy_pass http://{edge}; }}
+            }}"
+        ))
+    }
+
     /// As an outer proxy whose operator has tried to help browsers: every answer
     /// gets one more `Access-Control-Allow-Origin`.
     #[track_caller]

@@ -57,6 +57,7 @@ mod refusals;
 mod reload;
 mod reports;
 mod routes;
+mod schema;
 mod send_test;
 mod senders;
 mod sentry_cli;
@@ -106,6 +107,7 @@ fn trials() -> Vec<Trial> {
         books::trials(),
         reload::trials(),
         command_line::trials(),
+        schema::trials(),
         dashboard::trials(),
         decisions::trials(),
         demo::trials(),

@@ -30,6 +30,8 @@ pub(crate) enum Part {
     Prometheus,
     /// The tools that come with systemd; it need not run.
     Systemd,
+    /// groff, which sets manual pages.
+    Groff,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
     Mounts,
 }
@@ -49,6 +51,7 @@ impl Part {
             Self::Address => "address",
             Self::Prometheus => "prometheus",
             Self::Systemd => "systemd",
+            Self::Groff => "groff",
             Self::Mounts => "mount_namespaces",
         }
     }
@@ -66,6 +69,7 @@ impl Part {
             Self::Address => crate::hostile::blocked::own_address().is_some(),
             Self::Prometheus => program("prometheus").is_some() && program("promtool").is_some(),
             Self::Systemd => program("systemd-analyze").is_some(),
+            Self::Groff => program("groff").is_some(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")
                     .args([

@@ -3,10 +3,12 @@
 //! Owns what a finding is and how findings read. Never changes anything: each
 //! names what to paste where.
 
+mod compose;
 mod cors;
 mod dns;
 mod ip;
 mod tls;
+mod upload;
 
 use std::process::ExitCode;
 
@@ -18,13 +20,40 @@ use super::{plain, say};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Subject {
     /// Whom the edge takes for the client, and why: lost and doubled users.
+    #[command(after_help = "\
+Example:
+  vidette doctor ip")]
     Ip(ip::Arguments),
     /// What a browser is answered: events that never leave a page.
+    #[command(after_help = "\
+Examples:
+  vidette doctor cors
+  vidette doctor cors --url https://sentry.example.com --origin https://shop.example.com \\
+      --dsn https://a94ae32be2584e0bbd7a4cbb95971fee@sentry.example.com/42")]
     Cors(cors::Arguments),
     /// The certificates shown here, those that end soon, and what a client makes of them.
+    #[command(after_help = "\
+Example:
+  vidette doctor tls --url https://sentry.example.com")]
     Tls(tls::Arguments),
     /// The names of the upstreams: where they lead from here, and whether anybody listens there.
+    #[command(after_help = "\
+Example:
+  vidette doctor dns")]
     Dns(dns::Arguments),
+    /// Why source maps, debug files and large events do not arrive. Leaves nothing in Sentry.
+    #[command(after_help = "\
+Examples:
+  vidette doctor upload --url https://sentry.example.com --org sentry
+  vidette doctor upload --url https://sentry.example.com --sentry-token TOKEN --up-to 101MiB")]
+    Upload(upload::Arguments),
+    /// Self-hosted's Compose files: what of them stands in the way of an edge. Asks nobody.
+    #[command(after_help = "\
+Examples:
+  vidette doctor compose
+  vidette doctor compose self-hosted/docker-compose.yml
+It reads the override, .env and .env.custom beside the file as Compose does.")]
+    Compose(compose::Arguments),
 }
 
 pub(super) fn main(subject: &Subject) -> ExitCode {
@@ -33,6 +62,8 @@ pub(super) fn main(subject: &Subject) -> ExitCode {
         Subject::Cors(arguments) => cors::main(arguments),
         Subject::Tls(arguments) => tls::main(arguments),
         Subject::Dns(arguments) => dns::main(arguments),
+        Subject::Upload(arguments) => upload::main(arguments),
+        Subject::Compose(arguments) => compose::main(arguments),
     }
 }
 

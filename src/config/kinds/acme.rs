@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value as Json;
+
 use super::{
     Fields, Kind, OptionalPath, Shown, Token, Variable, Word, at_most, each, flag, map, refuse,
     refuse_repeats, scalar, text,
@@ -10,6 +12,7 @@ use super::{
 use crate::config::checked::{Acme, AcmeChallenge, ExternalAccount, Secret};
 use crate::config::defaults;
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 
 /// `{contact, directory, path, challenge, ca, external_account, agree_to_terms}`.
@@ -40,6 +43,40 @@ const KNOWN: [&str; 7] = [
     "external_account",
     "agree_to_terms",
 ];
+
+const ACCOUNT: [&str; 3] = ["id", "key", "key_file"];
+
+/// The shape of each key; what most mean, the file that we ship says.
+fn field(key: &str) -> (&'static str, Json) {
+    match key {
+        "contact" => (
+            "",
+            shape::list(0, CONTACTS_MAX, shape::text("^mailto:.+@.+$")),
+        ),
+        "directory" => ("", shape::text("^https://.+$")),
+        "path" => ("", shape::text("/")),
+        "challenge" => ("", CHALLENGE.shape()),
+        "ca" => ("", OptionalPath.shape()),
+        "external_account" => (
+            "Ties the account to one that the authority gave you.",
+            shape::fields(&ACCOUNT, &["id"], account_field),
+        ),
+        "agree_to_terms" => ("", shape::flag()),
+        _ => ("", Json::Bool(false)),
+    }
+}
+
+fn account_field(key: &str) -> (&'static str, Json) {
+    match key {
+        "id" => (
+            "The authority's name for it.",
+            shape::text_or_digits("^[!-~]+$"),
+        ),
+        "key" => ("Its key in base64url.", KEY.shape()),
+        "key_file" => ("A file that holds the key instead.", OptionalPath.shape()),
+        _ => ("", Json::Bool(false)),
+    }
+}
 
 impl Kind for Authority {
     type Value = Acme;
@@ -119,6 +156,10 @@ impl Kind for Authority {
             ("agree_to_terms", Some(Shown::Flag(value.agree_to_terms))),
         ])
     }
+
+    fn shape(&self) -> Json {
+        shape::fields(&KNOWN, &[], field)
+    }
 }
 
 fn variable(key: &str) -> Variable {
@@ -191,7 +232,7 @@ fn folder(node: &Node, faults: &mut Faults) -> Option<PathBuf> {
 fn external_account(node: &Node, faults: &mut Faults) -> Option<ExternalAccount> {
     const ACCEPTED: &str = "write {id: ..., key: ...}, as the authority gave it to you";
     is_map(node, faults, ACCEPTED)?;
-    let fields = Fields::of(node, faults, &["id", "key", "key_file"], &[])?;
+    let fields = Fields::of(node, faults, &ACCOUNT, &[])?;
     let id = fields.required("id", faults).and_then(|node| {
         const ACCEPTED: &str = "write the key's id as the authority gave it to you";
         let text = scalar(node, faults, ACCEPTED)?;
@@ -264,6 +305,15 @@ pub(super) fn names(node: &Node, faults: &mut Faults) -> Option<Vec<String>> {
     }
     refuse_repeats(node, &names, faults, "name", |name| Some(name.clone()))?;
     Some(names)
+}
+
+/// The schema of what [`names`] reads.
+pub(super) fn shape_of_names() -> Json {
+    shape::list(
+        1,
+        NAMES_MAX,
+        shape::text("^[A-Za-z0-9-]+([.][A-Za-z0-9-]+)*$"),
+    )
 }
 
 fn name(node: &Node, faults: &mut Faults) -> Option<String> {

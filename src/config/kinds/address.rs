@@ -3,9 +3,12 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
+use serde_json::Value as Json;
+
 use super::{Fields, Kind, Shown, Variable, door, each, refuse, refuse_repeats, scalar, text, tls};
 use crate::config::checked::{Door, Listener, Scheme, UpstreamUrl};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 use crate::tls::Name;
 
@@ -26,6 +29,10 @@ impl Kind for Address {
 
     fn show(&self, value: &SocketAddr) -> Shown {
         Shown::Text(value.to_string())
+    }
+
+    fn shape(&self) -> Json {
+        shape::text(r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$")
     }
 }
 
@@ -60,6 +67,11 @@ impl Kind for Listeners {
         let shown = (1..).zip(value);
         Shown::List(shown.map(|(at, value)| show(at, value)).collect())
     }
+
+    fn shape(&self) -> Json {
+        let keyed = shape::fields(&known(), &["address"], field);
+        shape::list(1, usize::MAX, shape::either([Address.shape(), keyed]))
+    }
 }
 
 /// An address alone, where that says it all.
@@ -91,6 +103,37 @@ fn default_name(position: usize) -> String {
     }
 }
 
+/// The keys of a listener that has some.
+const fn known() -> [&'static str; 8] {
+    let [proxy_protocol, serve, allow, noindex] = door::KEYS;
+    [
+        "name",
+        "address",
+        proxy_protocol,
+        serve,
+        allow,
+        noindex,
+        "tls",
+        "redirect_to_https",
+    ]
+}
+
+fn field(key: &str) -> (&'static str, Json) {
+    match key {
+        "name" => (
+            "The `listener` label of the metrics; public, public-2, ... where none is given.",
+            shape::text("^[a-z0-9_-]{1,32}$"),
+        ),
+        "address" => ("An address and a port.", Address.shape()),
+        "tls" => ("What it speaks TLS with.", tls::shape()),
+        "redirect_to_https" => (
+            "Moves pages that come in the clear to https: true, or the port it is reached at.",
+            shape::either([shape::flag(), shape::whole(1, u16::MAX.into(), "^[0-9]+$")]),
+        ),
+        key => door::field(key),
+    }
+}
+
 fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listener> {
     let Content::Map(_) = node.content else {
         let address = Address.read(node, faults)?;
@@ -102,18 +145,7 @@ fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listene
             redirect_to_https: None,
         });
     };
-    let [proxy_protocol, serve, allow, noindex] = door::KEYS;
-    let known = [
-        "name",
-        "address",
-        proxy_protocol,
-        serve,
-        allow,
-        noindex,
-        "tls",
-        "redirect_to_https",
-    ];
-    let fields = Fields::of(node, faults, &known, &[])?;
+    let fields = Fields::of(node, faults, &known(), &[])?;
     let name = match fields.optional("name") {
         Some(node) => label(node, faults),
         None => Some(default_name(position)),
@@ -159,6 +191,9 @@ fn label(node: &Node, faults: &mut Faults) -> Option<String> {
     }
 }
 
+/// How an upstream's URL is written.
+const URL: &str = "[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?";
+
 /// Upstream servers, by URL.
 pub(in crate::config) struct Urls;
 
@@ -191,6 +226,10 @@ impl Kind for Urls {
                 .collect(),
         )
     }
+
+    fn shape(&self) -> Json {
+        shape::list(1, usize::MAX, shape::text(&format!("^{URL}$")))
+    }
 }
 
 /// One server by URL, or none, written empty.
@@ -214,6 +253,10 @@ impl Kind for OneUrl {
     fn show(&self, value: &Self::Value) -> Shown {
         let url = value.as_ref().map(UpstreamUrl::to_string);
         url.map_or(Shown::Absent, Shown::Text)
+    }
+
+    fn shape(&self) -> Json {
+        shape::text(&format!("^({URL})?$"))
     }
 }
 

@@ -1,9 +1,12 @@
 //! Owns how categories are named, one or a list of them.
 
+use serde_json::Value as Json;
+
 use super::slips;
 use super::text::one_of;
 use super::{each, refuse, scalar};
 use crate::config::errors::{Faults, nearest};
+use crate::config::shape;
 use crate::config::tree::Node;
 use crate::domain::category::{Categories, Category};
 use crate::domain::envelope::item::ItemKind;
@@ -40,6 +43,11 @@ impl Asked {
             .iter()
             .filter(move |category| all.has(**category));
         each.map(|category| category.name())
+    }
+
+    /// The schema of a list of them.
+    pub(super) fn shape_of_list(&self) -> Json {
+        shape::list(0, usize::MAX, shape::words(self.names()))
     }
 
     /// The category that a text names.

@@ -3,9 +3,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value as Json;
+
 use super::number::whole;
 use super::{Kind, Shown, Variable, at_most, each, refuse, refuse_repeats, scalar};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 use crate::domain::quota::COUNTED_MAX;
 use crate::domain::switch::Share;
@@ -39,6 +42,10 @@ impl Kind for GuardedPaths {
     fn show(&self, value: &Vec<PathBuf>) -> Shown {
         let paths = value.iter().map(|path| path.display().to_string());
         Shown::List(paths.map(Shown::Text).collect())
+    }
+
+    fn shape(&self) -> Json {
+        shape::list(0, PATHS_MAX, shape::text("^/"))
     }
 }
 
@@ -76,6 +83,11 @@ impl Kind for Portion {
     fn show(&self, value: &Share) -> Shown {
         Shown::Text(value.to_string())
     }
+
+    fn shape(&self) -> Json {
+        let of_one = |millionths: u32| f64::from(millionths) / 1e6;
+        shape::share(of_one(self.min), of_one(self.max))
+    }
 }
 
 /// So many bytes a day, or `off`.
@@ -112,5 +124,10 @@ impl Kind for Budget {
 
     fn show(&self, value: &Option<u64>) -> Shown {
         Shown::Text(value.map_or_else(|| OFF.to_owned(), units::show_size_with_unit))
+    }
+
+    fn shape(&self) -> Json {
+        // A unit must be there: a number alone is none.
+        shape::text(&format!("^{OFF}$|^{}$", "[0-9]+ *([KkMmGgTt][Ii]?)?[Bb]"))
     }
 }

@@ -1,8 +1,11 @@
 //! Owns what a listener is for: the keys of its own, beside its name and address.
 
+use serde_json::Value as Json;
+
 use super::{Fields, Kind, Shown, Word, each, flag, proxies, refuse, scalar};
 use crate::config::checked::{Door, ProxyProtocol, Serve, TrustedProxies};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 
 /// The keys, in the order in which they are shown.
@@ -50,6 +53,31 @@ pub(super) fn read(fields: &Fields<'_>, faults: &mut Faults) -> Option<Door> {
         }
     }
     Some(door)
+}
+
+/// What a key of its own means, and its shape.
+pub(super) fn field(key: &str) -> (&'static str, Json) {
+    match key {
+        "proxy_protocol" => (
+            "Whether a connection begins with a PROXY header; only client_ip.trusted_proxies may \
+             send one. Default off.",
+            PROXY_PROTOCOL.shape(),
+        ),
+        "serve" => (
+            "all (default); ingest: events, tunnels and what pages load to send them; web: the \
+             rest.",
+            SERVE.shape(),
+        ),
+        "allow" => (
+            "The networks that may use web, uploads and the API; others get 403. Default: all.",
+            shape::list(1, usize::MAX, proxies::entry_shape()),
+        ),
+        "noindex" => (
+            "Has search engines keep web's pages out (X-Robots-Tag). Default false.",
+            shape::flag(),
+        ),
+        _ => ("", Json::Bool(false)),
+    }
 }
 
 /// Networks, addresses and presets, at least one.

@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde_json::Value as Json;
 
 use super::patterns;
+use super::proxies::NETWORK;
 use super::{Fields, Kind, Shown, Variable, at_most, each, flag, map, refuse, scalar};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 use crate::domain::filter::Filters;
 use crate::domain::glob::Glob;
@@ -92,6 +95,28 @@ impl Kind for InboundFilters {
             ("error_messages", patterns::show_list(error_messages)),
             ("localhost", localhost.then_some(Shown::Flag(true))),
         ])
+    }
+
+    fn shape(&self) -> Json {
+        shape::fields(&KNOWN, &[], |key| match key {
+            "client_ips" => (
+                "Addresses and networks of clients whose events nobody wants.",
+                shape::list(0, NETWORKS_MAX, shape::text(&format!("^{NETWORK}$"))),
+            ),
+            "user_agents" => (
+                "Patterns of user agents, of the request or as the event tells.",
+                patterns::shape_of_list(),
+            ),
+            "crawlers" => ("Search engines and their like.", shape::flag()),
+            "releases" => ("Patterns of releases.", patterns::shape_of_list()),
+            "environments" => ("Patterns of environments.", patterns::shape_of_list()),
+            "error_messages" => (
+                "Patterns of errors, as in \"TimeoutError: *\".",
+                patterns::shape_of_list(),
+            ),
+            "localhost" => ("Events of pages on localhost.", shape::flag()),
+            _ => ("", Json::Bool(false)),
+        })
     }
 }
 

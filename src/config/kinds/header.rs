@@ -1,12 +1,18 @@
 //! Owns header names: the one that is believed and those that are sent.
 
+use serde_json::Value as Json;
+
 use super::{Kind, Shown, Variable, each, refuse, refuse_repeats, scalar};
 use crate::config::checked::ForwardedHeader;
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 use crate::domain::client_ip::HeaderForm;
 
 const ACCEPTED: &str = "write a header's name, such as x-forwarded-for";
+
+/// RFC 9110, 5.6.2: a token.
+const NAME: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$";
 
 /// Headers that mean something else to whoever reads them: an address in one of
 /// them would break the request, its framing or its credentials.
@@ -46,6 +52,10 @@ impl Kind for OneHeader {
 
     fn show(&self, value: &ForwardedHeader) -> Shown {
         Shown::Text(value.name.clone())
+    }
+
+    fn shape(&self) -> Json {
+        shape::text(NAME)
     }
 }
 
@@ -87,6 +97,10 @@ impl Kind for HeaderNames {
 
     fn show(&self, value: &Vec<String>) -> Shown {
         Shown::List(value.iter().cloned().map(Shown::Text).collect())
+    }
+
+    fn shape(&self) -> Json {
+        shape::list(0, usize::MAX, shape::text(NAME))
     }
 }
 

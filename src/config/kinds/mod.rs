@@ -45,7 +45,10 @@ pub(super) use tls::PemFile;
 pub(super) use tunnel::TunnelPaths;
 pub(super) use webhook::{WebhookAddress, webhook};
 
+use serde_json::Value as Json;
+
 use super::errors::Faults;
+use super::shape;
 use super::tree::{Content, Entry, Node};
 
 /// A way to write a value.
@@ -61,6 +64,9 @@ pub(super) trait Kind {
 
     /// Shows a value so that [`Kind::read`] reads the same.
     fn show(&self, value: &Self::Value) -> Shown;
+
+    /// The JSON Schema of what [`Kind::read`] takes, as far as one can say.
+    fn shape(&self) -> Json;
 }
 
 /// How an environment variable holds a kind.
@@ -113,6 +119,10 @@ impl Kind for Flag {
 
     fn show(&self, value: &bool) -> Shown {
         Shown::Flag(*value)
+    }
+
+    fn shape(&self) -> Json {
+        shape::flag()
     }
 }
 

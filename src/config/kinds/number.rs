@@ -4,10 +4,13 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::text::one_of;
 use super::{Kind, Shown, refuse, scalar};
 use crate::config::checked::Rate;
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 use crate::domain::units;
 
@@ -34,6 +37,10 @@ impl Kind for Count {
     fn show(&self, value: &u64) -> Shown {
         Shown::Number(*value)
     }
+
+    fn shape(&self) -> Json {
+        shape::whole(self.min, self.max, "^[0-9]+$")
+    }
 }
 
 /// A size in bytes, bounds included.
@@ -59,6 +66,10 @@ impl Kind for Size {
 
     fn show(&self, value: &u64) -> Shown {
         Shown::Text(units::show_size(*value))
+    }
+
+    fn shape(&self) -> Json {
+        shape::whole(self.min, self.max, &format!("^{}$", shape::SIZE))
     }
 }
 
@@ -89,6 +100,10 @@ impl Kind for Span {
 
     fn show(&self, value: &Duration) -> Shown {
         Shown::Text(units::show_duration(*value))
+    }
+
+    fn shape(&self) -> Json {
+        shape::text(&format!("^{}$", shape::DURATION))
     }
 }
 
@@ -122,6 +137,10 @@ impl Kind for PerTime {
     fn show(&self, value: &Rate) -> Shown {
         Shown::Text(units::show_rate(value.count, value.per))
     }
+
+    fn shape(&self) -> Json {
+        shape::text("^[0-9]+ */[smh]$")
+    }
 }
 
 /// A number of threads, or `auto`.
@@ -146,6 +165,11 @@ impl Kind for Workers {
     fn show(&self, value: &Self::Value) -> Shown {
         let count = value.map(|count| u64::try_from(count.get()).unwrap_or(u64::MAX));
         count.map_or_else(|| Shown::Text("auto".to_owned()), Shown::Number)
+    }
+
+    fn shape(&self) -> Json {
+        let max = u64::try_from(self.max).unwrap_or(u64::MAX);
+        shape::whole(1, max, "^(auto|[0-9]+)$")
     }
 }
 

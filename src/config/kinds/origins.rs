@@ -1,8 +1,11 @@
 //! Owns the lists of the origins that pages may send from. What a pattern is and
 //! what it matches is the domain's business.
 
+use serde_json::Value as Json;
+
 use super::{Kind, Shown, Variable, at_most, each, refuse, scalar};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 use crate::domain::origin::{AllowedOrigins, OriginPatternFault};
 
@@ -32,6 +35,10 @@ impl Kind for Origins {
 
     fn show(&self, value: &Vec<String>) -> Shown {
         Shown::List(value.iter().cloned().map(Shown::Text).collect())
+    }
+
+    fn shape(&self) -> Json {
+        shape::list(0, PATTERNS_MAX, shape::text("^[^ ]+$"))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Owns patterns for texts, one or a list of them. What one matches is the domain's business.
 
+use serde_json::Value as Json;
+
 use super::{Shown, at_most, each, refuse, scalar};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 use crate::domain::glob::{Glob, PATTERN_BYTES_MAX};
 
@@ -25,6 +28,16 @@ pub(super) fn one(node: &Node, faults: &mut Faults) -> Option<Glob> {
 pub(super) fn list(node: &Node, faults: &mut Faults) -> Option<Vec<Glob>> {
     at_most(node, faults, PATTERNS_MAX, "patterns")?;
     each(node, faults, "write a list such as [\"dev*\"]", one)
+}
+
+/// The schema of one.
+pub(super) fn shape_of_one() -> Json {
+    shape::any_text()
+}
+
+/// The schema of a list of them.
+pub(super) fn shape_of_list() -> Json {
+    shape::list(0, PATTERNS_MAX, shape_of_one())
 }
 
 /// A pattern as it was written.

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value as Json;
+
 use super::{
     Budget, FEWER, Fields, InboundFilters, Kind, Origins, Quotas, Repeats, Samples, Shown,
     Variable, at_most, each, flag, map, refuse, refuse_repeats, repeat, scalar,
 };
 use crate::config::checked::{Project, ProjectKey};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
@@ -18,6 +21,20 @@ pub(in crate::config) struct Projects {
     /// Of all projects together.
     pub(in crate::config) keys_max: usize,
 }
+
+const PROJECT: [&str; 9] = [
+    "id",
+    "name",
+    "keys",
+    "allowed_origins",
+    "quotas",
+    "budget",
+    "sample",
+    "filters",
+    "repeats",
+];
+
+const KEY: [&str; 4] = ["key", "name", "enabled", "quotas"];
 
 /// Where each key was first seen.
 type Seen<'n> = HashMap<Key, &'n str>;
@@ -53,26 +70,16 @@ impl Kind for Projects {
     fn show(&self, value: &Vec<Project>) -> Shown {
         Shown::List(value.iter().map(show_project).collect())
     }
+
+    fn shape(&self) -> Json {
+        let project = shape::fields(&PROJECT, &["id"], field);
+        shape::list(0, self.max, project)
+    }
 }
 
 fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Option<Project> {
     const KEYS: &str = "write a list such as [a94ae32be2584e0bbd7a4cbb95971fee]";
-    let fields = Fields::of(
-        node,
-        faults,
-        &[
-            "id",
-            "name",
-            "keys",
-            "allowed_origins",
-            "quotas",
-            "budget",
-            "sample",
-            "filters",
-            "repeats",
-        ],
-        &[],
-    )?;
+    let fields = Fields::of(node, faults, &PROJECT, &[])?;
     let id = fields
         .required("id", faults)
         .and_then(|node| number(node, faults));
@@ -121,6 +128,53 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
     })
 }
 
+fn field(key: &str) -> (&'static str, Json) {
+    match key {
+        "id" => (
+            "The number at the end of a DSN.",
+            shape::whole(1, u64::MAX, "^[0-9]+$"),
+        ),
+        "name" => ("For people.", shape::any_text()),
+        "keys" => (
+            "The keys that may send to it: what stands before the @ of a DSN.",
+            shape::list(
+                0,
+                usize::MAX,
+                shape::either([
+                    shape::text_or_digits(DIGITS),
+                    shape::fields(&KEY, &["key"], key_field),
+                ]),
+            ),
+        ),
+        "allowed_origins" => ("In place of the default.", Origins.shape()),
+        "quotas" => (
+            "In place of the defaults, all of them; [] is none.",
+            Quotas::OfProject.shape(),
+        ),
+        "budget" => ("In place of the default; off is none.", Budget.shape()),
+        "sample" => ("In place of the default, all of it.", Samples.shape()),
+        "filters" => (
+            "In place of the defaults, all of them.",
+            InboundFilters.shape(),
+        ),
+        "repeats" => ("In place of the default; off is none.", Repeats.shape()),
+        _ => ("", Json::Bool(false)),
+    }
+}
+
+fn key_field(key: &str) -> (&'static str, Json) {
+    match key {
+        "key" => (
+            "What stands before the @ of a DSN.",
+            shape::text_or_digits(DIGITS),
+        ),
+        "name" => ("For people.", shape::any_text()),
+        "enabled" => ("false refuses what carries it.", shape::flag()),
+        "quotas" => ("Beside the project's.", Quotas::OfKey.shape()),
+        _ => ("", Json::Bool(false)),
+    }
+}
+
 fn number(node: &Node, faults: &mut Faults) -> Option<ProjectId> {
     const ACCEPTED: &str = "write it as 42, as it stands at the end of a DSN";
     let text = scalar(node, faults, ACCEPTED)?;
@@ -134,7 +188,7 @@ fn number(node: &Node, faults: &mut Faults) -> Option<ProjectId> {
 fn key<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Option<ProjectKey> {
     let found = match &node.content {
         Content::Map(_) => {
-            let fields = Fields::of(node, faults, &["key", "name", "enabled", "quotas"], &[])?;
+            let fields = Fields::of(node, faults, &KEY, &[])?;
             let key = fields
                 .required("key", faults)
                 .and_then(|node| digits(node, faults));
@@ -173,6 +227,9 @@ fn key<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Option<P
         None => Some(found),
     }
 }
+
+/// A public key.
+const DIGITS: &str = "^[0-9a-f]{32}$";
 
 fn digits(node: &Node, faults: &mut Faults) -> Option<Key> {
     const ACCEPTED: &str = "write the 32 digits of 0-9 and a-f that stand before the @ of a DSN";

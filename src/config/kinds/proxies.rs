@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde_json::Value as Json;
 
 use super::text::meant;
 use super::{Kind, Shown, Variable, each, refuse, scalar, text};
 use crate::config::checked::TrustedProxies;
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 use crate::domain::client_ip;
 
@@ -28,6 +30,10 @@ impl Kind for Proxies {
     fn show(&self, value: &TrustedProxies) -> Shown {
         Networks.show(value)
     }
+
+    fn shape(&self) -> Json {
+        Networks.shape()
+    }
 }
 
 impl Kind for Networks {
@@ -40,6 +46,10 @@ impl Kind for Networks {
 
     fn show(&self, value: &TrustedProxies) -> Shown {
         Shown::List(value.written.iter().cloned().map(Shown::Text).collect())
+    }
+
+    fn shape(&self) -> Json {
+        shape::list(0, usize::MAX, entry_shape())
     }
 }
 
@@ -75,6 +85,15 @@ fn accepted_entry() -> String {
     let presets = text::one_of(client_ip::PRESETS.iter().copied());
     format!("write a CIDR such as 10.0.0.0/8, an address, or {presets}")
 }
+
+/// The schema of one entry.
+pub(super) fn entry_shape() -> Json {
+    let presets = client_ip::PRESETS.join("|");
+    shape::text(&format!("^({presets}|{NETWORK})$"))
+}
+
+/// How an address or a network is written.
+pub(super) const NETWORK: &str = "[0-9A-Fa-f:.]+(/[0-9]{1,3})?";
 
 /// The networks that one entry names.
 pub(super) fn nets(text: &str) -> Result<Vec<IpNet>, &'static str> {

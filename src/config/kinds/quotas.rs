@@ -1,6 +1,8 @@
 //! Owns the lists of quotas. How one counts is not its business, nor what it is
 //! called when it has no name: the domain says that.
 
+use serde_json::Value as Json;
+
 use super::categories::{self, Asked};
 use super::number::whole;
 use super::slips;
@@ -8,6 +10,7 @@ use super::{
     Fields, Kind, Shown, Variable, Word, at_most, each, map, refuse, refuse_repeats_of, scalar,
 };
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 use crate::domain::category::Categories;
 use crate::domain::quota::{BUDGET, By, COUNTED_MAX, Limit, PER_MAX, PER_MIN, Per, Quota};
@@ -24,6 +27,8 @@ pub(in crate::config) enum Quotas {
 
 /// Each item is charged to every one that applies.
 const QUOTAS_MAX: usize = 50;
+
+const KNOWN: [&str; 5] = ["name", "categories", "limit", "per", "by"];
 
 /// A calendar month, the one time that is no fixed number of seconds.
 const MONTH: &str = "1mo";
@@ -64,11 +69,35 @@ impl Kind for Quotas {
     fn show(&self, value: &Vec<Quota>) -> Shown {
         Shown::List(value.iter().map(show_quota).collect())
     }
+
+    fn shape(&self) -> Json {
+        let quota = shape::fields(&KNOWN, &["limit", "per"], |key| match key {
+            "name" => (
+                "What clients and metrics see; unique in its list. Default: categories, per and \
+                 by, as in error-1h.",
+                shape::text_or_digits("^[A-Za-z0-9_.+-]{1,64}$"),
+            ),
+            "categories" => (
+                "What items count in. Default, and []: all but the reports of clients.",
+                Asked::COUNTED.shape_of_list(),
+            ),
+            "limit" => (
+                "A number alone is items; a size with its unit is bytes. 0 lets nothing in.",
+                shape::whole(0, COUNTED_MAX, &format!("^{}$", shape::SIZE)),
+            ),
+            "per" => (
+                "100ms to 366d, or 1mo. Below a minute it is a rate, else a window in UTC.",
+                shape::text(&format!("^{MONTH}$|^{}$", shape::DURATION)),
+            ),
+            "by" => ("Whose count it is.", self.shape_of_by()),
+            _ => ("", Json::Bool(false)),
+        });
+        shape::list(0, QUOTAS_MAX, quota)
+    }
 }
 
 impl Quotas {
     fn quota(self, node: &Node, faults: &mut Faults) -> Option<Quota> {
-        const KNOWN: [&str; 5] = ["name", "categories", "limit", "per", "by"];
         let fields = Fields::of(node, faults, &KNOWN, &[])?;
         let given = match fields.optional("name") {
             Some(node) => name(node, faults).map(Some),
@@ -107,6 +136,13 @@ impl Quotas {
             Self::OfProject => By::Project,
             Self::OfKey => By::Key,
         }
+    }
+
+    /// Whom a count may be of here.
+    fn shape_of_by(self) -> Json {
+        let here = |by: By| self.default_by() == By::Project || by != By::Project;
+        let words = BY.words.iter().filter(|(_, by)| here(*by));
+        shape::words(words.map(|(word, _)| *word))
     }
 
     fn by(self, node: &Node, faults: &mut Faults) -> Option<By> {

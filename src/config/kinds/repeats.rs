@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::number::whole;
 use super::{Fields, Kind, Shown, Variable, map, refuse, scalar};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 use crate::domain::repeat::Repeat;
 use crate::domain::units;
@@ -50,6 +53,25 @@ impl Kind for Repeats {
             ("then", Some(Shown::Number(*then))),
             ("per", Some(Shown::Text(units::show_duration(*per)))),
         ])
+    }
+
+    fn shape(&self) -> Json {
+        let counts = shape::fields(&KNOWN, &KNOWN, |key| match key {
+            "first" => (
+                "So many in each window pass.",
+                shape::whole(1, COUNT_MAX, "^[0-9]+$"),
+            ),
+            "then" => (
+                "Then one in so many.",
+                shape::whole(2, COUNT_MAX, "^[0-9]+$"),
+            ),
+            "per" => (
+                "The window, from 1s to 1d.",
+                shape::text(&format!("^{}$", shape::DURATION)),
+            ),
+            _ => ("", Json::Bool(false)),
+        });
+        shape::either([shape::words([OFF].into_iter()), counts])
     }
 }
 

@@ -1,10 +1,13 @@
 //! Owns how much of a project is kept: shares by category, and rules before them.
 
+use serde_json::Value as Json;
+
 use super::categories::{self, Asked};
 use super::patterns;
 use super::{Fields, Kind, Shown, Variable, at_most, each, map, refuse, scalar};
 use crate::config::errors::{Faults, Place};
 use crate::config::keys::join;
+use crate::config::shape;
 use crate::config::tree::{Content, Entry, Node};
 use crate::domain::category::{Categories, Category};
 use crate::domain::envelope::item::ItemKind;
@@ -17,6 +20,8 @@ pub(in crate::config) struct Samples;
 const RULES_MAX: usize = 50;
 
 const RULES: &str = "rules";
+
+const RULE: [&str; 4] = ["categories", "environment", "release", "rate"];
 
 /// A switch counts in millionths too; less than one keeps nothing that anybody would find.
 const SHARE_MIN: f64 = 0.000_001;
@@ -81,6 +86,27 @@ impl Kind for Samples {
         let rules = (!value.rules.is_empty()).then_some((RULES, Shown::List(rules)));
         Shown::Map(shares.chain(rules).collect())
     }
+
+    fn shape(&self) -> Json {
+        let rule = shape::fields(&RULE, &["rate"], |key| match key {
+            "categories" => (
+                "What it is about. Default, and []: all that may be sampled.",
+                Asked::SAMPLED.shape_of_list(),
+            ),
+            "environment" => ("A pattern of the environment.", patterns::shape_of_one()),
+            "release" => ("A pattern of the release.", patterns::shape_of_one()),
+            "rate" => ("How much is kept.", Share.shape()),
+            _ => ("", Json::Bool(false)),
+        });
+        let known: Vec<&str> = Asked::SAMPLED.names().chain([RULES]).collect();
+        shape::fields(&known, &[], |key| match key {
+            RULES => (
+                "Go before the categories; the first that matches decides.",
+                shape::list(0, RULES_MAX, rule.clone()),
+            ),
+            _ => ("How much of this category is kept.", Share.shape()),
+        })
+    }
 }
 
 /// Refuses a category whose items an earlier one names already: keys have no order, so neither
@@ -113,8 +139,7 @@ fn rules(node: &Node, faults: &mut Faults) -> Option<Vec<Rule>> {
 }
 
 fn rule(node: &Node, faults: &mut Faults) -> Option<Rule> {
-    const KNOWN: [&str; 4] = ["categories", "environment", "release", "rate"];
-    let fields = Fields::of(node, faults, &KNOWN, &[])?;
+    let fields = Fields::of(node, faults, &RULE, &[])?;
     let categories = match fields.optional("categories") {
         Some(node) => categories::read(node, faults, Asked::SAMPLED),
         None => Some(Categories::EMPTY),
@@ -147,6 +172,10 @@ impl Kind for Share {
 
     fn show(&self, value: &Rate) -> Shown {
         show_share(*value)
+    }
+
+    fn shape(&self) -> Json {
+        shape::share(0.0, 1.0)
     }
 }
 

@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value as Json;
+
 use super::{Fields, Kind, Shown, Variable, each, flag, refuse, refuse_repeats, scalar};
 use crate::config::checked::StaticRoot;
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
+
+const KNOWN: [&str; 3] = ["path", "root", "cors"];
 
 /// A list of `{path, root, cors}`.
 pub(in crate::config) struct Statics;
@@ -41,10 +46,26 @@ impl Kind for Statics {
         });
         Shown::List(shown.collect())
     }
+
+    fn shape(&self) -> Json {
+        let root = shape::fields(&KNOWN, &["path", "root"], |key| match key {
+            "path" => (
+                "The path's prefix, with a slash at both ends.",
+                shape::text("^/.*/$"),
+            ),
+            "root" => ("The folder that holds the files.", shape::text("^.+$")),
+            "cors" => (
+                "Lets any origin read them, as a browser SDK must be. Default false.",
+                shape::flag(),
+            ),
+            _ => ("", Json::Bool(false)),
+        });
+        shape::list(0, usize::MAX, root)
+    }
 }
 
 fn root(node: &Node, faults: &mut Faults) -> Option<StaticRoot> {
-    let fields = Fields::of(node, faults, &["path", "root", "cors"], &[])?;
+    let fields = Fields::of(node, faults, &KNOWN, &[])?;
     let path = fields
         .required("path", faults)
         .and_then(|node| prefix(node, faults));

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value as Json;
+
 use super::{Kind, Shown, Variable, each, refuse, scalar};
 use crate::config::checked::{AccessTarget, Secret};
 use crate::config::errors::{Faults, nearest};
+use crate::config::shape;
 use crate::config::tree::Node;
 
 /// One word of a closed list.
@@ -45,6 +48,10 @@ impl<T: Copy + PartialEq> Kind for Word<T> {
         let word = self.words.iter().find(|(_, known)| known == value);
         word.map_or(Shown::Absent, |(word, _)| Shown::Text((*word).to_owned()))
     }
+
+    fn shape(&self) -> Json {
+        shape::words(self.words.iter().map(|(word, _)| *word))
+    }
 }
 
 /// `a, b or c`.
@@ -76,6 +83,10 @@ impl Kind for OptionalPath {
         let path = value.as_ref().map(|path| path.display().to_string());
         path.map_or(Shown::Absent, Shown::Text)
     }
+
+    fn shape(&self) -> Json {
+        shape::any_text()
+    }
 }
 
 /// A directory, or nothing, written `off`. It must have a slash: a word that means
@@ -100,6 +111,10 @@ impl Kind for PathOrOff {
     fn show(&self, value: &Self::Value) -> Shown {
         let path = value.as_ref().map(|path| path.display().to_string());
         Shown::Text(path.unwrap_or_else(|| OFF.to_owned()))
+    }
+
+    fn shape(&self) -> Json {
+        shape::text("^off$|/")
     }
 }
 
@@ -127,6 +142,10 @@ impl Kind for StdoutOrPath {
             AccessTarget::Stdout => STDOUT.to_owned(),
             AccessTarget::File(path) => path.display().to_string(),
         })
+    }
+
+    fn shape(&self) -> Json {
+        shape::text("^stdout$|/.*[^/]$")
     }
 }
 
@@ -162,6 +181,10 @@ impl Kind for Token {
             .as_ref()
             .map_or(Shown::Absent, |secret| Shown::Text(secret.to_string()))
     }
+
+    fn shape(&self) -> Json {
+        shape::text_or_digits("^ *[!-~]* *$")
+    }
 }
 
 /// A token as `Authorization: Bearer` can carry it, blanks around it cut off.
@@ -196,6 +219,10 @@ impl Kind for Hosts {
 
     fn show(&self, value: &Self::Value) -> Shown {
         Shown::List(value.iter().cloned().map(Shown::Text).collect())
+    }
+
+    fn shape(&self) -> Json {
+        shape::list(0, usize::MAX, shape::text("^[A-Za-z0-9_.:-]+$"))
     }
 }
 

@@ -3,9 +3,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::{Value as Json, json};
+
 use super::{Fields, Kind, Shown, Word, acme, each, map, refuse, scalar};
 use crate::config::checked::{CertificateFiles, ClientAuth, ListenerTls};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 
 /// Each is read again every few seconds.
@@ -15,14 +18,54 @@ const TLS: &str = "write {cert: /etc/vidette/tls.pem, key: /etc/vidette/tls.key}
 
 const CLIENT_AUTH: Word<ClientAuth> = Word::of(ClientAuth::WORDS);
 
+const KNOWN: [&str; 6] = ["cert", "key", "certs", "acme", "client_ca", "client_auth"];
+
+const PAIR: [&str; 2] = ["cert", "key"];
+
+/// The schema of what [`tls`] reads.
+pub(super) fn shape() -> Json {
+    let mut keyed = shape::fields(&KNOWN, &[], |key| match key {
+        "certs" => (
+            "Several certificates: a client gets the one for the name it asks for, else the first.",
+            shape::list(1, CERTIFICATES_MAX, shape::fields(&PAIR, &PAIR, pair_field)),
+        ),
+        "acme" => (
+            "Names that the edge gets certificates for by itself.",
+            acme::shape_of_names(),
+        ),
+        "client_ca" => (
+            "Asks clients for a certificate that this file vouches for.",
+            shape::text("^.+$"),
+        ),
+        "client_auth" => (
+            "optional lets clients have none. Default required.",
+            CLIENT_AUTH.shape(),
+        ),
+        key => pair_field(key),
+    });
+    if let Some(keyed) = keyed.as_object_mut() {
+        let any = [&PAIR[..], &["certs"], &["acme"]].map(|keys| json!({"required": keys}));
+        keyed.insert("anyOf".to_owned(), any.into_iter().collect());
+    }
+    keyed
+}
+
+fn pair_field(key: &str) -> (&'static str, Json) {
+    let description = match key {
+        "cert" => "The certificate, and behind it those between it and its authority, in PEM.",
+        "key" => "Its key, in PEM, without a password.",
+        _ => return ("", Json::Bool(false)),
+    };
+    (description, shape::text("^.+$"))
+}
+
 /// `{cert, key}` or `{certs: [{cert, key}]}`, `acme` beside or instead, with `client_ca` and
 /// `client_auth`.
 pub(super) fn tls(node: &Node, faults: &mut Faults) -> Option<ListenerTls> {
     if !is_map(node, faults, TLS) {
         return None;
     }
-    let known = ["cert", "key", "certs", "acme", "client_ca", "client_auth"];
-    let fields = Fields::of(node, faults, &known, &[])?;
+    let fields = Fields::of(node, faults, &KNOWN, &[])?;
     let certificates = certificates(node, &fields, faults);
     let acme = match fields.optional("acme") {
         Some(node) => acme::names(node, faults),
@@ -72,7 +115,7 @@ fn certificates(
         if !is_map(node, faults, TLS) {
             return None;
         }
-        let fields = Fields::of(node, faults, &["cert", "key"], &[])?;
+        let fields = Fields::of(node, faults, &PAIR, &[])?;
         pair(&fields, faults)
     })?;
     match certificates.is_empty() {
@@ -82,7 +125,7 @@ fn certificates(
 }
 
 fn pair(fields: &Fields<'_>, faults: &mut Faults) -> Option<CertificateFiles> {
-    let [cert, key] = ["cert", "key"].map(|name| {
+    let [cert, key] = PAIR.map(|name| {
         let node = fields.required(name, faults);
         node.and_then(|node| file(node, faults))
     });
@@ -134,6 +177,10 @@ impl Kind for PemFile {
     fn show(&self, value: &Self::Value) -> Shown {
         let path = value.as_ref().map(|path| path.display().to_string());
         path.map_or(Shown::Absent, Shown::Text)
+    }
+
+    fn shape(&self) -> Json {
+        shape::any_text()
     }
 }
 

@@ -1,7 +1,10 @@
 //! Owns the paths that take envelopes on a site's own name.
 
+use serde_json::Value as Json;
+
 use super::{Kind, Shown, Variable, at_most, each, refuse, refuse_repeats, scalar};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 
 /// A list of absolute paths.
@@ -23,6 +26,10 @@ impl Kind for TunnelPaths {
 
     fn show(&self, value: &Vec<String>) -> Shown {
         Shown::List(value.iter().cloned().map(Shown::Text).collect())
+    }
+
+    fn shape(&self) -> Json {
+        shape::list(0, PATHS_MAX, shape::text("^/[^%?#]+$"))
     }
 }
 

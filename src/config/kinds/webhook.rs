@@ -1,10 +1,12 @@
 //! Owns where a webhook is: a URL whose path is a secret.
 
 use http::uri::PathAndQuery;
+use serde_json::Value as Json;
 
 use super::{Kind, Shown, address, refuse, scalar};
 use crate::config::checked::{Secret, WebhookUrl};
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::Node;
 
 /// A webhook's URL, or none, written empty.
@@ -28,6 +30,10 @@ impl Kind for WebhookAddress {
     fn show(&self, value: &Self::Value) -> Shown {
         let url = value.as_ref().map(WebhookUrl::to_string);
         url.map_or(Shown::Absent, Shown::Text)
+    }
+
+    fn shape(&self) -> Json {
+        shape::text("^(https?://[^#]+)?$")
     }
 }
 

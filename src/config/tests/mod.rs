@@ -12,6 +12,7 @@ mod network;
 mod projects;
 mod quotas;
 mod reports;
+mod schema;
 mod sentry;
 mod shown;
 mod spool;

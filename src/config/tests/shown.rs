@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::comments::SHIPPED;
 use super::super::keys::{KEYS, State};
 use super::super::tree::{self, Content, Node};
 use super::*;
@@ -14,8 +15,6 @@ use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::envelope::item::ItemKind;
 use crate::domain::quota::{By, Limit, Per, Quota};
-
-const SHIPPED: &str = include_str!("../../../config/vidette.yml");
 
 #[track_caller]
 fn check_reads_back(config: &Config) {

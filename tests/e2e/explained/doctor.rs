@@ -61,7 +61,7 @@ fn thirty_clients(edge: &Edge) {
 }
 
 #[track_caller]
-fn check(told: &Ran, code: i32, parts: &[&str]) {
+pub(super) fn check(told: &Ran, code: i32, parts: &[&str]) {
     let said = format!("{}{}", told.stdout, told.stderr);
     assert_eq!(told.code, Some(code), "{said}");
     for part in parts {

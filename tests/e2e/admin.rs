@@ -38,6 +38,49 @@ fn health_answers_without_an_upstream() {
     assert_eq!(edge.admin_get("/health/live").status, 200);
 }
 
+/// Families that are exported from the start, whatever has come.
+const FAMILIES: &[&str] = &[
+    "vidette_requests_total",
+    "vidette_request_duration_seconds",
+    "vidette_request_bytes_total",
+    "vidette_items_total",
+    "vidette_item_bytes_total",
+    "vidette_quota_used_ratio",
+    "vidette_quota_journal",
+    "vidette_limits_learned_longest_seconds",
+    "vidette_switches",
+    "vidette_spool_items",
+    "vidette_spool_bytes",
+    "vidette_spool_oldest_seconds",
+    "vidette_spool_appended_total",
+    "vidette_spool_replayed_total",
+    "vidette_spool_expired_total",
+    "vidette_spool_damaged_total",
+    "vidette_spool_unprotected_total",
+    "vidette_duplicates_total",
+    "vidette_breaker_state",
+    "vidette_incidents_active",
+    "vidette_webhook_messages_total",
+    "vidette_table_entries",
+    "vidette_table_entries_max",
+    "vidette_upstream_requests_total",
+    "vidette_upstream_probes_total",
+    "vidette_upstream_duration_seconds",
+    "vidette_upstream_connections",
+    "vidette_upstream_resolved_addresses",
+    "vidette_connections",
+    "vidette_connections_total",
+    "vidette_client_ip_total",
+    "vidette_uploads_active",
+    "vidette_uploads_active_bytes",
+    "vidette_config_reloads_total",
+    "vidette_client_reports_total",
+    "vidette_config_last_reload_success_timestamp_seconds",
+    "vidette_build_info",
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+];
+
 fn every_metric_family_is_there_from_the_start() {
     let down = Silent::reserve();
     let edge = Edge::configured(&down.url(), &down.url(), json!({}));
@@ -48,47 +91,7 @@ fn every_metric_family_is_there_from_the_start() {
             .is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4"))
     );
     let text = answer.text();
-    for family in [
-        "vidette_requests_total",
-        "vidette_request_duration_seconds",
-        "vidette_request_bytes_total",
-        "vidette_items_total",
-        "vidette_item_bytes_total",
-        "vidette_quota_used_ratio",
-        "vidette_quota_journal",
-        "vidette_limits_learned_longest_seconds",
-        "vidette_switches",
-        "vidette_spool_items",
-        "vidette_spool_bytes",
-        "vidette_spool_oldest_seconds",
-        "vidette_spool_appended_total",
-        "vidette_spool_replayed_total",
-        "vidette_spool_expired_total",
-        "vidette_spool_damaged_total",
-        "vidette_spool_unprotected_total",
-        "vidette_duplicates_total",
-        "vidette_breaker_state",
-        "vidette_incidents_active",
-        "vidette_webhook_messages_total",
-        "vidette_table_entries",
-        "vidette_table_entries_max",
-        "vidette_upstream_requests_total",
-        "vidette_upstream_probes_total",
-        "vidette_upstream_duration_seconds",
-        "vidette_upstream_connections",
-        "vidette_upstream_resolved_addresses",
-        "vidette_connections",
-        "vidette_connections_total",
-        "vidette_client_ip_total",
-        "vidette_uploads_active",
-        "vidette_uploads_active_bytes",
-        "vidette_config_reloads_total",
-        "vidette_client_reports_total",
-        "vidette_config_last_reload_success_timestamp_seconds",
-        "vidette_build_info",
-        "process_resident_memory_bytes",
-        "process_cpu_seconds_total",
-    ] {
+    for family in FAMILIES {
         let typed = text.contains(&format!("# TYPE {family} "));
         let sampled = text.lines().any(|line| line.starts_with(family));
         assert!(

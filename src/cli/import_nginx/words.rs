@@ -228,7 +228,7 @@ pub(super) fn standing(name: &str, arguments: &[String]) -> Standing {
         name.strip_prefix(known)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     });
-    match known.last() {
+    match known.max_by_key(|(known, _)| known.len()) {
         Some((_, instead)) => Standing::Left(instead),
         None => Standing::Left("vidette has no such thing"),
     }

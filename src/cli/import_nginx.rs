@@ -7,6 +7,7 @@ mod grammar;
 mod listening;
 mod sheet;
 mod site;
+mod upstreams;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -92,7 +92,7 @@ Examples:
   vidette status
   vidette status --json | jq .reasons")]
     Status(status::Arguments),
-    /// Show who sends most: by project, key, release, SDK or IP, live or as text.
+    /// Show who sends most, live or as text.
     Top(top::Arguments),
     /// Let nothing of a project through for a while, or a small share.
     Mute(switch::Mute),
@@ -147,7 +147,7 @@ Examples:
   vidette budget
   vidette budget --json")]
     Budget(budget::Arguments),
-    /// Turn an nginx.conf into a vidette.yml, and list what could not be carried over.
+    /// Turn an nginx.conf into a vidette.yml.
     #[command(after_help = "\
 Examples:
   vidette import-nginx nginx.conf > vidette.yml

@@ -48,6 +48,7 @@ mod journey;
 mod kubernetes;
 mod lessons;
 mod line_one;
+mod manual;
 mod monitoring;
 mod parts;
 mod patterns;
@@ -107,6 +108,7 @@ fn trials() -> Vec<Trial> {
         books::trials(),
         reload::trials(),
         command_line::trials(),
+        manual::trials(),
         schema::trials(),
         dashboard::trials(),
         decisions::trials(),

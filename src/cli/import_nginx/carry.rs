@@ -7,6 +7,7 @@ use super::grammar::{Directive, Tree};
 use super::listening;
 use super::sheet::Sheet;
 use super::site::{Purpose, Scope, moves_to_https, purpose};
+use super::upstreams::Upstreams;
 use super::words::{Standing, standing};
 
 /// `client_max_body_size 0` has no limit; this is the most that ours takes.
@@ -100,78 +101,6 @@ fn main_site<'d>(
     let find = |wanted| servers.iter().find(|(_, server)| has(server, wanted));
     let found = find(Purpose::Events).or_else(|| find(Purpose::Web));
     found.map(|(scope, server)| (scope, *server))
-}
-
-/// The `upstream` blocks, by name, and what `set` says.
-struct Upstreams<'d> {
-    blocks: Vec<&'d Directive>,
-    variables: Vec<&'d Directive>,
-}
-
-impl<'d> Upstreams<'d> {
-    fn of(directives: &'d [Directive]) -> Self {
-        let mut found = Self {
-            blocks: Vec::new(),
-            variables: Vec::new(),
-        };
-        found.gather(directives);
-        found
-    }
-
-    fn gather(&mut self, directives: &'d [Directive]) {
-        for directive in directives {
-            match directive.name.as_str() {
-                "upstream" => self.blocks.push(directive),
-                "set" => self.variables.push(directive),
-                _ => self.gather(directive.inside()),
-            }
-        }
-    }
-
-    /// The URLs that a `proxy_pass` leads to.
-    fn urls(&self, sheet: &mut Sheet, pass: &Directive) -> Vec<String> {
-        let mut target = pass.argument(0).to_owned();
-        for variable in &self.variables {
-            let name = variable.argument(0).trim_start_matches('$');
-            for written in [format!("${{{name}}}"), format!("${name}")] {
-                target = target.replace(&written, variable.argument(1));
-            }
-        }
-        let Some((scheme, rest)) = target.split_once("://") else {
-            sheet.leaves(&pass.place, format!("proxy_pass {target}"), "it is no URL");
-            return Vec::new();
-        };
-        // What stands behind the host rewrites paths, of which one is nginx's own affair.
-        let authority = rest.split(['/', '$', '?']).next().unwrap_or_default();
-        if authority.is_empty() || authority.starts_with("unix:") {
-            let why = "an upstream is a name or an address, with a port";
-            sheet.leaves(&pass.place, format!("proxy_pass {}", pass.argument(0)), why);
-            return Vec::new();
-        }
-        let block = self
-            .blocks
-            .iter()
-            .find(|block| block.argument(0) == authority);
-        let Some(block) = block else {
-            return vec![format!("{scheme}://{authority}")];
-        };
-        let mut urls = Vec::new();
-        for server in block.inside().iter().filter(|one| one.name == "server") {
-            let address = server.argument(0);
-            let spare = server
-                .arguments
-                .iter()
-                .any(|one| one == "backup" || one == "down");
-            if spare || address.starts_with("unix:") {
-                let why = "all servers of an upstream are used in turn: there are no spares, and no sockets of files";
-                sheet.leaves(&server.place, format!("server {address}"), why);
-                continue;
-            }
-            let port = if address.contains(':') { "" } else { ":80" };
-            urls.push(format!("{scheme}://{address}{port}"));
-        }
-        urls
-    }
 }
 
 /// What the locations of a server are, and what holds in them.

@@ -1,6 +1,8 @@
 //! `vidette doctor compose`: our own overrides are well, and each fault that is met in the field
 //! is named where it stands, with what mends it.
 
+mod refused;
+
 use std::fs;
 use std::path::Path;
 
@@ -13,7 +15,7 @@ use crate::edge::program;
 use crate::parts::{checkout, promises};
 
 pub(super) fn trials() -> Vec<Trial> {
-    promises![&[];
+    let mut trials = promises![&[];
         our_own_overrides_are_well,
         an_nginx_that_is_left_in_place_is_named,
         a_port_that_leads_nowhere_is_named,
@@ -22,9 +24,9 @@ pub(super) fn trials() -> Vec<Trial> {
         how_it_stops_starts_and_is_checked_is_judged,
         a_log_without_a_bound_is_named,
         a_lost_address_is_named,
-        a_configuration_that_is_refused_is_named,
-        files_that_cannot_be_read_are_a_matter_of_usage,
-    ]
+    ];
+    trials.extend(refused::trials());
+    trials
 }
 
 const OURS: &str = "config/compose/docker-compose.override.yml";
@@ -382,59 +384,4 @@ fn a_lost_address_is_named() {
     );
     let given = format!("{}\nnetworks: {{default: {{enable_ipv6: true}}}}\n", ours());
     check_files(&given, six, "ok", &["is reached at [::]:9000:80/tcp"]);
-}
-
-fn a_configuration_that_is_refused_is_named() {
-    check(
-        "VIDETTE_LISTEN_ADMIN: \"127.0.0.1:9001\"",
-        "VIDETTE_LISTEN_ADMIN: \"nowhere\"",
-        "problem",
-        &["its configuration is refused", "VIDETTE_LISTEN_ADMIN"],
-    );
-    check(
-        "      VIDETTE_UPSTREAM_WEB",
-        "      VIDETTE_UPSTREAM_INGST: x\n      VIDETTE_UPSTREAM_WEB",
-        "warn",
-        &[
-            "VIDETTE_UPSTREAM_INGST sets nothing",
-            "VIDETTE_UPSTREAM_INGEST",
-        ],
-    );
-    let mounted = ours().replace("      # - ./vidette.yml", "      - ./vidette.yml");
-    let folder = folder(BASE, &mounted, BIND);
-    fs::write(folder.path().join("vidette.yml"), "limits: {drain: 2m}\n").unwrap();
-    let told = doctor(folder.path(), &[]);
-    assert_eq!(told.code, Some(1), "{}", told.stdout);
-    assert!(
-        told.stdout.contains("killed after 40s, and drains for 2m"),
-        "{}",
-        told.stdout
-    );
-    let named = mounted.replace(
-        "      VIDETTE_LISTEN_ADMIN",
-        "      VIDETTE_CONFIG: /etc/vidette/vidette.yml\n      VIDETTE_LISTEN_ADMIN",
-    );
-    check_files(&named, BIND, "problem", &["vidette.yml cannot be read"]);
-    let told = doctor(folder.path(), &["--service", "edge"]);
-    assert!(
-        told.stdout.contains("no service is called edge"),
-        "{}",
-        told.stdout
-    );
-}
-
-fn files_that_cannot_be_read_are_a_matter_of_usage() {
-    let folder = tempfile::tempdir().unwrap();
-    for (text, said) in [
-        (None, "docker-compose.yml"),
-        (Some("services: [\n"), "docker-compose.yml:"),
-        (Some("a: 1\n"), "no services"),
-    ] {
-        if let Some(text) = text {
-            fs::write(folder.path().join("docker-compose.yml"), text).unwrap();
-        }
-        let told = doctor(folder.path(), &[]);
-        assert_eq!(told.code, Some(2), "{}", told.stdout);
-        assert!(told.stderr.contains(said), "{}", told.stderr);
-    }
 }

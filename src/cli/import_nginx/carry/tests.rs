@@ -1,3 +1,5 @@
+//! Files that are the shipped one but for a change, and what of the outcome is other.
+
 use super::super::grammar::read;
 use super::*;
 use crate::config::{self, Env};

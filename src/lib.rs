@@ -44,7 +44,8 @@
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
 //! reloads, certificates, look-ups, probes, Sentry's list of keys, reports of what was
-//! dropped, what operators switch on, looks at guarded disks and the admin server, whose
+//! dropped, leases of quotas that many edges share (`server::shared_quota`), what operators
+//! switch on, looks at guarded disks and the admin server, whose
 //! dashboard it feeds by a look at all counters each two seconds (`server::admin::live`); one that writes
 //! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody

@@ -10,6 +10,8 @@ use super::errors::{ConfigError, Place};
 use super::kinds::CHALLENGE_PATH;
 use super::read::Reading;
 
+mod shared_quota;
+
 impl Reading {
     /// Judges what keys say together. `end` is where something that is missing
     /// is said to be missing.
@@ -22,6 +24,7 @@ impl Reading {
         self.tunnels();
         self.spool();
         self.disk_guard();
+        self.shared_quota();
         self.access_log();
         self.draft.config.sentry = self.sentry();
         self.warn();
@@ -34,12 +37,18 @@ impl Reading {
     fn secrets(&mut self) {
         let Draft { config, sentry } = &mut self.draft;
         let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+        let pool = &mut config.shared_quota;
         let pairs = [
             ("admin.token", &mut admin.token, &mut admin.token_file),
             (
                 "client_ip.hash_key",
                 &mut client_ip.hash_key,
                 &mut client_ip.hash_key_file,
+            ),
+            (
+                "shared_quota.password",
+                &mut pool.password,
+                &mut pool.password_file,
             ),
             ("sentry.token", &mut sentry.token, &mut sentry.token_file),
         ];

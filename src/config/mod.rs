@@ -21,6 +21,7 @@ mod interpolate;
 mod keys;
 mod kinds;
 mod read;
+mod secrets;
 mod show;
 mod tree;
 mod words;
@@ -60,9 +61,6 @@ pub struct Loaded {
 /// keys stay below, and a path given by mistake may hold anything.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// More is no secret, and a path given by mistake may never end.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
-
 /// Where the file is looked for when neither a flag nor `VIDETTE_CONFIG` names one.
 const FILES: [&str; 2] = ["vidette.yml", "/etc/vidette/vidette.yml"];
 
@@ -89,7 +87,7 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
         Some(name) => read::file(name, text_of(name, &bytes)?, env)?,
         None => read::environment(env)?,
     };
-    read_secrets(&mut checked)?;
+    secrets::read(&mut checked)?;
     look_at_certificates(&mut checked)?;
     look_at_disks(&mut checked);
     look_at_access_log(&mut checked);
@@ -126,7 +124,8 @@ pub fn digest(bytes: &[u8]) -> u64 {
 
 /// Checks a configuration's text with the environment laid over it; `name` is
 /// what errors call the file. Reads no file, not even those that keys name: no
-/// certificate is looked at, and the secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
+/// certificate is looked at, and the secrets of `admin.token_file`, `client_ip.hash_key_file` and `shared_quota.password_file`
+/// are then absent,
 /// those of `sentry.token_file` and of an external account's `key_file` are empty. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
     let checked = read::file(name, text, env)?;
@@ -156,6 +155,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.keys.limited_max != new.keys.limited_max,
         ),
         ("state.path", old.state.path != new.state.path),
+        ("shared_quota", old.shared_quota != new.shared_quota),
         ("spool.path", old.spool.path != new.spool.path),
         (
             "limits.quota_ips",
@@ -216,6 +216,7 @@ impl Config {
             state: self.state.clone(),
             spool: self.spool.clone(),
             disk_guard: self.disk_guard.clone(),
+            shared_quota: self.shared_quota.clone(),
             sentry: self.sentry.clone(),
             client_reports: self.client_reports.clone(),
             limits: self.limits.clone(),
@@ -321,72 +322,6 @@ fn look_at_disks(checked: &mut Checked) {
             ));
         }
     }
-}
-
-/// Reads the secrets that are named by their files. One that cannot be had is an error
-/// where its file is named: the path may be a secret that was put there by mistake.
-fn read_secrets(checked: &mut Checked) -> Result<(), Errors> {
-    let Checked {
-        config,
-        places,
-        files,
-        ..
-    } = checked;
-    let mut faults = Faults::default();
-    let mut read = |path: &Option<PathBuf>, what: &str, key: &str| {
-        let secret = secret_of(path.as_deref()?, what);
-        let refused = |fault| {
-            let place = places.get(key).or_else(|| files.get(key));
-            let place = place.unwrap_or(&Place::Environment);
-            faults.error(place, format!("the file of {key} {fault}"));
-        };
-        secret.map_err(refused).ok()
-    };
-    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-    if let Some(token) = read(&admin.token_file, "token", "admin.token_file") {
-        admin.token = Some(token);
-    }
-    if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
-        client_ip.hash_key = Some(key);
-    }
-    if let Some(sentry) = &mut config.sentry
-        && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
-    {
-        sentry.token = token;
-    }
-    if let Some(account) = &mut config.acme.external_account {
-        const KEY_FILE: &str = "acme.external_account.key_file";
-        if let Some(key) = read(&account.key_file, "key", KEY_FILE) {
-            account.key = key;
-            if account.key_bytes().is_none() {
-                let place = files.get(KEY_FILE).unwrap_or(&Place::Environment);
-                let message = format!("the file of {KEY_FILE} holds no key in base64url");
-                faults.error(place, message);
-            }
-        }
-    }
-    match faults.errors.is_empty() {
-        true => Ok(()),
-        false => {
-            faults
-                .errors
-                .sort_by(|one, other| one.place.cmp(&other.place));
-            Err(Errors(faults.errors))
-        }
-    }
-}
-
-/// The secret that a file holds, or what is wrong with the file.
-fn secret_of(path: &Path, what: &str) -> Result<Secret, String> {
-    use std::io::Read;
-
-    let mut text = String::new();
-    let file = std::fs::File::open(path);
-    let read = file.and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
-    let length = read.map_err(|error| format!("cannot be read: {error}"))?;
-    let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
-    let secret = whole.then(|| kinds::token(&text)).flatten();
-    secret.ok_or_else(|| format!("holds no {what} (one line of visible ASCII)"))
 }
 
 #[cfg(test)]

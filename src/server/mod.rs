@@ -22,6 +22,7 @@ mod reloader;
 mod reports;
 mod rules;
 mod sentry;
+mod shared_quota;
 mod sightings;
 pub mod spool;
 mod stamps;

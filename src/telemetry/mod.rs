@@ -19,5 +19,6 @@ pub mod log;
 pub mod metrics;
 mod probes;
 pub mod process;
+pub mod sharing;
 mod tables;
 pub mod tls;

@@ -59,6 +59,7 @@ mod send_test;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
+mod shared_quotas;
 mod spool;
 mod stored_addresses;
 mod switches;
@@ -119,6 +120,7 @@ fn main() -> ExitCode {
         sentry_keys::trials(),
         line_one::trials(),
         stored_addresses::trials(),
+        shared_quotas::trials(),
         spool::trials(),
         switches::trials(),
         systemd::trials(),

@@ -28,6 +28,8 @@ pub(crate) enum Part {
     Address,
     /// Prometheus from Debian, with promtool.
     Prometheus,
+    /// Redis from Debian, with its sentinel.
+    Redis,
     /// The tools that come with systemd; it need not run.
     Systemd,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
@@ -48,6 +50,7 @@ impl Part {
             Self::Browser => "chromium",
             Self::Address => "address",
             Self::Prometheus => "prometheus",
+            Self::Redis => "redis",
             Self::Systemd => "systemd",
             Self::Mounts => "mount_namespaces",
         }
@@ -65,6 +68,7 @@ impl Part {
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
             Self::Address => crate::hostile::blocked::own_address().is_some(),
             Self::Prometheus => program("prometheus").is_some() && program("promtool").is_some(),
+            Self::Redis => program("redis-server").is_some() && program("redis-sentinel").is_some(),
             Self::Systemd => program("systemd-analyze").is_some(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")

@@ -12,6 +12,7 @@ mod door;
 mod listen;
 mod projects;
 mod secret;
+mod shared_quota;
 mod spool;
 mod upstream;
 
@@ -23,7 +24,7 @@ use crate::domain::block::BlockRule;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, ProxyProtocol, Serve, ServeRelays, StorePolicy,
+    LogFormat, ProxyProtocol, Serve, ServeRelays, SharedQuotaMode, StorePolicy,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
@@ -33,6 +34,7 @@ pub use door::Door;
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
+pub use shared_quota::{PoolUrl, SharedQuota, SharedQuotaTls};
 pub use spool::{Copies, Spool};
 pub use upstream::{Idle, ReadAhead, Scheme, Upstream, UpstreamTimeouts, UpstreamTls, UpstreamUrl};
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub spool: Spool,
     /// What stays here while a disk of Sentry's is nearly full.
     pub disk_guard: DiskGuard,
+    /// By what quotas are shared with other edges. Taken up at start only.
+    pub shared_quota: SharedQuota,
     /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
     /// What Sentry is told of what was dropped here.

@@ -110,7 +110,7 @@ fn other_secrets_are_read_from_their_files_too() {
     let error = refused();
     assert!(error.contains(":2:"), "{error}");
     assert!(!error.contains(&path("token")), "{error}");
-    let most = usize::try_from(SECRET_BYTES_MAX).unwrap();
+    let most = usize::try_from(secrets::SECRET_BYTES_MAX).unwrap();
     fs::write(path("token"), "t".repeat(most + 1)).unwrap();
     assert!(refused().contains("holds no token"), "{}", refused());
     fs::write(path("token"), "t".repeat(most)).unwrap();

@@ -12,6 +12,7 @@ mod projects;
 mod quotas;
 mod reports;
 mod sentry;
+mod shared_quota;
 mod shown;
 mod spool;
 mod tls;

@@ -36,6 +36,7 @@ mod limits;
 mod live;
 mod page;
 mod projects;
+mod sharing;
 mod status;
 mod switches;
 

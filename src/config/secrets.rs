@@ -1,0 +1,85 @@
+//! Owns reading the secrets that are named by their files. The only one to open these.
+
+use std::path::{Path, PathBuf};
+
+use super::checked::Secret;
+use super::errors::{Errors, Faults, Place};
+use super::kinds;
+use super::read::Checked;
+
+/// More is no secret, and a path given by mistake may never end.
+pub(super) const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// Reads the secrets that are named by their files. One that cannot be had is an error
+/// where its file is named: the path may be a secret that was put there by mistake.
+pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
+    let Checked {
+        config,
+        places,
+        files,
+        ..
+    } = checked;
+    let mut faults = Faults::default();
+    let mut read = |path: &Option<PathBuf>, what: &str, key: &str| {
+        let secret = secret_of(path.as_deref()?, what);
+        let refused = |fault| {
+            let place = places.get(key).or_else(|| files.get(key));
+            let place = place.unwrap_or(&Place::Environment);
+            faults.error(place, format!("the file of {key} {fault}"));
+        };
+        secret.map_err(refused).ok()
+    };
+    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+    if let Some(token) = read(&admin.token_file, "token", "admin.token_file") {
+        admin.token = Some(token);
+    }
+    if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
+        client_ip.hash_key = Some(key);
+    }
+    let pool = &mut config.shared_quota;
+    if let Some(password) = read(
+        &pool.password_file,
+        "password",
+        "shared_quota.password_file",
+    ) {
+        pool.password = Some(password);
+    }
+    if let Some(sentry) = &mut config.sentry
+        && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
+    {
+        sentry.token = token;
+    }
+    if let Some(account) = &mut config.acme.external_account {
+        const KEY_FILE: &str = "acme.external_account.key_file";
+        if let Some(key) = read(&account.key_file, "key", KEY_FILE) {
+            account.key = key;
+            if account.key_bytes().is_none() {
+                let place = files.get(KEY_FILE).unwrap_or(&Place::Environment);
+                let message = format!("the file of {KEY_FILE} holds no key in base64url");
+                faults.error(place, message);
+            }
+        }
+    }
+    match faults.errors.is_empty() {
+        true => Ok(()),
+        false => {
+            faults
+                .errors
+                .sort_by(|one, other| one.place.cmp(&other.place));
+            Err(Errors(faults.errors))
+        }
+    }
+}
+
+/// The secret that a file holds, or what is wrong with the file.
+fn secret_of(path: &Path, what: &str) -> Result<Secret, String> {
+    use std::io::Read;
+
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
+    let length = read.map_err(|error| format!("cannot be read: {error}"))?;
+    let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
+    let secret = whole.then(|| kinds::token(&text)).flatten();
+    secret.ok_or_else(|| format!("holds no {what} (one line of visible ASCII)"))
+}

@@ -49,6 +49,7 @@ mod kubernetes;
 mod lessons;
 mod line_one;
 mod monitoring;
+mod moves;
 mod parts;
 mod patterns;
 mod proxied;
@@ -125,6 +126,7 @@ fn trials() -> Vec<Trial> {
         lessons::trials(),
         sentry_keys::trials(),
         line_one::trials(),
+        moves::trials(),
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),

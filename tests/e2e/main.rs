@@ -48,6 +48,7 @@ mod journey;
 mod kubernetes;
 mod lessons;
 mod line_one;
+mod mirrors;
 mod monitoring;
 mod moves;
 mod parts;
@@ -127,6 +128,7 @@ fn trials() -> Vec<Trial> {
         sentry_keys::trials(),
         line_one::trials(),
         moves::trials(),
+        mirrors::trials(),
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),

@@ -47,6 +47,7 @@ mod kubernetes;
 mod lessons;
 mod line_one;
 mod monitoring;
+mod moves;
 mod parts;
 mod patterns;
 mod proxied;
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
         lessons::trials(),
         sentry_keys::trials(),
         line_one::trials(),
+        moves::trials(),
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),

@@ -121,7 +121,7 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
     })
 }
 
-fn number(node: &Node, faults: &mut Faults) -> Option<ProjectId> {
+pub(super) fn number(node: &Node, faults: &mut Faults) -> Option<ProjectId> {
     const ACCEPTED: &str = "write it as 42, as it stands at the end of a DSN";
     let text = scalar(node, faults, ACCEPTED)?;
     match ProjectId::parse(text.as_bytes()) {
@@ -174,7 +174,7 @@ fn key<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Option<P
     }
 }
 
-fn digits(node: &Node, faults: &mut Faults) -> Option<Key> {
+pub(super) fn digits(node: &Node, faults: &mut Faults) -> Option<Key> {
     const ACCEPTED: &str = "write the 32 digits of 0-9 and a-f that stand before the @ of a DSN";
     let text = scalar(node, faults, ACCEPTED)?;
     match Key::parse(text.as_bytes()) {

@@ -50,17 +50,7 @@ pub(super) fn config() -> Config {
         serve_relays: ServeRelays::Internal,
         inspect: Inspect::Always,
         client_ip: client_ip(),
-        keys: Keys {
-            mode: KeyMode::Learn,
-            unproven_rate: Rate {
-                count: 50,
-                per: Duration::from_secs(1),
-            },
-            proven_max: 100_000,
-            candidates_max: 20_000,
-            refused_max: 50_000,
-            limited_max: 20_000,
-        },
+        keys: keys(),
         global: Global::default(),
         defaults: Defaults {
             quotas: Vec::new(),
@@ -72,6 +62,7 @@ pub(super) fn config() -> Config {
         },
         projects: Vec::new(),
         dsn_map: DsnMap::default(),
+        mirrors: Vec::new(),
         tunnel: Tunnel { paths: Vec::new() },
         statics: vec![StaticRoot {
             path: "/js-sdk/".to_owned(),
@@ -97,6 +88,20 @@ pub(super) fn config() -> Config {
             level: Level::Info,
         },
         access_log: access_log(),
+    }
+}
+
+fn keys() -> Keys {
+    Keys {
+        mode: KeyMode::Learn,
+        unproven_rate: Rate {
+            count: 50,
+            per: Duration::from_secs(1),
+        },
+        proven_max: 100_000,
+        candidates_max: 20_000,
+        refused_max: 50_000,
+        limited_max: 20_000,
     }
 }
 

@@ -17,9 +17,9 @@ use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
-    Listeners, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile,
-    Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths, Urls,
-    Variable,
+    Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
+    PemFile, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths,
+    Urls, Variable,
 };
 use super::tree::Node;
 
@@ -205,6 +205,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     here!("projects", projects, PROJECTS),
     here!("dsn_map", dsn_map, Moves),
+    here!("mirrors", mirrors, Mirrors),
     here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),
     here!("state.path", state.path, PathOrOff),

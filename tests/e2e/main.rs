@@ -46,6 +46,7 @@ mod journey;
 mod kubernetes;
 mod lessons;
 mod line_one;
+mod mirrors;
 mod monitoring;
 mod moves;
 mod parts;
@@ -120,6 +121,7 @@ fn main() -> ExitCode {
         sentry_keys::trials(),
         line_one::trials(),
         moves::trials(),
+        mirrors::trials(),
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),

@@ -34,6 +34,7 @@ mod keeping;
 mod ledger;
 mod limits;
 mod live;
+mod mirrors;
 mod page;
 mod projects;
 mod status;

@@ -118,7 +118,8 @@ mod tests {
         let gate = Gate {
             body_bytes_max: 1000,
             mode,
-            awaits_list: None,
+            awaits_list: false,
+            closed: Box::default(),
             directory: Directory::build((!alone).then_some((key(1), named))).unwrap(),
             origins: Origins::default(),
             quotas: Quotas::default(),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
-    Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
+    Bodies, Canary, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
-    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
-    Webhook,
+    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Silence,
+    SpikeMode, Spikes, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream,
+    UpstreamTimeouts, UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -97,6 +97,19 @@ pub(super) fn config() -> Config {
             level: Level::Info,
         },
         alerts: Alerts { webhook: webhook() },
+        silence: Silence { enabled: true },
+        spikes: Spikes {
+            mode: SpikeMode::Shadow,
+            times: 5,
+            floor: 1_000,
+        },
+        canary: Canary {
+            dsn: None,
+            every: Duration::from_secs(60),
+            org: None,
+            token: None,
+            token_file: None,
+        },
         access_log: access_log(),
     }
 }

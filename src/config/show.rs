@@ -63,6 +63,7 @@ fn shown(config: &Config) -> impl Iterator<Item = (&'static str, Shown)> {
     let hidden = move |path| match path {
         "admin.token" => config.admin.token_file.is_some(),
         "client_ip.hash_key" => config.client_ip.hash_key_file.is_some(),
+        "canary.token" => config.canary.token_file.is_some(),
         "sentry.token" => sentry.is_some_and(|sentry| sentry.token_file.is_some()),
         _ => false,
     };

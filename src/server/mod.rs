@@ -5,12 +5,14 @@
 mod access_log;
 mod acme;
 pub mod admin;
+mod canary;
 mod client;
 mod control;
 mod delivery;
 mod descriptors;
 mod disk_guard;
 mod entrance;
+mod habits;
 mod handover;
 mod heap;
 mod holding;

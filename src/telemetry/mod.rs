@@ -11,6 +11,7 @@ pub mod clock;
 pub mod counts;
 pub mod disks;
 pub mod exposition;
+pub mod habits;
 pub mod incidents;
 pub mod kept;
 pub mod labels;

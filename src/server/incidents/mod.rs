@@ -90,6 +90,8 @@ impl Watch {
     fn holding(&self, desk: &Desk, now: Millis, reading: &Reading) -> Vec<Condition> {
         let mut holding = conditions::states(desk, now);
         holding.extend(self.signs.borrow_mut().read(now, reading));
+        holding.extend(desk.canary.condition());
+        holding.extend(desk.shared.habits.conditions());
         holding
     }
 

@@ -165,6 +165,8 @@ def look(program):
     told["keys"] = program.shows(r"^a94a\.\.\. ", but="asking")
     program.press("o")
     told["bytes"] = program.shows("most bytes first", but="asking")
+    # The first was refused by its head, and so is of no project that could be shown.
+    program.press("j")
     program.press("\r")
     told["page"] = program.shows(r"^error ")
     program.press("\x1b")

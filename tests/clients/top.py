@@ -159,6 +159,19 @@ class Program:
         raise SystemExit("it does not end")
 
 
+    def loses_its_terminal(self):
+        """Whether it ends once nobody has the other end, as when a connection by ssh breaks off."""
+        os.close(self.terminal)
+        os.close(self.master)
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until:
+            if os.waitpid(self.pid, os.WNOHANG)[0]:
+                return {"ended": True}
+            time.sleep(0.05)
+        os.kill(self.pid, signal.SIGKILL)
+        return {"ended": False}
+
+
 def look(program):
     told = {"first": program.shows(r"^project 7 |^7 ")}
     program.press("k")
@@ -196,16 +209,28 @@ def main():
     if scene == "plain":
         environment["NO_COLOR"] = "1"
     program = Program([vidette, "top", "--every", "1s", "--admin", admin], environment)
+    try:
+        print(json.dumps(told(program, scene)))
+    except BaseException:
+        # Nobody else would end it.
+        os.kill(program.pid, signal.SIGKILL)
+        raise
+
+
+def told(program, scene):
     scenes = {"look": look, "away": away, "plain": plain}
+    if scene == "gone":
+        program.shows("^7 ")
+        return program.loses_its_terminal()
     if scene in scenes:
-        told = scenes[scene](program)
+        said = scenes[scene](program)
     else:
         program.shows("^7 ")
         os.kill(program.pid, getattr(signal, f"SIG{scene}"))
-        told = {}
-    told |= program.ends()
-    told["coloured"] = bool(re.search(r"\x1b\[(3[0-7]|9[0-7]|38;|[0-9;]*38;5;)", program.screen.written))
-    print(json.dumps(told))
+        said = {}
+    said |= program.ends()
+    said["coloured"] = bool(re.search(r"\x1b\[(3[0-7]|9[0-7]|38;|[0-9;]*38;5;)", program.screen.written))
+    return said
 
 
 main()

@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_screen_shows_who_sends_and_gives_the_terminal_back,
         an_edge_that_is_away_is_tried_again,
         a_signal_gives_the_terminal_back,
+        without_its_terminal_it_ends,
         without_colours_there_are_none,
     ]);
     trials
@@ -221,6 +222,15 @@ fn a_signal_gives_the_terminal_back() {
     for signal in ["TERM", "HUP", "INT"] {
         scene(&edge.admin.to_string(), signal);
     }
+}
+
+/// It went round and round at the place where keys are read, on half a core.
+fn without_its_terminal_it_ends() {
+    let fake = Fake::start();
+    let edge = busy(&fake);
+    let (vidette, admin) = (env!("CARGO_BIN_EXE_vidette"), edge.admin.to_string());
+    let told = run(&python().unwrap(), "top.py", &[vidette, &admin, "gone"]);
+    assert_eq!(told, [json!({"ended": true})]);
 }
 
 fn without_colours_there_are_none() {

@@ -19,6 +19,9 @@ use crate::cli::admin::Address;
 /// How long a key is waited for before it is looked whether the edge has told something.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How long after a signal the terminal is given back in order.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// Shows it until somebody leaves.
 pub(super) fn show(address: &Address, state: State, every: Duration) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -76,7 +79,8 @@ fn keep(
     Ok(())
 }
 
-/// Becomes true when the process is to end: by itself it would leave the terminal as it is.
+/// Becomes true when the process is to end: by itself it would leave the terminal as it is. Where
+/// the terminal itself is gone, whoever waits for a key never comes back, and the process ends here.
 fn ends_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let ended = Arc::new(AtomicBool::new(false));
     let ends = Arc::clone(&ended);
@@ -104,6 +108,9 @@ fn ends_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
                 }
             });
             ends.store(true, Ordering::Relaxed);
+            std::thread::sleep(PARTING);
+            ratatui::try_restore().ok();
+            std::process::exit(1);
         })
         .context("no thread that hears signals")?;
     Ok(ended)

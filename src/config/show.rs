@@ -59,10 +59,12 @@ pub(super) fn json(config: &Config) -> Value {
 
 fn shown(config: &Config) -> impl Iterator<Item = (&'static str, Shown)> {
     // A secret that was read from a file is shown as that file's name.
-    let sentry = config.sentry.as_ref();
+    let (sentry, webhook) = (config.sentry.as_ref(), &config.alerts.webhook);
     let hidden = move |path| match path {
         "admin.token" => config.admin.token_file.is_some(),
         "client_ip.hash_key" => config.client_ip.hash_key_file.is_some(),
+        "alerts.webhook.url" => webhook.url_file.is_some(),
+        "alerts.webhook.token" => webhook.token_file.is_some(),
         "sentry.token" => sentry.is_some_and(|sentry| sentry.token_file.is_some()),
         _ => false,
     };

@@ -116,11 +116,6 @@ kinds! {
     Some("VidetteDiskFull"),
     "vidette status says which, what is dropped for it, and when it will be full. Lower Sentry's retention, or give the disk room.";
 
-    /// Events that are sent to be found again are not.
-    CanaryMissing = "canary_missing", Page, after 0, over 60 "the canaries arrive again",
-    None,
-    "Sentry answers 200 and does not store. docker compose ps; are the consumers and Kafka up? vidette send-test follows one event.";
-
     /// An upstream is away.
     NotDelivering = "not_delivering", Ticket, after 0, over 10 "the upstream takes requests again",
     Some("VidetteUpstreamDown"),
@@ -131,18 +126,8 @@ kinds! {
     Some("VidetteProjectLimited"),
     "vidette status names the quota; a loop in a release is the usual reason. Raise the quota, or mute what loops: vidette mute {subject} --for 1h.";
 
-    /// A project sends nothing that usually does.
-    ProjectSilent = "project_silent", Ticket, after 0, over 0 "the project sends again",
-    Some("VidetteProjectSilent"),
-    "A broken DSN in a new release, a blocked domain, a firewall. vidette send-test shows whether the way is free.";
-
-    /// A project sends far more than it usually does.
-    Spike = "spike", Ticket, after 0, over 60 "the project sends as usual",
-    None,
-    "A loop in a release is the usual reason. vidette sample {subject} 10% --for 1h, or vidette mute {subject} --for 1h.";
-
-    /// A client sends the same over and over.
-    ClientLoop = "client_loop", Ticket, after 0, over 60 "no client is in a loop any more",
+    /// One client sends most of what a project gets, minute after minute.
+    ClientLoop = "client_loop", Ticket, after 0, over 60 "no client sends most of what the project gets any more",
     None,
     "Which release is it? repeats thins it, in defaults or for the project; vidette mute ends it for a while.";
 

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_over_is_counted_no_more() {
         let counts = IncidentCounts::default();
-        counts.note([Kind::Loss, Kind::Loss, Kind::Spike].into_iter());
+        counts.note([Kind::Loss, Kind::Loss, Kind::ClientLoop].into_iter());
         counts.note([Kind::Loss].into_iter());
         let active = &families(&counts)[0];
         let of = |kind: &str| {
@@ -98,6 +98,6 @@ mod tests {
             of_kind.next().unwrap().get_gauge().get_value()
         };
         assert_eq!(active.get_metric().len(), Kind::COUNT);
-        assert_eq!((of("loss"), of("spike")), (1.0, 0.0));
+        assert_eq!((of("loss"), of("client_loop")), (1.0, 0.0));
     }
 }

@@ -94,7 +94,12 @@ fn a_secret_stands_once_and_may_lie_in_a_file() {
         std::fs::write(&file, text).unwrap();
         load(Some(&file), &Env::empty())
     };
-    let webhook = write(&url).unwrap().config.alerts.webhook;
+    let config = write(&url).unwrap().config;
+    // Each is shown as its file's name alone, or what is shown could not be read again.
+    let shown = config.to_yaml();
+    assert!(!shown.contains("***"), "{shown}");
+    assert!(parse("v.yml", &shown, &Env::empty()).is_ok(), "{shown}");
+    let webhook = config.alerts.webhook;
     assert_eq!(webhook.url.unwrap().target.expose(), "/x");
     assert_eq!(webhook.token.unwrap().expose(), "t0ken");
     let errors = write(&token).unwrap_err().to_string();

@@ -145,7 +145,7 @@ fn the_last_words_count_and_the_first_severity() {
 fn a_crowd_of_tickets_is_counted_and_hides_no_page() {
     let mut incidents = Incidents::new(Loss::default());
     let mut all: Vec<Condition> = (0..FOLLOWED_MAX + 7)
-        .map(|n| of(Kind::ProjectSilent, &n.to_string()))
+        .map(|n| of(Kind::Certificate, &n.to_string()))
         .collect();
     all.push(of(Kind::SpoolOld, "spool"));
     let changes = look(&mut incidents, 0, lost(0), &all);

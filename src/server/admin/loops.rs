@@ -1,10 +1,11 @@
-//! One client that sends most of what a project gets, said in `status`: who, how much, and what
-//! stops it. A note, and no reason for amber: it may be what the project is for. Never stops it.
+//! One client that sends most of what a project gets, as an incident: who, how much, and what
+//! stops it. No reason for amber: it may be what the project is for. Never stops it.
 
 use tokio::time::Instant;
 
 use super::Desk;
 use crate::domain::client_ip::Store;
+use crate::domain::incident::{Condition, Kind};
 use crate::telemetry::clock::lasting;
 use crate::telemetry::live::loops::Loop;
 
@@ -16,16 +17,17 @@ impl Desk {
     }
 }
 
-/// They in words.
-pub(super) fn notes(desk: &Desk) -> Vec<String> {
+/// The clients of which that is so now, each by the project that it fills.
+pub(in crate::server) fn looping(desk: &Desk) -> Vec<Condition> {
     let loops = desk.loops();
     let rules = desk.shared.rules.load();
-    let said = loops.iter().map(|one| {
+    let holding = loops.iter().map(|one| {
         let mut projects = rules.config.projects.iter();
         let own = projects.find(|own| own.id == one.project);
-        note(one, &rules.store, own.and_then(|own| own.name.as_deref()))
+        let says = note(one, &rules.store, own.and_then(|own| own.name.as_deref()));
+        Condition::new(Kind::ClientLoop, &one.project.to_string(), &says)
     });
-    said.collect()
+    holding.collect()
 }
 
 fn note(one: &Loop, store: &Store, name: Option<&str>) -> String {

@@ -14,7 +14,7 @@ use crate::telemetry::labels::Light;
 
 use super::budgets::Budgets;
 use super::limits::Limits;
-use super::{Desk, disks, keeping, loops, switches};
+use super::{Desk, disks, keeping, switches};
 use crate::server::disk_guard::Standing as Guarded;
 use crate::server::entrance;
 use crate::server::rules::Rules;
@@ -83,7 +83,6 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
             .notes()
             .into_iter()
             .chain(predecessor(shared))
-            .chain(loops::notes(desk))
             .collect(),
         guard,
         accepting,

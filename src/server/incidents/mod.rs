@@ -33,7 +33,7 @@ use crate::telemetry::ledger::Line;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
-use crate::server::admin::Desk;
+use crate::server::admin::{self, Desk};
 use crate::server::worker::Shared;
 
 pub(crate) use webhook::keep_telling;
@@ -90,6 +90,7 @@ impl Watch {
     fn holding(&self, desk: &Desk, now: Millis, reading: &Reading) -> Vec<Condition> {
         let mut holding = conditions::states(desk, now);
         holding.extend(self.signs.borrow_mut().read(now, reading));
+        holding.extend(admin::looping(desk));
         holding
     }
 

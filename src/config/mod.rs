@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::domain::category::Category;
+use crate::domain::dsn_map::DsnMap;
 use crate::domain::units;
 
 use errors::Faults;
@@ -216,7 +217,8 @@ impl Config {
         all.any(|url| url.scheme == Scheme::Https)
     }
 
-    /// A copy of all but the projects, of which there may be a hundred thousand.
+    /// A copy of all but the projects and the map of DSNs, of which there may be a hundred
+    /// thousand each.
     pub fn without_projects(&self) -> Self {
         Self {
             workers: self.workers,
@@ -231,6 +233,7 @@ impl Config {
             global: self.global.clone(),
             defaults: self.defaults.clone(),
             projects: Vec::new(),
+            dsn_map: DsnMap::default(),
             tunnel: self.tunnel.clone(),
             statics: self.statics.clone(),
             state: self.state.clone(),

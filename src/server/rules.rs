@@ -72,6 +72,10 @@ impl Rules {
         let header = |name: &str| {
             HeaderName::from_bytes(name.as_bytes()).expect("checked to be a header's name")
         };
+        let gate = knowledge.gate(config, counters);
+        if let Some(before) = before {
+            gate.moves.go_on_from(&before.gate.moves);
+        }
         let mut statics: Vec<_> = config.statics.iter().map(Folder::new).collect();
         statics.sort_by_key(|folder| std::cmp::Reverse(folder.path.len()));
         Self {
@@ -84,7 +88,7 @@ impl Rules {
                 .iter()
                 .map(|name| header(name))
                 .collect(),
-            gate: knowledge.gate(config, counters),
+            gate,
             store: knowledge.store(config),
             decode: DecodeLimits {
                 decoded_bytes: config.limits.decoded_bytes,

@@ -50,6 +50,7 @@ mod lessons;
 mod line_one;
 mod manual;
 mod monitoring;
+mod moves;
 mod parts;
 mod patterns;
 mod proxied;
@@ -127,6 +128,7 @@ fn trials() -> Vec<Trial> {
         lessons::trials(),
         sentry_keys::trials(),
         line_one::trials(),
+        moves::trials(),
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),

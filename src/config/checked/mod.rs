@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::block::BlockRule;
+use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
@@ -67,6 +68,8 @@ pub struct Config {
     /// The projects that the operator lists; default none. Ids are unique, and so
     /// are keys, over all projects together.
     pub projects: Vec<Project>,
+    /// Where old DSNs lead; default nowhere.
+    pub dsn_map: DsnMap,
     /// Where browsers may send envelopes that name their project themselves.
     pub tunnel: Tunnel,
     /// Folders served from disk, written `static`; default `/js-sdk/` from

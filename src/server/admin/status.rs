@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::domain::endpoint::ProjectId;
 use crate::domain::reach::ReachFault;
 use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
@@ -127,6 +128,7 @@ pub(super) fn status(desk: &Desk) -> Value {
         "maintenance": keeping::maintenance(shared),
         "switches": switches::summary(&desk.switchboard),
         "keys": keys(&rules, standing.as_deref()),
+        "dsn_map": moves(&rules),
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
         "certificates": certificates(shared),
@@ -250,6 +252,27 @@ fn delivers(shared: &Shared) -> bool {
 /// Whether what comes in is delivered, or kept.
 pub(in crate::server) fn is_safe(shared: &Shared) -> bool {
     delivers(shared) || keeps(shared)
+}
+
+/// Where old DSNs lead, the most used first, and how many requests have come by each.
+fn moves(rules: &Rules) -> Value {
+    const SHOWN: usize = 100;
+    let moves = &rules.gate.moves;
+    let mut met: Vec<_> = moves.met().collect();
+    met.sort_by_key(|(_, requests)| std::cmp::Reverse(*requests));
+    let shown = met.iter().take(SHOWN).map(|(one, requests)| {
+        json!({
+            "key": one.key.masked().to_string(),
+            "project": one.project.map(ProjectId::get),
+            "to": {"key": one.to_key.masked().to_string(), "project": one.to_project.get()},
+            "requests": requests,
+        })
+    });
+    json!({
+        "dsns": met.len(),
+        "unused": met.iter().filter(|(_, requests)| *requests == 0).count(),
+        "shown": shown.collect::<Vec<_>>(),
+    })
 }
 
 /// What is known of an upstream without asking it.

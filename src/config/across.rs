@@ -1,6 +1,8 @@
 //! Owns the checks that look at more than one key, once every source was read.
 //! Reads no value: `read` and `kinds` did.
 
+mod moving;
+
 use super::checked::{
     AccessTarget, AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy,
     UpstreamTls,
@@ -23,6 +25,7 @@ impl Reading {
         self.spool();
         self.disk_guard();
         self.access_log();
+        self.mirrors();
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();

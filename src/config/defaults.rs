@@ -52,17 +52,7 @@ pub(super) fn config() -> Config {
         serve_relays: ServeRelays::Internal,
         inspect: Inspect::Always,
         client_ip: client_ip(),
-        keys: Keys {
-            mode: KeyMode::Learn,
-            unproven_rate: Rate {
-                count: 50,
-                per: Duration::from_secs(1),
-            },
-            proven_max: 100_000,
-            candidates_max: 20_000,
-            refused_max: 50_000,
-            limited_max: 20_000,
-        },
+        keys: keys(),
         global: Global::default(),
         defaults: Defaults {
             quotas: Vec::new(),
@@ -74,6 +64,7 @@ pub(super) fn config() -> Config {
         },
         projects: Vec::new(),
         dsn_map: DsnMap::default(),
+        mirrors: Vec::new(),
         tunnel: Tunnel { paths: Vec::new() },
         statics: vec![StaticRoot {
             path: "/js-sdk/".to_owned(),
@@ -112,6 +103,20 @@ fn webhook() -> Webhook {
         severity: Severity::Ticket,
         after: Duration::from_secs(60),
         timeout: Duration::from_secs(5),
+    }
+}
+
+fn keys() -> Keys {
+    Keys {
+        mode: KeyMode::Learn,
+        unproven_rate: Rate {
+            count: 50,
+            per: Duration::from_secs(1),
+        },
+        proven_max: 100_000,
+        candidates_max: 20_000,
+        refused_max: 50_000,
+        limited_max: 20_000,
     }
 }
 

@@ -20,9 +20,9 @@ use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
-    Listeners, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile,
-    Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths, Urls,
-    Variable, WebhookAddress,
+    Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
+    PemFile, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths,
+    Urls, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -212,6 +212,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     here!("projects", projects, PROJECTS),
     here!("dsn_map", dsn_map, Moves),
+    here!("mirrors", mirrors, Mirrors),
     here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),
     here!("state.path", state.path, PathOrOff),

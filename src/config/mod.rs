@@ -178,6 +178,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("state.path", old.state.path != new.state.path),
         ("spool.path", old.spool.path != new.spool.path),
+        ("mirrors", old.mirror_names() != new.mirror_names()),
         (
             "limits.quota_ips",
             old.limits.quota_ips != new.limits.quota_ips,
@@ -213,7 +214,8 @@ impl Config {
     pub fn reaches_by_tls(&self) -> bool {
         let upstreams = self.upstream.ingest.iter().chain(&self.upstream.web);
         let sentry = self.sentry.as_ref().map(|sentry| &sentry.url);
-        let mut all = upstreams.chain(sentry);
+        let mirrors = self.mirrors.iter().flat_map(|mirror| &mirror.ingest);
+        let mut all = upstreams.chain(sentry).chain(mirrors);
         all.any(|url| url.scheme == Scheme::Https)
     }
 
@@ -234,6 +236,7 @@ impl Config {
             defaults: self.defaults.clone(),
             projects: Vec::new(),
             dsn_map: DsnMap::default(),
+            mirrors: self.mirrors.clone(),
             tunnel: self.tunnel.clone(),
             statics: self.statics.clone(),
             state: self.state.clone(),

@@ -12,6 +12,9 @@ use super::dsn;
 use super::endpoint::{self, Ingest, ProjectId, Route};
 use super::path::normalise;
 
+/// So many other Sentrys may get copies while somebody moves: each takes a thread.
+pub const MIRRORS_MAX: usize = 4;
+
 /// One old DSN, and the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Move {

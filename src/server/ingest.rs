@@ -41,6 +41,7 @@ use crate::server::ingest::claims::Claims;
 use crate::server::ingest::manifest::Manifest;
 use crate::server::ingest::moving::move_head;
 use crate::server::ingest::opening::{Turned, open};
+use crate::server::mirrors::copying::Copying;
 use crate::server::ticket::Ticket;
 use crate::server::upstream::send::{Keep, Outbound, Repeat};
 use crate::server::worker::{InForce, Worker};
@@ -185,7 +186,11 @@ pub(crate) async fn serve(
     };
     let keeper = Keeper::of(&worker, pass, &outbound.head.method, ticket.manifest());
     let keeper = keeper.map(|keeper| keeper.keeps(&worker, &rules, &mut outbound));
-    deliver(worker, rules, outbound, ticket, keeper).await
+    let copying = match rules.mirrors.is_empty() {
+        true => None,
+        false => Copying::of(&rules, pass, &mut outbound, ticket.manifest()),
+    };
+    deliver(worker, rules, outbound, ticket, (keeper, copying)).await
 }
 
 /// Where the DSN leads by which a request came, if its head says which; line one's is gone by

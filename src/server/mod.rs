@@ -19,6 +19,7 @@ mod incidents;
 mod ingest;
 mod looks;
 mod memory;
+mod mirrors;
 mod passage;
 mod pulses;
 mod reloader;
@@ -103,6 +104,7 @@ pub struct Edge {
     stop: watch::Sender<bool>,
     control: Option<JoinHandle<io::Result<()>>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
+    mirrors: mirrors::Threads,
     access_log: Arc<AccessLog>,
 }
 
@@ -139,6 +141,8 @@ impl Edge {
                 .map_err(|_| StartError::Died)?
                 .map_err(StartError::Thread)?;
         }
+        // All that is to be copied has been.
+        self.mirrors.end();
         self.stop.send_replace(true);
         let ended = match self.control.take() {
             Some(control) => control

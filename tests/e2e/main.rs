@@ -49,6 +49,7 @@ mod kubernetes;
 mod lessons;
 mod line_one;
 mod manual;
+mod mirrors;
 mod monitoring;
 mod moves;
 mod parts;
@@ -129,6 +130,7 @@ fn trials() -> Vec<Trial> {
         sentry_keys::trials(),
         line_one::trials(),
         moves::trials(),
+        mirrors::trials(),
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),

@@ -11,6 +11,7 @@ mod client_ip;
 mod disk_guard;
 mod door;
 mod listen;
+mod mirrors;
 mod projects;
 mod secret;
 mod spool;
@@ -25,7 +26,7 @@ use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, ProxyProtocol, Serve, ServeRelays, StorePolicy,
+    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, StorePolicy,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
@@ -34,6 +35,7 @@ pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
+pub use mirrors::{Mirror, MirrorSpool};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
 pub use spool::{Copies, Spool};
@@ -70,6 +72,8 @@ pub struct Config {
     pub projects: Vec<Project>,
     /// Where old DSNs lead; default nowhere.
     pub dsn_map: DsnMap,
+    /// Other Sentrys that get copies of what the first one takes; default none.
+    pub mirrors: Vec<Mirror>,
     /// Where browsers may send envelopes that name their project themselves.
     pub tunnel: Tunnel,
     /// Folders served from disk, written `static`; default `/js-sdk/` from

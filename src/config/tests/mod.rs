@@ -8,6 +8,7 @@ mod disk_guard;
 mod environment;
 mod file;
 mod loading;
+mod mirrors;
 mod moves;
 mod network;
 mod projects;

@@ -15,7 +15,7 @@ use crate::telemetry::labels::Light;
 
 use super::budgets::Budgets;
 use super::limits::Limits;
-use super::{Desk, disks, keeping, switches};
+use super::{Desk, disks, keeping, mirrors, switches};
 use crate::server::disk_guard::Standing as Guarded;
 use crate::server::entrance;
 use crate::server::rules::Rules;
@@ -105,7 +105,7 @@ pub(super) fn status(desk: &Desk) -> Value {
             let addresses: Vec<String> =
                 target.addresses().iter().map(ToString::to_string).collect();
             json!({
-                "name": target.upstream.as_str(),
+                "name": target.name,
                 "state": state(target),
                 "addresses": addresses,
                 "breaker": target.breaker.state().name(),
@@ -123,6 +123,7 @@ pub(super) fn status(desk: &Desk) -> Value {
         "accepting": judged.accepting,
         "delivering": judged.delivering,
         "upstreams": upstreams,
+        "mirrors": mirrors::told(shared),
         "spool": keeping::spool(shared),
         "disk_guard": disks::told(&judged.guard),
         "maintenance": keeping::maintenance(shared),
@@ -165,24 +166,23 @@ fn reasons(
         match state(target) {
             "down" if target.addresses().is_empty() => reasons.push(format!(
                 "upstream {}: its name does not resolve",
-                target.upstream.as_str()
+                target.name
             )),
             "down" => reasons.push(format!(
                 "upstream {}: it fails, and is asked now and then whether it is back",
-                target.upstream.as_str()
+                target.name
             )),
-            "degraded" if target.breaker.state() == State::HalfOpen => reasons.push(format!(
-                "upstream {}: it is coming back",
-                target.upstream.as_str()
-            )),
+            "degraded" if target.breaker.state() == State::HalfOpen => {
+                reasons.push(format!("upstream {}: it is coming back", target.name))
+            }
             "degraded" => reasons.push(format!(
                 "upstream {}: the last attempt to connect failed",
-                target.upstream.as_str()
+                target.name
             )),
             _ => {}
         }
         for (server, fault) in failing(target) {
-            let (name, url) = (target.upstream.as_str(), &server.url);
+            let (name, url) = (&target.name, &server.url);
             reasons.push(format!("upstream {name}: TLS with {url} fails: {fault}"));
         }
     }

@@ -32,6 +32,7 @@ pub(super) const SENTRY_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) fn config() -> Config {
     Config {
         workers: None,
+        user: None,
         listen: Listen {
             public: vec![Listener {
                 name: "public".to_owned(),

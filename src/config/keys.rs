@@ -22,7 +22,7 @@ use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
     PemFile, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths,
-    Urls, Variable, WebhookAddress,
+    Urls, UserName, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -126,6 +126,7 @@ const fn later(path: &'static str) -> Key {
 /// Every key, in the order in which a file is best written.
 pub(super) static KEYS: &[Key] = &[
     here!("workers", workers, WORKERS),
+    here!("user", user, UserName),
     here!("listen.public", listen.public, Listeners),
     here!("listen.admin", listen.admin, Address),
     here!("acme", acme, Authority),

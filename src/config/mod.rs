@@ -7,7 +7,7 @@
 //! its variable is called (`bounds` says how much is too much); `kinds` are the ways a value can be written; `across`
 //! judges what keys say together; `certificates` looks into the files that TLS stands on, and
 //! `secrets` into those that hold one. `schema` says all of it to an editor, in `shape`s that each
-//! kind knows of itself, with the `comments` of the file that we ship.
+//! kind knows of itself, with the `comments` of the file that we ship; `reference` says the same to a manual.
 //! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
 //! here logs, resolves a name or keeps state.
 
@@ -24,6 +24,7 @@ mod interpolate;
 mod keys;
 mod kinds;
 mod read;
+mod reference;
 mod schema;
 mod secrets;
 mod shape;
@@ -46,6 +47,7 @@ use read::Checked;
 pub use checked::*;
 pub use env::Env;
 pub use errors::{ConfigError, Errors, Place};
+pub use reference::Told;
 
 /// A configuration that can be run, and where it came from.
 #[derive(Clone, Debug)]
@@ -131,6 +133,18 @@ pub fn variables() -> Vec<(String, &'static str)> {
     all.collect()
 }
 
+/// Every key with its default, its variable and what it means, for a manual.
+#[must_use]
+pub fn reference() -> Vec<Told> {
+    reference::keys()
+}
+
+/// What the file that we ship says of itself, before its first key.
+#[must_use]
+pub fn head() -> String {
+    reference::head()
+}
+
 /// The JSON Schema (2020-12) of a configuration file: every key with its default, its form and
 /// what it means. What it refuses [`parse`] refuses too; what keys say together only that knows.
 #[must_use]
@@ -160,6 +174,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("listen", old.listen != new.listen),
         ("acme", old.acme != new.acme),
         ("workers", old.workers != new.workers),
+        ("user", old.user != new.user),
         (
             "keys.proven_max",
             old.keys.proven_max != new.keys.proven_max,
@@ -224,6 +239,7 @@ impl Config {
     pub fn without_projects(&self) -> Self {
         Self {
             workers: self.workers,
+            user: self.user.clone(),
             listen: self.listen.clone(),
             acme: self.acme.clone(),
             admin: self.admin.clone(),

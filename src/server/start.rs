@@ -38,6 +38,7 @@ use super::holding::Listening;
 use super::memory::Memory;
 use super::memory::switches::Switchboard;
 use super::mirrors::{self, Mirrors};
+use super::privileges::become_user;
 use super::pulses::Pulses;
 use super::reloader::number_projects;
 use super::rules::{self, Rules};
@@ -94,6 +95,9 @@ impl Edge {
             Origin::TakeOver => find_elder(config, &mut handed)?,
         };
         let listening = listen(config, count, &mut handed)?;
+        if origin != Origin::Part {
+            become_user(config.user.as_deref())?;
+        }
         let dropped = left(handed, elder.is_some());
         let estate = elder.as_ref().map(Elder::take_over).transpose();
         let estate = estate.map_err(StartError::TakeOver)?;

@@ -54,8 +54,10 @@ mod monitoring;
 mod moves;
 mod parts;
 mod patterns;
+mod privileges;
 mod proxied;
 mod quotas;
+mod readme;
 mod refusals;
 mod reload;
 mod reports;
@@ -92,11 +94,13 @@ fn trials() -> Vec<Trial> {
         routes::trials(),
         credentials::trials(),
         client_ip::trials(),
+        privileges::trials(),
         proxied::trials(),
         ingest::trials(),
         cors::trials(),
         framing::trials(),
         heads::trials(),
+        readme::trials(),
         refusals::trials(),
         h2c::trials(),
         departures::trials(),

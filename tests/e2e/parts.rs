@@ -34,6 +34,8 @@ pub(crate) enum Part {
     Groff,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
     Mounts,
+    /// Being root.
+    Root,
 }
 
 impl Part {
@@ -53,6 +55,7 @@ impl Part {
             Self::Systemd => "systemd",
             Self::Groff => "groff",
             Self::Mounts => "mount_namespaces",
+            Self::Root => "root",
         }
     }
 
@@ -70,6 +73,7 @@ impl Part {
             Self::Prometheus => program("prometheus").is_some() && program("promtool").is_some(),
             Self::Systemd => program("systemd-analyze").is_some(),
             Self::Groff => program("groff").is_some(),
+            Self::Root => rustix::process::geteuid().is_root(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")
                     .args([

@@ -47,6 +47,9 @@ pub struct Config {
     /// Worker threads; `None` (written `auto`, the default) follows the
     /// cgroup's CPU quota. Taken up at start only.
     pub workers: Option<NonZeroUsize>,
+    /// Whom a process that was started as root becomes once it listens; `None` (the default): it
+    /// stays whoever it is. Taken up at start only.
+    pub user: Option<String>,
     /// The sockets that are listened on. Taken up at start only.
     pub listen: Listen,
     /// How certificates are had by ACME. Taken up at start only.

@@ -44,7 +44,7 @@ pub(super) use quotas::Quotas;
 pub(super) use repeats::Repeats;
 pub(super) use sample::{Samples, Share};
 pub(super) use statics::Statics;
-pub(super) use text::{Hosts, OptionalPath, PathOrOff, StdoutOrPath, Token, Word, token};
+pub(super) use text::{Hosts, OptionalPath, PathOrOff, StdoutOrPath, Token, UserName, Word, token};
 pub(super) use tls::PemFile;
 pub(super) use tunnel::TunnelPaths;
 pub(super) use webhook::{WebhookAddress, webhook};

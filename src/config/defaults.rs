@@ -9,8 +9,8 @@ use super::checked::{
     Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
     Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
-    Webhook,
+    StaticRoot, StorePolicy, TrustedProxies, Tunnel, UploadUrl, Uploads, Upstream,
+    UpstreamTimeouts, UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -71,6 +71,10 @@ pub(super) fn config() -> Config {
             root: PathBuf::from("/var/www/js-sdk"),
             cors: true,
         }],
+        uploads: Uploads {
+            request_max: None,
+            url: UploadUrl::Sentry,
+        },
         state: State {
             path: Some(PathBuf::from("/var/lib/vidette")),
         },

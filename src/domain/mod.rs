@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod category;
+pub mod chunk_upload;
 pub mod client_ip;
 pub mod client_report;
 pub mod coding;

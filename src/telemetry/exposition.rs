@@ -104,6 +104,7 @@ impl Exposition {
         families.push(books::reported(&metrics.control));
         families.extend(super::incidents::families(&metrics.control.incidents));
         families.extend(super::clients::families(metrics));
+        families.extend(super::uploads::families(metrics));
         families.extend(super::tables::families(&metrics.control));
         families.extend(control(metrics));
         families
@@ -450,6 +451,7 @@ mod tests {
             "vidette_client_ip_total",
             "vidette_uploads_active",
             "vidette_uploads_active_bytes",
+            "vidette_upload_settings_total",
             "vidette_acme_orders_total",
             "vidette_tls_handshakes_total",
             "vidette_tls_certificate_days_left",

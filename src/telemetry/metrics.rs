@@ -19,6 +19,7 @@ use super::labels::{
 use super::ledger::Ledger;
 use super::mirrors::{MirrorCounts, upstream_of_mirror};
 use super::tls::Reaches;
+use super::uploads::Settings;
 
 /// The statuses counted one by one; any other counts as the hundred it is in,
 /// so that an upstream that invents statuses cannot grow the table.
@@ -57,6 +58,8 @@ pub struct WorkerMetrics {
     pub uploads: Level,
     /// What has come of those.
     pub upload_bytes: Level,
+    /// Answers to who asked how to upload.
+    pub settings: PerLabel<Count>,
     handshakes: Vec<Vec<Count>>,
     tls: Vec<Vec<Count>>,
     proxy_headers: Vec<Vec<Count>>,
@@ -103,6 +106,7 @@ impl WorkerMetrics {
             connections: (0..listeners).map(|_| Level::default()).collect(),
             uploads: Level::default(),
             upload_bytes: Level::default(),
+            settings: PerLabel::new(Settings::ALL.len()),
             handshakes: (0..listeners)
                 .map(|_| counts(Handshake::ALL.len()))
                 .collect(),

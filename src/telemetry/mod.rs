@@ -24,3 +24,4 @@ mod probes;
 pub mod process;
 mod tables;
 pub mod tls;
+pub mod uploads;

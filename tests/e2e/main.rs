@@ -75,6 +75,7 @@ mod tls;
 mod top;
 mod top_senders;
 mod tunnel_clients;
+mod upload_settings;
 mod uploads;
 mod upstream;
 mod wanted;
@@ -103,6 +104,7 @@ fn trials() -> Vec<Trial> {
         faults::trials(),
         answers::trials(),
         uploads::trials(),
+        upload_settings::trials(),
         idle::trials(),
         web::trials(),
         files::trials(),

@@ -36,7 +36,7 @@ pub(super) use filters::InboundFilters;
 pub(super) use header::{HeaderNames, OneHeader};
 pub(super) use mirrors::Mirrors;
 pub(super) use moves::Moves;
-pub(super) use number::{Count, PerTime, Size, Span, Workers};
+pub(super) use number::{Count, PerTime, Size, SizeOrOff, Span, Workers};
 pub(super) use origins::Origins;
 pub(super) use projects::Projects;
 pub(super) use proxies::{Networks, Proxies};

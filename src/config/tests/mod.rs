@@ -19,6 +19,7 @@ mod sentry;
 mod shown;
 mod spool;
 mod tls;
+mod uploads;
 mod values;
 mod wanted;
 

@@ -112,6 +112,21 @@ pub(super) const CAP: SizeOrOff = SizeOrOff(Size {
     min: 64 * KIB,
     max: TIB,
 });
+/// Less would hold no loader with its bundle.
+pub(super) const CACHE: Size = Size {
+    min: 64 * KIB,
+    max: GIB,
+};
+/// Whoever makes room looks at all of them.
+pub(super) const CACHE_ENTRIES: Count = Count {
+    min: 1,
+    max: 10_000,
+};
+/// Zero serves nothing that is stale; what is older than a month helps nobody.
+pub(super) const STALE: Span = Span {
+    min: Duration::ZERO,
+    max: Duration::from_secs(30 * 86_400),
+};
 pub(super) const UPLOAD_URL: Word<UploadUrl> = Word::of(UploadUrl::WORDS);
 pub(super) const READ_AHEAD: Size = Size {
     min: 4 * KIB,

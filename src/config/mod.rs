@@ -239,6 +239,7 @@ impl Config {
             mirrors: self.mirrors.clone(),
             tunnel: self.tunnel.clone(),
             statics: self.statics.clone(),
+            cache: self.cache.clone(),
             uploads: self.uploads.clone(),
             state: self.state.clone(),
             spool: self.spool.clone(),

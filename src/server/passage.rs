@@ -1,8 +1,9 @@
 //! Everything that is not an event: pages, the API, uploads and files, passed
 //! through untouched. Bodies are read ahead, so that a slow client holds none of
 //! web's few workers. Never reads what they say, but for what uploaders are told
-//! (`settings`).
+//! (`settings`) and what is kept for others (`cached`).
 
+pub(super) mod cached;
 mod settings;
 pub(super) mod statics;
 pub(super) mod upload;
@@ -80,6 +81,8 @@ pub(crate) async fn serve(
     if settings.is_some() {
         Settings::ask_whole(&mut head.headers);
     }
+    let may_be_here =
+        route == Route::Web && announced == Some(0) && cached::may_be_here(&rules, &head);
     outbound::prepare(&mut head, sender, route, &rules, path);
     let outbound = Outbound {
         upstream,
@@ -88,6 +91,9 @@ pub(crate) async fn serve(
         repeat,
         keep: Keep::No,
     };
+    if may_be_here {
+        return Box::pin(cached::serve(worker, rules, outbound, ticket)).await;
+    }
     let metrics = Arc::clone(&worker.metrics);
     let response = deliver(worker, rules, outbound, ticket, (None, None)).await;
     match settings {

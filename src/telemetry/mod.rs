@@ -6,6 +6,7 @@
 pub mod access;
 pub mod acme;
 mod books;
+pub mod cache;
 mod clients;
 pub mod clock;
 pub mod counts;

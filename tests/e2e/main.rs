@@ -16,6 +16,7 @@ mod answers;
 mod books;
 mod bugsink;
 mod bugsink_addresses;
+mod cache;
 mod client;
 mod client_ip;
 mod clients;
@@ -107,6 +108,7 @@ fn trials() -> Vec<Trial> {
         upload_settings::trials(),
         idle::trials(),
         web::trials(),
+        cache::trials(),
         files::trials(),
         admin::trials(),
         books::trials(),

@@ -7,6 +7,7 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod cache;
 mod client_ip;
 mod disk_guard;
 mod door;
@@ -31,6 +32,7 @@ pub use super::words::{
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
 pub use alerts::{Alerts, Webhook, WebhookUrl};
+pub use cache::Cache;
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
@@ -79,6 +81,8 @@ pub struct Config {
     /// Folders served from disk, written `static`; default `/js-sdk/` from
     /// `/var/www/js-sdk` with CORS.
     pub statics: Vec<StaticRoot>,
+    /// What is kept of web's answers.
+    pub cache: Cache,
     /// What uploaders are told.
     pub uploads: Uploads,
     /// What outlives a restart.

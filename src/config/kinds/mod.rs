@@ -43,7 +43,7 @@ pub(super) use proxies::{Networks, Proxies};
 pub(super) use quotas::Quotas;
 pub(super) use repeats::Repeats;
 pub(super) use sample::{Samples, Share};
-pub(super) use statics::Statics;
+pub(super) use statics::{PathPrefixes, Statics};
 pub(super) use text::{Hosts, OptionalPath, PathOrOff, StdoutOrPath, Token, Word, token};
 pub(super) use tls::PemFile;
 pub(super) use tunnel::TunnelPaths;

@@ -4,6 +4,7 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod cache;
 mod disk_guard;
 mod environment;
 mod file;

@@ -43,6 +43,7 @@ mod haproxy;
 mod heads;
 mod hostile;
 mod idle;
+mod import_nginx;
 mod incidents;
 mod ingest;
 mod journey;
@@ -115,6 +116,7 @@ fn trials() -> Vec<Trial> {
         reload::trials(),
         command_line::trials(),
         manual::trials(),
+        import_nginx::trials(),
         schema::trials(),
         dashboard::trials(),
         decisions::trials(),

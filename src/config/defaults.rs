@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
-    Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
+    Bodies, Cache, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
     Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
-    Webhook,
+    StaticRoot, StorePolicy, TrustedProxies, Tunnel, UploadUrl, Uploads, Upstream,
+    UpstreamTimeouts, UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -72,6 +72,11 @@ pub(super) fn config() -> Config {
             root: PathBuf::from("/var/www/js-sdk"),
             cors: true,
         }],
+        cache: cache(),
+        uploads: Uploads {
+            request_max: None,
+            url: UploadUrl::Sentry,
+        },
         state: State {
             path: Some(PathBuf::from("/var/lib/vidette")),
         },
@@ -135,6 +140,17 @@ fn access_log() -> AccessLog {
         max_bytes: 100 * MIB,
         files: 5,
         buffer: 4 * MIB,
+    }
+}
+
+/// What customers' pages load from Sentry; of that there is a few kilobytes for each key.
+fn cache() -> Cache {
+    Cache {
+        paths: vec!["/js-sdk-loader/".to_owned(), "/js-sdk/".to_owned()],
+        max_bytes: 16 * MIB,
+        entries: 1_000,
+        answer_bytes: MIB,
+        stale_if_error: Duration::from_secs(7 * 86_400),
     }
 }
 

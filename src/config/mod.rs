@@ -255,6 +255,8 @@ impl Config {
             mirrors: self.mirrors.clone(),
             tunnel: self.tunnel.clone(),
             statics: self.statics.clone(),
+            cache: self.cache.clone(),
+            uploads: self.uploads.clone(),
             state: self.state.clone(),
             spool: self.spool.clone(),
             disk_guard: self.disk_guard.clone(),

@@ -5,7 +5,9 @@
 //! of the tree hold that. `policy` decides on these values, `server` moves them.
 
 pub mod block;
+pub mod cache_control;
 pub mod category;
+pub mod chunk_upload;
 pub mod client_ip;
 pub mod client_report;
 pub mod coding;

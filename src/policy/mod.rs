@@ -9,6 +9,7 @@
 mod atomic;
 pub mod blocks;
 pub mod breaker;
+pub mod cache;
 pub mod directory;
 pub mod disk_guard;
 pub mod evidence;

@@ -231,6 +231,7 @@ impl Memory {
                 let now_s = process::now_s();
                 control.note_table(table.name, table.entries, table.evictions, now_s);
             }
+            metrics.control.cache.note(shared.cache.held());
             if now.duration_since(saved_at) >= SAVE_EVERY {
                 saved_at = now;
                 let (memory, shared) = (self.folder.clone(), Arc::clone(&shared));

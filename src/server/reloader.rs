@@ -25,6 +25,7 @@ use crate::telemetry::process;
 use crate::server::entrance::Renewing;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::{self, Memory};
+use crate::server::passage::cached;
 use crate::server::rules::Rules;
 use crate::server::sentry::keep::{Standing, keep_listing};
 use crate::server::sentry::list::KeyList;
@@ -131,6 +132,12 @@ impl Reloader {
         // Before anybody dials a server that is new.
         self.shared.trust.take_up(config, &self.metrics);
         self.put_in_force();
+        self.shared.cache.limit(cached::limits(&config.cache));
+        if old.config.cache.paths != config.cache.paths
+            || old.config.upstream.web != config.upstream.web
+        {
+            self.shared.cache.clear();
+        }
         let (was, is) = (&old.config.client_ip, &config.client_ip);
         if was.trusted_proxies != is.trusted_proxies || was.header != is.header {
             let resolved = self.metrics.resolved();

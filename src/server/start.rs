@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Loaded};
 use crate::policy::blocks::Blocks;
+use crate::policy::cache::Cache;
 use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::quotas::{CounterLimits, Counters};
@@ -38,6 +39,7 @@ use super::holding::Listening;
 use super::memory::Memory;
 use super::memory::switches::Switchboard;
 use super::mirrors::{self, Mirrors};
+use super::passage::cached;
 use super::privileges::become_user;
 use super::pulses::Pulses;
 use super::reloader::number_projects;
@@ -364,6 +366,7 @@ fn share(
         disks: Arc::default(),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
+        cache: Cache::new(cached::limits(&config.cache)),
         blocks: Blocks::new(size(config.limits.block.clients_max)),
         ledger,
         reports,

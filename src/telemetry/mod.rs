@@ -6,6 +6,7 @@
 pub mod access;
 pub mod acme;
 mod books;
+pub mod cache;
 mod clients;
 pub mod clock;
 pub mod counts;
@@ -24,3 +25,4 @@ mod probes;
 pub mod process;
 mod tables;
 pub mod tls;
+pub mod uploads;

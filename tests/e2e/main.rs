@@ -16,6 +16,7 @@ mod answers;
 mod books;
 mod bugsink;
 mod bugsink_addresses;
+mod cache;
 mod client;
 mod client_ip;
 mod clients;
@@ -42,6 +43,7 @@ mod haproxy;
 mod heads;
 mod hostile;
 mod idle;
+mod import_nginx;
 mod incidents;
 mod ingest;
 mod journey;
@@ -77,6 +79,7 @@ mod tls;
 mod top;
 mod top_senders;
 mod tunnel_clients;
+mod upload_settings;
 mod uploads;
 mod upstream;
 mod wanted;
@@ -107,14 +110,17 @@ fn trials() -> Vec<Trial> {
         faults::trials(),
         answers::trials(),
         uploads::trials(),
+        upload_settings::trials(),
         idle::trials(),
         web::trials(),
+        cache::trials(),
         files::trials(),
         admin::trials(),
         books::trials(),
         reload::trials(),
         command_line::trials(),
         manual::trials(),
+        import_nginx::trials(),
         schema::trials(),
         dashboard::trials(),
         decisions::trials(),

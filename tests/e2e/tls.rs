@@ -4,8 +4,8 @@
 
 mod acme;
 mod agreed;
-mod authority;
-mod client;
+pub(crate) mod authority;
+pub(crate) mod client;
 mod gate;
 mod idle;
 mod judged;

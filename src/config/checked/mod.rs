@@ -7,6 +7,7 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod cache;
 mod client_ip;
 mod disk_guard;
 mod door;
@@ -26,11 +27,12 @@ use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, StorePolicy,
+    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, StorePolicy, UploadUrl,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
 pub use alerts::{Alerts, Webhook, WebhookUrl};
+pub use cache::Cache;
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
@@ -82,6 +84,10 @@ pub struct Config {
     /// Folders served from disk, written `static`; default `/js-sdk/` from
     /// `/var/www/js-sdk` with CORS.
     pub statics: Vec<StaticRoot>,
+    /// What is kept of web's answers.
+    pub cache: Cache,
+    /// What uploaders are told.
+    pub uploads: Uploads,
     /// What outlives a restart.
     pub state: State,
     /// What is kept while the upstream is away.
@@ -123,6 +129,16 @@ pub struct Tunnel {
     /// Absolute, normalised, unique, outside `/api/` and every folder of `static`;
     /// with or without a slash at the end; default none.
     pub paths: Vec<String>,
+}
+
+/// What sentry-cli and build plugins are told before they upload, beside what Sentry says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Uploads {
+    /// The largest request in bytes that passes whatever stands in front; `None`, written
+    /// `off`, is the default; from 64 KiB.
+    pub request_max: Option<u64>,
+    /// Where chunks go; default `sentry`.
+    pub url: UploadUrl,
 }
 
 /// What outlives a restart.

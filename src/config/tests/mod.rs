@@ -4,6 +4,7 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod cache;
 mod disk_guard;
 mod environment;
 mod file;
@@ -19,6 +20,7 @@ mod sentry;
 mod shown;
 mod spool;
 mod tls;
+mod uploads;
 mod values;
 mod wanted;
 

@@ -80,8 +80,12 @@ fn the_defaults_read_back() {
         "{yaml}"
     );
     assert!(
+        yaml.contains("\nstatic:\n  - {path: /js-sdk/, root: /var/www/js-sdk, cors: true}\n"),
+        "{yaml}"
+    );
+    assert!(
         yaml.contains(
-            "\nstatic:\n  - {path: /js-sdk/, root: /var/www/js-sdk, cors: true}\nstate:\n  path: /var/lib/vidette\n"
+            "\nuploads:\n  request_max: off\n  url: sentry\nstate:\n  path: /var/lib/vidette\n"
         ),
         "{yaml}"
     );

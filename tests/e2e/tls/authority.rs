@@ -14,21 +14,21 @@ use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
 /// A certificate and its key, as files.
-pub(super) type Files = (PathBuf, PathBuf);
+pub(crate) type Files = (PathBuf, PathBuf);
 
 /// Who vouches for everything in one test.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     folder: TempDir,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::called("a test's own authority")
     }
 
-    pub(super) fn called(name: &str) -> Self {
+    pub(crate) fn called(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -45,28 +45,28 @@ impl Authority {
     }
 
     /// Its own certificate's file.
-    pub(super) fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// A store of roots with nobody else in it.
-    pub(super) fn roots(&self) -> Arc<RootCertStore> {
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         Arc::new(roots)
     }
 
     /// A certificate for these names, good for a year.
-    pub(super) fn issue(&self, file: &str, names: &[&str]) -> Files {
+    pub(crate) fn issue(&self, file: &str, names: &[&str]) -> Files {
         self.issue_for(file, names, 365)
     }
 
     /// One that ends so many days from now.
-    pub(super) fn issue_for(&self, file: &str, names: &[&str], days: i64) -> Files {
+    pub(crate) fn issue_for(&self, file: &str, names: &[&str], days: i64) -> Files {
         let seconds = u64::try_from(days.abs()).unwrap() * 86_400 + 3600;
         let (now, apart) = (
             std::time::SystemTime::now(),
@@ -77,7 +77,7 @@ impl Authority {
     }
 
     /// One with a key of another kind.
-    pub(super) fn issue_by(
+    pub(crate) fn issue_by(
         &self,
         file: &str,
         names: &[&str],

@@ -29,6 +29,7 @@ pub mod proxy_protocol;
 pub mod quota;
 pub mod rate_limits;
 pub mod reach;
+pub mod relay;
 pub mod repeat;
 pub mod sampling;
 pub mod switch;

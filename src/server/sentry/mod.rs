@@ -10,6 +10,7 @@ pub(crate) mod copy;
 mod fake;
 pub(crate) mod keep;
 pub(crate) mod keys;
+mod line;
 mod link;
 pub(crate) mod list;
 mod rows;

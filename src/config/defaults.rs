@@ -77,6 +77,7 @@ pub(super) fn config() -> Config {
         spool: spool(),
         disk_guard: disk_guard(),
         sentry: None,
+        project_files: None,
         client_reports: ClientReports {
             enabled: true,
             interval: Duration::from_secs(30),

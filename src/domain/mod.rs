@@ -25,6 +25,7 @@ pub mod networks;
 pub mod origin;
 pub mod outcome;
 pub mod path;
+pub mod project_state;
 pub mod proxy_protocol;
 pub mod quota;
 pub mod rate_limits;

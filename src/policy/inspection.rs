@@ -318,6 +318,7 @@ fn told(full: Full) -> RateLimit {
         categories: full.categories,
         scope: match full.scope {
             quotas::Scope::Global => Scope::Global,
+            quotas::Scope::Organization => Scope::Organization,
             quotas::Scope::Project | quotas::Scope::Ip => Scope::Project,
             quotas::Scope::Key => Scope::Key,
         },

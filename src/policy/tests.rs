@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::strangers::{Lack, Strangers};
 use super::*;
 use crate::domain::endpoint::{Route, route};
 use crate::domain::origin::AllowedOrigins;
@@ -39,7 +40,8 @@ fn check(
     let gate = Gate {
         body_bytes_max: 1000,
         mode: Mode::Open,
-        awaits_list: None,
+        awaits_list: false,
+        closed: Box::default(),
         moves: Moves::default(),
         directory: Directory::default(),
         origins: Origins::default(),
@@ -51,6 +53,7 @@ fn check(
         now: Millis(0),
         verdicts: &verdicts,
         here: &mut ProvenHere::default(),
+        strangers: &Strangers::new(10),
     };
     let admitted = gate.admit(&question, &mut live);
     let refused = admitted.err().map(|r| (r.status, r.reason));
@@ -175,7 +178,8 @@ fn gate(mode: Mode) -> Gate {
     Gate {
         body_bytes_max: 1000,
         mode,
-        awaits_list: None,
+        awaits_list: false,
+        closed: Box::default(),
         moves: Moves::default(),
         directory: Directory::build(keys).unwrap(),
         quotas: Quotas::default(),
@@ -223,8 +227,68 @@ fn ask(
         now,
         verdicts,
         here,
+        strangers: &Strangers::new(10),
     };
     gate.admit_key(&claim, &mut live)
+}
+
+/// What becomes of a stranger's key, and whether it is asked for. `absent`: Sentry does not
+/// know it.
+#[track_caller]
+fn check_stranger(
+    gate: &Gate,
+    key: &[u8],
+    absent: Option<Lack>,
+    want: Option<Reason>,
+    asked: bool,
+) {
+    let strangers = Strangers::new(10);
+    strangers.first_seen.switch(true);
+    let key = Key::parse(key).unwrap();
+    if let Some(lack) = absent {
+        strangers.absent.note(Millis(0), &key, lack, 1000);
+    }
+    let (verdicts, page) = (verdicts(), Page::default());
+    let claim = Claim {
+        key,
+        project: ProjectId::parse(b"42"),
+        page: &page,
+        client: CLIENT,
+        endpoint: Endpoint::Envelope,
+    };
+    let mut live = Live {
+        now: Millis(0),
+        verdicts: &verdicts,
+        here: &mut ProvenHere::default(),
+        strangers: &strangers,
+    };
+    let refused = gate.admit_key(&claim, &mut live).err();
+    let mode = gate.mode;
+    assert_eq!(refused.map(|refusal| refusal.reason), want, "{mode:?}");
+    let waits: &[Key] = if asked { &[key] } else { &[] };
+    assert_eq!(strangers.first_seen.take(), waits, "{mode:?}");
+}
+
+#[test]
+fn a_key_that_nobody_names_is_asked_for_and_refused_once_sentry_does_not_know_it() {
+    let unknown = Some(Reason::UnknownKey);
+    let lacks = Some(Lack::Unknown);
+    check_stranger(&gate(Mode::Learn), STRANGE, None, None, true);
+    check_stranger(&gate(Mode::Learn), STRANGE, lacks, unknown, false);
+    check_stranger(&gate(Mode::Strict), STRANGE, None, unknown, true);
+    check_stranger(&gate(Mode::Strict), STRANGE, lacks, unknown, false);
+    check_stranger(&gate(Mode::Open), STRANGE, None, None, true);
+    check_stranger(&gate(Mode::Open), STRANGE, lacks, None, false);
+    check_stranger(&gate(Mode::Learn), GOOD, lacks, None, false);
+    let off = Some(Reason::DisabledKey);
+    check_stranger(&gate(Mode::Learn), OFF, None, off, false);
+    for mode in [Mode::Open, Mode::Learn, Mode::Strict] {
+        let lacks = Some(Lack::Disabled);
+        check_stranger(&gate(mode), STRANGE, lacks, off, false);
+    }
+    let mut closed = gate(Mode::Learn);
+    closed.closed = [ProjectId::parse(b"42").unwrap()].into();
+    check_stranger(&closed, STRANGE, None, unknown, true);
 }
 
 #[test]
@@ -254,11 +318,9 @@ fn only_strict_refuses_a_key_that_nobody_names() {
 #[test]
 fn a_project_with_named_keys_takes_no_others_while_the_list_is_awaited() {
     let mut gate = gate(Mode::Learn);
-    gate.awaits_list = Some(
-        ["7", "42"]
-            .map(|id| ProjectId::parse(id.as_bytes()).unwrap())
-            .into(),
-    );
+    gate.closed = ["7", "42"]
+        .map(|id| ProjectId::parse(id.as_bytes()).unwrap())
+        .into();
     let verdicts = verdicts();
     let refused = |key: &[u8], project| {
         let mut here = ProvenHere::default();

@@ -35,11 +35,13 @@ use crate::server::memory::state::{StateError, StateFolder};
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::untold::Untold;
 use crate::server::sentry::copy;
+use crate::server::sentry::states::{self, files, known::Known};
 use crate::server::spool::pause::Pause;
 use crate::server::worker::Shared;
 
 const PROVEN: &str = "proven-keys";
 const LISTED: &str = "sentry-keys";
+const STATES: &str = "sentry-states";
 const SECRET: &str = "hash-key";
 
 /// Bytes of a secret that is made here: as many as a 256-bit key.
@@ -88,7 +90,12 @@ impl Memory {
         };
         let listed = folder
             .as_ref()
-            .filter(|_| config.sentry.is_some())
+            .filter(|_| {
+                config
+                    .sentry
+                    .as_ref()
+                    .is_some_and(|sentry| sentry.token.is_some())
+            })
             .and_then(|folder| {
                 copy::load(&folder.file(LISTED))
                     .inspect_err(|error| tracing::warn!(%error, "it is read from Sentry anew"))
@@ -97,6 +104,11 @@ impl Memory {
         Ok(Self {
             knowledge: Knowledge {
                 listed: listed.map(Arc::new),
+                states: states(folder.as_ref(), config).map(Arc::new),
+                files: config.project_files.as_deref().map(|folder| {
+                    // The watch says what of it cannot be read.
+                    Arc::new(files::read(folder).known)
+                }),
                 secret: secret(folder.as_ref()).into(),
             },
             folder,
@@ -201,6 +213,19 @@ impl Memory {
         });
     }
 
+    /// Keeps what Sentry says of projects for the next start.
+    pub(crate) fn keep_states(&self, known: &Arc<Known>) {
+        let Some(folder) = self.folder.clone() else {
+            return;
+        };
+        let known = Arc::clone(known);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = folder.write(STATES, &states::copy::encode(&known)) {
+                tracing::warn!(%error, "a restart will have to wait for Sentry's word on projects");
+            }
+        });
+    }
+
     /// Sweeps the tables and writes down what is proven, for as long as it runs.
     pub(crate) async fn keep(self: Rc<Self>, shared: Arc<Shared>, metrics: Arc<Metrics>) {
         let mut saved_at = Instant::now();
@@ -216,6 +241,7 @@ impl Memory {
             }
             shared.verdicts.sweep(shared.millis(now));
             shared.learned.sweep(shared.millis(now));
+            shared.strangers.absent.sweep(shared.millis(now));
             shared.repeats.sweep(shared.millis(now));
             shared.blocks.sweep(shared.millis(now));
             shared.counters.sweep(shared.moment(now));
@@ -223,6 +249,7 @@ impl Memory {
             let limits = shared.counters.tables().into_iter();
             let others = [
                 shared.learned.table(),
+                shared.strangers.absent.table(),
                 shared.repeats.table(),
                 shared.blocks.table(),
             ];
@@ -310,6 +337,7 @@ pub(crate) fn limit_tables(config: &Config, metrics: &ControlMetrics) {
         (Table::KeysProven, keys.proven_max),
         (Table::KeysUnproven, keys.candidates_max),
         (Table::KeysRefused, keys.refused_max),
+        (Table::KeysAbsent, keys.refused_max),
         (Table::LimitsLearned, keys.limited_max),
         (Table::Repeats, limits.repeats),
         (Table::QuotaCounters, limits.quota_counters),
@@ -324,6 +352,21 @@ pub(crate) fn limit_tables(config: &Config, metrics: &ControlMetrics) {
 pub(crate) fn per_second(rate: Rate) -> u32 {
     let per_s = rate.count / rate.per.as_secs().max(1);
     u32::try_from(per_s).unwrap_or(u32::MAX).max(1)
+}
+
+/// What Sentry said of projects, if an earlier run kept it.
+fn states(folder: Option<&StateFolder>, config: &Config) -> Option<Known> {
+    let asks = config.sentry.as_ref()?.credentials_file.is_some();
+    let folder = folder.filter(|_| asks)?;
+    let read = match folder.read(STATES, states::copy::FILE_BYTES_MAX) {
+        Ok(None) => return None,
+        Ok(Some(bytes)) => states::copy::decode(&bytes).map_err(std::io::Error::other),
+        Err(error) => Err(error),
+    };
+    let warn = |error: &std::io::Error| {
+        tracing::warn!(%error, "what Sentry says of projects is asked for anew");
+    };
+    read.inspect_err(warn).ok()
 }
 
 /// The secret to hash addresses with: an earlier run's, else a fresh one. One that

@@ -17,6 +17,7 @@ use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::quotas::{CounterLimits, Counters};
 use crate::policy::repeats::Repeats;
+use crate::policy::strangers::Strangers;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
@@ -354,6 +355,7 @@ fn share(
         disk_bytes: Arc::default(),
         ahead_bytes: Arc::default(),
         verdicts: memory.verdicts(config, Millis(0)),
+        strangers: Strangers::new(size(config.keys.refused_max)),
         journal: memory.journal(&counters),
         counters,
         switches: Arc::clone(switchboard.in_force()),

@@ -46,6 +46,7 @@ mod page;
 mod projects;
 mod status;
 mod switches;
+mod told;
 mod top;
 
 use std::convert::Infallible;

@@ -60,7 +60,7 @@ use origins::Origins;
 use pair::{Known, OriginKey, Pair, Sender};
 use proven::ProvenHere;
 use quotas::Quotas;
-use strangers::{Lack, Met, Strangers};
+use strangers::Strangers;
 use verdicts::{Verdict, Verdicts};
 use wanted::Wanted;
 
@@ -288,35 +288,6 @@ impl Gate {
         match (named.project, claim.project) {
             (Some(own), Some(asked)) if own != asked => Err(Refusal::wrong_project()),
             (Some(_) | None, Some(_) | None) => Ok(Known::Named),
-        }
-    }
-
-    /// The same, and what Sentry was asked of it. A key that nobody names is asked for.
-    fn look_up(&self, claim: &Claim<'_>, live: &Live<'_>) -> Result<Known, Refusal> {
-        let known = self.identify(claim);
-        let unnamed = match &known {
-            Ok(known) => *known == Known::Unnamed,
-            Err(refusal) => refusal.reason == Reason::UnknownKey,
-        };
-        if !unnamed {
-            return known;
-        }
-        let met = live.strangers.absent.meets(live.now, &claim.key);
-        if met.is_none_or(|met| met.ends_soon) {
-            live.strangers.first_seen.note(&claim.key);
-        }
-        self.admits_lacking(met).and(known)
-    }
-
-    /// Whether a key that nobody names passes, by what Sentry said of it.
-    ///
-    /// # Errors
-    /// Sentry takes nothing under it. That it knows none such does not matter in mode `open`.
-    pub fn admits_lacking(&self, met: Option<Met>) -> Result<(), Refusal> {
-        match met.map(|met| met.lack) {
-            Some(Lack::Disabled) => Err(Refusal::disabled_key()),
-            Some(Lack::Unknown) if self.mode != Mode::Open => Err(Refusal::unknown_key()),
-            Some(Lack::Unknown) | None => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ pub(super) mod knowledge;
 pub(super) mod lock;
 pub(super) mod state;
 pub(super) mod switches;
+mod told;
 pub(super) mod untold;
 
 use std::rc::Rc;
@@ -35,13 +36,12 @@ use crate::server::memory::state::{StateError, StateFolder};
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::untold::Untold;
 use crate::server::sentry::copy;
-use crate::server::sentry::states::{self, files, known::Known};
+use crate::server::sentry::states::{files, known::Known};
 use crate::server::spool::pause::Pause;
 use crate::server::worker::Shared;
 
 const PROVEN: &str = "proven-keys";
 const LISTED: &str = "sentry-keys";
-const STATES: &str = "sentry-states";
 const SECRET: &str = "hash-key";
 
 /// Bytes of a secret that is made here: as many as a 256-bit key.
@@ -104,7 +104,7 @@ impl Memory {
         Ok(Self {
             knowledge: Knowledge {
                 listed: listed.map(Arc::new),
-                states: states(folder.as_ref(), config).map(Arc::new),
+                states: told::recall(folder.as_ref(), config).map(Arc::new),
                 files: config.project_files.as_deref().map(|folder| {
                     // The watch says what of it cannot be read.
                     Arc::new(files::read(folder).known)
@@ -215,15 +215,7 @@ impl Memory {
 
     /// Keeps what Sentry says of projects for the next start.
     pub(crate) fn keep_states(&self, known: &Arc<Known>) {
-        let Some(folder) = self.folder.clone() else {
-            return;
-        };
-        let known = Arc::clone(known);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = folder.write(STATES, &states::copy::encode(&known)) {
-                tracing::warn!(%error, "a restart will have to wait for Sentry's word on projects");
-            }
-        });
+        told::keep(self.folder.as_ref(), known);
     }
 
     /// Sweeps the tables and writes down what is proven, for as long as it runs.
@@ -352,21 +344,6 @@ pub(crate) fn limit_tables(config: &Config, metrics: &ControlMetrics) {
 pub(crate) fn per_second(rate: Rate) -> u32 {
     let per_s = rate.count / rate.per.as_secs().max(1);
     u32::try_from(per_s).unwrap_or(u32::MAX).max(1)
-}
-
-/// What Sentry said of projects, if an earlier run kept it.
-fn states(folder: Option<&StateFolder>, config: &Config) -> Option<Known> {
-    let asks = config.sentry.as_ref()?.credentials_file.is_some();
-    let folder = folder.filter(|_| asks)?;
-    let read = match folder.read(STATES, states::copy::FILE_BYTES_MAX) {
-        Ok(None) => return None,
-        Ok(Some(bytes)) => states::copy::decode(&bytes).map_err(std::io::Error::other),
-        Err(error) => Err(error),
-    };
-    let warn = |error: &std::io::Error| {
-        tracing::warn!(%error, "what Sentry says of projects is asked for anew");
-    };
-    read.inspect_err(warn).ok()
 }
 
 /// The secret to hash addresses with: an earlier run's, else a fresh one. One that

@@ -181,7 +181,7 @@ fn lists(config: &Config) -> bool {
 }
 
 /// Whether Sentry is asked for the states of single keys.
-fn asks(config: &Config) -> bool {
+pub(crate) fn asks(config: &Config) -> bool {
     let sentry = config.sentry.as_ref();
     sentry.is_some_and(|sentry| sentry.credentials.is_some())
 }

@@ -54,10 +54,8 @@ fn wait_failing(edge: &Edge) -> Value {
 
 fn what_was_told_stands_while_sentry_is_away_and_is_asked_for_once_it_is_back() {
     let rig = Rig::new();
-    let at = Silent::reserve();
-    let back = Silent::at(std::net::SocketAddr::from(([127, 0, 0, 1], at.port())));
-    let office = office_at(at);
-    let url = office.fake.url();
+    let office = office_at(Silent::reserve());
+    let (address, url) = (office.fake.address(), office.fake.url());
     let edge = rig.edge(&office, &named());
     wait_states(&edge, "both states", |states| states["keys"] == 2);
     check_told(&edge);
@@ -69,7 +67,7 @@ fn what_was_told_stands_while_sentry_is_away_and_is_asked_for_once_it_is_back() 
     check_told(&edge);
     // Nobody is refused for what cannot be asked.
     assert_eq!(send(&edge, 42, STRANGE).status, 200);
-    let office = Office::open_at(back, books);
+    let office = Office::open_at(Silent::at(address), books);
     assert_eq!(office.fake.url(), url);
     wait_states(&edge, "an answer again", |states| {
         states["failing"].is_null()

@@ -12,7 +12,6 @@ use crate::config::Config;
 use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::project_state::ProjectState;
-use crate::server::memory::knowledge::asks;
 use crate::server::sentry::states::files::{self, Files};
 use crate::server::sentry::states::keep::{Keeper, Standing};
 use crate::server::sentry::states::known::{Known, Teller, projects};

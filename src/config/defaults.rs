@@ -95,18 +95,6 @@ pub(super) fn config() -> Config {
     }
 }
 
-fn webhook() -> Webhook {
-    Webhook {
-        url: None,
-        url_file: None,
-        token: None,
-        token_file: None,
-        severity: Severity::Ticket,
-        after: Duration::from_secs(60),
-        timeout: Duration::from_secs(5),
-    }
-}
-
 fn keys() -> Keys {
     Keys {
         mode: KeyMode::Learn,
@@ -118,6 +106,18 @@ fn keys() -> Keys {
         candidates_max: 20_000,
         refused_max: 50_000,
         limited_max: 20_000,
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        url: None,
+        url_file: None,
+        token: None,
+        token_file: None,
+        severity: Severity::Ticket,
+        after: Duration::from_secs(60),
+        timeout: Duration::from_secs(5),
     }
 }
 

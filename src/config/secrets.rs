@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::relay::RelayCredentials;
 
-use super::checked::Secret;
+use super::checked::{Secret, Sentry};
 use super::draft::Draft;
 use super::errors::{Errors, Faults, Place};
 use super::kinds;
@@ -132,28 +132,33 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
         }
     }
     if let Some(sentry) = &mut config.sentry
-        && let Some(path) = &sentry.credentials_file
+        && let Err(fault) = credentials(sentry)
     {
         const CREDENTIALS: &str = "sentry.credentials";
-        match credentials_of(path) {
-            Ok(credentials) => sentry.credentials = Some(Arc::new(credentials)),
-            Err(fault) => {
-                let place = places.get(CREDENTIALS).or_else(|| files.get(CREDENTIALS));
-                let place = place.unwrap_or(&Place::Environment);
-                faults.error(place, format!("the file of {CREDENTIALS} {fault}"));
-            }
-        }
+        let place = places.get(CREDENTIALS).or_else(|| files.get(CREDENTIALS));
+        let place = place.unwrap_or(&Place::Environment);
+        faults.error(place, format!("the file of {CREDENTIALS} {fault}"));
     }
     faults.errors.append(&mut bad_urls.errors);
-    match faults.errors.is_empty() {
+    in_order(faults)
+}
+
+/// What is wrong, in the order of its places.
+fn in_order(mut faults: Faults) -> Result<(), Errors> {
+    let errors = &mut faults.errors;
+    errors.sort_by(|one, other| one.place.cmp(&other.place));
+    match errors.is_empty() {
         true => Ok(()),
-        false => {
-            faults
-                .errors
-                .sort_by(|one, other| one.place.cmp(&other.place));
-            Err(Errors(faults.errors))
-        }
+        false => Err(Errors(faults.errors)),
     }
+}
+
+/// Reads the credentials that prove to Sentry who asks, where a file is named.
+fn credentials(sentry: &mut Sentry) -> Result<(), String> {
+    if let Some(path) = &sentry.credentials_file {
+        sentry.credentials = Some(Arc::new(credentials_of(path)?));
+    }
+    Ok(())
 }
 
 /// The secret that a file holds, or what is wrong with the file.

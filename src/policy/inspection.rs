@@ -137,7 +137,8 @@ impl Room<'_> {
         if let Some(refused) = self.recalls(first.learned()) {
             return Ruling::dropped(refused);
         }
-        if !self.samples_in(item.kind, event) {
+        let sampled = !self.samples_in(item.kind, event);
+        if sampled || self.left_out_by_sentry(item.kind, event).is_some() {
             return Ruling::of(Fate::Dropped(Reason::Sampled));
         }
         if !self.is_fresh(item.kind, event) {

@@ -7,8 +7,10 @@
 
 mod filters;
 mod quotas;
+mod sampling;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -18,6 +20,8 @@ use super::endpoint::ProjectId;
 use super::filter::Filters;
 use super::origin::AllowedOrigins;
 use super::quota::Quota;
+
+pub use sampling::{Facts, Level, SentrySampling, Words, sentry_keeps};
 
 /// The largest state, of what is read of one: beyond lists of ten thousand addresses and a
 /// thousand patterns there is nothing to say.
@@ -65,6 +69,8 @@ pub struct ProjectState {
     pub quotas: Option<StateQuotas>,
     /// What is not wanted; `None`: not told.
     pub filters: Option<Filters>,
+    /// How many transactions are kept; `None`: all, or what is said is not certain.
+    pub sampling: Option<Arc<SentrySampling>>,
     /// What it says that is not done here, each word once.
     pub left_out: BTreeSet<&'static str>,
     /// What it was read from: as JSON, without what means nothing here.
@@ -185,9 +191,10 @@ impl ProjectState {
         state.quotas = config
             .quotas
             .and_then(|listed| quotas::read(listed, &state, &mut left_out));
-        if config.sampling.is_some_and(has_rules) {
-            left_out.insert("sampling");
-        }
+        state.sampling = config
+            .sampling
+            .and_then(|rules| sampling::read(rules, &mut left_out))
+            .map(Arc::new);
         state.left_out = left_out;
         Ok(state)
     }
@@ -253,21 +260,6 @@ fn key(row: &RawValue) -> Option<StateKey> {
         enabled: value(row.is_enabled).unwrap_or(true),
         numeric: number(row.numeric_id),
     })
-}
-
-/// Whether there is any rule, in either version of the form.
-fn has_rules(sampling: &RawValue) -> bool {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Rules<'r> {
-        #[serde(borrow)]
-        rules: Option<&'r RawValue>,
-        #[serde(borrow)]
-        rules_v2: Option<&'r RawValue>,
-    }
-    let rules: Rules<'_> = object(sampling.get()).unwrap_or_default();
-    let any = |rules| value::<Vec<&RawValue>>(rules).is_some_and(|rules| !rules.is_empty());
-    any(rules.rules) || any(rules.rules_v2)
 }
 
 /// An object. Its reader would take a list for an object's fields.

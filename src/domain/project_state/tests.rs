@@ -150,7 +150,7 @@ fn check_quota(row: &str, want: &[&str], left_out: bool) {
     );
     got.extend(quotas.project.iter().map(|quota| told("project", quota)));
     for (key, quotas) in &quotas.keys {
-        let digit = &key.as_str()[1..2];
+        let digit = key.as_str().get(1..2).unwrap();
         got.extend(quotas.iter().map(|quota| told(digit, quota)));
     }
     assert_eq!(got, want, "{row}");
@@ -319,7 +319,7 @@ fn domains_that_no_page_has_do_not_spoil_the_list() {
 }
 
 #[test]
-fn sampling_is_left_to_sentry_where_there_are_rules() {
+fn sampling_is_left_to_sentry_where_its_rules_are_not_certain() {
     for (sampling, left_out) in [
         (r#"{"version":2,"rules":[]}"#, false),
         (r#"{"version":2,"rules":[{"id":1}]}"#, true),

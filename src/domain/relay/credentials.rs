@@ -185,12 +185,18 @@ mod tests {
     fn what_cannot_sign_is_refused() {
         let no_key = |what| Err(CredentialsFault::Key(what));
         check("", PUBLIC, ID, no_key("secret_key"));
-        check(&SECRET[..42], PUBLIC, ID, no_key("secret_key"));
+        let short = |text: &'static str| text.get(..42).unwrap();
+        check(short(SECRET), PUBLIC, ID, no_key("secret_key"));
         check(&format!("{SECRET}AA"), PUBLIC, ID, no_key("secret_key"));
         check(SECRET, "+", ID, no_key("public_key"));
-        check(SECRET, &PUBLIC[..42], ID, no_key("public_key"));
+        check(SECRET, short(PUBLIC), ID, no_key("public_key"));
         check(SECRET, SECRET, ID, Err(CredentialsFault::Pair));
-        check(SECRET, PUBLIC, &ID[1..], Err(CredentialsFault::Id));
+        check(
+            SECRET,
+            PUBLIC,
+            ID.get(1..).unwrap(),
+            Err(CredentialsFault::Id),
+        );
         for text in [
             "",
             "{}",

@@ -142,6 +142,7 @@ pub(super) use decisions::Decisions;
 pub(super) use live::Live;
 pub(super) use loops::looping;
 pub(super) use status::{is_safe, keeps};
+pub(super) use told::untold;
 
 type Answer = Response<Full<Bytes>>;
 

@@ -5,12 +5,39 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::domain::endpoint::ProjectId;
+use crate::domain::incident::{Condition, Kind};
 use crate::domain::project_state::ProjectState;
+use crate::policy::millis::Millis;
 use crate::server::sentry::states::keep::Standing;
 use crate::server::sentry::states::known::Teller;
-use crate::telemetry::clock::rfc3339;
+use crate::telemetry::clock::{lasting, rfc3339};
 
 use super::Desk;
+
+/// For how long Sentry may be away until somebody should know: it is upgraded in less.
+const STALE_S: u64 = 600;
+
+/// That Sentry says no more how its projects are set: at once where it refuses to, after ten
+/// minutes where it is away.
+pub(in crate::server) fn untold(desk: &Desk, now: Millis) -> Option<Condition> {
+    trouble(&*desk.reloader.states()?, now)
+}
+
+fn trouble(standing: &Standing, now: Millis) -> Option<Condition> {
+    let (failing, since) = (standing.failing.as_deref()?, standing.failing_since?);
+    let for_s = now.since(since) / 1000;
+    if !standing.refused && for_s < STALE_S {
+        return None;
+    }
+    let says = match standing.refused {
+        true => failing.to_owned(),
+        false => format!(
+            "nothing was heard of projects for {}: {failing}",
+            lasting(for_s)
+        ),
+    };
+    Some(Condition::new(Kind::StatesStale, "sentry", &says))
+}
 
 /// What is not as it should be, in words.
 pub(super) fn reasons(desk: &Desk) -> Vec<String> {
@@ -97,6 +124,7 @@ fn one(config: &Config, project: ProjectId, teller: Teller, state: &ProjectState
     let own = config.projects.iter().find(|own| own.id == project);
     let origins = own.is_some_and(|own| own.allowed_origins.is_some());
     let filters = own.is_some_and(|own| own.filters.is_some());
+    let samples = own.is_some_and(|own| own.sample.is_some());
     let from = |own: bool, told: bool| match (own, told) {
         (true, _) => "configuration",
         (false, true) => teller,
@@ -121,7 +149,38 @@ fn one(config: &Config, project: ProjectId, teller: Teller, state: &ProjectState
         "rev": state.rev,
         "allowed_origins": from(origins, allowed.is_some_and(|allowed| !allowed.is_any())),
         "filters": from(filters, state.filters.as_ref().is_some_and(|told| *told != Default::default())),
+        "sampling": from(samples, state.sampling.is_some()),
         "quotas": quotas,
         "left_to_sentry": state.left_out,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(refused: bool, failing: Option<&str>, for_ms: u64, want: Option<&str>) {
+        let since = Millis(5_000);
+        let standing = Standing {
+            failing: failing.map(str::to_owned),
+            failing_since: failing.map(|_| since),
+            refused,
+            ..Standing::default()
+        };
+        let holds = trouble(&standing, since.plus(for_ms));
+        let says = holds.as_ref().map(|one| one.says.as_str());
+        assert_eq!(says, want, "after {for_ms} ms, refused: {refused}");
+        assert!(holds.is_none_or(|one| one.kind == Kind::StatesStale));
+    }
+
+    #[test]
+    fn a_sentry_that_refuses_is_told_of_at_once_and_one_that_is_away_after_ten_minutes() {
+        check(false, None, 3_600_000, None);
+        check(true, Some("no"), 0, Some("no"));
+        check(false, Some("away"), 0, None);
+        check(false, Some("away"), 599_999, None);
+        let away = "nothing was heard of projects for 10 min: away";
+        check(false, Some("away"), 600_000, Some(away));
+    }
 }

@@ -57,8 +57,9 @@ impl Knowledge {
         config: &Config,
         counters: &Counters,
     ) -> (Gate, BTreeMap<ProjectId, Place>) {
-        let projects = self.told(config).projects();
-        let beside = Beside::of(&projects, config);
+        let told = self.told(config);
+        let projects = told.projects();
+        let beside = Beside::of(&projects, &told.roots(), config);
         let own = config.projects.iter().filter_map(|project| {
             let patterns = project.allowed_origins.as_ref()?;
             Some((project.id, allowed(patterns)))
@@ -196,14 +197,21 @@ fn wanted(config: &Config, beside: &Beside) -> Wanted {
             .or_else(|| beside.filters.get(&project.id)),
         sample: project.sample.as_ref(),
         repeats: project.repeats,
+        sentry: beside.sampling.get(&project.id).cloned(),
     });
     let ids: BTreeSet<ProjectId> = config.projects.iter().map(|project| project.id).collect();
-    let others = beside.filters.iter().filter(|(id, _)| !ids.contains(*id));
-    let others = others.map(|(id, filters)| Own {
+    let told: BTreeSet<ProjectId> = beside
+        .filters
+        .keys()
+        .chain(beside.sampling.keys())
+        .copied()
+        .collect();
+    let others = told.difference(&ids).map(|id| Own {
         project: *id,
-        filters: Some(filters),
+        filters: beside.filters.get(id),
         sample: None,
         repeats: None,
+        sentry: beside.sampling.get(id).cloned(),
     });
     let defaults = &config.defaults;
     Wanted::new(

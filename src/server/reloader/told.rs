@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{LOOK_EVERY, Reloader};
 use crate::config::Config;
@@ -81,8 +81,11 @@ impl Reloader {
     }
 
     fn take_up(&self, known: Known) {
+        let (states, began) = (known.states.len(), Instant::now());
         self.knowledge.borrow_mut().states = Some(Arc::new(known));
         self.put_in_force();
+        let took = began.elapsed();
+        tracing::debug!(states, ?took, "what Sentry says of projects is in force");
     }
 
     fn keep_states(&self) {

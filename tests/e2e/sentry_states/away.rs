@@ -1,8 +1,6 @@
 //! What was told serves while Sentry is away, over a restart too; and a relay that Sentry does not
 //! know, or refuses, says so.
 
-use std::sync::Arc;
-
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -10,6 +8,7 @@ use serde_json::{Value, json};
 use super::office::Office;
 use super::{OFF, Rig, disabled, send, send_until, state, wait_states};
 use crate::edge::{Edge, KEY};
+use crate::incidents::once;
 use crate::parts::promises;
 use crate::senders::{STRANGE, check_refused};
 use crate::upstream::{HANG, Silent};
@@ -26,8 +25,8 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// An office that knows one key, and has switched another off.
-fn office_at(at: Silent) -> Office {
-    let office = Office::open_at(at, Arc::default());
+fn office() -> Office {
+    let office = Office::open();
     office.set(
         KEY,
         state(KEY, 42, "a", &json!({"allowedDomains": ["shop.example"]})),
@@ -54,12 +53,11 @@ fn wait_failing(edge: &Edge) -> Value {
 
 fn what_was_told_stands_while_sentry_is_away_and_is_asked_for_once_it_is_back() {
     let rig = Rig::new();
-    let office = office_at(Silent::reserve());
-    let (address, url) = (office.fake.address(), office.fake.url());
+    let office = office();
     let edge = rig.edge(&office, &named());
     wait_states(&edge, "both states", |states| states["keys"] == 2);
     check_told(&edge);
-    let books = office.close();
+    office.books().away = true;
     let status = wait_failing(&edge);
     assert_eq!(status["light"], "amber", "{status}");
     let reason = status["reasons"][0].as_str().unwrap();
@@ -67,8 +65,7 @@ fn what_was_told_stands_while_sentry_is_away_and_is_asked_for_once_it_is_back() 
     check_told(&edge);
     // Nobody is refused for what cannot be asked.
     assert_eq!(send(&edge, 42, STRANGE).status, 200);
-    let office = Office::open_at(Silent::at(address), books);
-    assert_eq!(office.fake.url(), url);
+    office.books().away = false;
     wait_states(&edge, "an answer again", |states| {
         states["failing"].is_null()
     });
@@ -84,7 +81,7 @@ fn what_was_told_stands_while_sentry_is_away_and_is_asked_for_once_it_is_back() 
 /// An edge on this folder that was told, and is stopped.
 #[track_caller]
 fn leave_copy(rig: &Rig, state: &Value) {
-    let office = office_at(Silent::reserve());
+    let office = office();
     let mut more = named();
     more["state"] = state.clone();
     let mut edge = rig.edge(&office, &more);
@@ -127,7 +124,7 @@ fn a_damaged_copy_is_asked_for_anew() {
     let last = bytes.len() - 10;
     bytes[last] ^= 1;
     std::fs::write(&file, &bytes).unwrap();
-    let office = office_at(Silent::reserve());
+    let office = office();
     let edge = rig.edge(&office, &json!({"state": folder}));
     edge.log.wait_for("a warning", |line| {
         (line.contains("WARN") && line.contains("asked for anew")).then_some(())
@@ -137,7 +134,7 @@ fn a_damaged_copy_is_asked_for_anew() {
 
 fn a_sentry_that_has_forgotten_the_relay_is_told_of_it_again() {
     let rig = Rig::new();
-    let office = office_at(Silent::reserve());
+    let office = office();
     let edge = rig.edge(&office, &named());
     wait_states(&edge, "both states", |states| states["keys"] == 2);
     office.books().registered.clear();
@@ -155,7 +152,7 @@ fn a_sentry_that_has_forgotten_the_relay_is_told_of_it_again() {
 
 fn a_relay_that_is_refused_for_good_asks_no_more() {
     let rig = Rig::new();
-    let office = office_at(Silent::reserve());
+    let office = office();
     let refusal = json!({"detail": "relay is not allowed", "relay": "stop"});
     office.books().refuses = Some((403, refusal));
     let edge = rig.edge(&office, &named());
@@ -163,6 +160,13 @@ fn a_relay_that_is_refused_for_good_asks_no_more() {
     assert_eq!(status["light"], "amber", "{status}");
     let reasons = status["reasons"].to_string();
     assert!(reasons.contains("vidette credentials show"), "{reasons}");
+    let incident = once(&edge, "active", "states_stale");
+    assert_eq!(incident["subject"], "sentry", "{incident}");
+    let says = incident["says"].as_str().unwrap();
+    assert!(
+        says.contains("Sentry refuses this relay for good"),
+        "{says}"
+    );
     let asked = office.fake.requests().len();
     assert_eq!(send(&edge, 42, STRANGE).status, 200);
     edge.wait_metric("vidette_requests_total", &["route=\"ingest\""], 1.0);
@@ -171,6 +175,8 @@ fn a_relay_that_is_refused_for_good_asks_no_more() {
     office.books().refuses = None;
     rig.ask_again(&edge, &office.fake.url(), &named());
     check_refused("off", &send_until(&edge, 42, OFF, 403), 403, "disabled_key");
+    let ended = once(&edge, "ended", "states_stale");
+    assert_eq!(ended["id"], incident["id"]);
 }
 
 fn a_slow_sentry_keeps_no_event_waiting() {

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::upstream::{Fake, Request, Silent};
+use crate::exchange::Next;
+use crate::upstream::{Fake, Request};
 
 /// How old a signature may be, and how far ahead of the clock.
 const AGE_MAX_S: i64 = 300;
@@ -30,6 +31,8 @@ pub(super) struct Books {
     pub registered: BTreeMap<String, String>,
     /// Registrations so far.
     pub registrations: usize,
+    /// It closes every connection without an answer.
+    pub away: bool,
     /// What every signed request is refused with.
     pub refuses: Option<(u16, Value)>,
     /// The keys of each question, as they were asked for.
@@ -48,15 +51,14 @@ pub(super) struct Office {
 
 impl Office {
     pub(super) fn open() -> Self {
-        Self::open_at(Silent::reserve(), Arc::default())
-    }
-
-    /// At an address that was reserved for it, with these books.
-    pub(super) fn open_at(at: Silent, books: Arc<Mutex<Books>>) -> Self {
         check_vector();
+        let books = Arc::<Mutex<Books>>::default();
         let answering = Arc::clone(&books);
-        let fake = at.listen(move |exchange| {
+        let fake = Fake::with(move |exchange| {
             exchange.read_body()?;
+            if answering.lock().unwrap().away {
+                return Ok(Next::Close);
+            }
             let body = exchange.body();
             let request = Request {
                 body,
@@ -70,11 +72,6 @@ impl Office {
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap()
-    }
-
-    /// What it knows, to open another with.
-    pub(super) fn close(self) -> Arc<Mutex<Books>> {
-        Arc::clone(&self.books)
     }
 
     /// Has a key have this state from now on.

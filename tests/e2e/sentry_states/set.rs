@@ -20,6 +20,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_keys_quota_counts_for_that_key,
         filters_and_domains_apply_where_a_project_has_none_of_its_own,
         a_project_tells_whose_word_on_it_counts,
+        sampling_rules_leave_out_what_a_relay_would_leave_out,
     ]
 }
 
@@ -213,18 +214,7 @@ fn a_project_tells_whose_word_on_it_counts() {
     assert_eq!(own["allowed_origins"], "configuration", "{own}");
     assert_eq!(own["filters"], "configuration", "{own}");
     assert_eq!(told(9), Value::Null);
-    let explained = |headers: Value, body: &[u8]| {
-        use base64::Engine as _;
-        let body = base64::engine::general_purpose::STANDARD.encode(body);
-        let question = json!({
-            "method": "POST",
-            "path": target(42, KEY),
-            "headers": headers,
-            "peer": "127.0.0.1",
-            "body_base64": body,
-        });
-        post(&edge, "/api/v1/explain", question.to_string().as_bytes()).text()
-    };
+    let explained = |headers: Value, body: &[u8]| explained(&edge, &headers, body);
     let by_name = error("wanted by nobody", "1.0");
     let text = explained(json!([["Origin", "https://a.example.org"]]), &by_name);
     assert!(
@@ -237,4 +227,91 @@ fn a_project_tells_whose_word_on_it_counts() {
     );
     let text = explained(json!([]), &error("wanted", "0.9"));
     assert!(text.contains("in defaults.filters.releases"), "{text}");
+}
+
+/// What would become of an event of project 42.
+fn explained(edge: &Edge, headers: &Value, body: &[u8]) -> String {
+    use base64::Engine as _;
+    let body = base64::engine::general_purpose::STANDARD.encode(body);
+    let question = json!({
+        "method": "POST",
+        "path": target(42, KEY),
+        "headers": headers,
+        "peer": "127.0.0.1",
+        "body_base64": body,
+    });
+    post(edge, "/api/v1/explain", question.to_string().as_bytes()).text()
+}
+
+/// A transaction with this name and id, of a trace that began with this key.
+fn transaction(name: &str, id: &str, root: &str) -> Vec<u8> {
+    let event = json!({
+        "type": "transaction",
+        "transaction": name,
+        "event_id": id,
+        "contexts": {"trace": {"trace_id": id}},
+    });
+    let event = event.to_string();
+    let line = json!({"event_id": id, "trace": {"trace_id": id, "public_key": root}});
+    let length = event.len();
+    format!("{line}\n{{\"type\":\"transaction\",\"length\":{length}}}\n{event}\n").into_bytes()
+}
+
+/// Which of both ids passes at 0.3 is PROTOCOL 7's own word: 0.229 and 0.467.
+fn sampling_rules_leave_out_what_a_relay_would_leave_out() {
+    const LOW: &str = "4a106cf6b15144eb9131ae7db1a157a3";
+    const HIGH: &str = "ffffffffffffffffffffffffffffffff";
+    let rule = |level: &str, rate: f64, condition: Value| {
+        json!({
+            "id": 1000,
+            "type": level,
+            "samplingValue": {"type": "sampleRate", "value": rate},
+            "condition": condition,
+        })
+    };
+    let health = json!({"op": "glob", "name": "event.transaction", "value": ["/health*"]});
+    let all = json!({"op": "and", "inner": []});
+    let rules = json!([rule("transaction", 0.0, health), rule("trace", 0.3, all)]);
+    let config = json!({"sampling": {"version": 2, "rules": rules}});
+    let (rig, office) = (Rig::new(), Office::open());
+    office.set(KEY, state(KEY, 42, "a", &config));
+    office.set(SEVENTH, state(SEVENTH, 7, "a", &config));
+    let own = json!({"projects": [
+        {"id": 42, "keys": [KEY]},
+        {"id": 7, "keys": [SEVENTH], "sample": {"error": 0.5}},
+    ]});
+    let edge = rig.edge(&office, &own);
+    wait_states(&edge, "both states", |states| states["keys"] == 2);
+    let before = rig.upstream.requests().len();
+    let sent = |project, key, name: &str, id: &str, root: &str| {
+        let body = transaction(name, id, root);
+        let answer = edge.ask("POST", &target(project, key), &[], &body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    sent(42, KEY, "/health/live", LOW, KEY);
+    sent(42, KEY, "/", HIGH, KEY);
+    // The trace began in another project of the organization.
+    sent(42, KEY, "/", HIGH, SEVENTH);
+    assert_eq!(rig.upstream.requests().len(), before, "Sentry's rules");
+    sent(42, KEY, "/", LOW, KEY);
+    sent(42, KEY, "/", HIGH, OFF);
+    // What a project says of its own goes before Sentry's word.
+    sent(7, SEVENTH, "/health/live", HIGH, SEVENTH);
+    rig.upstream.wait_for("those that are kept", |ledger| {
+        (ledger.requests.len() == before + 3).then_some(())
+    });
+    let deadline = std::time::Instant::now() + HANG;
+    while dropped(&edge, "reason=\"sampled\"") < 3.0 {
+        assert!(std::time::Instant::now() < deadline, "it is in no book");
+    }
+    let told = edge.admin_get("/api/v1/projects/42").json();
+    assert_eq!(told["told"]["sampling"], "sentry", "{told}");
+    assert_eq!(told["told"]["left_to_sentry"], json!([]), "{told}");
+    let told = edge.admin_get("/api/v1/projects/7").json();
+    assert_eq!(told["told"]["sampling"], "configuration", "{told}");
+    let text = explained(&edge, &json!([]), &transaction("/", HIGH, KEY));
+    assert!(
+        text.contains("Sentry's own sampling rules keep 30%"),
+        "{text}"
+    );
 }

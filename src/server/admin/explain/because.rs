@@ -149,6 +149,13 @@ impl Looking<'_> {
                 let place = self.place("sample", |project| project.sample.is_some());
                 format!(", {place}.{key} keeps {rate}")
             }
+            Some(Sampling::Sentrys(rate)) => {
+                let whose = match self.told().map(|told| told.teller) {
+                    Some(Teller::File) => "config.sampling of a file in sentry.projects keeps",
+                    Some(Teller::Sentry) | None => "Sentry's own sampling rules keep",
+                };
+                format!(", {whose} {rate}")
+            }
             None => String::new(),
         };
         match chance {

@@ -153,7 +153,7 @@ impl Asking<'_> {
             return Trace::NOTHING;
         };
         match LineOne::find(begun, coding, self.rules.decode) {
-            Ok(line) => Trace::read(&line.text(&begun.chunks)),
+            Ok(line) => Trace::read_whole(&line.text(&begun.chunks)),
             Err(_) => Trace::NOTHING,
         }
     }

@@ -3,6 +3,7 @@
 //! quotas are counted beside each other, and what is disabled stays so. Values only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::config::checked::Config;
 use crate::domain::credentials::Key;
@@ -12,6 +13,7 @@ use crate::domain::origin::AllowedOrigins;
 use crate::domain::quota::Quota;
 use crate::policy::directory::{Named, Source};
 use crate::policy::quotas::SentryQuotas;
+use crate::policy::wanted::{Roots, SentryRules};
 use crate::server::sentry::states::known::{Known, Project, Teller, projects};
 
 /// Both, as far as they are configured.
@@ -32,6 +34,16 @@ impl<'k> Told<'k> {
         files.chain(told_keys(self.sentry, Source::Sentry))
     }
 
+    /// The sampling rules on traces, by the key under which they begin: a file's word goes before
+    /// Sentry's.
+    pub(super) fn roots(&self) -> Arc<Roots> {
+        let all = states(self.sentry).chain(states(self.files));
+        Arc::new(Roots::new(all.filter_map(|(key, state)| {
+            let rules = state.sampling.as_ref().filter(|_| !state.disabled)?;
+            Some((*key, state.organization?, Arc::clone(rules)))
+        })))
+    }
+
     /// The quotas of single keys.
     pub(super) fn key_quotas(&self) -> impl Iterator<Item = (Key, Vec<Quota>)> {
         let (files, sentry) = (states(self.files), states(self.sentry));
@@ -49,6 +61,8 @@ pub(super) struct Beside {
     pub origins: Vec<(ProjectId, AllowedOrigins)>,
     /// What is not wanted.
     pub filters: BTreeMap<ProjectId, Filters>,
+    /// How many transactions are kept.
+    pub sampling: BTreeMap<ProjectId, SentryRules>,
     /// How much may come.
     pub quotas: BTreeMap<ProjectId, SentryQuotas>,
     /// Whose word all that is.
@@ -67,16 +81,22 @@ pub(crate) struct Place {
 }
 
 impl Beside {
-    pub(super) fn of(projects: &BTreeMap<ProjectId, Project<'_>>, config: &Config) -> Self {
+    pub(super) fn of(
+        projects: &BTreeMap<ProjectId, Project<'_>>,
+        roots: &Arc<Roots>,
+        config: &Config,
+    ) -> Self {
         let own = |is_own: fn(&crate::config::checked::Project) -> bool| {
             let own = config.projects.iter().filter(|project| is_own(project));
             own.map(|project| project.id).collect::<BTreeSet<_>>()
         };
         let origins = own(|project| project.allowed_origins.is_some());
         let filters = own(|project| project.filters.is_some());
+        let samples = own(|project| project.sample.is_some());
         let mut beside = Self {
             origins: Vec::new(),
             filters: BTreeMap::new(),
+            sampling: BTreeMap::new(),
             quotas: BTreeMap::new(),
             places: BTreeMap::new(),
         };
@@ -89,7 +109,13 @@ impl Beside {
             let told = told.filter(|told| **told != Filters::default() && !filters.contains(id));
             let both = told.map(|told| (*id, both(&config.defaults.filters, told)));
             let both: Vec<_> = both.collect();
-            if !allowed.is_empty() || !both.is_empty() {
+            let rules = SentryRules::new(state.sampling.as_ref(), state.organization, roots);
+            let rules: Vec<_> = rules
+                .filter(|_| !samples.contains(id))
+                .map(|rules| (*id, rules))
+                .into_iter()
+                .collect();
+            if !allowed.is_empty() || !both.is_empty() || !rules.is_empty() {
                 let place = Place {
                     teller: *teller,
                     origins: !allowed.is_empty(),
@@ -99,6 +125,7 @@ impl Beside {
             }
             beside.origins.extend(allowed);
             beside.filters.extend(both);
+            beside.sampling.extend(rules);
             if let Some(quotas) = &state.quotas {
                 let organization = state.organization.map(|number| {
                     let quotas = quotas.organization.clone();

@@ -58,6 +58,10 @@ pub(crate) struct Standing {
     pub last_success: Option<SystemTime>,
     /// Why it was not answered last; `None` when it was.
     pub failing: Option<String>,
+    /// Since when it was not.
+    pub failing_since: Option<Millis>,
+    /// Sentry answers, and refuses: it will not do otherwise by itself.
+    pub refused: bool,
     /// It is asked no more.
     pub stopped: bool,
 }
@@ -252,6 +256,8 @@ impl Keeper {
             unreadable: self.unreadable.get(),
             last_success,
             failing: error.map(|error| error.to_string()),
+            failing_since: error.map(|_| before.failing_since.unwrap_or_else(|| self.now())),
+            refused: error.is_some_and(RelayError::is_refusal),
             stopped: before.stopped || error == Some(RelayError::Stopped),
         }));
     }

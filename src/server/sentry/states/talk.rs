@@ -79,6 +79,19 @@ impl RelayError {
             | Self::Foreign => false,
         }
     }
+
+    /// Whether there is an answer, and it is no: asking on will not change it, somebody has to.
+    pub(super) const fn is_refusal(self) -> bool {
+        match self {
+            Self::Line(_) | Self::Busy { .. } => false,
+            Self::Unsigned
+            | Self::Stopped
+            | Self::Forbidden
+            | Self::Missing
+            | Self::Unexpected(_)
+            | Self::Foreign => true,
+        }
+    }
 }
 
 /// A way to ask, over one connection that is kept between questions. Dropping it closes the

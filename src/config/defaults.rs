@@ -83,6 +83,7 @@ pub(super) fn config() -> Config {
         spool: spool(),
         disk_guard: disk_guard(),
         sentry: None,
+        project_files: None,
         client_reports: ClientReports {
             enabled: true,
             interval: Duration::from_secs(30),
@@ -100,18 +101,6 @@ pub(super) fn config() -> Config {
     }
 }
 
-fn webhook() -> Webhook {
-    Webhook {
-        url: None,
-        url_file: None,
-        token: None,
-        token_file: None,
-        severity: Severity::Ticket,
-        after: Duration::from_secs(60),
-        timeout: Duration::from_secs(5),
-    }
-}
-
 fn keys() -> Keys {
     Keys {
         mode: KeyMode::Learn,
@@ -123,6 +112,18 @@ fn keys() -> Keys {
         candidates_max: 20_000,
         refused_max: 50_000,
         limited_max: 20_000,
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        url: None,
+        url_file: None,
+        token: None,
+        token_file: None,
+        severity: Severity::Ticket,
+        after: Duration::from_secs(60),
+        timeout: Duration::from_secs(5),
     }
 }
 

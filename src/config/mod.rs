@@ -44,6 +44,8 @@ use errors::Faults;
 use kinds::categories::Asked;
 use read::Checked;
 
+pub use secrets::credentials_of;
+
 pub use checked::*;
 pub use env::Env;
 pub use errors::{ConfigError, Errors, Place};
@@ -162,7 +164,7 @@ pub fn digest(bytes: &[u8]) -> u64 {
 /// Checks a configuration's text with the environment laid over it; `name` is
 /// what errors call the file. Reads no file, not even those that keys name: no
 /// certificate is looked at, and the secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
-/// those of `sentry.token_file` and of an external account's `key_file` are empty. The strings are warnings.
+/// those of `sentry.token_file` and of an external account's `key_file` are empty, and credentials absent. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
     let checked = read::file(name, text, env)?;
     Ok((checked.config, checked.warnings))
@@ -261,6 +263,7 @@ impl Config {
             spool: self.spool.clone(),
             disk_guard: self.disk_guard.clone(),
             sentry: self.sentry.clone(),
+            project_files: self.project_files.clone(),
             client_reports: self.client_reports.clone(),
             limits: self.limits.clone(),
             metrics: self.metrics.clone(),

@@ -18,6 +18,7 @@ use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::quotas::{CounterLimits, Counters};
 use crate::policy::repeats::Repeats;
+use crate::policy::strangers::Strangers;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
@@ -36,8 +37,8 @@ use super::handover::heir::{self, Elder, Estate, Handed};
 use super::handover::sockets::{Heirloom, Inherited, for_workers};
 use super::handover::{Predecessor, Succession, activation};
 use super::holding::Listening;
-use super::memory::Memory;
 use super::memory::switches::Switchboard;
+use super::memory::{Memory, knowledge};
 use super::mirrors::{self, Mirrors};
 use super::passage::cached;
 use super::privileges::become_user;
@@ -328,6 +329,9 @@ fn share(
     let rules = Rules::new(config, None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let switchboard = memory.switchboard(&counters);
+    let strangers = Strangers::new(size(config.keys.refused_max));
+    // Whoever asks begins later: what the first requests show is not to be missed.
+    strangers.first_seen.switch(knowledge::asks(config));
     let reports: Arc<reports::Board> = Arc::default();
     let shared = Shared {
         spool: Spool::open(
@@ -360,6 +364,7 @@ fn share(
         disk_bytes: Arc::default(),
         ahead_bytes: Arc::default(),
         verdicts: memory.verdicts(config, Millis(0)),
+        strangers,
         journal: memory.journal(&counters),
         counters,
         switches: Arc::clone(switchboard.in_force()),

@@ -24,6 +24,7 @@ use crate::policy::pair::Pair;
 use crate::policy::proven::ProvenHere;
 use crate::policy::quotas::{Counters, Moment};
 use crate::policy::repeats::Repeats;
+use crate::policy::strangers::Strangers;
 use crate::policy::switches::{OfProject, Switches};
 use crate::policy::verdicts::Verdicts;
 use crate::telemetry::labels::{MirrorPlace, Upstream};
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     pub ahead_bytes: Arc<AtomicU64>,
     /// What was learned of those who send; a reload leaves it standing.
     pub verdicts: Verdicts,
+    /// The keys that nobody has told of; a reload leaves them standing.
+    pub strangers: Strangers,
     /// What was used of quotas; a reload leaves it standing.
     pub counters: Arc<Counters>,
     /// What operators have switched on; swapped whole by each change.
@@ -295,6 +298,7 @@ impl Worker {
             now: self.millis(at),
             verdicts: &self.shared.verdicts,
             here,
+            strangers: &self.shared.strangers,
         }
     }
 

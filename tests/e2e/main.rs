@@ -69,6 +69,7 @@ mod send_test;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
+mod sentry_states;
 mod spool;
 mod stored_addresses;
 mod switches;
@@ -138,6 +139,7 @@ fn trials() -> Vec<Trial> {
         wanted::trials(),
         lessons::trials(),
         sentry_keys::trials(),
+        sentry_states::trials(),
         line_one::trials(),
         moves::trials(),
         mirrors::trials(),

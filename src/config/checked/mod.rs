@@ -94,8 +94,10 @@ pub struct Config {
     pub spool: Spool,
     /// What stays here while a disk of Sentry's is nearly full.
     pub disk_guard: DiskGuard,
-    /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
+    /// The Sentry that is asked for its keys and projects; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
+    /// The folder with a Relay's `projects/<id>.json`, written `sentry.projects`; default none.
+    pub project_files: Option<PathBuf>,
     /// What Sentry is told of what was dropped here.
     pub client_reports: ClientReports,
     /// Every bound on what clients and upstreams may take.

@@ -114,8 +114,8 @@ fn a_key_of_a_later_version_is_never_ignored() {
     check_below(&format!("{key}: {{a: 1}}\n"), &[&later(key, 1)]);
     check_below(&format!("{key}:\n"), &[&later(key, 1)]);
     check_below(
-        "sentry: {credentials: c.json}\n",
-        &[&later("sentry.credentials", 10)],
+        "shared_quota: {url: 'redis://redis'}\n",
+        &[&later("shared_quota", 1)],
     );
 }
 

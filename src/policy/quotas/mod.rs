@@ -46,7 +46,7 @@ use compiled::Compiled;
 pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
-pub use plan::{Budgets, QuotaSpec, Quotas, Usage};
+pub use plan::{Budgets, QuotaSpec, Quotas, SentryQuotas, Usage};
 pub use sharing::Outlay;
 pub use spent::Spent;
 pub use switched::{SwitchedLimit, SwitchedLimits};
@@ -107,6 +107,8 @@ pub struct Load {
 pub enum Scope {
     /// Everybody.
     Global,
+    /// All projects of the organization.
+    Organization,
     /// The project.
     Project,
     /// The key.

@@ -46,6 +46,7 @@ mod page;
 mod projects;
 mod status;
 mod switches;
+mod told;
 mod top;
 
 use std::convert::Infallible;
@@ -141,6 +142,7 @@ pub(super) use decisions::Decisions;
 pub(super) use live::Live;
 pub(super) use loops::looping;
 pub(super) use status::{is_safe, keeps};
+pub(super) use told::untold;
 
 type Answer = Response<Full<Bytes>>;
 

@@ -7,6 +7,7 @@
 //! the items, what is muted.
 
 mod atomic;
+pub mod baselines;
 pub mod blocks;
 pub mod breaker;
 pub mod directory;

@@ -1,6 +1,8 @@
 //! Owns the checks that look at more than one key, once every source was read.
 //! Reads no value: `read` and `kinds` did.
 
+mod canary;
+
 use super::checked::{
     AccessTarget, AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy,
     UpstreamTls,
@@ -23,11 +25,13 @@ impl Reading {
         self.spool();
         self.disk_guard();
         self.access_log();
+        self.canary();
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();
         self.warn_of_guard();
         self.warn_of_webhook();
+        self.warn_of_canary();
     }
 
     fn sockets(&mut self) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
-    Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
+    Bodies, Canary, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
-    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
-    Webhook,
+    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Silence,
+    SpikeMode, Spikes, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream,
+    UpstreamTimeouts, UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -51,17 +51,7 @@ pub(super) fn config() -> Config {
         serve_relays: ServeRelays::Internal,
         inspect: Inspect::Always,
         client_ip: client_ip(),
-        keys: Keys {
-            mode: KeyMode::Learn,
-            unproven_rate: Rate {
-                count: 50,
-                per: Duration::from_secs(1),
-            },
-            proven_max: 100_000,
-            candidates_max: 20_000,
-            refused_max: 50_000,
-            limited_max: 20_000,
-        },
+        keys: keys(),
         global: Global::default(),
         defaults: Defaults {
             quotas: Vec::new(),
@@ -97,7 +87,42 @@ pub(super) fn config() -> Config {
             level: Level::Info,
         },
         alerts: Alerts { webhook: webhook() },
+        silence: Silence { enabled: true },
+        spikes: spikes(),
+        canary: canary(),
         access_log: access_log(),
+    }
+}
+
+fn keys() -> Keys {
+    Keys {
+        mode: KeyMode::Learn,
+        unproven_rate: Rate {
+            count: 50,
+            per: Duration::from_secs(1),
+        },
+        proven_max: 100_000,
+        candidates_max: 20_000,
+        refused_max: 50_000,
+        limited_max: 20_000,
+    }
+}
+
+fn spikes() -> Spikes {
+    Spikes {
+        mode: SpikeMode::Shadow,
+        times: 5,
+        floor: 1_000,
+    }
+}
+
+fn canary() -> Canary {
+    Canary {
+        dsn: None,
+        every: Duration::from_secs(60),
+        org: None,
+        token: None,
+        token_file: None,
     }
 }
 

@@ -31,4 +31,5 @@ pub mod reach;
 pub mod repeat;
 pub mod sampling;
 pub mod switch;
+pub mod trial_event;
 pub mod units;

@@ -349,6 +349,7 @@ fn share(
         counters,
         switches: Arc::clone(switchboard.in_force()),
         disks: Arc::default(),
+        habits: memory.habits(&ledger),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
         blocks: Blocks::new(size(config.limits.block.clients_max)),

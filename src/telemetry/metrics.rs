@@ -10,6 +10,7 @@ use crate::domain::handshake::HandshakeFault;
 
 use super::acme::Orders;
 use super::counts::{Count, Durations, Level};
+use super::habits::CanaryCounts;
 use super::incidents::IncidentCounts;
 use super::labels::{
     Attempt, Ending, Handshake, Probed, ProxyHeader, Reported, Route, Table, Upstream,
@@ -192,6 +193,8 @@ pub struct ControlMetrics {
     pub orders: Orders,
     /// Incidents, and the messages on them.
     pub incidents: IncidentCounts,
+    /// Events of our own that were sent to see whether they arrive.
+    pub canary: CanaryCounts,
     /// Addresses the ingest upstream's names resolve to.
     pub ingest_addresses: AtomicU64,
     /// Addresses the web upstream's names resolve to.

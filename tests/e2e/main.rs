@@ -13,9 +13,11 @@
 mod access_log;
 mod admin;
 mod answers;
+mod baselines;
 mod books;
 mod bugsink;
 mod bugsink_addresses;
+mod canary;
 mod client;
 mod client_ip;
 mod clients;
@@ -137,6 +139,8 @@ fn trials() -> Vec<Trial> {
         send_test::trials(),
         disk_guard::trials(),
         incidents::trials(),
+        baselines::trials(),
+        canary::trials(),
         explained::trials(),
         tls::trials(),
         top::trials(),

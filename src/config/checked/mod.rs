@@ -7,9 +7,11 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod canary;
 mod client_ip;
 mod disk_guard;
 mod door;
+mod habits;
 mod listen;
 mod projects;
 mod secret;
@@ -24,14 +26,16 @@ use crate::domain::block::BlockRule;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, ProxyProtocol, Serve, ServeRelays, StorePolicy,
+    LogFormat, ProxyProtocol, Serve, ServeRelays, SpikeMode, StorePolicy,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
 pub use alerts::{Alerts, Webhook, WebhookUrl};
+pub use canary::{Canary, CanaryDsn};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
+pub use habits::{Silence, Spikes};
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
@@ -90,6 +94,12 @@ pub struct Config {
     pub log: Log,
     /// Who is told when something goes wrong.
     pub alerts: Alerts,
+    /// Whether it is told that a project falls silent.
+    pub silence: Silence,
+    /// What of a project's bursts is one too many.
+    pub spikes: Spikes,
+    /// An event of the edge's own, sent again and again and followed.
+    pub canary: Canary,
     /// Which requests have a line of their own, and where.
     pub access_log: AccessLog,
 }

@@ -7,6 +7,7 @@ mod alerts;
 mod disk_guard;
 mod environment;
 mod file;
+mod habits;
 mod loading;
 mod network;
 mod projects;

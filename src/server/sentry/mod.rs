@@ -13,6 +13,7 @@ pub(crate) mod keys;
 mod link;
 pub(crate) mod list;
 mod rows;
+pub(crate) mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,8 @@
 //!
 //! What the upstream does not take is kept: `server::delivery::way` says whether it is asked at
 //! all, `server::delivery::rescue` keeps what it did not take, [`server::spool`] writes it down
-//! and sends it later.
+//! and sends it later. What it took or is kept for it is copied to other Sentrys
+//! where somebody moves (`server::mirrors`): no request waits for those, or hears of them.
 //!
 //! # Layers
 //!
@@ -53,7 +54,8 @@
 //! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody
 //! else, and only where its 200 would be a lie otherwise. Where requests have a line each, one
-//! more thread writes these (`server::access_log`), and drops what it cannot.
+//! more thread writes these (`server::access_log`), and drops what it cannot. Each mirror has one
+//! that sends and keeps its copies, and makes way for all others.
 //!
 //! # State
 //!

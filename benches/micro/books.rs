@@ -117,7 +117,7 @@ fn readings() -> Readings {
         spool: SpoolReading::default(),
         switches: Vec::new(),
         sealed: Vec::new(),
-        breakers: vec![("ingest", 0), ("web", 0)],
+        breakers: ["ingest", "web"].map(|name| (name.to_owned(), 0)).into(),
         access: Reading::default(),
     }
 }

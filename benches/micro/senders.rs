@@ -12,6 +12,7 @@ use vidette::domain::networks::Networks;
 use vidette::domain::origin::{AllowedOrigins, Page};
 use vidette::policy::directory::{Directory, Named, Source};
 use vidette::policy::millis::Millis;
+use vidette::policy::moves::Moves;
 use vidette::policy::origins::Origins;
 use vidette::policy::proven::ProvenHere;
 use vidette::policy::quotas::Quotas;
@@ -141,6 +142,7 @@ fn gate() -> Gate {
         body_bytes_max: 200 << 20,
         mode: Mode::Learn,
         awaits_list: None,
+        moves: Moves::default(),
         directory: Directory::build((1..=100).filter_map(named)).unwrap_or_default(),
         origins: Origins::new(AllowedOrigins::any(), shop),
         quotas: Quotas::default(),

@@ -65,6 +65,9 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 addresses.join(" ")
             ));
         }
+        for mirror in list(&status, "mirrors") {
+            say(&mirror_line(mirror));
+        }
         let switches = status.pointer("/switches/count").and_then(Value::as_u64);
         if let Some(count) = switches.filter(|count| *count > 0) {
             say(&format!("switches {count} on: vidette mute --list"));
@@ -154,6 +157,36 @@ fn disk_line(disk: &Value) -> String {
     line
 }
 
+/// What a mirror has got, and how it compares.
+fn mirror_line(mirror: &Value) -> String {
+    let number = |way: &str| mirror.pointer(way).and_then(Value::as_u64).unwrap_or(0);
+    let name = mirror.get("name").and_then(Value::as_str);
+    let lost = mirror.get("lost").and_then(Value::as_object);
+    let lost: u64 = lost.map_or(0, |lost| lost.values().filter_map(Value::as_u64).sum());
+    let mut line = format!(
+        "mirror   {} {} of {} sent, {} held, {lost} lost",
+        plain(name.unwrap_or("?")),
+        number("/sent"),
+        number("/taken") + number("/carried"),
+        number("/held"),
+    );
+    if number("/waiting/oldest_s") > 0 {
+        let oldest = lasting(number("/waiting/oldest_s"));
+        line.push_str(&format!(" (the oldest for {oldest})"));
+    }
+    let took = |whose: &str| {
+        mirror
+            .pointer(&format!("/compared/{whose}/p95_ms"))?
+            .as_f64()
+    };
+    if let (Some(first), Some(second)) = (took("first"), took("mirror")) {
+        line.push_str(&format!(
+            "; 95% within {second} ms, the first within {first} ms"
+        ));
+    }
+    line
+}
+
 /// How quotas do. Those by ip are told of here, since no metric says how full they are.
 fn quotas_line(quotas: &Value) -> String {
     let number = |name| quotas.get(name).and_then(Value::as_u64).unwrap_or_default();
@@ -219,6 +252,23 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains('\u{1b}'), "{line}");
+    }
+
+    #[test]
+    fn a_mirror_is_one_line_with_what_it_lacks() {
+        let mut mirror = json!({"name": "next", "taken": 10, "carried": 2, "sent": 8, "held": 3,
+            "lost": {"refused": 1}, "waiting": {"oldest_s": 0},
+            "compared": {"first": null, "mirror": null}});
+        assert_eq!(
+            mirror_line(&mirror),
+            "mirror   next 8 of 12 sent, 3 held, 1 lost"
+        );
+        mirror["waiting"]["oldest_s"] = json!(120);
+        mirror["compared"] = json!({"first": {"p95_ms": 4.5}, "mirror": {"p95_ms": 20.0}});
+        assert_eq!(
+            mirror_line(&mirror),
+            "mirror   next 8 of 12 sent, 3 held, 1 lost (the oldest for 2 min); 95% within 20 ms, the first within 4.5 ms"
+        );
     }
 
     #[test]

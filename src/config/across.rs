@@ -2,6 +2,7 @@
 //! Reads no value: `read` and `kinds` did.
 
 mod canary;
+mod moving;
 
 use super::checked::{
     AccessTarget, AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy,
@@ -26,6 +27,7 @@ impl Reading {
         self.disk_guard();
         self.access_log();
         self.canary();
+        self.mirrors();
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();

@@ -14,6 +14,7 @@ use super::checked::{
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
+use crate::domain::dsn_map::DsnMap;
 use crate::domain::filter::Filters;
 use crate::domain::incident::Severity;
 use crate::domain::sampling::{self, Sample};
@@ -62,6 +63,8 @@ pub(super) fn config() -> Config {
             allowed_origins: vec!["*".to_owned()],
         },
         projects: Vec::new(),
+        dsn_map: DsnMap::default(),
+        mirrors: Vec::new(),
         tunnel: Tunnel { paths: Vec::new() },
         statics: vec![StaticRoot {
             path: "/js-sdk/".to_owned(),

@@ -21,9 +21,9 @@ use super::draft::{Draft, SentryDraft};
 use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
-    Listeners, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff, PemFile, Proxies,
-    Quotas, Repeats, Samples, SentryDsn, Share, Shown, Slug, Statics, StdoutOrPath, TunnelPaths,
-    Urls, Variable, WebhookAddress,
+    Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
+    PemFile, Proxies, Quotas, Repeats, Samples, SentryDsn, Share, Shown, Slug, Statics,
+    StdoutOrPath, TunnelPaths, Urls, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -212,6 +212,8 @@ pub(super) static KEYS: &[Key] = &[
         Origins
     ),
     here!("projects", projects, PROJECTS),
+    here!("dsn_map", dsn_map, Moves),
+    here!("mirrors", mirrors, Mirrors),
     here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),
     here!("state.path", state.path, PathOrOff),

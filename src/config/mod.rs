@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::domain::category::Category;
+use crate::domain::dsn_map::DsnMap;
 use crate::domain::units;
 
 use errors::Faults;
@@ -177,6 +178,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("state.path", old.state.path != new.state.path),
         ("spool.path", old.spool.path != new.spool.path),
+        ("mirrors", old.mirror_names() != new.mirror_names()),
         (
             "limits.quota_ips",
             old.limits.quota_ips != new.limits.quota_ips,
@@ -212,11 +214,13 @@ impl Config {
     pub fn reaches_by_tls(&self) -> bool {
         let upstreams = self.upstream.ingest.iter().chain(&self.upstream.web);
         let sentry = self.sentry.as_ref().map(|sentry| &sentry.url);
-        let mut all = upstreams.chain(sentry);
+        let mirrors = self.mirrors.iter().flat_map(|mirror| &mirror.ingest);
+        let mut all = upstreams.chain(sentry).chain(mirrors);
         all.any(|url| url.scheme == Scheme::Https) || self.canary_is_sealed()
     }
 
-    /// A copy of all but the projects, of which there may be a hundred thousand.
+    /// A copy of all but the projects and the map of DSNs, of which there may be a hundred
+    /// thousand each.
     pub fn without_projects(&self) -> Self {
         Self {
             workers: self.workers,
@@ -231,6 +235,8 @@ impl Config {
             global: self.global.clone(),
             defaults: self.defaults.clone(),
             projects: Vec::new(),
+            dsn_map: DsnMap::default(),
+            mirrors: self.mirrors.clone(),
             tunnel: self.tunnel.clone(),
             statics: self.statics.clone(),
             state: self.state.clone(),

@@ -34,6 +34,16 @@ words! {
 }
 
 words! {
+    /// What a mirror sees as `Host`.
+    MirrorHost {
+        /// Its own name.
+        Target = "target",
+        /// What the first Sentry would see.
+        Client = "client",
+    }
+}
+
+words! {
     /// What is asked of clients where somebody vouches for them.
     ClientAuth {
         /// One without a certificate is refused, as is one whose certificate is no good.

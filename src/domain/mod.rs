@@ -11,6 +11,7 @@ pub mod client_report;
 pub mod coding;
 pub mod credentials;
 pub mod dsn;
+pub mod dsn_map;
 pub mod endpoint;
 pub mod envelope;
 pub mod event;

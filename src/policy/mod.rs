@@ -21,6 +21,7 @@ pub mod inspection;
 pub mod learned;
 pub mod lookback;
 pub mod millis;
+pub mod moves;
 pub mod one_in;
 pub mod origins;
 pub mod outlook;
@@ -53,6 +54,7 @@ use crate::domain::outcome::Reason;
 
 use directory::Directory;
 use millis::Millis;
+use moves::Moves;
 use origins::Origins;
 use pair::{Known, OriginKey, Pair, Sender};
 use proven::ProvenHere;
@@ -154,6 +156,8 @@ pub struct Gate {
     /// long. The projects, in order, that the configuration gives keys: they take no
     /// others meanwhile.
     pub awaits_list: Option<Box<[ProjectId]>>,
+    /// Old DSNs that lead elsewhere: all that follows is asked of where they lead.
+    pub moves: Moves,
     /// The keys that somebody names.
     pub directory: Directory,
     /// The origins that each project allows.
@@ -193,11 +197,14 @@ impl Gate {
         })
     }
 
-    /// Judges who sends, once the key is known: at the head, or from line one.
+    /// Judges who sends, once the key is known: at the head, or from line one. Who comes by a DSN
+    /// that has moved is the one that it leads to.
     ///
     /// # Errors
     /// A refusal of the groups key and filter, always 403.
     pub fn admit_key(&self, claim: &Claim<'_>, live: &mut Live<'_>) -> Result<Sender, Refusal> {
+        let moved = self.moves.meet(claim);
+        let claim = moved.as_ref().unwrap_or(claim);
         let known = self.identify(claim)?;
         let sender = sender(claim, known, live.verdicts);
         if self.mode == Mode::Learn {

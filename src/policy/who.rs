@@ -91,6 +91,7 @@ mod tests {
     use crate::domain::credentials::Key;
     use crate::policy::directory::{Directory, Named, Source};
     use crate::policy::millis::Millis;
+    use crate::policy::moves::Moves;
     use crate::policy::origins::Origins;
     use crate::policy::proven::ProvenPair;
     use crate::policy::quotas::Quotas;
@@ -119,6 +120,7 @@ mod tests {
             body_bytes_max: 1000,
             mode,
             awaits_list: None,
+            moves: Moves::default(),
             directory: Directory::build((!alone).then_some((key(1), named))).unwrap(),
             origins: Origins::default(),
             quotas: Quotas::default(),

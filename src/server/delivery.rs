@@ -4,7 +4,7 @@
 
 pub(super) mod body;
 pub(super) mod deliver;
-mod exchange;
+pub(super) mod exchange;
 pub(super) mod hearing;
 pub(super) mod lessons;
 pub(super) mod maintenance;

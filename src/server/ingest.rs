@@ -8,6 +8,7 @@ pub(super) mod inflating;
 mod inspecting;
 pub(super) mod line_one;
 pub(super) mod manifest;
+pub(super) mod moving;
 pub(super) mod opening;
 pub(super) mod sieve;
 pub(super) mod survey;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::domain::coding::Coding;
 use crate::domain::credentials::Sources;
+use crate::domain::dsn_map::Move;
 use crate::domain::endpoint::{Endpoint, Ingest, Project, ProjectId};
 use crate::policy::inspection::{Fate, only_item};
 use crate::policy::{Admitted, Client, Question, Refusal};
@@ -37,7 +39,9 @@ use crate::server::delivery::outbound;
 use crate::server::delivery::rescue::Keeper;
 use crate::server::ingest::claims::Claims;
 use crate::server::ingest::manifest::Manifest;
+use crate::server::ingest::moving::move_head;
 use crate::server::ingest::opening::{Turned, open};
+use crate::server::mirrors::copying::Copying;
 use crate::server::ticket::Ticket;
 use crate::server::upstream::send::{Keep, Outbound, Repeat};
 use crate::server::worker::{InForce, Worker};
@@ -168,6 +172,9 @@ pub(crate) async fn serve(
         }
         Err(Turned::Failed(error)) => return turn_away(error, &rules, ticket),
     };
+    if let Some(moved) = moved(&rules, &pass) {
+        move_head(&mut head, moved);
+    }
     let path = pass.tunnelled.then(|| head.uri.path_and_query().cloned());
     outbound::prepare(&mut head, sender, ticket.route(), &rules, path.flatten());
     let mut outbound = Outbound {
@@ -179,7 +186,22 @@ pub(crate) async fn serve(
     };
     let keeper = Keeper::of(&worker, pass, &outbound.head.method, ticket.manifest());
     let keeper = keeper.map(|keeper| keeper.keeps(&worker, &rules, &mut outbound));
-    deliver(worker, rules, outbound, ticket, keeper).await
+    let copying = match rules.mirrors.is_empty() {
+        true => None,
+        false => Copying::of(&rules, pass, &mut outbound, ticket.manifest()),
+    };
+    deliver(worker, rules, outbound, ticket, (keeper, copying)).await
+}
+
+/// Where the DSN leads by which a request came, if its head says which; line one's is gone by
+/// as soon as that is read.
+fn moved<'r>(rules: &'r InForce, pass: &Pass) -> Option<&'r Move> {
+    let moves = &rules.gate.moves;
+    let key = &pass.admitted.credentials.as_ref()?.key;
+    if moves.is_empty() {
+        return None;
+    }
+    moves.map().find(key, pass.project).map(|(_, moved)| moved)
 }
 
 /// What refuses a request before its body is read: a limit that covers whatever an

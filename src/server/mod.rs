@@ -21,6 +21,7 @@ mod incidents;
 mod ingest;
 mod looks;
 mod memory;
+mod mirrors;
 mod passage;
 mod pulses;
 mod reloader;
@@ -105,6 +106,7 @@ pub struct Edge {
     stop: watch::Sender<bool>,
     control: Option<JoinHandle<io::Result<()>>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
+    mirrors: mirrors::Threads,
     access_log: Arc<AccessLog>,
 }
 
@@ -141,6 +143,8 @@ impl Edge {
                 .map_err(|_| StartError::Died)?
                 .map_err(StartError::Thread)?;
         }
+        // All that is to be copied has been.
+        self.mirrors.end();
         self.stop.send_replace(true);
         let ended = match self.control.take() {
             Some(control) => control

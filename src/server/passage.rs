@@ -81,7 +81,7 @@ pub(crate) async fn serve(
             keep: Keep::No,
         },
         ticket,
-        None,
+        (None, None),
     )
     .await
 }

@@ -12,11 +12,13 @@ use crate::domain::coding::DecodeLimits;
 use crate::domain::networks::Networks;
 use crate::policy::Gate;
 use crate::policy::quotas::Counters;
-use crate::telemetry::labels::{Route, Upstream};
+use crate::telemetry::labels::{MirrorPlace, Route, Upstream};
 
 use crate::server::memory::knowledge::Knowledge;
+use crate::server::mirrors::MirrorRules;
 use crate::server::passage::statics::Folder;
 use crate::server::upstream::Target;
+use crate::server::upstream::server::Named;
 
 /// The rules in force.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ pub(crate) struct Rules {
     pub ingest: Arc<Target>,
     /// Where everything else goes.
     pub web: Arc<Target>,
+    /// Who gets copies, in the order of the start.
+    pub mirrors: Vec<MirrorRules>,
+    /// Whether any of them gets a part only, which is chosen by what line one tells.
+    pub mirrors_sample: bool,
     /// Folders served from disk, longest path first.
     pub statics: Vec<Folder>,
 }
@@ -61,7 +67,10 @@ impl Rules {
             let old = before.map(|rules| rules.target(upstream));
             match old {
                 Some(old) if old.is_at(urls) => Arc::clone(old),
-                Some(_) | None => Arc::new(Target::new(upstream, urls.to_vec())),
+                Some(_) | None => {
+                    let name = upstream.as_str().to_owned();
+                    Arc::new(Target::new(upstream, name, urls.to_vec()))
+                }
             }
         };
         let ingest = keep(Upstream::Ingest, &config.upstream.ingest);
@@ -69,9 +78,14 @@ impl Rules {
         for target in [&ingest, &web] {
             target.retune(&config.upstream);
         }
+        let mirrors = MirrorRules::all(config, before);
         let header = |name: &str| {
             HeaderName::from_bytes(name.as_bytes()).expect("checked to be a header's name")
         };
+        let gate = knowledge.gate(config, counters);
+        if let Some(before) = before {
+            gate.moves.go_on_from(&before.gate.moves);
+        }
         let mut statics: Vec<_> = config.statics.iter().map(Folder::new).collect();
         statics.sort_by_key(|folder| std::cmp::Reverse(folder.path.len()));
         Self {
@@ -84,7 +98,7 @@ impl Rules {
                 .iter()
                 .map(|name| header(name))
                 .collect(),
-            gate: knowledge.gate(config, counters),
+            gate,
             store: knowledge.store(config),
             decode: DecodeLimits {
                 decoded_bytes: config.limits.decoded_bytes,
@@ -93,6 +107,8 @@ impl Rules {
             items_max: u32::try_from(config.limits.items).unwrap_or(u32::MAX),
             ingest,
             web,
+            mirrors_sample: mirrors.iter().any(MirrorRules::samples),
+            mirrors,
             statics,
             config: config.without_projects(),
         }
@@ -103,15 +119,33 @@ impl Rules {
         match upstream {
             Upstream::Ingest => &self.ingest,
             Upstream::Web => &self.web,
+            Upstream::Mirror(place) => &self.mirror(place).target,
+        }
+    }
+
+    /// A mirror's rules.
+    ///
+    /// # Panics
+    /// Never: a mirror has rules from the start to the end.
+    pub(crate) fn mirror(&self, place: MirrorPlace) -> &MirrorRules {
+        let mirror = self.mirrors.get(place.get());
+        mirror.expect("each mirror of the start has its rules from then on")
+    }
+
+    /// What requests to an upstream call it.
+    pub(crate) fn named(&self, upstream: Upstream) -> Named {
+        match upstream {
+            Upstream::Ingest | Upstream::Web => Named::of(self.config.upstream.host),
+            Upstream::Mirror(place) => self.mirror(place).named,
         }
     }
 
     /// Every target once, by its names: what the resolver looks after.
-    pub(crate) fn targets(&self) -> BTreeMap<&'static str, &Arc<Target>> {
-        [&self.ingest, &self.web]
-            .into_iter()
-            .map(|t| (t.upstream.as_str(), t))
-            .collect()
+    pub(crate) fn targets(&self) -> BTreeMap<&str, &Arc<Target>> {
+        let own = [&self.ingest, &self.web].into_iter();
+        let mirrors = self.mirrors.iter().map(|mirror| &mirror.target);
+        let all = own.chain(mirrors);
+        all.map(|target| (target.name.as_str(), target)).collect()
     }
 }
 

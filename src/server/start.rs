@@ -37,6 +37,7 @@ use super::handover::{Predecessor, Succession, activation};
 use super::holding::Listening;
 use super::memory::Memory;
 use super::memory::switches::Switchboard;
+use super::mirrors::{self, Mirrors};
 use super::pulses::Pulses;
 use super::reloader::number_projects;
 use super::rules::{self, Rules};
@@ -97,7 +98,8 @@ impl Edge {
         let estate = elder.as_ref().map(Elder::take_over).transpose();
         let estate = estate.map_err(StartError::TakeOver)?;
         let (after, books, post) = after(elder.as_ref(), estate);
-        let (ledger, metrics) = open_books(config, count, books.as_ref());
+        let (mirrors, queues) = Mirrors::new(config);
+        let (ledger, metrics) = open_books(config, count, books.as_ref(), &mirrors);
         // Before anybody could connect here who would be served by neither.
         let memory = Memory::recall(config)?;
         let folder = SpoolFolder::find(config)?;
@@ -106,7 +108,8 @@ impl Edge {
         let entrances = open_entrances(config, &showcase)?;
         let trust = Trusting::open(config)?;
         let doors = (entrances, showcase, trust);
-        let (shared, switchboard) = share(config, doors, &memory, folder, ledger, after);
+        let kept = (folder, mirrors);
+        let (shared, switchboard) = share(config, doors, &memory, kept, ledger, after);
         let shared = Arc::new(shared);
         let access_log = Arc::clone(&shared.access_log);
         let follows = access_log.follow(&config.access_log);
@@ -114,6 +117,8 @@ impl Edge {
         let bringing = post.map(|post| heir::keep_post(post, Arc::clone(&shared)));
         let bringing = bringing.transpose().map_err(StartError::Thread)?;
         let (stop, stopped) = watch::channel(false);
+        let mirrors = mirrors::Threads::start(queues, &shared, &metrics);
+        let mirrors = mirrors.map_err(StartError::Thread)?;
         let workers = start_workers(&listening, &shared, &metrics, &stopped)?;
         let (public, admin) = (bound(&listening.public), listening.admin.bound);
         let control = Control {
@@ -139,6 +144,7 @@ impl Edge {
             stop,
             control: Some(control),
             workers,
+            mirrors,
             access_log,
         })
     }
@@ -277,6 +283,7 @@ fn open_books(
     config: &Config,
     workers: usize,
     inherited: Option<&Books>,
+    mirrors: &Mirrors,
 ) -> (Arc<Ledger>, Arc<Metrics>) {
     let listeners = config.listen.public.iter();
     let names = listeners.map(|listener| listener.name.clone()).collect();
@@ -286,7 +293,8 @@ fn open_books(
     if let Some(books) = inherited {
         ledger.inherit(books.lines.clone());
     }
-    let metrics = Arc::new(Metrics::new(workers, names, Arc::clone(&ledger)));
+    let metrics = Metrics::new(workers, names, Arc::clone(&ledger));
+    let metrics = Arc::new(metrics.with_mirrors(mirrors.counts().cloned()));
     metrics
         .control
         .last_reload_success_s
@@ -299,7 +307,7 @@ fn share(
     config: &Config,
     (entrances, acme, trust): (Vec<Entrance>, Showcase, Trusting),
     memory: &Memory,
-    folder: SpoolFolder,
+    (folder, mirrors): (SpoolFolder, Mirrors),
     ledger: Arc<Ledger>,
     after: After,
 ) -> (Shared, Switchboard) {
@@ -325,6 +333,7 @@ fn share(
             epoch,
             after.heritage,
         ),
+        mirrors,
         maintenance: memory.maintenance(),
         rules,
         entrances,

@@ -2,7 +2,6 @@
 //! other threads reach it only through the rules in force and the stop signal.
 
 use std::cell::{Cell, RefCell};
-use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::domain::dsn_map::MIRRORS_MAX;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Live;
@@ -24,7 +24,7 @@ use crate::policy::quotas::{Counters, Moment};
 use crate::policy::repeats::Repeats;
 use crate::policy::switches::{OfProject, Switches};
 use crate::policy::verdicts::Verdicts;
-use crate::telemetry::labels::Upstream;
+use crate::telemetry::labels::{MirrorPlace, Upstream};
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
@@ -43,6 +43,7 @@ use crate::server::handover::Succession;
 use crate::server::ingest::inflating::Places;
 use crate::server::looks::{self, Lookout};
 use crate::server::memory::journal::Journal;
+use crate::server::mirrors::Mirrors;
 use crate::server::pulses::Pulses;
 use crate::server::reports::{Board, Share};
 use crate::server::rules::Rules;
@@ -50,6 +51,10 @@ use crate::server::sightings::{self, Watch};
 use crate::server::spool::Spool;
 use crate::server::upstream::pool::Pool;
 use crate::server::upstream::trust::Trusting;
+
+mod in_force;
+
+pub(crate) use in_force::{Finishing, InForce};
 
 /// What all threads of one edge share.
 #[derive(Debug)]
@@ -100,6 +105,8 @@ pub(crate) struct Shared {
     pub journal: Journal,
     /// What the upstream did not take.
     pub spool: Spool,
+    /// Copies for others.
+    pub mirrors: Mirrors,
     /// Whether the upstream is being worked on.
     pub maintenance: Maintenance,
     /// The books of all workers.
@@ -174,29 +181,6 @@ pub(crate) fn connections_max(limit: u64, descriptors: u64) -> u64 {
     limit.min(descriptors.saturating_sub(super::SPARE_DESCRIPTORS.min(descriptors / 2)) / 2)
 }
 
-/// The rules that one request is served by, from its head to its end, whatever
-/// is reloaded meanwhile. A clone counts without touching other threads.
-#[derive(Debug)]
-pub(crate) struct InForce(Arc<Rules>);
-
-impl Deref for InForce {
-    type Target = Rules;
-
-    fn deref(&self) -> &Rules {
-        &self.0
-    }
-}
-
-/// Something that a stop waits for.
-#[derive(Debug)]
-pub(crate) struct Finishing(Rc<Cell<u64>>);
-
-impl Drop for Finishing {
-    fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
-    }
-}
-
 /// A worker's own state, reached by everything it runs.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -208,6 +192,8 @@ pub(crate) struct Worker {
     pub ingest: Pool,
     /// Connections to the web upstream.
     pub web: Pool,
+    /// Connections to each mirror, of whoever sends to it.
+    pub mirrors: [Pool; MIRRORS_MAX],
     /// Exchanges whose client has left.
     pub finishing: Rc<Cell<u64>>,
     /// Events on their way upstream whose body is still to come.
@@ -257,6 +243,7 @@ impl Worker {
             metrics,
             ingest: Pool::new(Upstream::Ingest),
             web: Pool::new(Upstream::Web),
+            mirrors: MirrorPlace::ALL.map(|at| Pool::new(Upstream::Mirror(at))),
             finishing: Rc::default(),
             streaming: Cell::new(0),
             unpacking: Places::default(),
@@ -343,10 +330,17 @@ impl Worker {
     }
 
     /// The pool for an upstream.
+    ///
+    /// # Panics
+    /// Never: there is one for each.
     pub(crate) fn pool(&self, upstream: Upstream) -> &Pool {
         match upstream {
             Upstream::Ingest => &self.ingest,
             Upstream::Web => &self.web,
+            Upstream::Mirror(place) => {
+                let pool = self.mirrors.get(place.get());
+                pool.expect("there is one for each place")
+            }
         }
     }
 

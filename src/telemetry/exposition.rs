@@ -50,7 +50,7 @@ pub struct Readings {
     /// The listeners that speak TLS.
     pub secured: Vec<String>,
     /// How each upstream's breaker stands, by the upstream's name.
-    pub breakers: Vec<(&'static str, u8)>,
+    pub breakers: Vec<(String, u8)>,
     /// What became of the lines of the access log.
     pub access: access::Reading,
 }
@@ -103,6 +103,7 @@ impl Exposition {
         let mut families = requests(metrics);
         families.extend(books::items(&metrics.ledger.lines()));
         families.extend(upstreams(metrics));
+        families.extend(super::mirrors::families(metrics));
         families.push(super::probes::family_of(&metrics.control));
         families.push(books::reported(&metrics.control));
         families.extend(super::incidents::families(&metrics.control.incidents));
@@ -171,35 +172,29 @@ fn requests(metrics: &Metrics) -> Vec<MetricFamily> {
 
 fn upstreams(metrics: &Metrics) -> Vec<MetricFamily> {
     let mut attempts = Vec::new();
-    for &upstream in Upstream::ALL {
+    for (upstream, name) in metrics.upstreams() {
         for &attempt in Attempt::ALL {
             let n = metrics.sum(|w| w.attempts(upstream, attempt));
-            let labels = [
-                ("upstream", upstream.as_str()),
-                ("outcome", attempt.as_str()),
-            ];
+            let labels = [("upstream", &*name), ("outcome", attempt.as_str())];
             attempts.push(counter(n, &labels));
         }
     }
-    let durations = Upstream::ALL.iter().map(|upstream| {
-        let labels = [("upstream", upstream.as_str())];
+    let durations = metrics.upstreams().map(|(upstream, name)| {
+        let labels = [("upstream", &*name)];
         histogram(
             metrics,
             |w| w.upstream_durations.at(upstream.index()),
             &labels,
         )
     });
-    let open = Upstream::ALL.iter().map(|upstream| {
+    let open = metrics.upstreams().map(|(upstream, name)| {
         let n = metrics.sum_level(|w| w.upstream_connections.at(upstream.index()));
-        gauge(n, &[("upstream", upstream.as_str())])
+        gauge(n, &[("upstream", &name)])
     });
-    let resolved = |upstream: Upstream, n: &AtomicU64| {
-        gauge(
-            n.load(Ordering::Relaxed),
-            &[("upstream", upstream.as_str())],
-        )
-    };
-    let control = &metrics.control;
+    let resolved = metrics.upstreams().filter_map(|(upstream, name)| {
+        let n = metrics.control.addresses(upstream)?;
+        Some(gauge(n.load(Ordering::Relaxed), &[("upstream", &name)]))
+    });
     vec![
         family(
             "vidette_upstream_requests_total",
@@ -223,10 +218,7 @@ fn upstreams(metrics: &Metrics) -> Vec<MetricFamily> {
             "vidette_upstream_resolved_addresses",
             "Addresses an upstream's names resolve to.",
             MetricType::GAUGE,
-            vec![
-                resolved(Upstream::Ingest, &control.ingest_addresses),
-                resolved(Upstream::Web, &control.web_addresses),
-            ],
+            resolved.collect(),
         ),
     ]
 }
@@ -329,8 +321,7 @@ fn histogram(
     let mut buckets = Vec::with_capacity(BUCKETS_US.len());
     for (place, bound_us) in BUCKETS_US.iter().enumerate() {
         cumulated += metrics
-            .workers
-            .iter()
+            .all()
             .filter_map(|w| of(w).buckets.get(place))
             .map(Count::value)
             .sum::<u64>();
@@ -384,7 +375,7 @@ mod tests {
                 })
                 .into(),
             secured: vec!["secure".to_owned()],
-            breakers: vec![("ingest", 2), ("web", 0)],
+            breakers: vec![("ingest".to_owned(), 2), ("web".to_owned(), 0)],
             sealed: vec![Upstream::Ingest],
             access: access::Reading {
                 written: 3,

@@ -32,7 +32,7 @@ pub struct SpoolReading {
 
 /// `vidette_spool_*`, `vidette_duplicates_total` and `vidette_breaker_state`, that for each
 /// upstream 0 closed, 1 half open, 2 open.
-pub(super) fn families(spool: &SpoolReading, breakers: &[(&'static str, u8)]) -> Vec<MetricFamily> {
+pub(super) fn families(spool: &SpoolReading, breakers: &[(String, u8)]) -> Vec<MetricFamily> {
     let size = |name, help, n: u64| family(name, help, MetricType::GAUGE, vec![gauge(n, &[])]);
     let total = |name, help, n| family(name, help, MetricType::COUNTER, vec![counter(n, &[])]);
     let states = breakers.iter();

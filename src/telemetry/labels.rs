@@ -35,6 +35,10 @@ macro_rules! labels {
 
 pub(super) use labels;
 
+mod upstreams;
+
+pub use upstreams::{MirrorLoss, MirrorPlace, Upstream};
+
 labels! {
     /// Where a request belongs.
     Route {
@@ -257,16 +261,6 @@ labels! {
         Aborted = "aborted",
         /// Answered here without the upstream: preflight, files.
         Local = "local",
-    }
-}
-
-labels! {
-    /// The services behind the edge.
-    Upstream {
-        /// Relay, which takes events.
-        Ingest = "ingest",
-        /// Sentry's web.
-        Web = "web",
     }
 }
 

@@ -2,10 +2,12 @@
 //! summed when somebody looks. Never shared between writers, so counting costs
 //! a load and a store; never a label that is not in `labels`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::client_ip::Source;
+use crate::domain::dsn_map::MIRRORS_MAX;
 use crate::domain::handshake::HandshakeFault;
 
 use super::acme::Orders;
@@ -13,9 +15,10 @@ use super::counts::{Count, Durations, Level};
 use super::habits::CanaryCounts;
 use super::incidents::IncidentCounts;
 use super::labels::{
-    Attempt, Ending, Handshake, Probed, ProxyHeader, Reported, Route, Table, Upstream,
+    Attempt, Ending, Handshake, MirrorPlace, Probed, ProxyHeader, Reported, Route, Table, Upstream,
 };
 use super::ledger::Ledger;
+use super::mirrors::{MirrorCounts, upstream_of_mirror};
 use super::tls::Reaches;
 
 /// The statuses counted one by one; any other counts as the hundred it is in,
@@ -26,7 +29,7 @@ pub const STATUSES: [u16; 40] = [
     503, 504,
 ];
 
-fn status_place(status: u16) -> usize {
+pub(super) fn status_place(status: u16) -> usize {
     STATUSES
         .binary_search(&status)
         .or_else(|_| STATUSES.binary_search(&(status - status % 100)))
@@ -94,10 +97,10 @@ impl WorkerMetrics {
             requests: counts(Route::ALL.len() * Ending::ALL.len() * STATUSES.len()),
             durations: PerLabel::new(Route::ALL.len()),
             request_bytes: PerLabel::new(Route::ALL.len()),
-            attempts: counts(Upstream::ALL.len() * Attempt::ALL.len()),
+            attempts: counts(Upstream::COUNT * Attempt::ALL.len()),
             reaches: Reaches::default(),
-            upstream_durations: PerLabel::new(Upstream::ALL.len()),
-            upstream_connections: PerLabel::new(Upstream::ALL.len()),
+            upstream_durations: PerLabel::new(Upstream::COUNT),
+            upstream_connections: PerLabel::new(Upstream::COUNT),
             connections: (0..listeners).map(|_| Level::default()).collect(),
             uploads: Level::default(),
             upload_bytes: Level::default(),
@@ -199,8 +202,10 @@ pub struct ControlMetrics {
     pub ingest_addresses: AtomicU64,
     /// Addresses the web upstream's names resolve to.
     pub web_addresses: AtomicU64,
+    /// Addresses the names of each mirror resolve to.
+    pub mirror_addresses: [AtomicU64; MIRRORS_MAX],
     tables: [TableCounts; Table::ALL.len()],
-    probes: [AtomicU64; Upstream::ALL.len() * Probed::ALL.len()],
+    probes: [AtomicU64; Upstream::OWN.len() * Probed::ALL.len()],
     reported: [AtomicU64; Reported::ALL.len()],
 }
 
@@ -229,7 +234,20 @@ pub struct TableNow {
 }
 
 impl ControlMetrics {
+    /// The gauge of addresses that an upstream's names resolve to.
+    #[must_use]
+    pub fn addresses(&self, upstream: Upstream) -> Option<&AtomicU64> {
+        match upstream {
+            Upstream::Ingest => Some(&self.ingest_addresses),
+            Upstream::Web => Some(&self.web_addresses),
+            Upstream::Mirror(place) => self.mirror_addresses.get(place.get()),
+        }
+    }
+
     /// The counter of probes of an upstream that ended so.
+    ///
+    /// # Panics
+    /// For a mirror: nobody asks after one but by what it is sent.
     #[expect(
         clippy::indexing_slicing,
         reason = "sized as the product of the two closed lists"
@@ -293,6 +311,8 @@ pub struct Metrics {
     pub listeners: Vec<String>,
     /// One set for each worker.
     pub workers: Vec<Arc<WorkerMetrics>>,
+    /// What each mirror's thread has counted, and the mirror's own numbers.
+    pub mirrors: Vec<(Arc<WorkerMetrics>, Arc<MirrorCounts>)>,
     /// What became of each item.
     pub ledger: Arc<Ledger>,
     /// The control thread's own.
@@ -309,14 +329,40 @@ impl Metrics {
         Self {
             listeners,
             workers,
+            mirrors: Vec::new(),
             ledger,
             control: ControlMetrics::default(),
         }
     }
 
+    /// The same with these mirrors.
+    #[must_use]
+    pub fn with_mirrors(mut self, mirrors: impl Iterator<Item = Arc<MirrorCounts>>) -> Self {
+        let own = || Arc::new(WorkerMetrics::new(self.listeners.len()));
+        self.mirrors = mirrors.map(|counts| (own(), counts)).collect();
+        self
+    }
+
+    /// Every upstream that there is, and its name.
+    pub fn upstreams(&self) -> impl Iterator<Item = (Upstream, Cow<'_, str>)> {
+        let own = Upstream::OWN.iter();
+        let own = own.map(|upstream| (*upstream, Cow::Borrowed(upstream.as_str())));
+        let mirrors = MirrorPlace::ALL.into_iter().zip(&self.mirrors);
+        own.chain(mirrors.map(|(place, (_, counts))| {
+            let name = Cow::Owned(upstream_of_mirror(&counts.name));
+            (Upstream::Mirror(place), name)
+        }))
+    }
+
+    /// All that count: workers, and the threads of mirrors.
+    pub fn all(&self) -> impl Iterator<Item = &WorkerMetrics> {
+        let workers = self.workers.iter().map(|own| &**own);
+        workers.chain(self.mirrors.iter().map(|(own, _)| &**own))
+    }
+
     /// The sum of one counter over all workers.
     pub fn sum(&self, counter: impl Fn(&WorkerMetrics) -> &Count) -> u64 {
-        self.workers.iter().map(|w| counter(w).value()).sum()
+        self.all().map(|w| counter(w).value()).sum()
     }
 
     /// How many requests' clients were resolved in which way, in the order of
@@ -327,7 +373,7 @@ impl Metrics {
 
     /// The sum of one gauge over all workers.
     pub fn sum_level(&self, gauge: impl Fn(&WorkerMetrics) -> &Level) -> i64 {
-        self.workers.iter().map(|w| gauge(w).value()).sum()
+        self.all().map(|w| gauge(w).value()).sum()
     }
 }
 

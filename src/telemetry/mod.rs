@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod live;
 pub mod log;
 pub mod metrics;
+pub mod mirrors;
 mod probes;
 pub mod process;
 mod tables;

@@ -10,7 +10,7 @@ use super::labels::{Probed, Upstream};
 use super::metrics::ControlMetrics;
 
 pub(super) fn family_of(control: &ControlMetrics) -> MetricFamily {
-    let all = Upstream::ALL.iter().flat_map(|upstream| {
+    let all = Upstream::OWN.iter().flat_map(|upstream| {
         Probed::ALL.iter().map(|probed| {
             let n = control.probes(*upstream, *probed);
             let labels = [

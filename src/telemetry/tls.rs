@@ -31,7 +31,7 @@ pub struct Reaches(Vec<Count>);
 
 impl Default for Reaches {
     fn default() -> Self {
-        let all = 0..Upstream::ALL.len() * ReachFault::ALL.len();
+        let all = 0..Upstream::COUNT * ReachFault::ALL.len();
         Self(all.map(|_| Count::default()).collect())
     }
 }
@@ -96,14 +96,16 @@ pub(super) fn families(
 
 /// Every cause, of those upstreams alone that are spoken to by TLS.
 fn reaches(metrics: &Metrics, sealed: &[Upstream]) -> Vec<prometheus::proto::Metric> {
-    let all = sealed.iter().flat_map(|upstream| {
-        ReachFault::ALL.iter().map(|fault| {
-            let n = metrics.sum(|worker| worker.reaches.at(*upstream, *fault));
-            let labels = [("upstream", upstream.as_str()), ("cause", fault.as_str())];
-            counter(n, &labels)
-        })
-    });
-    all.collect()
+    let mut counts = Vec::new();
+    let upstreams = metrics.upstreams();
+    for (upstream, name) in upstreams.filter(|(upstream, _)| sealed.contains(upstream)) {
+        for fault in ReachFault::ALL {
+            let n = metrics.sum(|worker| worker.reaches.at(upstream, *fault));
+            let labels = [("upstream", &*name), ("cause", fault.as_str())];
+            counts.push(counter(n, &labels));
+        }
+    }
+    counts
 }
 
 fn reloads(n: u64, outcome: &str) -> prometheus::proto::Metric {

@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_canary_that_sentry_does_not_store_is_missing,
         a_canary_that_sentry_refuses_is_missing_and_says_why,
         a_canary_that_is_kept_is_missing_until_sentry_is_back,
+        a_canary_whose_dsn_has_moved_is_looked_for_where_it_went,
         no_canary_is_sent_in_maintenance_and_none_is_missed,
         a_reload_sends_canaries_and_ends_them,
     ]
@@ -187,6 +188,19 @@ fn a_canary_that_is_kept_is_missing_until_sentry_is_back() {
     }
     assert_eq!(status(&edge)["canary"]["missing"], false);
     drop(up);
+}
+
+fn a_canary_whose_dsn_has_moved_is_looked_for_where_it_went() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let to = json!({"key": "1".repeat(32), "project": 7});
+    let mut changes = flying(&json!({}));
+    let moved = json!({"dsn_map": [{"key": KEY, "project": 42, "to": to}]});
+    crate::edge::lay_over(&mut changes, &moved);
+    let edge = keeping(&down.url(), place.path(), &changes);
+    // Among the old project's there would be none, and nobody could say that it is only kept.
+    flown(&edge, "kept", 2.0);
+    let forwarded = edge.metric("vidette_canary_total", &["outcome=\"forwarded\""]);
+    assert!(forwarded < 0.5, "{forwarded}");
 }
 
 fn no_canary_is_sent_in_maintenance_and_none_is_missed() {

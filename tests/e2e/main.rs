@@ -51,7 +51,9 @@ mod kubernetes;
 mod lessons;
 mod line_one;
 mod manual;
+mod mirrors;
 mod monitoring;
+mod moves;
 mod parts;
 mod patterns;
 mod proxied;
@@ -129,6 +131,8 @@ fn trials() -> Vec<Trial> {
         lessons::trials(),
         sentry_keys::trials(),
         line_one::trials(),
+        moves::trials(),
+        mirrors::trials(),
         stored_addresses::trials(),
         spool::trials(),
         switches::trials(),

@@ -13,6 +13,7 @@ mod disk_guard;
 mod door;
 mod habits;
 mod listen;
+mod mirrors;
 mod projects;
 mod secret;
 mod spool;
@@ -23,10 +24,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::block::BlockRule;
+use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, ProxyProtocol, Serve, ServeRelays, SpikeMode, StorePolicy,
+    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, SpikeMode, StorePolicy,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
@@ -37,6 +39,7 @@ pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
 pub use habits::{Silence, Spikes};
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
+pub use mirrors::{Mirror, MirrorSpool};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
 pub use spool::{Copies, Spool};
@@ -71,6 +74,10 @@ pub struct Config {
     /// The projects that the operator lists; default none. Ids are unique, and so
     /// are keys, over all projects together.
     pub projects: Vec<Project>,
+    /// Where old DSNs lead; default nowhere.
+    pub dsn_map: DsnMap,
+    /// Other Sentrys that get copies of what the first one takes; default none.
+    pub mirrors: Vec<Mirror>,
     /// Where browsers may send envelopes that name their project themselves.
     pub tunnel: Tunnel,
     /// Folders served from disk, written `static`; default `/js-sdk/` from

@@ -179,7 +179,7 @@ fn listener(node: &Node, faults: &mut Faults, position: usize) -> Option<Listene
 }
 
 /// A name that becomes a label of the metrics.
-fn label(node: &Node, faults: &mut Faults) -> Option<String> {
+pub(super) fn label(node: &Node, faults: &mut Faults) -> Option<String> {
     const CHARACTERS_MAX: usize = 32;
     const ACCEPTED: &str = "write up to 32 of a-z, 0-9, - and _";
     let text = scalar(node, faults, ACCEPTED)?;

@@ -130,20 +130,14 @@ fn project<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Opti
 
 fn field(key: &str) -> (&'static str, Json) {
     match key {
-        "id" => (
-            "The number at the end of a DSN.",
-            shape::whole(1, u64::MAX, "^[0-9]+$"),
-        ),
+        "id" => ("The number at the end of a DSN.", number_shape()),
         "name" => ("For people.", shape::any_text()),
         "keys" => (
             "The keys that may send to it: what stands before the @ of a DSN.",
             shape::list(
                 0,
                 usize::MAX,
-                shape::either([
-                    shape::text_or_digits(DIGITS),
-                    shape::fields(&KEY, &["key"], key_field),
-                ]),
+                shape::either([digits_shape(), shape::fields(&KEY, &["key"], key_field)]),
             ),
         ),
         "allowed_origins" => ("In place of the default.", Origins.shape()),
@@ -164,10 +158,7 @@ fn field(key: &str) -> (&'static str, Json) {
 
 fn key_field(key: &str) -> (&'static str, Json) {
     match key {
-        "key" => (
-            "What stands before the @ of a DSN.",
-            shape::text_or_digits(DIGITS),
-        ),
+        "key" => ("What stands before the @ of a DSN.", digits_shape()),
         "name" => ("For people.", shape::any_text()),
         "enabled" => ("false refuses what carries it.", shape::flag()),
         "quotas" => ("Beside the project's.", Quotas::OfKey.shape()),
@@ -175,7 +166,12 @@ fn key_field(key: &str) -> (&'static str, Json) {
     }
 }
 
-fn number(node: &Node, faults: &mut Faults) -> Option<ProjectId> {
+/// The shape of what [`number`] reads.
+pub(super) fn number_shape() -> Json {
+    shape::whole(1, u64::MAX, "^[0-9]+$")
+}
+
+pub(super) fn number(node: &Node, faults: &mut Faults) -> Option<ProjectId> {
     const ACCEPTED: &str = "write it as 42, as it stands at the end of a DSN";
     let text = scalar(node, faults, ACCEPTED)?;
     match ProjectId::parse(text.as_bytes()) {
@@ -231,7 +227,12 @@ fn key<'n>(node: &'n Node, faults: &mut Faults, seen: &mut Seen<'n>) -> Option<P
 /// A public key.
 const DIGITS: &str = "^[0-9a-f]{32}$";
 
-fn digits(node: &Node, faults: &mut Faults) -> Option<Key> {
+/// The shape of what [`digits`] reads.
+pub(super) fn digits_shape() -> Json {
+    shape::text_or_digits(DIGITS)
+}
+
+pub(super) fn digits(node: &Node, faults: &mut Faults) -> Option<Key> {
     const ACCEPTED: &str = "write the 32 digits of 0-9 and a-f that stand before the @ of a DSN";
     let text = scalar(node, faults, ACCEPTED)?;
     match Key::parse(text.as_bytes()) {

@@ -9,6 +9,8 @@ mod environment;
 mod file;
 mod habits;
 mod loading;
+mod mirrors;
+mod moves;
 mod network;
 mod projects;
 mod quotas;

@@ -54,7 +54,7 @@ pub(super) fn read_path(key: &[u8]) -> Result<Credentials, CredentialsError> {
     .check(Place::Path)
 }
 
-const KEY: &str = "sentry_key";
+pub(super) const KEY: &str = "sentry_key";
 const VERSION: &str = "sentry_version";
 
 /// The fields that are read; client, secret and timestamp are not.
@@ -102,9 +102,14 @@ pub(super) fn read_query(query: &str) -> Result<Credentials, CredentialsError> {
     found.check(place)
 }
 
-fn split_at_equals(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_at_equals(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, equals_and_value) = pair.split_at_checked(memchr::memchr(b'=', pair)?)?;
     Some((name, equals_and_value.strip_prefix(b"=")?))
+}
+
+/// Whether a form field of this encoded name is the key.
+pub(super) fn is_key(name: &[u8]) -> bool {
+    decoded(name, &mut [0; DECODED_BYTES_MAX]) == KEY.as_bytes()
 }
 
 /// Room for a decoded name or value: twice a key. What is longer is cut, and
@@ -162,7 +167,7 @@ const BASIC_TOKEN_BYTES_MAX: usize = 1024;
 const BASIC_DECODED_BYTES_MAX: usize = BASIC_TOKEN_BYTES_MAX / 4 * 3;
 
 /// Standard base64 with or without its padding: clients disagree.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

@@ -4,6 +4,7 @@
 //! knows whether a key exists. The envelope's own DSN is read elsewhere, and counts only when
 //! every place here is empty.
 
+mod exchanged;
 mod fields;
 mod key;
 
@@ -11,6 +12,7 @@ use std::fmt;
 
 use super::outcome::Reason;
 
+pub use exchanged::{header_with_key, query_with_key};
 pub use key::{Key, Masked};
 
 /// The protocol version that all current SDKs speak: the default, and the highest accepted.

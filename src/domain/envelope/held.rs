@@ -5,18 +5,17 @@
 //! moved by an hour. So `sent_at` grows by the time held: what is left between the two is again
 //! what the device's clock is off by. Never adds one where the client wrote none.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cleaned::{member_end, string_length};
+use super::member::string;
 
 /// The line with its `sent_at` moved by `held`, and nothing else changed. `None`: it has none, or
 /// none that is an RFC 3339 time, and is to leave as it is.
 #[must_use]
 pub fn sent_later(line: &[u8], held: Duration) -> Option<Vec<u8>> {
-    let place = sent_at(line)?;
+    let place = string(line, b"sent_at")?;
     let text: String = serde_json::from_slice(line.get(place.clone())?).ok()?;
     let moved = text.parse::<Timestamp>().ok()?.checked_add(held).ok()?;
     let mut later = Vec::with_capacity(line.len() + 8);
@@ -26,43 +25,6 @@ pub fn sent_later(line: &[u8], held: Duration) -> Option<Vec<u8>> {
     later.push(b'"');
     later.extend_from_slice(line.get(place.end..)?);
     Some(later)
-}
-
-/// Where the string under the key stands, both quotes counted.
-fn sent_at(line: &[u8]) -> Option<Range<usize>> {
-    let inside = line.strip_prefix(b"{")?.strip_suffix(b"}")?;
-    let mut from = 0;
-    loop {
-        let rest = inside.get(from..)?;
-        let comma = member_end(rest);
-        let member = rest.get(..comma.unwrap_or(rest.len()))?;
-        if let Some(value) = value_of(member, b"sent_at") {
-            // One for the opening brace.
-            let start = 1 + from + value.start;
-            return Some(start..start + value.len());
-        }
-        from += comma? + 1;
-    }
-}
-
-/// Where a member's value stands, if it is a string and its key is this one.
-fn value_of(member: &[u8], key: &[u8]) -> Option<Range<usize>> {
-    let blanks = |from: usize| {
-        let rest = member.get(from..).unwrap_or_default();
-        from + rest.len() - rest.trim_ascii_start().len()
-    };
-    let key_at = blanks(0);
-    let key_end = key_at + string_length(member.get(key_at..)?)?;
-    let spelled: String = serde_json::from_slice(member.get(key_at..key_end)?).ok()?;
-    let colon = blanks(key_end);
-    if spelled.as_bytes() != key || member.get(colon) != Some(&b':') {
-        return None;
-    }
-    let start = blanks(colon + 1);
-    if member.get(start) != Some(&b'"') {
-        return None;
-    }
-    Some(start..start + string_length(member.get(start..)?)?)
 }
 
 #[cfg(test)]
@@ -95,7 +57,7 @@ mod tests {
     /// What a server takes for the error of a device's clock: how far `sent_at` lies behind the
     /// arrival. From 55 minutes on it moves the envelope's times by that.
     fn told_error(line: &[u8], arrives: &str) -> Duration {
-        let place = sent_at(line).unwrap();
+        let place = string(line, b"sent_at").unwrap();
         let sent: String = serde_json::from_slice(&line[place]).unwrap();
         let sent: Timestamp = sent.parse().unwrap();
         let arrives: Timestamp = arrives.parse().unwrap();

@@ -6,6 +6,8 @@ pub mod header;
 pub mod held;
 pub mod item;
 mod item_header;
+mod member;
+pub mod moved;
 pub mod program;
 pub mod scan;
 mod skim;

@@ -238,7 +238,9 @@ impl<P: Copy> Replay<P> {
         }
     }
 
-    fn paused_until(&self, project: Name, lane: Lane) -> Millis {
+    /// Until when nothing of a lane of a project goes; in the past where it does.
+    #[must_use]
+    pub fn paused_until(&self, project: Name, lane: Lane) -> Millis {
         let project = self.projects.get(&project);
         project.map_or(AT_ONCE, |found| found.paused_until(lane))
     }

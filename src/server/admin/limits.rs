@@ -56,7 +56,7 @@ pub(super) fn readings(
             .load()
             .targets()
             .values()
-            .map(|target| (target.upstream.as_str(), target.breaker.state().as_gauge()))
+            .map(|target| (target.name.clone(), target.breaker.state().as_gauge()))
             .collect(),
     }
 }

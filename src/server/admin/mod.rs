@@ -43,6 +43,7 @@ mod limits;
 mod listening;
 mod live;
 mod loops;
+mod mirrors;
 mod page;
 mod projects;
 mod status;

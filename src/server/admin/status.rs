@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::domain::endpoint::ProjectId;
 use crate::domain::reach::ReachFault;
 use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
@@ -14,7 +15,7 @@ use crate::telemetry::labels::Light;
 
 use super::budgets::Budgets;
 use super::limits::Limits;
-use super::{Desk, disks, keeping, switches};
+use super::{Desk, disks, keeping, mirrors, switches};
 use crate::server::disk_guard::Standing as Guarded;
 use crate::server::entrance;
 use crate::server::rules::Rules;
@@ -105,7 +106,7 @@ pub(super) fn status(desk: &Desk) -> Value {
             let addresses: Vec<String> =
                 target.addresses().iter().map(ToString::to_string).collect();
             json!({
-                "name": target.upstream.as_str(),
+                "name": target.name,
                 "state": state(target),
                 "addresses": addresses,
                 "breaker": target.breaker.state().name(),
@@ -123,11 +124,13 @@ pub(super) fn status(desk: &Desk) -> Value {
         "accepting": judged.accepting,
         "delivering": judged.delivering,
         "upstreams": upstreams,
+        "mirrors": mirrors::told(shared),
         "spool": keeping::spool(shared),
         "disk_guard": disks::told(&judged.guard),
         "maintenance": keeping::maintenance(shared),
         "switches": switches::summary(&desk.switchboard),
         "keys": keys(&rules, standing.as_deref()),
+        "dsn_map": moves(&rules),
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
         "certificates": certificates(shared),
@@ -165,24 +168,23 @@ fn reasons(
         match state(target) {
             "down" if target.addresses().is_empty() => reasons.push(format!(
                 "upstream {}: its name does not resolve",
-                target.upstream.as_str()
+                target.name
             )),
             "down" => reasons.push(format!(
                 "upstream {}: it fails, and is asked now and then whether it is back",
-                target.upstream.as_str()
+                target.name
             )),
-            "degraded" if target.breaker.state() == State::HalfOpen => reasons.push(format!(
-                "upstream {}: it is coming back",
-                target.upstream.as_str()
-            )),
+            "degraded" if target.breaker.state() == State::HalfOpen => {
+                reasons.push(format!("upstream {}: it is coming back", target.name))
+            }
             "degraded" => reasons.push(format!(
                 "upstream {}: the last attempt to connect failed",
-                target.upstream.as_str()
+                target.name
             )),
             _ => {}
         }
         for (server, fault) in failing(target) {
-            let (name, url) = (target.upstream.as_str(), &server.url);
+            let (name, url) = (&target.name, &server.url);
             reasons.push(format!("upstream {name}: TLS with {url} fails: {fault}"));
         }
     }
@@ -252,6 +254,27 @@ fn delivers(shared: &Shared) -> bool {
 /// Whether what comes in is delivered, or kept.
 pub(in crate::server) fn is_safe(shared: &Shared) -> bool {
     delivers(shared) || keeps(shared)
+}
+
+/// Where old DSNs lead, the most used first, and how many requests have come by each.
+fn moves(rules: &Rules) -> Value {
+    const SHOWN: usize = 100;
+    let moves = &rules.gate.moves;
+    let mut met: Vec<_> = moves.met().collect();
+    met.sort_by_key(|(_, requests)| std::cmp::Reverse(*requests));
+    let shown = met.iter().take(SHOWN).map(|(one, requests)| {
+        json!({
+            "key": one.key.masked().to_string(),
+            "project": one.project.map(ProjectId::get),
+            "to": {"key": one.to_key.masked().to_string(), "project": one.to_project.get()},
+            "requests": requests,
+        })
+    });
+    json!({
+        "dsns": met.len(),
+        "unused": met.iter().filter(|(_, requests)| *requests == 0).count(),
+        "shown": shown.collect::<Vec<_>>(),
+    })
 }
 
 /// What is known of an upstream without asking it.

@@ -94,7 +94,8 @@ pub(super) async fn fly(
     };
     let shared = &*desk.shared;
     let id = format!("{:032x}", fastrand::u128(..));
-    let before = booked(&shared.ledger, dsn.project);
+    let project = booked_as(shared, dsn);
+    let before = booked(&shared.ledger, project);
     let is_sealed = desk.reloader.started().listen.public.get(listener);
     let is_sealed = is_sealed.is_some_and(|listener| listener.tls.is_some());
     let sending = send(shared, dsn, &id, (address, is_sealed));
@@ -109,7 +110,7 @@ pub(super) async fn fly(
     if let Some(landed) = judged(&answer, &id) {
         return landed;
     }
-    match became(&shared.ledger, dsn.project, &before).await {
+    match became(&shared.ledger, project, &before).await {
         Became::Kept => {
             let says = "kept: Sentry does not take it now".to_owned();
             Landed::short(Flown::Kept, says)
@@ -232,6 +233,13 @@ fn judged(answer: &Answer, id: &str) -> Option<Landed> {
             Some(Landed::short(flown, says))
         }
     }
+}
+
+/// The project whose events they are: a DSN may have moved to another.
+fn booked_as(shared: &Shared, dsn: &CanaryDsn) -> ProjectId {
+    let rules = shared.rules.load();
+    let moved = rules.gate.moves.map().find(&dsn.key, Some(dsn.project));
+    moved.map_or(dsn.project, |(_, moved)| moved.to_project)
 }
 
 /// What the books say of a project's errors; a key that is not proven yet has none of its own.

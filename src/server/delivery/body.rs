@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::server::client::stream::{BodyError, Stream};
 use crate::server::delivery::spill::Spilled;
-use crate::server::delivery::tee::{Copied, Tee, TeeBudget};
+use crate::server::delivery::tee::{Copied, Keepsake, Tee, TeeBudget};
 use crate::server::ingest::chunks::total_bytes;
 use crate::server::ingest::sieve::Sieve;
 use crate::server::ingest::tally::Tally;
@@ -49,6 +49,8 @@ pub(crate) struct Outgoing {
     watch: Rc<BodyWatch>,
     /// The copy of what goes by.
     tee: Option<Box<Tee>>,
+    /// Who gets it in the end.
+    keepsake: Option<Keepsake>,
 }
 
 #[derive(Debug)]
@@ -73,13 +75,30 @@ impl Outgoing {
             source,
             Source::Whole(_) | Source::Disk(_) | Source::Led(..)
         ));
-        let tee = None;
-        Self { source, watch, tee }
+        Self {
+            source,
+            watch,
+            tee: None,
+            keepsake: None,
+        }
     }
 
     /// From here on what goes by is copied, unless it is here in full.
     pub(crate) fn is_copied(&mut self, budget: TeeBudget) {
         self.tee = Some(Box::new(Tee::new(budget)));
+    }
+
+    /// Where the copy will be once the upstream has answered, if one is made.
+    pub(crate) fn keepsake(&mut self) -> Option<Keepsake> {
+        self.tee.as_ref()?;
+        Some(Rc::clone(self.keepsake.get_or_insert_default()))
+    }
+
+    /// The upstream has answered: the copy goes to whoever asked for it.
+    pub(crate) fn bequeaths(&mut self) {
+        if let Some(keepsake) = self.keepsake.take() {
+            keepsake.replace(self.tee.take());
+        }
     }
 
     /// Whether what has gone by of it is still at hand.

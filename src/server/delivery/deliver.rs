@@ -24,6 +24,7 @@ use crate::server::delivery::pump::Ahead;
 use crate::server::delivery::rescue::{Keeper, Told};
 use crate::server::delivery::undelivered::{body_refusal, no_room, undelivered};
 use crate::server::ingest::manifest::Manifest;
+use crate::server::mirrors::copying::Copying;
 use crate::server::ticket::Ticket;
 use crate::server::upstream::send::{Answer, Outbound, SendError, Sent};
 use crate::server::worker::{InForce, Worker};
@@ -32,8 +33,8 @@ use crate::server::worker::{InForce, Worker};
 /// one write, and its connection is free before the client has read a byte.
 const TAKEN_AT_ONCE_BYTES: u64 = 64 * 1024;
 
-/// Sends a request and yields its answer, or ours in its place. `keeper`: keeps it
-/// where the upstream does not take it.
+/// Sends a request and yields its answer, or ours in its place. `keeping`: who keeps it
+/// where the upstream does not take it, and who copies it to mirrors.
 ///
 /// When the future is dropped, because the client is gone, an exchange whose
 /// body is complete is finished by the worker, and counted; any other is broken off.
@@ -42,7 +43,7 @@ pub(crate) fn deliver(
     rules: Rc<InForce>,
     outbound: Outbound,
     ticket: Ticket,
-    keeper: Option<Keeper>,
+    keeping: (Option<Keeper>, Option<Box<Copying>>),
 ) -> impl Future<Output = Response<Reply>> {
     let watch = outbound.body.watch();
     let manifest = ticket.manifest().cloned();
@@ -51,7 +52,7 @@ pub(crate) fn deliver(
         Rc::clone(&rules),
         outbound,
         ticket,
-        keeper,
+        keeping,
     ));
     let mut custody = Custody {
         watch,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::server::delivery::rescue::{Keeper, Lost, Told, outlive};
 use crate::server::delivery::way::Way;
+use crate::server::mirrors::copying::Copying;
 use crate::server::spool::{Due, NotKept};
 use crate::server::ticket::Ticket;
 use crate::server::upstream::errand::Errand;
@@ -26,13 +27,14 @@ pub(crate) enum Came {
     NoRoom,
 }
 
-/// Asks the upstream, and keeps what it does not take, if somebody keeps it.
+/// Asks the upstream, and keeps what it does not take, if somebody keeps it. What was taken or is
+/// kept is copied to mirrors, if any is to have it.
 pub(crate) async fn exchange(
     worker: Rc<Worker>,
     rules: Rc<InForce>,
     outbound: Outbound,
     ticket: Ticket,
-    keeper: Option<Keeper>,
+    (keeper, copying): (Option<Keeper>, Option<Box<Copying>>),
 ) -> Delivered {
     let watch = outbound.body.watch();
     let way = match &keeper {
@@ -72,6 +74,9 @@ pub(crate) async fn exchange(
         // Only who has a keeper asks to be told.
         (Ended::Late(_), None) => Came::Nothing(SendError::Silent),
     };
+    if let Some(copying) = copying {
+        copying.settle(&worker, &rules, &came);
+    }
     (ticket, came)
 }
 

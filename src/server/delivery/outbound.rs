@@ -155,7 +155,7 @@ fn host(head: &Parts, route: Route, rules: &Rules) -> Option<HeaderValue> {
 fn own_name(route: Route, rules: &Rules) -> Option<HeaderValue> {
     let servers = match upstream::of_route(route) {
         Upstream::Ingest => &rules.config.upstream.ingest,
-        Upstream::Web => &rules.config.upstream.web,
+        Upstream::Web | Upstream::Mirror(_) => &rules.config.upstream.web,
     };
     HeaderValue::from_str(&servers.first()?.host_header()).ok()
 }

@@ -3,10 +3,12 @@
 //! copy in memory: chunks are shared. Never syncs, and never fails the body: without a
 //! place it gives up, and the body streams on unprotected.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
@@ -45,6 +47,9 @@ pub(crate) enum Copied {
     /// In a file without a name.
     File(Spill),
 }
+
+/// Where the copy goes once the upstream has answered, for who wants it beside.
+pub(crate) type Keepsake = Rc<RefCell<Option<Box<Tee>>>>;
 
 type Writing = Pin<Box<dyn Future<Output = io::Result<(Spill, Added)>>>>;
 

@@ -98,9 +98,14 @@ fn upstreams(shared: &Shared, now: Millis) -> Vec<Condition> {
             (Upstream::Ingest, false, true) => "the upstream does not take events: they are kept",
             (Upstream::Ingest, false, false) => "the upstream does not take events: they are lost",
             (Upstream::Web, false, _) => "the upstream does not answer: pages and uploads fail",
+            (Upstream::Mirror(_), false, _) => "the mirror does not take its copies: they wait",
         };
-        let name = target.upstream.as_str();
-        Some(Condition::new(Kind::NotDelivering, name, says))
+        let condition = Condition::new(Kind::NotDelivering, &target.name, says);
+        Some(match target.upstream {
+            Upstream::Ingest | Upstream::Web => condition,
+            // Nobody loses an event by it.
+            Upstream::Mirror(_) => condition.graded(Severity::Ticket),
+        })
     });
     holding.collect()
 }

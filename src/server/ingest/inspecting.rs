@@ -20,7 +20,7 @@ use crate::server::client::stream::Stream;
 use crate::server::delivery::body::Outgoing;
 use crate::server::ingest::chunks::total_bytes;
 use crate::server::ingest::inflating::Place;
-use crate::server::ingest::line_one::{Begun, LineOne};
+use crate::server::ingest::line_one::{Begun, Change, LineOne};
 use crate::server::ingest::manifest::Manifest;
 use crate::server::ingest::opening::{Turned, refuse_line};
 use crate::server::ingest::sieve::{Judge, Sieve};
@@ -36,8 +36,8 @@ const RETRY_AFTER_S: u32 = 30;
 pub(crate) struct Envelope {
     /// Its line one.
     pub line: LineOne,
-    /// The line has fields that only a Relay may write.
-    pub forged: bool,
+    /// How the line must be rewritten before it leaves.
+    pub change: Change,
     /// How it is packed.
     pub coding: Coding,
     /// As far as it is here.
@@ -76,7 +76,7 @@ async fn whole(
     envelope: &mut Envelope,
     manifest: &Rc<Manifest>,
 ) -> Result<Outgoing, Turned> {
-    let (forged, coding) = (envelope.forged, envelope.coding);
+    let (change, coding) = (envelope.change, envelope.coding);
     // What is unpacked makes way for others in between.
     let waited = envelope.begun.waited || coding != Coding::Identity;
     let line = std::mem::replace(&mut envelope.line, LineOne::Plain(0));
@@ -120,7 +120,7 @@ async fn whole(
         Fate::Dropped(_) => false,
     };
     let begun = std::mem::take(&mut envelope.begun);
-    if !forged && fates.iter().zip(found).all(stays) {
+    if !change.is_due() && fates.iter().zip(found).all(stays) {
         return Ok(begun.unchanged());
     }
     let line = match line {
@@ -130,7 +130,7 @@ async fn whole(
             LineOne::find(&begun, coding, rules.decode).map_err(|why| refused(refuse_line(why)))?
         }
     };
-    let (line, source) = parted(worker, rules, line, begun, forged)?;
+    let (line, source) = parted(worker, rules, line, begun, change)?;
     out(Sieve::new(
         line,
         source,
@@ -148,18 +148,18 @@ async fn streamed(
 ) -> Result<Outgoing, Turned> {
     let Envelope {
         line,
-        forged,
+        change,
         coding,
         begun,
         looking,
     } = envelope;
     drop(looking);
-    let boundless = manifest.is_boundless() && !forged;
+    let boundless = manifest.is_boundless() && !change.is_due();
     if boundless && coding != Coding::Identity {
         return Ok(tallied(worker, rules, begun, coding, manifest));
     }
     let announced = begun.rest.as_ref().and_then(Stream::announced);
-    let (line, source) = parted(worker, rules, line, begun, forged)?;
+    let (line, source) = parted(worker, rules, line, begun, change)?;
     let judge = Judge::Now(Rc::clone(manifest));
     let mut sieve = Sieve::new(line, source, scanner(rules), judge);
     if boundless {
@@ -181,17 +181,17 @@ fn unread(
 ) -> Result<Outgoing, Turned> {
     let Envelope {
         line,
-        forged,
+        change,
         begun,
         ..
     } = envelope;
     let announced = begun.rest.as_ref().map(Stream::announced);
     let bytes = announced.unwrap_or_else(|| Some(total_bytes(&begun.chunks)));
     manifest.pass_unread(bytes.unwrap_or(0));
-    if !forged {
+    if !change.is_due() {
         return Ok(begun.unchanged());
     }
-    let (line, source) = parted(worker, rules, line, begun, forged)?;
+    let (line, source) = parted(worker, rules, line, begun, change)?;
     out(Sieve::unread(line, source))
 }
 
@@ -236,10 +236,12 @@ fn parted(
     rules: &InForce,
     line: LineOne,
     begun: Begun,
-    forged: bool,
+    change: Change,
 ) -> Result<(Bytes, Unpacked), Turned> {
     let (place, begun) = place(worker, rules, &line, begun)?;
-    line.part(begun, forged, place).ok_or_else(unwritable)
+    let moves = rules.gate.moves.map();
+    line.part(begun, (change, moves), place)
+        .ok_or_else(unwritable)
 }
 
 /// A place for the decoder of a body that leaves unpacked.

@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::domain::coding::{Coding, DecodeError, DecodeLimits, Decoder, Peek, Sight};
+use crate::domain::dsn_map::DsnMap;
 use crate::domain::envelope::cleaned;
+use crate::domain::envelope::moved::moved;
 
 use crate::server::client::stream::Stream;
 use crate::server::delivery::body::Outgoing;
@@ -33,6 +35,34 @@ pub(crate) enum NoLine {
 /// all of it is there, 128 KiB at most (RFC 8878, section 3.1.1.2.4), and a line as
 /// long as is allowed may not pack at all.
 pub(crate) const WAITED_FOR_BYTES: u64 = 160 * 1024;
+
+/// How line one must be rewritten before it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// It has fields that only a Relay may write.
+    pub forged: bool,
+    /// It names a DSN that leads elsewhere.
+    pub moved: bool,
+}
+
+impl Change {
+    /// Whether it must be.
+    pub(crate) const fn is_due(self) -> bool {
+        self.forged || self.moved
+    }
+
+    /// The line as it is to leave. `None`: it is no header.
+    fn made(self, line: &[u8], moves: &DsnMap) -> Option<Vec<u8>> {
+        let cleaned = match self.forged {
+            true => cleaned::without_forged(line)?,
+            false => line.to_vec(),
+        };
+        Some(match self.moved {
+            true => moved(&cleaned, moves).unwrap_or(cleaned),
+            false => cleaned,
+        })
+    }
+}
 
 /// Line one of a body, found.
 pub(crate) enum LineOne {
@@ -108,16 +138,16 @@ impl LineOne {
     }
 
     /// The line as it is to leave, without its end, and the body behind it, which begins
-    /// with that end. `forged`: without the fields that only a Relay may write. A packed
-    /// body leaves unpacked, and holds `place` that long. `None`: the line is no header.
+    /// with that end. A packed body leaves unpacked, and holds `place` that long. `None`: the
+    /// line is no header.
     pub(crate) fn part(
         self,
         begun: Begun,
-        forged: bool,
+        (change, moves): (Change, &DsnMap),
         place: Option<Place>,
     ) -> Option<(Bytes, Unpacked)> {
-        let line = match forged {
-            true => Some(cleaned::without_forged(&self.text(&begun.chunks))?),
+        let line = match change.is_due() {
+            true => Some(change.made(&self.text(&begun.chunks), moves)?),
             false => None,
         };
         Some(self.part_with(begun, line.map(Bytes::from), place))

@@ -18,6 +18,7 @@ use crate::domain::dsn::{self, Dsn};
 use crate::domain::endpoint::{Endpoint, ProjectId};
 use crate::domain::envelope::agreement::{DsnDisagreement, agrees};
 use crate::domain::envelope::header::{self, EnvelopeHeader};
+use crate::domain::envelope::moved::moved;
 use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
 use crate::policy::inspection::{Fate, only_item};
@@ -31,8 +32,9 @@ use crate::server::ingest::chunks::{gather, joined, total_bytes};
 use crate::server::ingest::claims::{Claims, X_SENTRY_AUTH};
 use crate::server::ingest::event_id;
 use crate::server::ingest::inspecting::{Envelope, inspect};
-use crate::server::ingest::line_one::{Begun, LineOne, NoLine, WAITED_FOR_BYTES};
+use crate::server::ingest::line_one::{Begun, Change, LineOne, NoLine, WAITED_FOR_BYTES};
 use crate::server::ingest::manifest::Manifest;
+use crate::server::ingest::moving::move_head;
 use crate::server::ingest::sieve::Sieve;
 use crate::server::ingest::unpacked::Unpacked;
 use crate::server::ticket::Ticket;
@@ -74,7 +76,7 @@ pub(crate) async fn open(
         false => Some(worker.looking.wait(rules.config.limits.unpacking).await),
     };
     let read = read_line(worker, rules, pass, &begun, coding, head, ticket);
-    let (line, forged) = match read {
+    let (line, change) = match read {
         Ok(read) => read,
         Err(refusal) => {
             let unread = begun.rest.map(Stream::into_incoming);
@@ -83,7 +85,7 @@ pub(crate) async fn open(
     };
     let envelope = Envelope {
         line,
-        forged,
+        change,
         coding,
         begun,
         looking,
@@ -156,7 +158,7 @@ fn meet_event(endpoint: Endpoint, begun: &Begun, manifest: &Manifest) -> Result<
     }
 }
 
-/// Judges line one, and yields it; and whether it must be cleaned.
+/// Judges line one, and yields it; and how it must be rewritten.
 fn read_line(
     worker: &Rc<Worker>,
     rules: &Rc<InForce>,
@@ -165,9 +167,9 @@ fn read_line(
     coding: Coding,
     head: &mut Parts,
     ticket: &mut Ticket,
-) -> Result<(LineOne, bool), Refusal> {
+) -> Result<(LineOne, Change), Refusal> {
     let line = LineOne::find(begun, coding, rules.decode).map_err(refuse_line)?;
-    let forged = {
+    let change = {
         let text = line.text(&begun.chunks);
         let header = header::parse(&text).map_err(Refusal::malformed)?;
         ticket.is_of_event(header.event_id.as_deref());
@@ -175,9 +177,13 @@ fn read_line(
         if let Some(manifest) = ticket.manifest() {
             manifest.hears(&text);
         }
-        header.forged
+        let moves = rules.gate.moves.map();
+        Change {
+            forged: header.forged,
+            moved: !moves.is_empty() && moved(&text, moves).is_some(),
+        }
     };
-    Ok((line, forged))
+    Ok((line, change))
 }
 
 /// Reads a body's beginning, or all of a short one.
@@ -254,6 +260,10 @@ fn judge(
     }
     if pass.tunnelled {
         leave_tunnel(head, &dsn);
+    }
+    let moved = rules.gate.moves.map().find(&dsn.key, Some(dsn.project));
+    if let Some((_, moved)) = moved {
+        move_head(head, moved);
     }
     Ok(())
 }

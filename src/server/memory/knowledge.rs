@@ -13,6 +13,7 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::origin::AllowedOrigins;
 use crate::domain::quota::{By, Limit, Per, Quota};
 use crate::policy::directory::{Directory, KeyRate, Named, Source};
+use crate::policy::moves::Moves;
 use crate::policy::origins::Origins;
 use crate::policy::quotas::{Budgets, Counters, QuotaSpec, Quotas};
 use crate::policy::wanted::{Own, Wanted};
@@ -49,6 +50,7 @@ impl Knowledge {
             body_bytes_max: config.limits.bodies.ingest,
             mode: self.mode(config),
             awaits_list: self.awaits_list(config).then(|| named_projects(config)),
+            moves: Moves::new(config.dsn_map.clone()),
             directory: self.directory(config),
             origins: Origins::new(allowed(&config.defaults.allowed_origins), own),
             quotas: Quotas::compile(&self.quotas(config), counters),

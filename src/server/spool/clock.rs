@@ -64,7 +64,7 @@ impl Reading {
 
 /// The spool's time now, and has the next start know it. `keeps`: something is there whose
 /// age counts; else the wall clock's is as good as any.
-pub(super) fn take_up(disk: &RealDisk, wall_unix_ms: u64, keeps: bool) -> u64 {
+pub(in crate::server) fn take_up(disk: &RealDisk, wall_unix_ms: u64, keeps: bool) -> u64 {
     let Some((boot, up_ms)) = machine() else {
         return wall_unix_ms;
     };

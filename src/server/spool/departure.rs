@@ -1,5 +1,6 @@
 //! A kept request made ready to leave: as it would have left, but for the time that
-//! its envelope was held, which goes into `sent_at`. Never sends it.
+//! its envelope was held, which goes into `sent_at`, and for DSNs that lead elsewhere. Never
+//! sends it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,7 +16,9 @@ use http::request::Parts;
 use tokio::task::spawn_blocking;
 
 use crate::domain::coding::{Coding, DecodeLimits, Decoder};
+use crate::domain::dsn_map::DsnMap;
 use crate::domain::envelope::held::sent_later;
+use crate::domain::envelope::moved::moved as moved_line;
 use crate::telemetry::labels::Upstream;
 
 use crate::server::delivery::body::Outgoing;
@@ -85,8 +88,34 @@ pub(crate) struct Unpacking {
     pub disk: DiskBudget,
 }
 
-/// The request as it leaves now, having been held for so long. `envelope`: how its body
-/// is packed, if that is one.
+/// What changes in line one of an envelope that leaves later than it came, or for elsewhere.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rewriting {
+    /// For how long it was held; not at all, where it leaves at once.
+    pub held: Duration,
+    /// Where the DSNs in it lead; `None`: where they say.
+    pub moves: Option<Arc<DsnMap>>,
+}
+
+impl Rewriting {
+    /// Whether anything may change.
+    fn is_due(&self) -> bool {
+        !self.held.is_zero() || self.moves.is_some()
+    }
+
+    /// The line as it is to leave. `None`: as it is.
+    fn made(&self, line: &[u8]) -> Option<Vec<u8>> {
+        let moves = self.moves.as_deref();
+        let moved = moves.and_then(|moves| moved_line(line, moves));
+        let later = match self.held.is_zero() {
+            true => None,
+            false => sent_later(moved.as_deref().unwrap_or(line), self.held),
+        };
+        later.or(moved)
+    }
+}
+
+/// The request as it leaves now. `envelope`: how its body is packed, if that is one.
 ///
 /// # Errors
 /// The file of a large body cannot be read, or its copy not be written.
@@ -94,15 +123,17 @@ pub(crate) async fn depart(
     mut head: Box<Parts>,
     body: Body,
     envelope: Option<Coding>,
-    held: Duration,
-    unpacking: Unpacking,
+    rewriting: Rewriting,
+    unpacking: &Unpacking,
 ) -> io::Result<Outbound> {
+    // Where nothing changes nobody has to look.
+    let envelope = envelope.filter(|_| rewriting.is_due());
     let (body, unpacked) = match (body, envelope) {
         (Body::Here(body), None) => (Outgoing::whole(VecDeque::from([body])), false),
         (Body::File(file, bytes), None) => (Outgoing::disk(Spilled::of(file, bytes, 0)), false),
-        (Body::Here(body), Some(coding)) => moved_here(body, coding, held, unpacking.limits),
+        (Body::Here(body), Some(coding)) => moved_here(body, coding, &rewriting, unpacking.limits),
         (Body::File(file, bytes), Some(coding)) => {
-            moved_file(file, bytes, coding, held, unpacking).await?
+            moved_file(file, bytes, coding, rewriting, unpacking.clone()).await?
         }
     };
     if unpacked {
@@ -117,12 +148,12 @@ pub(crate) async fn depart(
     })
 }
 
-/// An envelope in memory with its time moved, and whether it leaves unpacked for that.
-/// One whose line one has no time, or cannot be read, leaves as it is.
+/// An envelope in memory with its line one rewritten, and whether it leaves unpacked for that.
+/// One of which nothing changes, or whose line cannot be read, leaves as it is.
 fn moved_here(
     body: Bytes,
     coding: Coding,
-    held: Duration,
+    rewriting: &Rewriting,
     limits: DecodeLimits,
 ) -> (Outgoing, bool) {
     let begun = |body: Bytes| Begun {
@@ -134,7 +165,7 @@ fn moved_here(
     let Ok(line) = found else {
         return (Outgoing::whole(begun(body).chunks), false);
     };
-    let later = sent_later(&line.text(&begun(body.clone()).chunks), held);
+    let later = rewriting.made(&line.text(&begun(body.clone()).chunks));
     let Some(later) = later else {
         return (Outgoing::whole(begun(body).chunks), false);
     };
@@ -154,11 +185,11 @@ async fn moved_file(
     file: Arc<File>,
     bytes: u64,
     coding: Coding,
-    held: Duration,
+    rewriting: Rewriting,
     unpacking: Unpacking,
 ) -> io::Result<(Outgoing, bool)> {
     let from = Arc::clone(&file);
-    let work = move || moved(&from, coding, held, &unpacking);
+    let work = move || moved(&from, coding, &rewriting, &unpacking);
     let moved = spawn_blocking(work).await.map_err(io::Error::other)??;
     Ok(match moved {
         None => (Outgoing::disk(Spilled::of(file, bytes, 0)), false),
@@ -177,7 +208,7 @@ async fn moved_file(
     })
 }
 
-/// Line one of a body in a file, its time moved.
+/// Line one of a body in a file, rewritten.
 struct Moved {
     line: Vec<u8>,
     /// Where the rest begins, in the file or in what it was unpacked to.
@@ -188,7 +219,7 @@ struct Moved {
 fn moved(
     file: &File,
     coding: Coding,
-    held: Duration,
+    rewriting: &Rewriting,
     unpacking: &Unpacking,
 ) -> io::Result<Option<Moved>> {
     let begun = Begun {
@@ -201,7 +232,7 @@ fn moved(
         return Ok(None);
     };
     let text = line.text(&begun.chunks);
-    let Some(later) = sent_later(&text, held) else {
+    let Some(later) = rewriting.made(&text) else {
         return Ok(None);
     };
     let unpacked = match coding {

@@ -1,6 +1,7 @@
 //! How requests are taken in: those for which there is room, as many as came at once with
 //! one sync of the disk. Never says 200: a worker does, once this has told it to.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,11 +17,12 @@ use crate::policy::replay::lane::Lane;
 
 use super::clerk::{Clerk, Going};
 use super::holds::Stowed;
-use super::log::{AppendError, Draft, Head, Place, RealFile};
+use super::log::{AppendError, Draft, Head, Log, Place, RealDisk, RealFile};
 use super::orders::{Wanted, Whose};
 use super::parcel;
 use super::room::{Asks, Used, has_room};
 use super::{Due, Kept, NotKept, queued_bytes};
+use crate::server::delivery::spill::Spill;
 use crate::server::delivery::tee::Copied;
 use crate::server::ingest::chunks::total_bytes;
 
@@ -98,7 +100,7 @@ impl Clerk {
         self.free.takes(bytes);
         used.strangers += if parcel.proven { 0 } else { bytes };
         let body = std::mem::replace(&mut parcel.body, Copied::Chunks(Default::default()));
-        let (payload, body) = match self.lay_out(front, body) {
+        let (payload, body) = match lay_out(&self.log, front, body) {
             Ok(laid) => laid,
             Err(error) => {
                 tracing::error!(%error, "a large body cannot be kept");
@@ -122,34 +124,6 @@ impl Clerk {
             body,
             bytes,
         })
-    }
-
-    /// What goes into the record, and what into a file of its own.
-    fn lay_out(
-        &self,
-        front: Bytes,
-        body: Copied,
-    ) -> std::io::Result<(Vec<Bytes>, Option<RealFile>)> {
-        match body {
-            Copied::Chunks(chunks) => {
-                let inline_max = u64::from(self.log.limits().inline_bytes_max);
-                if length(&front) + total_bytes(&chunks) <= inline_max {
-                    let payload = std::iter::once(front).chain(chunks).collect();
-                    return Ok((payload, None));
-                }
-                let file = self.log.unnamed()?;
-                let mut out = file.file();
-                for chunk in &chunks {
-                    out.write_all(chunk)?;
-                }
-                Ok((vec![front], Some(file)))
-            }
-            Copied::File(spill) => {
-                // The file's own handle goes with its budget; the log gets another.
-                let file = OwnedFd::from(spill.file().0.try_clone()?);
-                Ok((vec![front], Some(RealFile::from(file))))
-            }
-        }
     }
 
     fn tell(&mut self, one: Admitted, written: Result<Place, AppendError>) {
@@ -222,8 +196,43 @@ impl Clerk {
     }
 }
 
+/// What goes into a record, and what into a file of its own.
+type Laid = (Vec<Bytes>, Option<RealFile>);
+
+fn lay_out(log: &Log<RealDisk>, front: Bytes, body: Copied) -> std::io::Result<Laid> {
+    match body {
+        Copied::Chunks(chunks) => lay_out_chunks(log, front, chunks),
+        Copied::File(spill) => lay_out_file(front, &spill),
+    }
+}
+
+/// The same of a body in memory: in the record, unless that would be too long.
+pub(in crate::server) fn lay_out_chunks(
+    log: &Log<RealDisk>,
+    front: Bytes,
+    chunks: VecDeque<Bytes>,
+) -> std::io::Result<Laid> {
+    let inline_max = u64::from(log.limits().inline_bytes_max);
+    if length(&front) + total_bytes(&chunks) <= inline_max {
+        let payload = std::iter::once(front).chain(chunks).collect();
+        return Ok((payload, None));
+    }
+    let file = log.unnamed()?;
+    let mut out = file.file();
+    for chunk in &chunks {
+        out.write_all(chunk)?;
+    }
+    Ok((vec![front], Some(file)))
+}
+
+/// The same of one in a file, which the log gets by another handle: its own goes with its budget.
+pub(in crate::server) fn lay_out_file(front: Bytes, spill: &Spill) -> std::io::Result<Laid> {
+    let file = OwnedFd::from(spill.file().0.try_clone()?);
+    Ok((vec![front], Some(RealFile::from(file))))
+}
+
 /// What the log adds to a record.
-const HEAD_BYTES: u64 = 64;
+pub(in crate::server) const HEAD_BYTES: u64 = 64;
 
 fn length(bytes: &Bytes) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)

@@ -5,17 +5,18 @@
 //! Workers reach the clerk by a bounded queue, and wait for nothing but the disk.
 
 mod abroad;
+pub(crate) mod attempt;
 mod beginning;
 mod bulletin;
 mod carry;
 mod clerk;
-mod clock;
+pub(crate) mod clock;
 mod copies;
 mod courier;
-mod departure;
+pub(crate) mod departure;
 mod folder;
 mod holds;
-mod intake;
+pub(crate) mod intake;
 pub mod log;
 mod orders;
 mod outgo;
@@ -24,7 +25,7 @@ pub(crate) mod pause;
 pub(crate) mod prospect;
 mod purge;
 pub(crate) mod replay;
-mod room;
+pub(crate) mod room;
 pub(crate) mod shares;
 pub(crate) mod state;
 mod upkeep;

@@ -74,7 +74,7 @@ impl Parcel {
     }
 
     /// The length of its body.
-    pub(super) fn body_bytes(&self) -> u64 {
+    pub(in crate::server) fn body_bytes(&self) -> u64 {
         match &self.body {
             Copied::Chunks(chunks) => total_bytes(chunks),
             Copied::File(file) => file.file().1,
@@ -83,7 +83,7 @@ impl Parcel {
 
     /// What vouches for its body, if that goes into a file of its own, since it is more than
     /// a record takes. `None` of one that is shorter, too: its record vouches for it.
-    pub(super) fn checksum(&self, inline_bytes_max: u32) -> Option<u32> {
+    pub(in crate::server) fn checksum(&self, inline_bytes_max: u32) -> Option<u32> {
         match &self.body {
             Copied::File(file) => file.checksum(),
             Copied::Chunks(chunks) => {
@@ -140,6 +140,11 @@ struct Label {
 
 /// Writes what comes before a parcel's body, for a log that takes payloads up to this length.
 pub(crate) fn write(parcel: &Parcel, inline_bytes_max: u32) -> Bytes {
+    write_with(parcel, parcel.checksum(inline_bytes_max))
+}
+
+/// The same, with what vouches for a body in a file of its own.
+pub(crate) fn write_with(parcel: &Parcel, body_crc: Option<u32>) -> Bytes {
     let holds = parcel.holdings.iter().map(|held| {
         let category = held.category.name().to_owned();
         (held.account.label(), category, held.items, held.bytes)
@@ -153,7 +158,7 @@ pub(crate) fn write(parcel: &Parcel, inline_bytes_max: u32) -> Bytes {
             let project = pair.project().map(ProjectId::get);
             (pair.key().as_str().to_owned(), project)
         }),
-        body_crc: parcel.checksum(inline_bytes_max),
+        body_crc,
     };
     // Strings and numbers are always JSON.
     let label = serde_json::to_vec(&label).unwrap_or_default();
@@ -273,7 +278,7 @@ fn pair(key: &str, project: Option<u64>) -> Option<Pair> {
 }
 
 /// Reads a head that was written here.
-fn read_head(bytes: &[u8]) -> Option<Parts> {
+pub(in crate::server) fn read_head(bytes: &[u8]) -> Option<Parts> {
     let text = bytes.strip_suffix(b"\r\n\r\n")?;
     let mut lines = Lines(text);
     let mut words = lines.next()?.split(|byte| *byte == b' ');

@@ -9,18 +9,17 @@ use http::request::Parts;
 use tokio::time::{Instant, timeout};
 
 use crate::domain::coding::Coding;
-use crate::policy::breaker::{Heard, Pass};
-use crate::policy::pace::Turn;
+use crate::policy::breaker::Heard;
 use crate::policy::pair::Pair;
 use crate::policy::replay::Weight;
+use crate::telemetry::labels::Upstream;
 
-use super::departure::{Body, Unpacking, depart};
+use super::attempt::{Leaving, attempt};
+use super::departure::{Body, Rewriting, Unpacking};
 use super::parcel::Holding;
 use super::{End, Kept};
 use crate::server::delivery::lessons::learn_late;
-use crate::server::delivery::rescue::said;
-use crate::server::delivery::way::{heard, heard_of};
-use crate::server::upstream::send::{Answer, Ended, SendError, Sent, send};
+use crate::server::upstream::leave::Leave;
 use crate::server::worker::{InForce, Worker};
 
 /// How long nothing is looked for where nobody says that there is something.
@@ -28,9 +27,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The shortest rest while the upstream is away, paused or busy.
 const REST: Duration = Duration::from_millis(20);
-
-/// An answer up to this size is read to its end, so that its connection serves again.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// A request that is to be sent now.
 #[derive(Debug)]
@@ -62,12 +58,6 @@ pub(crate) struct NextUp {
     pub partings: Vec<Parting>,
     /// When the first of those that wait is due.
     pub wait: Option<Duration>,
-}
-
-/// Leave for one request.
-struct Leave {
-    pass: Pass,
-    turn: Turn,
 }
 
 /// Sends what is kept, for as long as the worker runs.
@@ -123,28 +113,14 @@ async fn round(worker: &Rc<Worker>, under_way: &Rc<()>) -> Duration {
 
 /// Leave for as many requests as may go now.
 fn leaves(worker: &Worker, rules: &InForce, most: u64) -> Vec<Leave> {
-    let target = &rules.ingest;
     let now = worker.millis(Instant::now());
-    let mut leaves = Vec::new();
-    for _ in 0..most {
-        let Some(turn) = target.pace.try_begin_replay(target.pace.live_now()) else {
-            break;
-        };
-        match target.breaker.ask(now) {
-            Pass::Hold => {
-                target.pace.end(turn, Heard::Nothing);
-                break;
-            }
-            pass @ (Pass::Go(_) | Pass::Probe(_)) => leaves.push(Leave { pass, turn }),
-        }
-    }
-    leaves
+    let leaves = (0..most).map_while(|_| Leave::for_kept(&rules.ingest, now));
+    leaves.collect()
 }
 
 fn give_back(worker: &Worker, rules: &InForce, leave: Leave, heard: Heard) {
     let now = worker.millis(Instant::now());
-    rules.ingest.tell(now, leave.pass, heard);
-    rules.ingest.pace.end(leave.turn, heard);
+    leave.end(&rules.ingest, now, heard);
 }
 
 /// Sends one request if its body is whole, and says what became of it.
@@ -169,7 +145,7 @@ async fn set_out(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, lea
         holdings,
         sender,
         weight,
-        mut envelope,
+        envelope,
         head,
         body,
         checksum: _,
@@ -179,91 +155,22 @@ async fn set_out(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, lea
         folder: worker.shared.spool.folder(),
         disk: worker.shared.spool.copies_disk(&rules.config.spool),
     };
-    let ended = loop {
-        let departs = depart(
-            head.clone(),
-            body.clone(),
-            envelope,
-            held,
-            unpacking.clone(),
-        );
-        let ended = match departs.await {
-            Ok(outbound) => send(worker, rules, outbound).await,
-            Err(_) if envelope.take().is_some() => continue,
-            Err(error) => {
-                tracing::error!(%error, "what is kept cannot be made ready to be sent");
-                give_back(worker, rules, leave, Heard::Nothing);
-                worker.shared.spool.end(kept, End::Again);
-                return;
-            }
-        };
-        // What does not unpack here goes as it came: what that is worth its upstream says.
-        match ended {
-            Ended::Failed(SendError::Body(_), _) if envelope.take().is_some() => {}
-            ended @ (Ended::Answered(_) | Ended::Failed(..) | Ended::Late(_)) => break ended,
-        }
+    let leaving = Leaving {
+        upstream: Upstream::Ingest,
+        head,
+        body,
+        envelope,
+        rewriting: Rewriting { held, moves: None },
     };
-    let (end, heard) = match ended {
-        Ended::Answered(answer) => {
-            let end = match answer.sent {
-                Sent::Whole => said(&answer.head),
-                // It cannot have taken what it has not seen.
-                Sent::Part if answer.head.status.is_success() => End::Again,
-                Sent::Part => said(&answer.head),
-            };
-            let heard = heard(&answer.head);
-            learn_late(worker, sender, &answer.head, rules);
-            if end == End::Taken {
-                let now = worker.millis(answer.at);
-                rules.ingest.evidence.took(now);
-            }
-            finish(answer).await;
-            (end, weighed(weight, leave.pass, heard))
+    let tried = attempt(worker, rules, leaving, unpacking).await;
+    if let Some((head, at, _)) = &tried.answer {
+        learn_late(worker, sender, head, rules);
+        if tried.end == End::Taken {
+            rules.ingest.evidence.took(worker.millis(*at));
         }
-        // It never left: it is no worse than those behind it, and stays the first.
-        Ended::Failed(error @ SendError::Connect(_), _) => (End::Unsent, heard_of(error)),
-        Ended::Failed(error, _) => {
-            let heard = heard_of(error);
-            (End::Again, weighed(weight, leave.pass, heard))
-        }
-        Ended::Late(_) => (End::Again, weighed(weight, leave.pass, Heard::Ill)),
-    };
+    }
+    let heard = tried.weighed(weight, leave.pass);
     give_back(worker, rules, leave, heard);
-    worker.settle_kept(&holdings, &end);
-    worker.shared.spool.end(kept, end);
-}
-
-/// What a failure says of the upstream, once it is known of whom it is: one event that it
-/// never takes shall not close it to all others.
-const fn weighed(weight: Weight, pass: Pass, heard: Heard) -> Heard {
-    match (weight, pass, heard) {
-        (Weight::Aside, _, Heard::Ill) | (Weight::Repeat, Pass::Go(_), Heard::Ill) => {
-            Heard::Nothing
-        }
-        (_, _, heard) => heard,
-    }
-}
-
-/// Reads an answer to its end, so that its connection serves again.
-async fn finish(answer: Answer) {
-    let Answer {
-        mut lease, sent, ..
-    } = answer;
-    let mut left = ANSWER_BYTES_MAX;
-    loop {
-        match std::future::poll_fn(|cx| lease.line.poll_body(cx)).await {
-            Some(Ok(chunk)) => {
-                let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-                left = left.saturating_sub(bytes);
-                if left == 0 {
-                    return;
-                }
-            }
-            Some(Err(_)) => return,
-            None => break,
-        }
-    }
-    if sent == Sent::Whole {
-        lease.give_back(Instant::now());
-    }
+    worker.settle_kept(&holdings, &tried.end);
+    worker.shared.spool.end(kept, tried.end);
 }

@@ -58,7 +58,7 @@ pub(super) fn segment_bytes(max_bytes: u64) -> u32 {
 }
 
 /// The sizes of the log's files, for a spool of so many bytes.
-pub(super) fn log_limits(max_bytes: u64) -> LogLimits {
+pub(in crate::server) fn log_limits(max_bytes: u64) -> LogLimits {
     let segment_bytes = segment_bytes(max_bytes);
     LogLimits {
         segment_bytes,
@@ -68,7 +68,7 @@ pub(super) fn log_limits(max_bytes: u64) -> LogLimits {
 }
 
 /// How many requests can be kept: a queue in memory holds them, at 48 bytes each.
-pub(super) fn records_max(max_bytes: u64) -> usize {
+pub(in crate::server) fn records_max(max_bytes: u64) -> usize {
     usize::try_from((max_bytes >> 10).clamp(1024, 4 << 20)).unwrap_or(usize::MAX)
 }
 
@@ -104,7 +104,7 @@ pub(super) fn room_bytes(config: &Spool, used: Used) -> u64 {
 /// goes below it than is kept in that second. With less room each batch asks, as a file of
 /// the log, which takes its 64 MiB at once, can bring it there.
 #[derive(Debug, Default)]
-pub(super) struct Free {
+pub(in crate::server) struct Free {
     seen: Option<(Millis, u64)>,
 }
 
@@ -113,7 +113,7 @@ impl Free {
     const MUCH: u64 = 256 << 20;
 
     /// What is free now. `None` of a disk that does not say: it is tried.
-    pub(super) fn look(
+    pub(in crate::server) fn look(
         &mut self,
         now: Millis,
         floor: u64,
@@ -132,7 +132,7 @@ impl Free {
     }
 
     /// So much of it is written to.
-    pub(super) fn takes(&mut self, bytes: u64) {
+    pub(in crate::server) fn takes(&mut self, bytes: u64) {
         if let Some((_, seen)) = &mut self.seen {
             *seen = seen.saturating_sub(bytes);
         }

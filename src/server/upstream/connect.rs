@@ -130,7 +130,7 @@ pub(crate) async fn dial(
 fn head_bytes_max(rules: &InForce, upstream: Upstream) -> usize {
     let limits = &rules.config.limits;
     let bytes = match upstream {
-        Upstream::Ingest => limits.header_bytes,
+        Upstream::Ingest | Upstream::Mirror(_) => limits.header_bytes,
         Upstream::Web => limits.response_header_bytes,
     };
     usize::try_from(bytes).unwrap_or(usize::MAX)

@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod errand;
 pub(crate) mod framing;
 mod head;
+pub(crate) mod leave;
 pub(crate) mod line;
 pub(crate) mod pool;
 pub(crate) mod probe;
@@ -53,8 +54,10 @@ pub(crate) fn of_route(route: Route) -> Upstream {
 /// One upstream: what it is called, and where it is found now.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Which of the two it is.
+    /// Which it is.
     pub upstream: Upstream,
+    /// What it is called: as that, a mirror by its own name.
+    pub name: String,
     /// Its servers as configured.
     pub servers: Vec<Arc<Server>>,
     /// What their names resolve to. Empty until the first answer; an outage of
@@ -74,7 +77,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// A target nothing is known about yet, but for addresses written as such.
-    pub(crate) fn new(upstream: Upstream, urls: Vec<UpstreamUrl>) -> Self {
+    pub(crate) fn new(upstream: Upstream, name: String, urls: Vec<UpstreamUrl>) -> Self {
         let servers: Vec<_> = urls.into_iter().map(Server::new).map(Arc::new).collect();
         let literal = |server: &Arc<Server>| {
             let url = &server.url;
@@ -86,6 +89,7 @@ impl Target {
         let literal: Vec<Address> = servers.iter().filter_map(literal).collect();
         Self {
             upstream,
+            name,
             servers,
             addresses: ArcSwap::from_pointee(literal),
             doubted: AtomicBool::new(false),

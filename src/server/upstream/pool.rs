@@ -99,7 +99,7 @@ impl Pool {
     pub(crate) fn listen(&self, after: Duration, rules: &Rules) {
         let upstream = &rules.config.upstream;
         let patience = match self.upstream {
-            Upstream::Ingest => upstream.timeouts.ingest,
+            Upstream::Ingest | Upstream::Mirror(_) => upstream.timeouts.ingest,
             Upstream::Web => upstream.timeouts.web,
         };
         self.talks.borrow_mut().retain(|talk| {
@@ -153,7 +153,7 @@ impl Pool {
 
     fn life(&self, rules: &Rules) -> Duration {
         match self.upstream {
-            Upstream::Ingest => rules.config.upstream.idle.ingest,
+            Upstream::Ingest | Upstream::Mirror(_) => rules.config.upstream.idle.ingest,
             Upstream::Web => rules.config.upstream.idle.web,
         }
     }

@@ -41,7 +41,7 @@ const PATIENCE_MAX: Duration = Duration::from_secs(5);
 /// knows no such path says 404, and is as good a sign.
 const fn path(upstream: Upstream) -> &'static str {
     match upstream {
-        Upstream::Ingest => "/api/relay/healthcheck/live/",
+        Upstream::Ingest | Upstream::Mirror(_) => "/api/relay/healthcheck/live/",
         Upstream::Web => "/_health/",
     }
 }
@@ -103,7 +103,9 @@ async fn ask(worker: &Rc<Worker>, rules: &InForce, metrics: &Metrics, upstream: 
     let target = rules.target(upstream);
     // Nobody else holds web's breaker to anything: only whether it can be reached is asked.
     let pass = match upstream {
-        Upstream::Ingest => Some(target.breaker.ask(worker.millis(Instant::now()))),
+        Upstream::Ingest | Upstream::Mirror(_) => {
+            Some(target.breaker.ask(worker.millis(Instant::now())))
+        }
         Upstream::Web => None,
     };
     if pass == Some(Pass::Hold) {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::telemetry::labels::Upstream;
 use crate::telemetry::metrics::Metrics;
 
 use super::Target;
@@ -34,11 +33,9 @@ pub(crate) async fn keep_resolving(shared: &Shared, metrics: &Metrics) {
                 resolve(target).await;
             }
             let count = u64::try_from(target.addresses().len()).unwrap_or(u64::MAX);
-            let gauge = match target.upstream {
-                Upstream::Ingest => &metrics.control.ingest_addresses,
-                Upstream::Web => &metrics.control.web_addresses,
-            };
-            gauge.store(count, Ordering::Relaxed);
+            if let Some(gauge) = metrics.control.addresses(target.upstream) {
+                gauge.store(count, Ordering::Relaxed);
+            }
         }
         if due {
             last = Some(Instant::now());
@@ -66,11 +63,7 @@ pub(crate) async fn resolve(target: &Target) {
     let before = target.addresses();
     if let Some(error) = failed {
         if before.is_empty() && found.is_empty() {
-            tracing::debug!(
-                upstream = target.upstream.as_str(),
-                error,
-                "name not resolved"
-            );
+            tracing::debug!(upstream = target.name, error, "name not resolved");
             return;
         }
         // A partial answer must not make the missing half's servers vanish.
@@ -81,7 +74,7 @@ pub(crate) async fn resolve(target: &Target) {
     if **before != found {
         let sockets: Vec<_> = found.iter().map(|address| address.socket).collect();
         tracing::info!(
-            upstream = target.upstream.as_str(),
+            upstream = target.name,
             addresses = ?sockets,
             "upstream addresses changed"
         );

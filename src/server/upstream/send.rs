@@ -17,7 +17,6 @@ use super::errand::Errand;
 use super::line::{Failure, is_outage};
 use super::pool::Lease;
 use super::sending::Left;
-use super::server::Named;
 use crate::server::client::stream::BodyError;
 use crate::server::delivery::body::{BodyWatch, Outgoing};
 use crate::server::worker::{InForce, Worker};
@@ -164,7 +163,7 @@ pub(crate) async fn send(worker: &Rc<Worker>, rules: &InForce, outbound: Outboun
             return Ended::Failed(error.into(), Some(errand));
         }
     };
-    let named = Named::of(rules.config.upstream.host);
+    let named = rules.named(upstream);
     lease.line.load(head, body, named);
     let waiting = Waiting {
         lease,
@@ -233,7 +232,7 @@ async fn ask(
             Ok(lease) => lease,
             Err(error) => return Ended::Failed(error.into(), Some(errand)),
         };
-        let named = Named::of(rules.config.upstream.host);
+        let named = rules.named(upstream);
         lease.line.take_over(errand, named);
         waiting = Waiting {
             lease,

@@ -157,6 +157,7 @@ impl Sending {
     pub(crate) fn answered(&mut self) {
         self.kept = false;
         if self.is_over() {
+            self.body.iter_mut().for_each(Outgoing::bequeaths);
             self.clear();
         }
     }

@@ -199,7 +199,7 @@ impl Reading {
     }
 
     fn upstreams(&mut self, metrics: &Metrics) {
-        for upstream in Upstream::ALL {
+        for upstream in Upstream::OWN {
             let (name, place) = (upstream.as_str(), upstream.index());
             self.durations("upstream_us", name, &metrics.workers, |worker| {
                 worker.upstream_durations.at(place)
@@ -208,7 +208,7 @@ impl Reading {
             self.level("upstream_open", name, count_of(open));
             let family = match upstream {
                 Upstream::Ingest => "attempts_ingest",
-                Upstream::Web => "attempts_web",
+                Upstream::Web | Upstream::Mirror(_) => "attempts_web",
             };
             for attempt in Attempt::ALL {
                 let count = |worker: &WorkerMetrics| -> u64 {

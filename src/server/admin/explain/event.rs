@@ -11,6 +11,7 @@ use crate::domain::coding::Coding;
 use crate::domain::credentials::{Credentials, Sources};
 use crate::domain::endpoint::{Endpoint, Ingest};
 use crate::domain::envelope::header;
+use crate::domain::envelope::moved::moved;
 use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
 use crate::domain::outcome::Reason;
@@ -228,6 +229,16 @@ impl Asking<'_> {
 
     fn key(&self, told: &mut Told, claim: &Claim<'_>) -> Result<Sender, Refusal> {
         let gate = &self.rules.gate;
+        let followed = gate.moves.follow(claim);
+        if let Some((_, to)) = &followed {
+            let shown = format!("{} of project {}", to.to_key.masked(), to.to_project);
+            told.step(
+                "dsn_map",
+                shown,
+                "the DSN has moved: all else is asked of this one",
+            );
+        }
+        let claim = followed.as_ref().map_or(claim, |(claim, _)| claim);
         if gate.awaits_list.is_some() {
             told.step("mode", "learn", super::super::STRICT_WAITS);
         }
@@ -319,6 +330,13 @@ impl Asking<'_> {
             sender = Some(self.key(told, &claim)?);
         } else {
             told.step("line one", "agrees", "it does not contradict the head");
+        }
+        if moved(&text, self.rules.gate.moves.map()).is_some() {
+            told.step(
+                "line one",
+                "moved",
+                "what names the old DSN names the new one",
+            );
         }
         if header.forged {
             told.step(

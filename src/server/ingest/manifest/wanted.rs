@@ -38,9 +38,16 @@ impl Manifest {
         if let Some(look) = &self.look {
             look.reads(line);
         }
-        if self.switches.is_some() || !self.wishes().is_empty() {
+        if self.switches.is_some() || !self.wishes().is_empty() || self.rules.mirrors_sample {
             self.trace.get_or_init(|| Trace::read(line));
         }
+    }
+
+    /// What all that belongs together with it has in common: its trace, else its event. By chance
+    /// where it names neither.
+    pub(crate) fn id(&self) -> u128 {
+        let Trace { id, event_id, .. } = self.trace();
+        id.or(*event_id).unwrap_or_else(|| fastrand::u128(..))
     }
 
     /// Knows an event by its id, where there is no line one.

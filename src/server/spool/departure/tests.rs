@@ -51,8 +51,12 @@ fn left(bytes: &[u8], coding: Option<Coding>, in_file: bool) -> (Vec<u8>, bool) 
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(async {
-        let held = Duration::from_secs(7200);
-        let mut outbound = depart(head, body, coding, held, unpacking).await.unwrap();
+        let rewriting = Rewriting {
+            held: Duration::from_secs(7200),
+            moves: None,
+        };
+        let departs = depart(head, body, coding, rewriting, &unpacking);
+        let mut outbound = departs.await.unwrap();
         let length = outbound.body.length();
         let mut bytes = Vec::new();
         while let Some(chunk) = poll_fn(|cx| outbound.body.poll_chunk(cx)).await {

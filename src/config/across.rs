@@ -1,6 +1,7 @@
 //! Owns the checks that look at more than one key, once every source was read.
 //! Reads no value: `read` and `kinds` did.
 
+mod canary;
 mod moving;
 
 use super::checked::{
@@ -23,12 +24,14 @@ impl Reading {
         self.spool();
         self.disk_guard();
         self.access_log();
+        self.canary();
         self.mirrors();
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();
         self.warn_of_guard();
         self.warn_of_webhook();
+        self.warn_of_canary();
     }
 
     fn sockets(&mut self) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessMode, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays,
-    StorePolicy, UploadUrl,
+    SpikeMode, StorePolicy, UploadUrl,
 };
 use super::kinds::{
     Count, PerTime, Portion, Projects, Size, SizeOrOff, Span, Token, Word, Workers,
@@ -223,6 +223,17 @@ pub(super) const REPORT: Span = Span {
     min: Duration::from_secs(1),
     max: Duration::from_secs(3600),
 };
+/// Each is an event in Sentry: more often would be a flood.
+pub(super) const CANARY: Span = Span {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(3600),
+};
+/// Once would call every second hour a spike.
+pub(super) const SPIKE_TIMES: Count = Count { min: 2, max: 1000 };
+pub(super) const SPIKE_FLOOR: Count = Count {
+    min: 1,
+    max: 1_000_000_000,
+};
 pub(super) const ADMIN_TOKEN: Token = Token {
     what: "token",
     file: "admin.token_file",
@@ -238,6 +249,10 @@ pub(super) const SENTRY_TOKEN: Token = Token {
 pub(super) const WEBHOOK_TOKEN: Token = Token {
     what: "token",
     file: "alerts.webhook.token_file",
+};
+pub(super) const CANARY_TOKEN: Token = Token {
+    what: "token",
+    file: "canary.token_file",
 };
 /// Zero tells at once of what a restart of Sentry's brings.
 pub(super) const WEBHOOK_AFTER: Span = Span {
@@ -277,4 +292,5 @@ pub(super) const ACCESS_ERRORS: PerTime = PerTime {
 pub(super) const ACCESS_MODE: Word<AccessMode> = Word::of(AccessMode::WORDS);
 pub(super) const ACCESS_FORMAT: Word<AccessFormat> = Word::of(AccessFormat::WORDS);
 pub(super) const LOG_FORMAT: Word<LogFormat> = Word::of(LogFormat::WORDS);
+pub(super) const SPIKE_MODE: Word<SpikeMode> = Word::of(SpikeMode::WORDS);
 pub(super) const LEVEL: Word<Level> = Word::of(Level::WORDS);

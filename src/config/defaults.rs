@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
-    Bodies, Cache, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
+    Bodies, Cache, Canary, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
-    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, UploadUrl, Uploads, Upstream,
-    UpstreamTimeouts, UpstreamTls, Webhook,
+    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Silence,
+    SpikeMode, Spikes, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, UploadUrl,
+    Uploads, Upstream, UpstreamTimeouts, UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -33,16 +33,7 @@ pub(super) fn config() -> Config {
     Config {
         workers: None,
         user: None,
-        listen: Listen {
-            public: vec![Listener {
-                name: "public".to_owned(),
-                address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9000)),
-                door: Door::default(),
-                tls: None,
-                redirect_to_https: None,
-            }],
-            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
-        },
+        listen: listen(),
         acme: acme(),
         admin: Admin {
             token: None,
@@ -97,7 +88,23 @@ pub(super) fn config() -> Config {
             level: Level::Info,
         },
         alerts: Alerts { webhook: webhook() },
+        silence: Silence { enabled: true },
+        spikes: spikes(),
+        canary: canary(),
         access_log: access_log(),
+    }
+}
+
+fn listen() -> Listen {
+    Listen {
+        public: vec![Listener {
+            name: "public".to_owned(),
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9000)),
+            door: Door::default(),
+            tls: None,
+            redirect_to_https: None,
+        }],
+        admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
     }
 }
 
@@ -112,6 +119,24 @@ fn keys() -> Keys {
         candidates_max: 20_000,
         refused_max: 50_000,
         limited_max: 20_000,
+    }
+}
+
+fn spikes() -> Spikes {
+    Spikes {
+        mode: SpikeMode::Shadow,
+        times: 5,
+        floor: 1_000,
+    }
+}
+
+fn canary() -> Canary {
+    Canary {
+        dsn: None,
+        every: Duration::from_secs(60),
+        org: None,
+        token: None,
+        token_file: None,
     }
 }
 

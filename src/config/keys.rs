@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::bounds::{
     ACCESS_BUFFER, ACCESS_ERRORS, ACCESS_FILE, ACCESS_FILES, ACCESS_FORMAT, ACCESS_MODE,
-    ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CACHE, CACHE_ENTRIES, CAP, CONNECTION_WINDOW,
-    CONNECTIONS, CONTROL_FRAMES, DECODE_RATIO, DISK, FINISHING, GUARD_BACK, GUARD_ERRORS,
-    GUARD_LOOK, GUARD_MARK, HANDSHAKES, HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE,
-    LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE, PROJECTS,
-    PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD,
-    RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS, SEVERITY, SPOOL, STALE, STORE, STREAM_WINDOW, STREAMS,
-    TABLE, UNPACKING, UNPROVEN_RATE, UPLOAD_URL, WAIT, WEBHOOK_AFTER, WEBHOOK_TIMEOUT,
-    WEBHOOK_TOKEN, WORKERS,
+    ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CACHE, CACHE_ENTRIES, CANARY, CANARY_TOKEN, CAP,
+    CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES, DECODE_RATIO, DISK, FINISHING, GUARD_BACK,
+    GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES, HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT,
+    KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE,
+    PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS,
+    RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS, SEVERITY, SPIKE_FLOOR, SPIKE_MODE,
+    SPIKE_TIMES, SPOOL, STALE, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE,
+    UPLOAD_URL, WAIT, WEBHOOK_AFTER, WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
 };
 use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
@@ -22,8 +22,8 @@ use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
-    PathPrefixes, PemFile, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath,
-    TunnelPaths, Urls, UserName, Variable, WebhookAddress,
+    PathPrefixes, PemFile, Proxies, Quotas, Repeats, Samples, SentryDsn, Share, Shown, Slug,
+    Statics, StdoutOrPath, TunnelPaths, Urls, UserName, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -340,6 +340,15 @@ pub(super) static KEYS: &[Key] = &[
         alerts.webhook.timeout,
         WEBHOOK_TIMEOUT
     ),
+    here!("silence.enabled", silence.enabled, Flag),
+    here!("spikes.mode", spikes.mode, SPIKE_MODE),
+    here!("spikes.times", spikes.times, SPIKE_TIMES),
+    here!("spikes.floor", spikes.floor, SPIKE_FLOOR),
+    here!("canary.dsn", canary.dsn, SentryDsn),
+    here!("canary.every", canary.every, CANARY),
+    here!("canary.org", canary.org, Slug),
+    here!("canary.token", canary.token, CANARY_TOKEN),
+    here!("canary.token_file", canary.token_file, OptionalPath),
     here!("access_log.mode", access_log.mode, ACCESS_MODE),
     here!("access_log.sample", access_log.sample, Share),
     here!("access_log.errors", access_log.errors, ACCESS_ERRORS),

@@ -227,13 +227,13 @@ impl Config {
         config
     }
 
-    /// Whether any server is spoken to by TLS.
+    /// Whether any server is spoken to by TLS, be it this edge.
     pub fn reaches_by_tls(&self) -> bool {
         let upstreams = self.upstream.ingest.iter().chain(&self.upstream.web);
         let sentry = self.sentry.as_ref().map(|sentry| &sentry.url);
         let mirrors = self.mirrors.iter().flat_map(|mirror| &mirror.ingest);
         let mut all = upstreams.chain(sentry).chain(mirrors);
-        all.any(|url| url.scheme == Scheme::Https)
+        all.any(|url| url.scheme == Scheme::Https) || self.canary_is_sealed()
     }
 
     /// A copy of all but the projects and the map of DSNs, of which there may be a hundred
@@ -269,6 +269,9 @@ impl Config {
             metrics: self.metrics.clone(),
             log: self.log.clone(),
             alerts: self.alerts.clone(),
+            silence: self.silence.clone(),
+            spikes: self.spikes.clone(),
+            canary: self.canary.clone(),
             access_log: self.access_log.clone(),
         }
     }

@@ -37,6 +37,8 @@ impl Reading {
             &mut client_ip.hash_key_file,
         );
         once.keep("sentry.token", &mut sentry.token, &mut sentry.token_file);
+        let canary = &mut config.canary;
+        once.keep("canary.token", &mut canary.token, &mut canary.token_file);
         once.keep(
             "alerts.webhook.url",
             &mut webhook.url,
@@ -104,6 +106,10 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
         && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
     {
         sentry.token = Some(token);
+    }
+    let canary = &mut config.canary;
+    if let Some(token) = read(&canary.token_file, "token", "canary.token_file") {
+        canary.token = Some(token);
     }
     let webhook = &mut config.alerts.webhook;
     if let Some(token) = read(&webhook.token_file, "token", "alerts.webhook.token_file") {

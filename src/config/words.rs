@@ -185,6 +185,16 @@ words! {
 }
 
 words! {
+    /// What is done about a burst far above a project's habit.
+    SpikeMode {
+        /// Nothing is counted.
+        Off = "off",
+        /// It is counted and told what would have been dropped; nothing is.
+        Shadow = "shadow",
+    }
+}
+
+words! {
     /// The least grave line that is still logged.
     Level {
         /// An operator must act.

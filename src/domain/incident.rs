@@ -116,6 +116,11 @@ kinds! {
     Some("VidetteDiskFull"),
     "vidette status says which, what is dropped for it, and when it will be full. Lower Sentry's retention, or give the disk room.";
 
+    /// Events that are sent to be found again are not.
+    CanaryMissing = "canary_missing", Page, after 0, over 60 "the canaries arrive again",
+    Some("VidetteCanaryMissing"),
+    "vidette status says how far the last one came. Refused: is canary.dsn still a key of Sentry's? Not stored: Sentry answers 200 and loses events; are the consumers and Kafka up? vidette send-test follows one event.";
+
     /// An upstream is away.
     NotDelivering = "not_delivering", Ticket, after 0, over 10 "the upstream takes requests again",
     Some("VidetteUpstreamDown"),
@@ -125,6 +130,16 @@ kinds! {
     ProjectLimited = "project_limited", Ticket, after 900, over 60 "the project has room again",
     Some("VidetteProjectLimited"),
     "vidette status names the quota; a loop in a release is the usual reason. Raise the quota, or mute what loops: vidette mute {subject} --for 1h.";
+
+    /// A project sends nothing that usually does.
+    ProjectSilent = "project_silent", Ticket, after 0, over 0 "the project sends again",
+    Some("VidetteProjectSilent"),
+    "A broken DSN in a new release, a blocked domain, a firewall. vidette send-test shows whether the way is free.";
+
+    /// A project sends far more than it usually does.
+    Spike = "spike", Ticket, after 0, over 60 "the project sends as usual",
+    Some("VidetteSpike"),
+    "Nothing is dropped for it. A loop in a release is the usual reason; vidette top names who sends. vidette limit {subject} 10/s --for 1h, or vidette mute {subject} --for 1h.";
 
     /// One client sends most of what a project gets, minute after minute.
     ClientLoop = "client_loop", Ticket, after 0, over 60 "no client sends most of what the project gets any more",

@@ -36,4 +36,5 @@ pub mod relay;
 pub mod repeat;
 pub mod sampling;
 pub mod switch;
+pub mod trial_event;
 pub mod units;

@@ -8,6 +8,7 @@
 
 pub mod asking;
 mod atomic;
+pub mod baselines;
 pub mod blocks;
 pub mod breaker;
 pub mod cache;

@@ -21,6 +21,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::server::access_log;
 use crate::server::acme::Issuance;
 use crate::server::admin::{self, Page};
+use crate::server::canary;
 use crate::server::disk_guard::Keeper;
 use crate::server::entrance::Renewing;
 use crate::server::handover::elder::{Heir, Seat, wait_for_heir};
@@ -161,6 +162,7 @@ impl Control {
             public,
             live: admin::Live::new(&self.shared),
             decisions: admin::Decisions::default(),
+            canary: canary::Board::default(),
             incidents: Rc::new(Watch::new(&self.shared, &self.metrics)),
         };
         let holding = Holding {

@@ -19,6 +19,8 @@ use crate::telemetry::process;
 
 use crate::server::acme::Issuance;
 use crate::server::admin::{self, Desk};
+use crate::server::canary;
+use crate::server::habits;
 use crate::server::handover::elder::{LastWords, Seat, Yielded};
 use crate::server::handover::estate::Books;
 use crate::server::handover::post::Post;
@@ -86,6 +88,10 @@ impl Holding {
         let hangup = signal(SignalKind::hangup());
         let reloading = reload_on_hangup(hangup, Rc::clone(reloader));
         tasks.push(tokio::task::spawn_local(reloading));
+        let habits = habits::keep(Arc::clone(&self.shared));
+        tasks.push(tokio::task::spawn_local(habits));
+        let canary = canary::keep(Rc::clone(&self.desk));
+        tasks.push(tokio::task::spawn_local(canary));
         let (shared, metrics) = ours();
         let telling = Telling::start(shared, metrics, self.memory.untold());
         self.chores.replace(Some(Chores { tasks, telling }));

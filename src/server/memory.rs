@@ -24,12 +24,14 @@ use crate::policy::proven_file;
 use crate::policy::quotas::Counters;
 use crate::policy::verdicts::{VerdictLimits, Verdicts};
 use crate::telemetry::labels::Table;
+use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::{ControlMetrics, Metrics};
 use crate::telemetry::process;
 
 use super::StartError;
 use crate::server::delivery::maintenance::Maintenance;
 use crate::server::delivery::outages::Outages;
+use crate::server::habits::Habits;
 use crate::server::memory::journal::Journal;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::state::{StateError, StateFolder};
@@ -186,6 +188,11 @@ impl Memory {
         Switchboard::recall(self.folder.clone(), counters, process::now_s())
     }
 
+    /// What projects usually send, as an earlier run saw it; the books go on from what they say.
+    pub(crate) fn habits(&self, ledger: &Ledger) -> Habits {
+        Habits::recall(self.folder.clone(), ledger)
+    }
+
     /// Where a stop leaves what it could not tell Sentry of.
     pub(crate) fn untold(&self) -> Untold {
         Untold::at(self.folder.clone())
@@ -272,6 +279,7 @@ impl Memory {
     /// Writes down what another process is to go on from, and lets go of the folder.
     pub(crate) fn hand_over(&self, shared: &Shared) {
         shared.journal.hand_over(&shared.counters);
+        shared.habits.save();
         save(self.folder.as_ref(), shared, None);
         if let Some(folder) = &self.folder {
             folder.give_away();
@@ -294,6 +302,7 @@ impl Memory {
     pub(crate) fn close(&self, shared: &Shared) {
         shared.spool.close();
         shared.journal.close();
+        shared.habits.save();
         save(self.folder.as_ref(), shared, None);
     }
 }

@@ -5,6 +5,7 @@
 mod access_log;
 mod acme;
 pub mod admin;
+mod canary;
 mod client;
 mod control;
 mod delivery;
@@ -12,6 +13,7 @@ mod descriptors;
 mod disk_guard;
 mod entrance;
 mod feed;
+mod habits;
 mod handover;
 mod heap;
 mod holding;

@@ -369,6 +369,7 @@ fn share(
         counters,
         switches: Arc::clone(switchboard.in_force()),
         disks: Arc::default(),
+        habits: memory.habits(&ledger),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
         cache: Cache::new(cached::limits(&config.cache)),

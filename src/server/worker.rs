@@ -41,6 +41,7 @@ use crate::server::delivery::maintenance::Maintenance;
 use crate::server::disk_guard;
 use crate::server::entrance::Entrance;
 use crate::server::feed::{Feed, Teller};
+use crate::server::habits::Habits;
 use crate::server::handover::Succession;
 use crate::server::ingest::inflating::Places;
 use crate::server::looks::{self, Lookout};
@@ -97,6 +98,8 @@ pub(crate) struct Shared {
     pub switches: Arc<ArcSwap<Switches>>,
     /// How the guarded disks stand, for whoever asks.
     pub disks: Arc<disk_guard::Board>,
+    /// What projects usually send; a reload leaves it standing.
+    pub habits: Habits,
     /// The limits that upstreams told of.
     pub learned: Learned,
     /// What was seen of errors that repeat.

@@ -12,6 +12,7 @@ use super::access;
 use super::books;
 use super::counts::{BUCKETS_US, Count, Durations};
 use super::disks::{self, GuardReading};
+use super::habits::{self, HabitsReading};
 use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
 use super::metrics::{Metrics, STATUSES, WorkerMetrics};
@@ -38,6 +39,8 @@ pub struct Readings {
     pub spool: SpoolReading,
     /// The disk guard.
     pub guard: GuardReading,
+    /// What projects usually send.
+    pub habits: HabitsReading,
     /// How many switches of each action are on; every action once.
     pub switches: Vec<(&'static str, u64)>,
     /// Every certificate that is shown to clients.
@@ -78,6 +81,7 @@ impl Exposition {
         ));
         families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(disks::families(&readings.guard));
+        families.extend(habits::families(&readings.habits));
         families.push(access::family_of(readings.access));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
@@ -103,6 +107,7 @@ impl Exposition {
         families.push(super::probes::family_of(&metrics.control));
         families.push(books::reported(&metrics.control));
         families.extend(super::incidents::families(&metrics.control.incidents));
+        families.extend(super::habits::canary(&metrics.control.canary));
         families.extend(super::clients::families(metrics));
         families.extend(super::uploads::families(metrics));
         families.extend(super::cache::families(metrics));
@@ -362,6 +367,7 @@ mod tests {
             journal: Journal::Slow,
             spool: SpoolReading::default(),
             guard: GuardReading::default(),
+            habits: HabitsReading::default(),
             switches: vec![("mute", 2), ("limit", 0)],
             certificates: [("secure", 60), ("secure", 9), ("another", -1)]
                 .map(|(listener, days_left)| CertificateReading {
@@ -438,6 +444,13 @@ mod tests {
             "vidette_disk_guard_stage",
             "vidette_disk_guard_used_ratio",
             "vidette_disk_guard_unseen_disks",
+            "vidette_project_silent",
+            "vidette_spike",
+            "vidette_spike_would_drop_items_total",
+            "vidette_canary_total",
+            "vidette_canary_last_success_timestamp_seconds",
+            "vidette_canary_last_duration_seconds",
+            "vidette_canary_missing",
             "vidette_breaker_state",
             "vidette_access_log_lines_total",
             "vidette_upstream_requests_total",

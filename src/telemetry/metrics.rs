@@ -13,6 +13,7 @@ use crate::domain::handshake::HandshakeFault;
 use super::acme::Orders;
 use super::cache::{Kept, Served};
 use super::counts::{Count, Durations, Level};
+use super::habits::CanaryCounts;
 use super::incidents::IncidentCounts;
 use super::labels::{
     Attempt, Ending, Handshake, MirrorPlace, Probed, ProxyHeader, Reported, Route, Table, Upstream,
@@ -205,6 +206,8 @@ pub struct ControlMetrics {
     pub incidents: IncidentCounts,
     /// What is kept of web's answers.
     pub cache: Kept,
+    /// Events of our own that were sent to see whether they arrive.
+    pub canary: CanaryCounts,
     /// Addresses the ingest upstream's names resolve to.
     pub ingest_addresses: AtomicU64,
     /// Addresses the web upstream's names resolve to.

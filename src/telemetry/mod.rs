@@ -13,6 +13,7 @@ pub mod counts;
 pub mod decisions;
 pub mod disks;
 pub mod exposition;
+pub mod habits;
 pub mod incidents;
 pub mod kept;
 pub mod labels;

@@ -13,10 +13,12 @@
 mod access_log;
 mod admin;
 mod answers;
+mod baselines;
 mod books;
 mod bugsink;
 mod bugsink_addresses;
 mod cache;
+mod canary;
 mod client;
 mod client_ip;
 mod clients;
@@ -153,6 +155,8 @@ fn trials() -> Vec<Trial> {
         send_test::trials(),
         disk_guard::trials(),
         incidents::trials(),
+        baselines::trials(),
+        canary::trials(),
         explained::trials(),
         tls::trials(),
         top::trials(),

@@ -8,9 +8,11 @@ mod access_log;
 mod acme;
 mod alerts;
 mod cache;
+mod canary;
 mod client_ip;
 mod disk_guard;
 mod door;
+mod habits;
 mod listen;
 mod mirrors;
 mod projects;
@@ -27,15 +29,17 @@ use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, StorePolicy, UploadUrl,
+    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, SpikeMode, StorePolicy, UploadUrl,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
 pub use alerts::{Alerts, Webhook, WebhookUrl};
 pub use cache::Cache;
+pub use canary::{Canary, CanaryDsn};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
+pub use habits::{Silence, Spikes};
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use mirrors::{Mirror, MirrorSpool};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
@@ -108,6 +112,12 @@ pub struct Config {
     pub log: Log,
     /// Who is told when something goes wrong.
     pub alerts: Alerts,
+    /// Whether it is told that a project falls silent.
+    pub silence: Silence,
+    /// What of a project's bursts is one too many.
+    pub spikes: Spikes,
+    /// An event of the edge's own, sent again and again and followed.
+    pub canary: Canary,
     /// Which requests have a line of their own, and where.
     pub access_log: AccessLog,
 }

@@ -4,6 +4,7 @@
 
 mod acme;
 mod address;
+mod canary;
 pub(super) mod categories;
 mod disks;
 mod door;
@@ -31,6 +32,7 @@ use std::hash::Hash;
 
 pub(super) use acme::{Authority, CHALLENGE_PATH};
 pub(super) use address::{Address, Listeners, OneUrl, Urls};
+pub(super) use canary::{SentryDsn, Slug};
 pub(super) use disks::{Budget, GuardedPaths, Portion};
 pub(super) use filters::InboundFilters;
 pub(super) use header::{HeaderNames, OneHeader};

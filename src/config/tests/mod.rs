@@ -8,6 +8,7 @@ mod cache;
 mod disk_guard;
 mod environment;
 mod file;
+mod habits;
 mod loading;
 mod mirrors;
 mod moves;

@@ -49,6 +49,7 @@ pub(super) fn readings(
         journal: shared.journal.state(),
         spool: super::keeping::reading(shared),
         guard: super::disks::reading(&shared.disks.read()),
+        habits: shared.habits.reading(),
         access: shared.access_log.reading(),
         breakers: shared
             .rules

@@ -70,6 +70,7 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     reasons.extend(switches::reasons(&desk.switchboard));
     reasons.extend(shared.access_log.reasons());
     reasons.extend(desk.incidents.reasons());
+    reasons.extend(desk.canary.reasons());
     let delivering = delivers(shared);
     // Whose certificate has ended is believed by nobody.
     let serving = accepting && !over && is_safe(shared);
@@ -137,6 +138,7 @@ pub(super) fn status(desk: &Desk) -> Value {
         "certificates": certificates(shared),
         "access_log": shared.access_log.summary(),
         "incidents": desk.incidents.summary(),
+        "canary": desk.canary.told(),
         "clients_blocked": shared.blocks.blocked(shared.millis(Instant::now())).len(),
         "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })

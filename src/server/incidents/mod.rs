@@ -92,6 +92,8 @@ impl Watch {
         holding.extend(self.signs.borrow_mut().read(now, reading));
         holding.extend(admin::looping(desk));
         holding.extend(admin::untold(desk, now));
+        holding.extend(desk.canary.condition());
+        holding.extend(desk.shared.habits.conditions());
         holding
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod list;
 mod rows;
 mod sealed;
 pub(crate) mod states;
+pub(crate) mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -88,7 +88,7 @@ impl Compiled {
             (Owner::Global, By::Project) => Scope::Global,
             (Owner::Defaults | Owner::Project(_) | Owner::Switch(_), By::Project) => Scope::Project,
         };
-        Self {
+        let compiled = Self {
             // The sender is told that somebody switched it on; the count has a name of its own.
             name: match matches!(owner, Owner::Switch(_)) {
                 true => Arc::from(Reason::Limited.as_str()),
@@ -102,7 +102,9 @@ impl Compiled {
             rest,
             strangers,
             scope,
-        }
+        };
+        compiled.want(counters);
+        compiled
     }
 
     /// How much of a load counts here; `None`: it is of other categories.
@@ -199,10 +201,10 @@ impl Compiled {
         self.look_at_share(at, sender, amount, counters)?;
         let charged = |counter: Option<&Counter>| {
             let word = counter.map_or(0, Counter::word);
-            if counters.sharing.is_sole() {
+            if counters.is_sole() {
                 return self.measure.charged(word, at, amount);
             }
-            self.part(at, counter, counters).charged(word, at, amount)
+            self.charged_part(at, counter, amount, counters)
         };
         let tabled = || match (self.whom(sender), &self.rest) {
             (Whom::Rest(None), Some(rest)) => charged(Some(rest)),
@@ -222,12 +224,55 @@ impl Compiled {
         charged.map(drop).map_err(|after_s| self.full(after_s))
     }
 
-    /// What of the measure is this process's while another one counts as well.
+    /// What of the measure is this process's while others count as well.
     #[cold]
-    fn part(&self, at: Moment, counter: Option<&Counter>, counters: &Counters) -> Measure {
-        match self.named.identity.is_kept() {
-            true => counters.sharing.of(self.measure, at, counter),
-            false => self.measure,
+    fn charged_part(
+        &self,
+        at: Moment,
+        counter: Option<&Counter>,
+        amount: u64,
+        counters: &Counters,
+    ) -> Result<u64, u64> {
+        let word = counter.map_or(0, Counter::word);
+        let (Measure::Window { per, limit }, true) = (self.measure, self.is_parted()) else {
+            return self.measure.charged(word, at, amount);
+        };
+        let part = counters.part(self.measure, at, counter);
+        let charged = part.charged(word, at, amount);
+        charged.map_err(|wait_s| counters.wait_s((per, limit), at, counter, amount, wait_s))
+    }
+
+    /// Whether others count the same where it is shared: windows that are kept.
+    fn is_parted(&self) -> bool {
+        self.named.identity.is_kept()
+    }
+
+    /// Notes that a load was refused here for want of room.
+    #[cold]
+    pub(super) fn note_missed(&self, at: Moment, sender: &Who, amount: u64, counters: &Counters) {
+        if !self.is_parted() {
+            return;
+        }
+        let miss = |counter: &Arc<Counter>| {
+            counters.missed(self.measure, at, counter, amount, 1);
+        };
+        match (&self.kept, self.whom(sender), &self.rest) {
+            (Kept::Here(counter), _, _) => miss(counter),
+            (_, Whom::Rest(None), Some(rest)) => miss(rest),
+            (_, whom, rest) => {
+                let none = || rest.iter().for_each(miss);
+                counters.with(at, (&self.named, whom), none, miss);
+            }
+        }
+    }
+
+    /// Has its counter asked for before anybody needs it.
+    fn want(&self, counters: &Counters) {
+        if let (Kept::Here(counter), Measure::Window { limit, .. }) = (&self.kept, self.measure)
+            && counters.leasing.is_on()
+            && self.is_parted()
+        {
+            counters.leasing.want(counter, limit);
         }
     }
 
@@ -242,11 +287,10 @@ impl Compiled {
     ) -> Result<u64, Full> {
         self.charge_share(at, sender, amount, counters)?;
         let charge = |counter: &Arc<Counter>| {
-            let after = if counters.sharing.is_sole() {
+            let after = if counters.is_sole() || !self.is_parted() {
                 counter.charge(&self.measure, at, amount)?
             } else {
-                let part = self.part(at, Some(counter), counters);
-                counter.charge(&part, at, amount)?
+                counters.charge_part(self.measure, at, counter, amount)?
             };
             Ok((after, self.due(at, counter, after, counters)))
         };

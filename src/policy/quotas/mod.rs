@@ -28,7 +28,11 @@ mod counters;
 mod identity;
 mod ips;
 mod journal;
+mod leasing;
+mod lent;
+mod lessee;
 mod measure;
+mod membership;
 mod plan;
 mod sharing;
 mod spent;
@@ -46,6 +50,9 @@ use compiled::Compiled;
 pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
+pub use leasing::{AWAY_WINDOWS_S, FORGOTTEN_MS, PRESENT_MS, SETTLE_MS, SKEW_S, Standing};
+pub use lessee::{Ask, Lease, Lessee};
+pub use membership::{Absent, Contact, Membership, Roll};
 pub use plan::{Budgets, QuotaSpec, Quotas, Usage};
 pub use sharing::Outlay;
 pub use spent::Spent;
@@ -224,7 +231,11 @@ impl<'q> Applying<'q> {
         };
         for next in charges {
             let (quota, amount) = last;
-            quota.look(at, &self.sender, amount, counters)?;
+            let seen = quota.look(at, &self.sender, amount, counters);
+            if seen.is_err() && !counters.is_sole() {
+                quota.note_missed(at, &self.sender, amount, counters);
+            }
+            seen?;
             last = next;
         }
         // The last is charged first: as all before it have room, its refusal names it rightly, and

@@ -10,10 +10,11 @@ use super::bounds::{
     ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES,
     DECODE_RATIO, DISK, FINISHING, GUARD_BACK, GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES,
     HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP,
-    MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE, PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD,
-    REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS,
-    SEVERITY, SPOOL, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, WAIT,
-    WEBHOOK_AFTER, WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
+    MISDEEDS, MISDEEDS_PER, PER_CLIENT, POOL_DATABASE, POOL_MODE, POOL_PASSWORD, POOL_USER,
+    POOL_WAIT, PROBE, PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD, REPLAY, REPORT,
+    REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS, SEVERITY, SPOOL,
+    STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, WAIT, WEBHOOK_AFTER,
+    WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
 };
 use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
@@ -21,8 +22,8 @@ use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
-    PemFile, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths,
-    Urls, Variable, WebhookAddress,
+    PemFile, PoolName, PoolUrls, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics,
+    StdoutOrPath, TunnelPaths, Urls, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -243,8 +244,28 @@ pub(super) static KEYS: &[Key] = &[
         disk_guard.sample_errors,
         GUARD_ERRORS
     ),
-    later("shared_quota"),
-    later("shared_quota.url"),
+    here!("shared_quota.url", shared_quota.url, PoolUrls),
+    here!("shared_quota.mode", shared_quota.mode, POOL_MODE),
+    here!("shared_quota.master", shared_quota.master, PoolName),
+    here!(
+        "shared_quota.database",
+        shared_quota.database,
+        POOL_DATABASE
+    ),
+    here!("shared_quota.username", shared_quota.username, POOL_USER),
+    here!(
+        "shared_quota.password",
+        shared_quota.password,
+        POOL_PASSWORD
+    ),
+    here!(
+        "shared_quota.password_file",
+        shared_quota.password_file,
+        OptionalPath
+    ),
+    here!("shared_quota.prefix", shared_quota.prefix, PoolName),
+    here!("shared_quota.timeout", shared_quota.timeout, POOL_WAIT),
+    here!("shared_quota.tls.ca", shared_quota.tls.ca, PemFile),
     sentry!("sentry.url", url, OneUrl),
     later("sentry.credentials"),
     sentry!("sentry.token", token, SENTRY_TOKEN),

@@ -24,12 +24,17 @@ impl Reading {
         } = self;
         let mut once = Once { places, faults };
         let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-        let webhook = &mut config.alerts.webhook;
+        let (webhook, pool) = (&mut config.alerts.webhook, &mut config.shared_quota);
         once.keep("admin.token", &mut admin.token, &mut admin.token_file);
         once.keep(
             "client_ip.hash_key",
             &mut client_ip.hash_key,
             &mut client_ip.hash_key_file,
+        );
+        once.keep(
+            "shared_quota.password",
+            &mut pool.password,
+            &mut pool.password_file,
         );
         once.keep("sentry.token", &mut sentry.token, &mut sentry.token_file);
         once.keep(
@@ -94,6 +99,14 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
     }
     if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
         client_ip.hash_key = Some(key);
+    }
+    let pool = &mut config.shared_quota;
+    if let Some(password) = read(
+        &pool.password_file,
+        "password",
+        "shared_quota.password_file",
+    ) {
+        pool.password = Some(password);
     }
     if let Some(sentry) = &mut config.sentry
         && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")

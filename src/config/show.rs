@@ -65,6 +65,7 @@ fn shown(config: &Config) -> impl Iterator<Item = (&'static str, Shown)> {
         "client_ip.hash_key" => config.client_ip.hash_key_file.is_some(),
         "alerts.webhook.url" => webhook.url_file.is_some(),
         "alerts.webhook.token" => webhook.token_file.is_some(),
+        "shared_quota.password" => config.shared_quota.password_file.is_some(),
         "sentry.token" => sentry.is_some_and(|sentry| sentry.token_file.is_some()),
         _ => false,
     };

@@ -66,6 +66,18 @@ words! {
 }
 
 words! {
+    /// What the servers of shared quotas are.
+    SharedQuotaMode {
+        /// One server.
+        Single = "single",
+        /// Sentinels, which know the server.
+        Sentinel = "sentinel",
+        /// A cluster, of which they are some.
+        Cluster = "cluster",
+    }
+}
+
+words! {
     /// Who may reach `/api/0/relays/*`.
     ServeRelays {
         /// Clients on loopback and private addresses.

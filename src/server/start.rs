@@ -44,7 +44,7 @@ use super::rules::{self, Rules};
 use super::spool::{Heritage, Spool, SpoolFolder};
 use super::upstream::trust::Trusting;
 use super::worker::Shared;
-use super::{Edge, StartError, looks, reports, sightings, supervisor, thread};
+use super::{Edge, StartError, looks, reports, shared_quota, sightings, supervisor, thread};
 
 /// Where an edge comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,6 +316,9 @@ fn share(
         counters: size(config.limits.quota_counters),
         ips: size(config.limits.quota_ips),
     }));
+    if config.shared_quota.is_on() {
+        counters.share();
+    }
     if after.predecessor.is_some() {
         counters.leave_elders_part();
     }
@@ -358,6 +361,7 @@ fn share(
         counters,
         switches: Arc::clone(switchboard.in_force()),
         disks: Arc::default(),
+        shared_quota: shared_quota::Board::default(),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
         blocks: Blocks::new(size(config.limits.block.clients_max)),

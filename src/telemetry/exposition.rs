@@ -15,6 +15,7 @@ use super::disks::{self, GuardReading};
 use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
 use super::metrics::{Metrics, STATUSES, WorkerMetrics};
+use super::sharing::{self, SharingReading};
 use super::tls::CertificateReading;
 
 /// The content type of what `Exposition::render` writes.
@@ -38,6 +39,8 @@ pub struct Readings {
     pub spool: SpoolReading,
     /// The disk guard.
     pub guard: GuardReading,
+    /// The sharing of quotas with other edges.
+    pub sharing: SharingReading,
     /// How many switches of each action are on; every action once.
     pub switches: Vec<(&'static str, u64)>,
     /// Every certificate that is shown to clients.
@@ -78,6 +81,7 @@ impl Exposition {
         ));
         families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(disks::families(&readings.guard));
+        families.extend(sharing::families(&readings.sharing));
         families.push(access::family_of(readings.access));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
@@ -360,6 +364,7 @@ mod tests {
             journal: Journal::Slow,
             spool: SpoolReading::default(),
             guard: GuardReading::default(),
+            sharing: SharingReading::default(),
             switches: vec![("mute", 2), ("limit", 0)],
             certificates: [("secure", 60), ("secure", 9), ("another", -1)]
                 .map(|(listener, days_left)| CertificateReading {
@@ -436,6 +441,10 @@ mod tests {
             "vidette_disk_guard_stage",
             "vidette_disk_guard_used_ratio",
             "vidette_disk_guard_unseen_disks",
+            "vidette_shared_quota_state",
+            "vidette_shared_quota_edges",
+            "vidette_shared_quota_leases",
+            "vidette_shared_quota_exchanges_total",
             "vidette_breaker_state",
             "vidette_access_log_lines_total",
             "vidette_upstream_requests_total",

@@ -22,5 +22,6 @@ pub mod metrics;
 pub mod mirrors;
 mod probes;
 pub mod process;
+pub mod sharing;
 mod tables;
 pub mod tls;

@@ -65,6 +65,7 @@ mod send_test;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
+mod shared_quotas;
 mod spool;
 mod stored_addresses;
 mod switches;
@@ -132,6 +133,7 @@ fn trials() -> Vec<Trial> {
         moves::trials(),
         mirrors::trials(),
         stored_addresses::trials(),
+        shared_quotas::trials(),
         spool::trials(),
         switches::trials(),
         systemd::trials(),

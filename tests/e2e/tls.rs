@@ -4,7 +4,7 @@
 
 mod acme;
 mod agreed;
-mod authority;
+pub(crate) mod authority;
 mod client;
 mod gate;
 mod idle;

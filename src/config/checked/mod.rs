@@ -14,6 +14,7 @@ mod listen;
 mod mirrors;
 mod projects;
 mod secret;
+mod shared_quota;
 mod spool;
 mod upstream;
 
@@ -26,7 +27,7 @@ use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, StorePolicy,
+    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, SharedQuotaMode, StorePolicy,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
@@ -38,6 +39,7 @@ pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use mirrors::{Mirror, MirrorSpool};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
+pub use shared_quota::{PoolUrl, SharedQuota, SharedQuotaTls};
 pub use spool::{Copies, Spool};
 pub use upstream::{Idle, ReadAhead, Scheme, Upstream, UpstreamTimeouts, UpstreamTls, UpstreamUrl};
 
@@ -85,6 +87,8 @@ pub struct Config {
     pub spool: Spool,
     /// What stays here while a disk of Sentry's is nearly full.
     pub disk_guard: DiskGuard,
+    /// By what quotas are shared with other edges. Taken up at start only.
+    pub shared_quota: SharedQuota,
     /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
     /// What Sentry is told of what was dropped here.

@@ -110,9 +110,6 @@ fn a_key_of_a_later_version_is_never_ignored() {
     let later = |key: &str, column: usize| {
         format!("v.yml:2:{column}: error: \"{key}\" is not in this version yet; remove it")
     };
-    let key = "shared_quota";
-    check_below(&format!("{key}: {{a: 1}}\n"), &[&later(key, 1)]);
-    check_below(&format!("{key}:\n"), &[&later(key, 1)]);
     check_below(
         "sentry: {credentials: c.json}\n",
         &[&later("sentry.credentials", 10)],

@@ -49,6 +49,7 @@ pub(super) fn readings(
         journal: shared.journal.state(),
         spool: super::keeping::reading(shared),
         guard: super::disks::reading(&shared.disks.read()),
+        sharing: super::sharing::reading(&shared.shared_quota),
         access: shared.access_log.reading(),
         breakers: shared
             .rules

@@ -44,6 +44,7 @@ mod loops;
 mod mirrors;
 mod page;
 mod projects;
+mod sharing;
 mod status;
 mod switches;
 mod top;

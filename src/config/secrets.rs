@@ -100,12 +100,9 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
     if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
         client_ip.hash_key = Some(key);
     }
+    const PASSWORD_FILE: &str = "shared_quota.password_file";
     let pool = &mut config.shared_quota;
-    if let Some(password) = read(
-        &pool.password_file,
-        "password",
-        "shared_quota.password_file",
-    ) {
+    if let Some(password) = read(&pool.password_file, "password", PASSWORD_FILE) {
         pool.password = Some(password);
     }
     if let Some(sentry) = &mut config.sentry
@@ -140,14 +137,15 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
         }
     }
     faults.errors.append(&mut bad_urls.errors);
-    match faults.errors.is_empty() {
+    in_order(faults)
+}
+
+/// The errors that were found, as they stand in the file.
+fn in_order(Faults { mut errors, .. }: Faults) -> Result<(), Errors> {
+    errors.sort_by(|one, other| one.place.cmp(&other.place));
+    match errors.is_empty() {
         true => Ok(()),
-        false => {
-            faults
-                .errors
-                .sort_by(|one, other| one.place.cmp(&other.place));
-            Err(Errors(faults.errors))
-        }
+        false => Err(Errors(errors)),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::net::Ipv6Addr;
 
+use serde_json::Value as Json;
+
 use super::{Kind, Shown, Variable, at_most, each, refuse, refuse_repeats, scalar, text};
 use crate::config::checked::PoolUrl;
 use crate::config::errors::Faults;
+use crate::config::shape;
 use crate::config::tree::{Content, Node};
 use crate::tls::Name;
 
@@ -64,6 +67,12 @@ impl Kind for PoolUrls {
             }
         }
     }
+
+    fn shape(&self) -> Json {
+        const URL: &str = r"[Rr][Ee][Dd][Ii][Ss][Ss]?://[^@/?#]+/?";
+        let several = shape::list(0, SERVERS_MAX, shape::text(&format!("^{URL}$")));
+        shape::either([shape::text(&format!("^({URL})?$")), several])
+    }
 }
 
 fn one(node: &Node, faults: &mut Faults) -> Option<PoolUrl> {
@@ -122,6 +131,9 @@ fn url(written: &str) -> Result<PoolUrl, (&'static str, &'static str)> {
     Ok(PoolUrl { tls, host, port })
 }
 
+/// As much of a name as anybody needs.
+const CHARACTERS_MAX: usize = 64;
+
 /// A word of Redis: a name that stands in keys and commands.
 pub(in crate::config) struct PoolWord {
     /// Whether there may be none, written empty.
@@ -132,7 +144,6 @@ impl Kind for PoolWord {
     type Value = Option<String>;
 
     fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
-        const CHARACTERS_MAX: usize = 64;
         const ACCEPTED: &str = "write up to 64 of a-z, A-Z, 0-9, -, _ and .";
         let text = scalar(node, faults, ACCEPTED)?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -146,6 +157,11 @@ impl Kind for PoolWord {
     fn show(&self, value: &Self::Value) -> Shown {
         let text = value.as_ref();
         text.map_or(Shown::Absent, |text| Shown::Text(text.clone()))
+    }
+
+    fn shape(&self) -> Json {
+        let min = u8::from(!self.or_none);
+        shape::text_or_digits(&format!("^[A-Za-z0-9_.-]{{{min},{CHARACTERS_MAX}}}$"))
     }
 }
 
@@ -161,5 +177,9 @@ impl Kind for PoolName {
 
     fn show(&self, value: &String) -> Shown {
         Shown::Text(value.clone())
+    }
+
+    fn shape(&self) -> Json {
+        PoolWord { or_none: false }.shape()
     }
 }

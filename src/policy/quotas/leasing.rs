@@ -12,19 +12,23 @@
 //! 1. the pool loses nothing of what it confirmed, or else all edges that counted reach it again
 //!    before one of them takes more (each waits [`SETTLE_MS`] for that);
 //! 2. clocks are within [`SKEW_S`] of one another;
-//! 3. the edges do not more than double between two reports.
+//! 3. nobody is cut off for [`FORGOTTEN_MS`] while others are not, or starts while it is.
 //!
-//! **Cold.** A hundredth of each limit is never lent: each edge may use a half of its even part
-//! of that before it hears anything, so that the first event of a project that was quiet is not
-//! refused; but only in windows that begin after it has joined, as nobody can tell how many come
-//! and go within one. Beyond that, one is refused for a second while its lease is asked for:
-//! nobody waits.
+//! **Parts.** Each edge goes by a part, one in so many, that the pool gave it with its reports.
+//! All parts together are never more than the whole: who joins has none until those who were
+//! there before have said that they go by smaller ones, which is with their next two reports. None
+//! is more than a half, as one that is alone may be gone for good.
+//!
+//! **Cold.** A hundredth of each limit is never lent: each edge may use its part of that before
+//! it hears anything, so that the first event of a project that was quiet is not refused; but
+//! only in windows that begin after it was given one, as nobody can tell how many come and go
+//! within one. Beyond that, one is refused for a second while its lease is asked for: nobody
+//! waits.
 //!
 //! **Away.** Who is cut off goes on with its lease. In windows that begin later, it may use its
-//! even part, the limit over all edges it knew: the others leave it that (2. is for this, see
-//! [`AWAY_WINDOWS_S`]) until it is back, or [`FORGOTTEN_MS`] have passed. Who starts while it
-//! cannot reach the pool counts alone after [`PRESENT_MS`], or with as many as its predecessor knew:
-//! that is all that can go beyond the limit, as nobody leaves it anything.
+//! part of the whole limit: the others leave it that (2. is for this, see [`AWAY_WINDOWS_S`])
+//! until it is back, or [`FORGOTTEN_MS`] have passed. Who starts while it cannot reach the pool
+//! counts alone after [`PRESENT_MS`], or with its predecessor's part: nobody leaves it that.
 //!
 //! **Lowering.** Workers charge while a lease is lowered. A worker swaps the count and then
 //! looks at the lease again; who lowers it stores the lease and then looks at the count; between
@@ -57,10 +61,20 @@ pub const SETTLE_MS: u64 = 5000;
 /// By so much two edges' clocks may differ.
 pub const SKEW_S: u64 = 2;
 
-/// An even part is for windows that begin so long after the last report that was confirmed: by
-/// then all others have left it for whoever does not report ([`PRESENT_MS`]), even those who
-/// begin the window earlier by [`SKEW_S`], and though the report may have been confirmed late.
-pub const AWAY_WINDOWS_S: u64 = 10;
+/// The pool takes no report that reaches it later than so many milliseconds after it was sent.
+pub(super) const REPORT_WITHIN_MS: u64 = 2500;
+
+/// Nothing is taken by what the pool said of others longer ago.
+pub(super) const ROLL_MS: u64 = 3000;
+
+/// A part is for windows that begin so long after the last report that the pool may have heard
+/// ([`REPORT_WITHIN_MS`]): by then all others leave it to whoever does not report
+/// ([`PRESENT_MS`]), by what they have heard ([`ROLL_MS`]), even those who begin the window
+/// earlier by [`SKEW_S`].
+pub const AWAY_WINDOWS_S: u64 = 15;
+
+/// A part in so many: the sum of all is at most this.
+pub const WHOLE: u64 = 1 << 40;
 
 /// Counters that wait to be looked at. One that finds no place tries again with its next charge.
 const QUEUE_MAX: usize = 65_536;
@@ -68,7 +82,7 @@ const QUEUE_MAX: usize = 65_536;
 /// For how long a sender is to hold back while more is asked for.
 const ASKING_S: u64 = 1;
 
-/// No window begins so late.
+/// No part of any window.
 const NEVER: u64 = u64::MAX;
 
 /// How this edge stands with the others.
@@ -76,12 +90,10 @@ const NEVER: u64 = u64::MAX;
 pub struct Standing {
     /// All edges that share, those that are away for a while and this one included: at least 1.
     pub sharers: u64,
-    /// Of windows that begin from this second of Unix time on, this edge has its even part
-    /// without asking. `None`: it reaches the pool, or has only just ceased to.
-    pub even_from_s: Option<u64>,
-    /// Of windows that begin from this second on, it has its part of what is never lent.
-    /// `None`: it has not joined yet.
-    pub cold_from_s: Option<u64>,
+    /// What it has without asking while it is cut off.
+    pub away: Option<Unasked>,
+    /// What it has of that which is never lent.
+    pub cold: Option<Unasked>,
 }
 
 /// That this edge has no voice in the pool yet.
@@ -89,10 +101,19 @@ impl Default for Standing {
     fn default() -> Self {
         Self {
             sharers: 1,
-            even_from_s: None,
-            cold_from_s: None,
+            away: None,
+            cold: None,
         }
     }
+}
+
+/// What an edge may use without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unasked {
+    /// One in so many.
+    pub one_in: u64,
+    /// Of windows that begin from this second of Unix time on.
+    pub from_s: u64,
 }
 
 /// The sharing of counters, as their workers see it.
@@ -100,8 +121,8 @@ impl Default for Standing {
 pub(super) struct Leasing {
     on: AtomicBool,
     sharers: AtomicU64,
-    even_from_s: AtomicU64,
-    cold_from_s: AtomicU64,
+    away: Share,
+    cold: Share,
     queue: Mutex<Vec<Arc<Counter>>>,
 }
 
@@ -110,10 +131,41 @@ impl Default for Leasing {
         Self {
             on: AtomicBool::new(false),
             sharers: AtomicU64::new(1),
-            even_from_s: AtomicU64::new(NEVER),
-            cold_from_s: AtomicU64::new(NEVER),
+            away: Share::default(),
+            cold: Share::default(),
             queue: Mutex::default(),
         }
+    }
+}
+
+/// [`Unasked`], for workers to read: the second above, the part in the low bits, so that nobody
+/// reads the one of before with the other of now.
+#[derive(Debug)]
+struct Share(AtomicU64);
+
+/// Bits of a part: nobody has a smaller one than one in sixteen million.
+const PART_BITS: u32 = 24;
+
+const PART_MASK: u64 = (1 << PART_BITS) - 1;
+
+impl Default for Share {
+    fn default() -> Self {
+        Self(AtomicU64::new(NEVER))
+    }
+}
+
+impl Share {
+    fn set(&self, unasked: Option<Unasked>) {
+        let unasked = unasked.filter(|it| (1..=PART_MASK).contains(&it.one_in));
+        let word = unasked.map(|it| it.from_s.saturating_mul(1 << PART_BITS) | it.one_in);
+        self.0.store(word.unwrap_or(NEVER), Relaxed);
+    }
+
+    /// The part of that in a window that begins then.
+    fn of(&self, whole: u64, begins_s: u64) -> Option<u64> {
+        let word = self.0.load(Relaxed);
+        let begun = word != NEVER && begins_s >= word >> PART_BITS;
+        begun.then(|| whole / (word & PART_MASK).max(1))
     }
 }
 
@@ -128,12 +180,8 @@ impl Leasing {
 
     fn stand(&self, standing: Standing) {
         self.sharers.store(standing.sharers.max(1), Relaxed);
-        for (word, from_s) in [
-            (&self.even_from_s, standing.even_from_s),
-            (&self.cold_from_s, standing.cold_from_s),
-        ] {
-            word.store(from_s.unwrap_or(NEVER), Relaxed);
-        }
+        self.away.set(standing.away);
+        self.cold.set(standing.cold);
         // What is claimed from here on holds all that was used before: as with a lease.
         fence(SeqCst);
     }
@@ -153,15 +201,10 @@ impl Leasing {
         if let Some(lease) = lease {
             return (lease.min(limit), true);
         }
-        let sharers = self.sharers().max(1);
         let begins_s = per.begins_unix_s(window);
-        let from = |word: &AtomicU64| begins_s >= word.load(Relaxed);
-        let most = match (from(&self.even_from_s), from(&self.cold_from_s)) {
-            (true, _) => limit / sharers,
-            (false, true) => limit / RESERVED / 2 / sharers,
-            (false, false) => 0,
-        };
-        (most, false)
+        let away = self.away.of(limit, begins_s);
+        let most = away.or_else(|| self.cold.of(limit / RESERVED, begins_s));
+        (most.unwrap_or(0), false)
     }
 
     /// The same of the window that a counter is asked for.

@@ -11,17 +11,18 @@
 //! is held, so much is wanted in all), never what to add; each has a number, and the pool listens
 //! to none that is older than what it knows. So a question without an answer is simply asked anew.
 
+mod held;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{Ordering::SeqCst, fence};
-
-use crate::domain::quota::{Per, Window};
 
 use super::Moment;
 use super::counter::Counter;
 use super::counters::Counters;
 use super::identity::Whom;
 use super::leasing::RESERVED;
+
+use held::{Held, is_shared, window_of};
 
 /// Questions that one turn asks: what is left comes with the next.
 const ASKS_MAX: usize = 2048;
@@ -31,9 +32,6 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// From one question to the next about a counter that counts, and that has been idle for long.
 const ASK_EVERY_NS: u64 = SECOND_NS;
 const ASK_IDLE_NS: u64 = 10 * SECOND_NS;
-
-/// What comes in so many seconds is wanted ahead.
-const AHEAD_S: u64 = 2;
 
 /// How often all counters are looked through for those that are due.
 const LOOK_EVERY_NS: u64 = SECOND_NS / 2;
@@ -77,22 +75,6 @@ pub struct Lease {
     pub all_used: u64,
     /// So much can still be lent.
     pub left: u64,
-}
-
-/// A counter that the pool has heard of, or is about to.
-#[derive(Debug)]
-struct Held {
-    counter: Arc<Counter>,
-    window: Window,
-    /// What was answered last of this window; `None`: nothing.
-    heard: Option<Lease>,
-    /// As last asked.
-    used: u64,
-    asked_at_ns: u64,
-    /// Used or missed in a second, lately.
-    pace: u64,
-    rests_ns: u64,
-    due_at_ns: u64,
 }
 
 /// All that is asked for. The control thread's.
@@ -151,6 +133,13 @@ impl Lessee {
     #[must_use]
     pub fn is_heard(&self) -> bool {
         self.held.values().all(|held| held.heard.is_some())
+    }
+
+    /// When the latest of the windows began that counters are in.
+    #[must_use]
+    pub fn newest_s(&self) -> u64 {
+        let begins = self.held.values().map(Held::begins_unix_s);
+        begins.max().unwrap_or(0)
     }
 
     /// The questions that are due; unless it `takes`, none wants more than is held. The answer to
@@ -283,110 +272,5 @@ impl Lessee {
             held.used = 0;
         }
         Some(place)
-    }
-}
-
-/// Whether others count the same.
-fn is_shared(counter: &Counter) -> bool {
-    counter.named().identity.is_kept() && !matches!(counter.whom(), Whom::Strangers(_))
-}
-
-fn per_of(counter: &Counter) -> Option<Per> {
-    counter.named().identity.window_per()
-}
-
-/// The window that a counter is in: the one that is on, or the next where a worker has begun it.
-fn window_of(counter: &Counter, now: Moment) -> Option<Window> {
-    super::leasing::window_of(per_of(counter)?, now, Some(counter))
-}
-
-impl Held {
-    /// Whether it is still to be asked for; one whose window is over goes on to the next where a
-    /// configuration names it, or it was in use.
-    fn goes_on(&mut self, now: Moment) -> bool {
-        let Some(window) = window_of(&self.counter, now) else {
-            return false;
-        };
-        if window.number <= self.window.number {
-            return true;
-        }
-        let named = matches!(self.counter.whom(), Whom::All | Whom::Rest(None));
-        let used =
-            self.counter.used_of(self.window.number) > 0 || self.counter.used_of(window.number) > 0;
-        self.window = window;
-        self.heard = None;
-        self.used = 0;
-        self.rests_ns = ASK_EVERY_NS;
-        self.due_at_ns = 0;
-        // A counter that only the table and this hold may be swept.
-        (named && Arc::strong_count(&self.counter) > 1) || used
-    }
-
-    fn ask(
-        &mut self,
-        now: Moment,
-        (place, number): (Place, u64),
-        sharers: u64,
-        counters: &Counters,
-    ) -> Ask {
-        self.goes_on(now);
-        let window = self.window.number;
-        let missed = self.counter.lent().take_missed();
-        let used = self.counter.used_of(window);
-        self.note_pace(now, used, missed);
-        let lent = self.counter.lent();
-        let limit = lent.limit();
-        let ahead = self.pace.saturating_mul(AHEAD_S).max(missed);
-        let ahead = ahead.max(u64::from(used > 0 || missed > 0)).min(limit);
-        let standing = lent.lease(window);
-        let held = match (self.heard, standing) {
-            (Some(heard), Some(lease)) => {
-                let even = limit.saturating_sub(heard.all_used) / 2 / sharers.max(1);
-                let enough = used.saturating_add(ahead.max(even));
-                if enough < lease && !counters.is_shared_with_elder() {
-                    lent.lower(window, enough);
-                    fence(SeqCst);
-                    // Whoever charged before it saw that is seen here.
-                    enough.max(self.counter.used_of(window))
-                } else {
-                    lease
-                }
-            }
-            (None, Some(lease)) => lease,
-            (_, None) => {
-                // What it says it holds is from here on all it has, heard or not.
-                let (cold, _) = counters.leasing.most_of(&self.counter, limit, self.window);
-                lent.lower(window, cold);
-                fence(SeqCst);
-                cold.max(self.counter.used_of(window))
-            }
-        };
-        self.used = used;
-        self.asked_at_ns = now.since_start_ns;
-        self.due_at_ns = now.since_start_ns.saturating_add(ASK_EVERY_NS);
-        Ask {
-            name: self.counter.name_of(self.window.number),
-            number,
-            used,
-            held: held.max(used),
-            wanted: used.saturating_add(ahead),
-            limit,
-            reserved: limit / RESERVED,
-            takes: true,
-            takes_up: self.heard.is_none(),
-            ends_unix_s: self.window.ends_unix_s,
-            place,
-            window,
-        }
-    }
-
-    /// What comes in a second: at least half as much as it did.
-    fn note_pace(&mut self, now: Moment, used: u64, missed: u64) {
-        let took_ns = now.since_start_ns.saturating_sub(self.asked_at_ns);
-        let took_ns = took_ns.max(SECOND_NS / 20);
-        let came = used.saturating_sub(self.used).saturating_add(missed);
-        let pace = u128::from(came) * u128::from(SECOND_NS) / u128::from(took_ns);
-        let pace = u64::try_from(pace).unwrap_or(u64::MAX);
-        self.pace = pace.max(self.pace / 2);
     }
 }

@@ -50,9 +50,11 @@ use compiled::Compiled;
 pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
-pub use leasing::{AWAY_WINDOWS_S, FORGOTTEN_MS, PRESENT_MS, SETTLE_MS, SKEW_S, Standing};
+pub use leasing::{
+    AWAY_WINDOWS_S, FORGOTTEN_MS, PRESENT_MS, SETTLE_MS, SKEW_S, Standing, Unasked, WHOLE,
+};
 pub use lessee::{Ask, Lease, Lessee};
-pub use membership::{Absent, Contact, Membership, Roll};
+pub use membership::{Absent, Contact, Membership, Report, Roll};
 pub use plan::{Budgets, QuotaSpec, Quotas, Usage};
 pub use sharing::Outlay;
 pub use spent::Spent;
@@ -89,7 +91,7 @@ pub enum Trust {
 ///
 /// Take it anew for each charge. One that is older than the window before the present one reads as
 /// a wall clock that was set back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
     /// Nanoseconds since the process started.
     pub since_start_ns: u64,

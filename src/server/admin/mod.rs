@@ -141,6 +141,7 @@ pub(super) struct Desk {
 pub(super) use decisions::Decisions;
 pub(super) use live::Live;
 pub(super) use loops::looping;
+pub(super) use sharing::reasons as sharing_reasons;
 pub(super) use status::{is_safe, keeps};
 
 type Answer = Response<Full<Bytes>>;

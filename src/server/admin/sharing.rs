@@ -34,15 +34,19 @@ pub(super) fn reading(board: &Board) -> SharingReading {
 }
 
 /// What is not as it should be, in words.
-pub(super) fn reasons(board: &Board) -> Option<String> {
+pub(in crate::server) fn reasons(board: &Board) -> Option<String> {
     let standing = board.read()?;
     let fault = standing.fault.as_ref()?;
     let part = match standing.contact {
         Contact::Joined => return None,
         Contact::New => "this edge counts alone".to_owned(),
+        Contact::Away if standing.one_in == 0 => {
+            "quotas go on with what this edge holds, and there is no part for it in new windows"
+                .to_owned()
+        }
         Contact::Away => format!(
             "quotas go on with what this edge holds, and in new windows with its part, one in {}",
-            standing.sharers
+            standing.one_in
         ),
     };
     Some(format!("shared_quota is out of reach: {fault}: {part}"))
@@ -68,6 +72,7 @@ pub(super) fn told(board: &Board) -> Value {
         "fault": standing.fault.as_ref().map(ToString::to_string),
         "edges": standing.present,
         "edges_known": standing.sharers,
+        "part": standing.one_in,
         "leases": standing.counters,
         "heard_at": heard.map(|unix_s| rfc3339(UNIX_EPOCH + Duration::from_secs(unix_s))),
         "exchange_us": standing.took_us,

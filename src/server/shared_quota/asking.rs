@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::domain::resp::Answer;
-use crate::policy::quotas::{Absent, Ask, Contact, FORGOTTEN_MS, Lease, Moment, PRESENT_MS, Roll};
+use crate::policy::quotas::{Absent, Ask, Contact, FORGOTTEN_MS, Lease, PRESENT_MS, Report, Roll};
 use crate::telemetry::process;
 
 use super::fleet::{Fleet, Question};
@@ -14,7 +14,7 @@ use super::link::{LinkFault, command};
 use super::name::EdgeName;
 use super::switches::Exchange;
 
-/// So many that are away are named: of more, nothing is left for those beyond.
+/// So many that are away are named; the rest is told as one.
 const ABSENT_MAX: &str = "64";
 
 /// How long a window is kept behind its end.
@@ -24,12 +24,17 @@ const KEPT_S: u64 = 600;
 const VERSION: &str = "=version";
 
 impl Keeper {
-    /// Looks who goes by this edge's name, before anything is said under it.
-    pub(super) async fn know(&mut self, fleet: &mut Fleet) -> Result<(), LinkFault> {
+    /// Looks who goes by this edge's name, before anything is said under it. Yields the pool's
+    /// time, in milliseconds.
+    pub(super) async fn know(&mut self, fleet: &mut Fleet) -> Result<u64, LinkFault> {
         let edges = self.edges();
         let asks = command(&["HGET", &processes(&edges), &self.name.edge]);
-        let question = (edges.into_bytes(), Question::Plain(asks));
-        let answers = fleet.exchange(vec![question]).await?;
+        let key = edges.into_bytes();
+        let questions = vec![
+            (key.clone(), Question::Plain(asks)),
+            (key, Question::Plain(command(&["TIME"]))),
+        ];
+        let answers = fleet.exchange(questions).await?;
         let owner = answers.first().and_then(Answer::text);
         let owner = owner.and_then(|owner| owner.split(' ').next());
         if owner.is_some_and(|owner| !self.name.is_of(owner)) {
@@ -38,7 +43,15 @@ impl Keeper {
             );
             self.name.renew();
         }
-        Ok(())
+        let time = answers.last().and_then(Answer::list).unwrap_or_default();
+        let [seconds, micros] = time else {
+            return Err(LinkFault::Odd);
+        };
+        let number = |answer: &Answer| answer.text().and_then(|text| text.parse::<u64>().ok());
+        match (number(seconds), number(micros)) {
+            (Some(seconds), Some(micros)) => Ok(seconds.saturating_mul(1000) + micros / 1000),
+            _ => Err(LinkFault::Odd),
+        }
     }
 
     /// The key of who shares.
@@ -89,20 +102,57 @@ impl Keeper {
             u64::from(ask.takes),
             u64::from(ask.takes_up),
             keeps_ms,
+            roll.absent_more,
         ];
         let mut rest = command(&["1", &self.name.edge]);
         rest.extend(numbers.map(|number| number.to_string().into_bytes()));
-        for Absent { edge, sharers } in &roll.absent {
+        for Absent { edge, one_in } in &roll.absent {
             rest.push(edge.clone().into_bytes());
-            rest.push(sharers.to_string().into_bytes());
+            rest.push(one_in.to_string().into_bytes());
         }
         (key.into_bytes(), Question::Lease(rest))
     }
 
-    pub(super) async fn report(&mut self, sent: Moment) -> Result<(), LinkFault> {
+    /// Reports to be there, where that is due.
+    pub(super) async fn report(&mut self) -> Result<(), LinkFault> {
+        let sent = self.now();
+        let Some(report) = self.membership.report(sent, || self.lessee.newest_s()) else {
+            return Ok(());
+        };
+        let question = self.reporting(report, false);
+        let answers = self.exchange(vec![question]).await?;
+        let answer = answers.first().and_then(Answer::list).unwrap_or_default();
+        let [said, rest @ ..] = answer else {
+            return Err(LinkFault::Odd);
+        };
+        let now = self.now();
+        match (said.number(), rest) {
+            (Some(0), _) => {
+                self.name.renew();
+                return Err(LinkFault::Twin);
+            }
+            (Some(2), [at_ms]) => {
+                let at_ms = at_ms.count().ok_or(LinkFault::Odd)?;
+                self.membership.came_late(now, at_ms);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let roll = roll(rest).ok_or(LinkFault::Odd)?;
+        self.membership.confirmed(sent, now, roll);
+        let roll = self.membership.roll();
+        self.name.keep(match roll.one_in {
+            0 => roll.sharers,
+            one_in => one_in,
+        });
+        self.tell(Contact::Joined);
+        self.fault = None;
+        Ok(())
+    }
+
+    /// A report as the script reads it.
+    pub(super) fn reporting(&self, report: Report, leaves: bool) -> (Vec<u8>, Question) {
         let edges = self.edges();
-        let processes = processes(&edges);
-        let sharers = self.membership.roll().sharers.to_string();
         let EdgeName {
             edge,
             process,
@@ -111,31 +161,18 @@ impl Keeper {
         } = &self.name;
         let rest = command(&[
             "2",
-            &processes,
+            &processes(&edges),
             edge,
             process,
             earlier,
-            &sharers,
+            &report.one_in.to_string(),
+            &report.until_ms.to_string(),
             &PRESENT_MS.to_string(),
             &FORGOTTEN_MS.to_string(),
             ABSENT_MAX,
+            if leaves { "1" } else { "0" },
         ]);
-        let question = (edges.into_bytes(), Question::Report(rest));
-        let answers = self.exchange(vec![question]).await?;
-        let answer = answers.first().and_then(Answer::list).unwrap_or_default();
-        let [said, rest @ ..] = answer else {
-            return Err(LinkFault::Odd);
-        };
-        if said.number() == Some(0) {
-            self.name.renew();
-            return Err(LinkFault::Twin);
-        }
-        let roll = roll(rest).ok_or(LinkFault::Odd)?;
-        self.name.keep(roll.sharers);
-        self.membership.confirmed(sent, roll);
-        self.tell(Contact::Joined);
-        self.fault = None;
-        Ok(())
+        (edges.into_bytes(), Question::Report(rest))
     }
 
     /// Tells what was switched here, and takes what was elsewhere.
@@ -194,26 +231,38 @@ impl Keeper {
 }
 
 /// The key of which processes those are.
-pub(super) fn processes(edges: &str) -> String {
+fn processes(edges: &str) -> String {
     format!("{edges}:process")
 }
 
 /// What the script of reports says behind its first word.
 fn roll(answer: &[Answer]) -> Option<Roll> {
-    let [known, present, sharers, absent @ ..] = answer else {
+    let [
+        at_ms,
+        known,
+        one_in,
+        present,
+        sharers,
+        absent_more,
+        absent @ ..,
+    ] = answer
+    else {
         return None;
     };
     let absent = absent.chunks(2).map(|pair| match pair {
-        [edge, sharers] => Some(Absent {
+        [edge, one_in] => Some(Absent {
             edge: edge.text()?.to_owned(),
-            sharers: sharers.count()?.max(1),
+            one_in: one_in.count()?.max(1),
         }),
         _ => None,
     });
     Some(Roll {
+        at_ms: at_ms.count()?,
         known: known.number()? == 1,
+        one_in: one_in.count()?,
         present: present.count()?,
         sharers: sharers.count()?,
         absent: absent.collect::<Option<_>>()?,
+        absent_more: absent_more.count()?,
     })
 }

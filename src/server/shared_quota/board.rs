@@ -25,6 +25,8 @@ pub(crate) struct Standing {
     pub present: u64,
     /// All of them.
     pub sharers: u64,
+    /// This edge's part is one in so many; 0: it has none.
+    pub one_in: u64,
     /// Counters that something is lent for here.
     pub counters: usize,
     /// When this edge was last heard, in seconds of Unix time.

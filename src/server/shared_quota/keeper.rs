@@ -10,17 +10,16 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::checked::SharedQuota;
 use crate::domain::resp::Answer;
-use crate::policy::quotas::{Contact, Lessee, Membership, Moment};
+use crate::policy::quotas::{Contact, Lessee, Membership, Moment, Report};
 use crate::server::memory::state::StateFolder;
 use crate::server::memory::switches::Switchboard;
 use crate::server::worker::Shared;
 use crate::telemetry::process;
 use crate::tls::{Trust, TrustFiles};
 
-use super::asking::processes;
 use super::board::Standing;
 use super::fleet::{Fleet, Question};
-use super::link::{LinkFault, command};
+use super::link::LinkFault;
 use super::name::EdgeName;
 use super::switches::Exchange;
 
@@ -33,6 +32,9 @@ const REACH_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for what is given back.
 const PART_WITHIN: Duration = Duration::from_secs(2);
+
+/// No pool's time is as late: that an edge has left is true whenever it is heard.
+const LAST_WORD_MS: u64 = 1 << 52;
 
 /// Who asks.
 pub(super) struct Keeper {
@@ -64,7 +66,7 @@ impl Keeper {
             shared,
             switchboard,
             switches: Exchange::default(),
-            membership: Membership::new(name.sharers),
+            membership: Membership::new(name.one_in),
             name,
             lessee: Lessee::new(process::now_ms().saturating_mul(1000)),
             fleet: None,
@@ -127,14 +129,15 @@ impl Keeper {
         };
         let reached = Fleet::reach(&self.config, trust.as_ref()).await;
         let known = match reached {
-            Ok(mut fleet) => self.know(&mut fleet).await.map(|()| fleet),
+            Ok(mut fleet) => self.know(&mut fleet).await.map(|time_ms| (fleet, time_ms)),
             Err(fault) => Err(fault),
         };
         match known {
-            Ok(fleet) => {
+            Ok((fleet, time_ms)) => {
                 let now = self.now();
                 let identity = &fleet.identity;
-                self.membership.reached(now, &identity.run, identity.up_ms);
+                let times = (identity.up_ms, time_ms);
+                self.membership.reached(now, &identity.run, times);
                 self.fleet = Some(fleet);
                 self.stand();
                 true
@@ -167,12 +170,12 @@ impl Keeper {
             self.membership.claimed();
             self.stand();
         }
-        let now = self.now();
-        if self.membership.reports(now) {
-            self.report(now).await?;
+        let heard = self.membership.heard_at();
+        self.report().await?;
+        self.stand();
+        if self.membership.heard_at() != heard {
             self.exchange_switches().await?;
         }
-        self.stand();
         Ok(())
     }
 
@@ -240,6 +243,7 @@ impl Keeper {
             fault: self.fault.clone(),
             present: roll.present,
             sharers: roll.sharers,
+            one_in: roll.one_in,
             counters: self.lessee.leased(),
             heard_unix_s: self.membership.heard_at().map(|at| at.unix_s),
             took_us: u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
@@ -259,12 +263,11 @@ impl Keeper {
         if self.ask_all(&asks).await.is_err() {
             return;
         }
-        let edges = self.edges();
-        let processes = processes(&edges);
-        let leaving = [("ZREM", &edges), ("HDEL", &processes)].map(|(word, key)| {
-            let plain = Question::Plain(command(&[word, key, &self.name.edge]));
-            (key.clone().into_bytes(), plain)
-        });
-        self.exchange(leaving.into()).await.ok();
+        let last = Report {
+            one_in: 0,
+            until_ms: LAST_WORD_MS,
+        };
+        let leaving = self.reporting(last, true);
+        self.exchange(vec![leaving]).await.ok();
     }
 }

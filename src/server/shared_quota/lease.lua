@@ -3,8 +3,8 @@
 --
 -- KEYS[1]  a hash: an edge's name -> "number leased used"; "=leased" and "=used" are their sums.
 -- ARGV     edge, number, used, held, wanted, limit, reserved, present, takes, takes up,
---          milliseconds to keep it, then the name of each edge that is away and how many
---          sharers it knew.
+--          milliseconds to keep it, what is left to those that are away and not named, in
+--          2^40ths, then the name of each that is and its part, one in so many.
 -- Answers  {1, leased, used by all, left} or {0, the number of a later question}.
 local key, edge = KEYS[1], ARGV[1]
 local number, used, held = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -26,8 +26,8 @@ end
 
 local others = tonumber(before[2] or '0') - old_leased
 local all_used = tonumber(before[3] or '0') - old_used + used
-local away = 0
-for at = 12, #ARGV, 2 do
+local away = math.ceil(limit * tonumber(ARGV[12]) / 1099511627776)
+for at = 13, #ARGV, 2 do
   if redis.call('HEXISTS', key, ARGV[at]) == 0 then
     away = away + math.floor(limit / math.max(1, tonumber(ARGV[at + 1])))
   end

@@ -19,8 +19,8 @@ pub(super) struct EdgeName {
     pub process: String,
     /// That of the process before this one.
     pub earlier: String,
-    /// As many shared when that was last heard.
-    pub sharers: u64,
+    /// Its part was one in so many when that was last heard; 0: that was never.
+    pub one_in: u64,
     folder: Option<StateFolder>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct EdgeName {
 struct Written {
     edge: String,
     process: String,
-    sharers: u64,
+    one_in: u64,
 }
 
 impl EdgeName {
@@ -44,12 +44,12 @@ impl EdgeName {
             Some(Written {
                 edge,
                 process,
-                sharers,
+                one_in,
             }) => Self {
                 edge,
                 process: drawn(),
                 earlier: process,
-                sharers: sharers.max(1),
+                one_in,
                 folder,
             },
             None => Self::fresh(folder),
@@ -61,7 +61,7 @@ impl EdgeName {
             edge: drawn(),
             process: drawn(),
             earlier: String::from("-"),
-            sharers: 1,
+            one_in: 0,
             folder,
         }
     }
@@ -73,18 +73,18 @@ impl EdgeName {
 
     /// Another name, as somebody else goes by this one.
     pub(super) fn renew(&mut self) {
-        let sharers = self.sharers;
+        let one_in = self.one_in;
         *self = Self::fresh(self.folder.take());
-        self.sharers = sharers;
+        self.one_in = one_in;
     }
 
     /// Has the next run know of it. Without a folder, or where its disk fails, what this process
     /// holds is lost with it until its windows end.
-    pub(super) fn keep(&mut self, sharers: u64) {
-        if self.sharers == sharers && self.earlier == self.process {
+    pub(super) fn keep(&mut self, one_in: u64) {
+        if self.one_in == one_in && self.earlier == self.process {
             return;
         }
-        self.sharers = sharers;
+        self.one_in = one_in;
         self.earlier.clone_from(&self.process);
         let Some(folder) = &self.folder else {
             return;
@@ -92,7 +92,7 @@ impl EdgeName {
         let written = Written {
             edge: self.edge.clone(),
             process: self.process.clone(),
-            sharers,
+            one_in,
         };
         let kept = serde_json::to_vec(&written)
             .map_err(std::io::Error::other)
@@ -124,7 +124,7 @@ mod tests {
         first.keep(3);
         let next = EdgeName::recall(Some(folder.clone()));
         assert_eq!((&next.edge, &next.earlier), (&first.edge, &first.process));
-        assert_eq!(next.sharers, 3);
+        assert_eq!(next.one_in, 3);
         assert_ne!(next.process, first.process);
         folder.write(FILE, b"{}").unwrap();
         assert_ne!(EdgeName::recall(Some(folder)).edge, first.edge);

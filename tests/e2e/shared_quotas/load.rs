@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::pool::{Redis, edge, flood, wait_joined};
+use super::pool::{Redis, comes, edge, flood, sharing, wait_joined};
 use crate::edge::Edge;
 use crate::parts::{Part, promises};
 use crate::upstream::Fake;
@@ -25,6 +25,9 @@ fn check(edges: usize, limit: u64, under_load: usize) {
         .map(|_| edge(&fake, &redis.url(), limit, &json!({})))
         .collect();
     wait_joined(&edges);
+    for edge in &edges {
+        comes("each has its part", || sharing(edge)["part"] == edges.len());
+    }
     let loaded: Vec<&Edge> = edges.iter().take(under_load).collect();
     // An idle edge says what it does not need within ten seconds.
     let enough = if under_load < edges.len() { 300 } else { 60 };
@@ -34,7 +37,7 @@ fn check(edges: usize, limit: u64, under_load: usize) {
         sum <= limit && sum * 100 > limit * 95,
         "{sum} of {limit}: {admitted:?}"
     );
-    super::pool::comes("counts agree", || redis.counted("/shared/").0 == sum);
+    comes("counts agree", || redis.counted("/shared/").0 == sum);
 }
 
 fn two_edges_admit_together_what_one_would() {

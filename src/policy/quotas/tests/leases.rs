@@ -176,7 +176,7 @@ proptest! {
                         node.connected = false;
                     }
                     world.late.clear();
-                    for _ in 0..30 {
+                    for _ in 0..60 {
                         world.step(answered, load);
                     }
                 }

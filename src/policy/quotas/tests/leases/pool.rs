@@ -8,6 +8,7 @@ use super::*;
 #[derive(Default)]
 pub(super) struct Pool {
     pub(super) windows: HashMap<String, Kept>,
+    /// When each edge reported last, and the most that its part may be.
     pub(super) reports: HashMap<String, (u64, u64)>,
     pub(super) incarnation: u64,
     pub(super) began_ms: u64,
@@ -36,7 +37,7 @@ impl Pool {
         });
         let unheard = roll.absent.iter();
         let unheard = unheard.filter(|it| !kept.edges.contains_key(&it.edge));
-        let away: u64 = unheard.map(|it| ask.limit / it.sharers).sum();
+        let away: u64 = unheard.map(|it| ask.limit / it.one_in).sum();
         let taken = sums.0 + held + ask.reserved + away;
         let pool = ask.limit.saturating_sub(taken);
         let all_used = sums.1 + ask.used;
@@ -57,28 +58,45 @@ impl Pool {
         })
     }
 
-    /// `sharers`: as many as the edge knows of so far.
-    pub(super) fn report(&mut self, edge: &str, sharers: u64, now_ms: u64) -> Roll {
+    /// The answer; nothing where it comes too late.
+    pub(super) fn report(&mut self, edge: &str, report: Report, now_ms: u64) -> Option<Roll> {
+        if now_ms > report.until_ms {
+            return None;
+        }
         let known = self.reports.contains_key(edge);
         self.reports
-            .retain(|_, (at_ms, _)| now_ms - *at_ms < FORGOTTEN_MS);
-        self.reports.insert(edge.to_owned(), (now_ms, sharers));
-        let all = u64::try_from(self.reports.len()).unwrap();
-        self.reports
-            .insert(edge.to_owned(), (now_ms, sharers.min(all)));
+            .retain(|other, (at_ms, _)| other == edge || now_ms - *at_ms < FORGOTTEN_MS);
+        self.reports.remove(edge);
+        let sharers = u64::try_from(self.reports.len()).unwrap() + 1;
+        let others: u64 = self.reports.values().map(|(_, part)| part).sum();
+        let room = WHOLE.saturating_sub(others);
+        let even = sharers.max(2);
+        let one_in = match (WHOLE / even <= room, room) {
+            (true, _) => even,
+            (false, 0) => 0,
+            (false, room) => WHOLE.div_ceil(room),
+        };
+        let of = |one_in: u64| WHOLE.checked_div(one_in).unwrap_or(0);
+        let most = of(one_in).max(of(report.one_in));
+        self.reports.insert(edge.to_owned(), (now_ms, most));
+        let away = |at_ms: u64| now_ms - at_ms > PRESENT_MS;
         let absent = self.reports.iter();
-        let absent = absent.filter(|(_, (at_ms, _))| now_ms - at_ms > PRESENT_MS);
+        let absent = absent.filter(|(_, (at_ms, part))| away(*at_ms) && *part > 0);
         let absent: Vec<Absent> = absent
-            .map(|(edge, (_, sharers))| Absent {
+            .map(|(edge, (_, part))| Absent {
                 edge: edge.clone(),
-                sharers: *sharers,
+                one_in: WHOLE / part,
             })
             .collect();
-        Roll {
+        let present = self.reports.values().filter(|(at_ms, _)| !away(*at_ms));
+        Some(Roll {
+            at_ms: now_ms,
             known,
-            present: all - u64::try_from(absent.len()).unwrap(),
-            sharers: all,
+            one_in,
+            present: u64::try_from(present.count()).unwrap(),
+            sharers,
             absent,
-        }
+            absent_more: 0,
+        })
     }
 }

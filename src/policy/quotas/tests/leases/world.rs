@@ -35,6 +35,7 @@ pub(super) struct Node {
     pub(super) ahead_ms: u64,
     pub(super) connected: bool,
     pub(super) cut_until_ms: u64,
+    pub(super) used: u64,
 }
 
 /// What may happen to a question and its answer.
@@ -46,6 +47,12 @@ pub(super) enum Fate {
     Late,
 }
 
+/// What comes to the pool later than it was said.
+pub(super) enum Delayed {
+    Ask(Ask, Roll),
+    Report(Report),
+}
+
 /// One after the other; what is random is drawn from the seed.
 pub(super) struct World {
     pub(super) limit: u64,
@@ -53,7 +60,9 @@ pub(super) struct World {
     pub(super) now_ms: u64,
     pub(super) pool: Pool,
     pub(super) nodes: Vec<Node>,
-    pub(super) late: Vec<(u64, String, Ask, Roll)>,
+    pub(super) late: Vec<(u64, String, Delayed)>,
+    /// So much comes to an edge in each moment, a half of it within its turn.
+    pub(super) comes: u64,
     pub(super) admitted: HashMap<u64, u64>,
     pub(super) draws: Draws,
     pub(super) made: u64,
@@ -79,6 +88,7 @@ impl World {
             pool: Pool::default(),
             nodes: Vec::new(),
             late: Vec::new(),
+            comes: 0,
             admitted: HashMap::new(),
             draws: Draws(seed),
             made: 0,
@@ -99,11 +109,12 @@ impl World {
             id: format!("edge-{}", self.made),
             limiter: Limiter { counters, quotas },
             lessee: Lessee::new(self.now_ms * 1000),
-            membership: Membership::new(1),
+            membership: Membership::new(0),
             began_ms: self.now_ms,
             ahead_ms: self.draws.below(SKEW_S * 1000),
             connected: false,
             cut_until_ms: 0,
+            used: 0,
         }
     }
 
@@ -122,7 +133,7 @@ impl World {
         }
         next.id = before.id.clone();
         next.ahead_ms = before.ahead_ms;
-        next.membership = Membership::new(before.membership.roll().sharers);
+        next.membership = Membership::new(before.membership.roll().one_in);
         self.nodes[place] = next;
     }
 
@@ -136,49 +147,78 @@ impl World {
 
     /// Charges one by one, at most so many, and counts what is admitted.
     pub(super) fn load(&mut self, place: usize, most: u64) -> u64 {
-        let node = &self.nodes[place];
+        let node = &mut self.nodes[place];
         let at = node.now(self.now_ms);
         let load = items(ERROR, 1);
         let mut admitted = 0;
         for _ in 0..most {
             admitted += u64::from(node.limiter.charge(at, &who(1, 1, 1), &load).is_ok());
         }
+        node.used += admitted;
         *self.admitted.entry(at.unix_s / 60).or_default() += admitted;
         admitted
     }
 
+    /// What comes meanwhile.
+    fn comes(&mut self, place: usize) {
+        let most = self.draws.below(self.comes + 1);
+        self.load(place, most);
+    }
+
     /// A turn of one edge, as the server takes it.
-    pub(super) fn turn(&mut self, place: usize, fate: impl Fn(&mut Draws) -> Fate) {
+    pub(super) fn turn(&mut self, place: usize, fate: impl Fn(&mut Draws) -> Fate + Copy) {
         let (now_ms, up_ms) = (self.now_ms, self.now_ms - self.pool.began_ms);
         let node = &mut self.nodes[place];
         let now = node.now(now_ms);
         if now_ms < node.cut_until_ms {
-            node.connected = false;
-            node.membership.lost();
-            node.stand(now_ms);
+            node.lost(now_ms);
             return;
         }
         if !node.connected {
             let name = self.pool.incarnation.to_string();
-            node.membership.reached(now, &name, up_ms);
+            node.membership.reached(now, &name, (up_ms, now_ms));
             node.connected = true;
         }
         node.stand(now_ms);
-        let counters = &node.limiter.counters;
         if node.membership.begins_claiming() {
-            node.lessee.claim_all(now, counters);
+            node.lessee.claim_all(now, &node.limiter.counters);
         }
+        self.comes(place);
+        let mut whole = self.asks(place, fate);
+        self.comes(place);
+        let node = &mut self.nodes[place];
+        if node.membership.is_claiming() && whole && node.lessee.is_heard() {
+            node.membership.claimed();
+        }
+        node.stand(now_ms);
+        self.comes(place);
+        if whole {
+            whole = self.reports(place, fate);
+        }
+        let node = &mut self.nodes[place];
+        match whole {
+            true => node.stand(now_ms),
+            false => node.lost(now_ms),
+        }
+    }
+
+    /// Whether all questions were answered.
+    fn asks(&mut self, place: usize, fate: impl Fn(&mut Draws) -> Fate) -> bool {
+        let now_ms = self.now_ms;
+        let node = &mut self.nodes[place];
+        let now = node.now(now_ms);
         let roll = node.membership.roll().clone();
         let mut whole = true;
-        for ask in node.lessee.asks(now, node.membership.takes(now), counters) {
+        let takes = node.membership.takes(now);
+        for ask in node.lessee.asks(now, takes, &node.limiter.counters) {
             let fate = fate(&mut self.draws);
             let answer = match fate {
                 Fate::Answered | Fate::AnswerLost => Some(self.pool.ask(&node.id, &ask, &roll)),
                 Fate::Lost => None,
                 Fate::Late => {
                     let at_ms = now_ms + self.draws.below(20_000);
-                    self.late
-                        .push((at_ms, node.id.clone(), ask.clone(), roll.clone()));
+                    let delayed = Delayed::Ask(ask.clone(), roll.clone());
+                    self.late.push((at_ms, node.id.clone(), delayed));
                     None
                 }
             };
@@ -191,35 +231,74 @@ impl World {
                 None => whole = false,
             }
         }
-        if node.membership.is_claiming() && whole && node.lessee.is_heard() {
-            node.membership.claimed();
+        whole
+    }
+
+    /// Whether a report that was due was answered.
+    fn reports(&mut self, place: usize, fate: impl Fn(&mut Draws) -> Fate) -> bool {
+        let now_ms = self.now_ms;
+        let node = &mut self.nodes[place];
+        let now = node.now(now_ms);
+        let Some(report) = node.membership.report(now, || node.lessee.newest_s()) else {
+            return true;
+        };
+        // Who is not heard at first counts alone, which is the exception.
+        let fate = match node.membership.contact(now) {
+            Contact::New => Fate::Answered,
+            Contact::Joined | Contact::Away => fate(&mut self.draws),
+        };
+        match fate {
+            Fate::Answered | Fate::AnswerLost => {
+                let answer = self.pool.report(&node.id, report, now_ms);
+                match answer.filter(|_| fate == Fate::Answered) {
+                    Some(roll) => node.membership.confirmed(now, now, roll),
+                    None => return false,
+                }
+            }
+            Fate::Lost => return false,
+            Fate::Late => {
+                let at_ms = now_ms + self.draws.below(20_000);
+                let delayed = Delayed::Report(report);
+                self.late.push((at_ms, node.id.clone(), delayed));
+                return false;
+            }
         }
-        node.stand(now_ms);
-        if node.membership.reports(now) && whole {
-            let sharers = node.membership.roll().sharers;
-            let roll = self.pool.report(&node.id, sharers, now_ms);
-            node.membership.confirmed(now, roll);
-        }
-        node.stand(now_ms);
-        if !whole {
-            node.connected = false;
-            node.membership.lost();
-            node.stand(now_ms);
-        }
+        true
     }
 
     pub(super) fn step(&mut self, fate: impl Fn(&mut Draws) -> Fate + Copy, load: u64) {
         self.now_ms += TICK_MS;
+        self.comes = load;
         for place in 0..self.nodes.len() {
-            let most = self.draws.below(load * 2 + 1);
-            self.load(place, most);
+            self.comes(place);
             self.turn(place, fate);
         }
         let now_ms = self.now_ms;
-        for (_, edge, ask, roll) in self.late.extract_if(.., |late| late.0 <= now_ms) {
-            self.pool.ask(&edge, &ask, &roll).ok();
+        for (_, edge, delayed) in self.late.extract_if(.., |late| late.0 <= now_ms) {
+            match delayed {
+                Delayed::Ask(ask, roll) => drop(self.pool.ask(&edge, &ask, &roll)),
+                Delayed::Report(report) => drop(self.pool.report(&edge, report, now_ms)),
+            }
         }
         for (window, admitted) in &self.admitted {
+            if *admitted > self.limit {
+                for node in &self.nodes {
+                    eprintln!(
+                        "{} ahead {} began {} cut {} used {} {:?} {:?}",
+                        node.id,
+                        node.ahead_ms,
+                        node.began_ms,
+                        node.cut_until_ms,
+                        node.used,
+                        node.membership,
+                        node.membership.standing(node.now(now_ms))
+                    );
+                }
+                for (w, kept) in &self.pool.windows {
+                    eprintln!("{w} {:?}", kept.edges);
+                }
+                eprintln!("{:?}", self.pool.reports);
+            }
             assert!(
                 *admitted <= self.limit,
                 "{admitted} of {} in window {window} at {now_ms}",
@@ -235,6 +314,12 @@ impl Node {
             since_start_ns: (now_ms - self.began_ms) * 1_000_000,
             unix_s: (now_ms + self.ahead_ms) / 1000,
         }
+    }
+
+    fn lost(&mut self, now_ms: u64) {
+        self.connected = false;
+        self.membership.lost();
+        self.stand(now_ms);
     }
 
     pub(super) fn stand(&self, now_ms: u64) {

@@ -66,7 +66,8 @@
 //! (`policy::switches`) is another, beside it, with what stays here while a disk of Sentry's is
 //! nearly full (`policy::disk_guard`; `server::disk_guard` looks at the disks). What is learned of senders
 //! (`policy::verdicts`, `policy::learned`), what is used of quotas (`policy::quotas`), what
-//! repeats (`policy::repeats`) and who is not heard (`policy::blocks`) lives on across reloads, and in `server::memory`'s folder
+//! repeats (`policy::repeats`), who is not heard (`policy::blocks`) and what is kept of web's
+//! answers (`policy::cache`) lives on across reloads, and in `server::memory`'s folder
 //! what of it is proven, used or switched on across restarts.
 //!
 //! All of it can go to another process that takes over, without a break: `server::handover` says

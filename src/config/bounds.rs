@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessMode, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays,
-    SharedQuotaMode, StorePolicy,
+    SharedQuotaMode, StorePolicy, UploadUrl,
 };
-use super::kinds::{Count, PerTime, PoolWord, Portion, Projects, Size, Span, Token, Word, Workers};
+use super::kinds::{
+    Count, PerTime, PoolWord, Portion, Projects, Size, SizeOrOff, Span, Token, Word, Workers,
+};
 use crate::domain::incident::Severity;
 
 const KIB: u64 = 1 << 10;
@@ -105,6 +107,27 @@ pub(super) const UNPACKING: Count = Count {
     max: 1 << 20,
 };
 pub(super) const BODY: Size = Size { min: 1, max: TIB };
+/// Less would hold hardly more than the form around its chunks.
+pub(super) const CAP: SizeOrOff = SizeOrOff(Size {
+    min: 64 * KIB,
+    max: TIB,
+});
+/// Less would hold no loader with its bundle.
+pub(super) const CACHE: Size = Size {
+    min: 64 * KIB,
+    max: GIB,
+};
+/// Whoever makes room looks at all of them.
+pub(super) const CACHE_ENTRIES: Count = Count {
+    min: 1,
+    max: 10_000,
+};
+/// Zero serves nothing that is stale; what is older than a month helps nobody.
+pub(super) const STALE: Span = Span {
+    min: Duration::ZERO,
+    max: Duration::from_secs(30 * 86_400),
+};
+pub(super) const UPLOAD_URL: Word<UploadUrl> = Word::of(UploadUrl::WORDS);
 pub(super) const READ_AHEAD: Size = Size {
     min: 4 * KIB,
     max: GIB,

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
-    Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
+    Bodies, Cache, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
     Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, SharedQuota,
     SharedQuotaMode, SharedQuotaTls, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel,
-    Upstream, UpstreamTimeouts, UpstreamTls, Webhook,
+    UploadUrl, Uploads, Upstream, UpstreamTimeouts, UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -32,6 +32,7 @@ pub(super) const SENTRY_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) fn config() -> Config {
     Config {
         workers: None,
+        user: None,
         listen: Listen {
             public: vec![Listener {
                 name: "public".to_owned(),
@@ -71,12 +72,18 @@ pub(super) fn config() -> Config {
             root: PathBuf::from("/var/www/js-sdk"),
             cors: true,
         }],
+        cache: cache(),
+        uploads: Uploads {
+            request_max: None,
+            url: UploadUrl::Sentry,
+        },
         state: State {
             path: Some(PathBuf::from("/var/lib/vidette")),
         },
         spool: spool(),
         disk_guard: disk_guard(),
         sentry: None,
+        project_files: None,
         client_reports: ClientReports {
             enabled: true,
             interval: Duration::from_secs(30),
@@ -111,18 +118,6 @@ fn shared_quota() -> SharedQuota {
     }
 }
 
-fn webhook() -> Webhook {
-    Webhook {
-        url: None,
-        url_file: None,
-        token: None,
-        token_file: None,
-        severity: Severity::Ticket,
-        after: Duration::from_secs(60),
-        timeout: Duration::from_secs(5),
-    }
-}
-
 fn keys() -> Keys {
     Keys {
         mode: KeyMode::Learn,
@@ -134,6 +129,18 @@ fn keys() -> Keys {
         candidates_max: 20_000,
         refused_max: 50_000,
         limited_max: 20_000,
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        url: None,
+        url_file: None,
+        token: None,
+        token_file: None,
+        severity: Severity::Ticket,
+        after: Duration::from_secs(60),
+        timeout: Duration::from_secs(5),
     }
 }
 
@@ -151,6 +158,17 @@ fn access_log() -> AccessLog {
         max_bytes: 100 * MIB,
         files: 5,
         buffer: 4 * MIB,
+    }
+}
+
+/// What customers' pages load from Sentry; of that there is a few kilobytes for each key.
+fn cache() -> Cache {
+    Cache {
+        paths: vec!["/js-sdk-loader/".to_owned(), "/js-sdk/".to_owned()],
+        max_bytes: 16 * MIB,
+        entries: 1_000,
+        answer_bytes: MIB,
+        stale_if_error: Duration::from_secs(7 * 86_400),
     }
 }
 

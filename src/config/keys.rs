@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::bounds::{
     ACCESS_BUFFER, ACCESS_ERRORS, ACCESS_FILE, ACCESS_FILES, ACCESS_FORMAT, ACCESS_MODE,
-    ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES,
-    DECODE_RATIO, DISK, FINISHING, GUARD_BACK, GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES,
-    HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP,
-    MISDEEDS, MISDEEDS_PER, PER_CLIENT, POOL_DATABASE, POOL_MODE, POOL_PASSWORD, POOL_USER,
-    POOL_WAIT, PROBE, PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD, REPLAY, REPORT,
-    REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS, SEVERITY, SPOOL,
-    STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, WAIT, WEBHOOK_AFTER,
-    WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
+    ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CACHE, CACHE_ENTRIES, CAP, CONNECTION_WINDOW,
+    CONNECTIONS, CONTROL_FRAMES, DECODE_RATIO, DISK, FINISHING, GUARD_BACK, GUARD_ERRORS,
+    GUARD_LOOK, GUARD_MARK, HANDSHAKES, HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE,
+    LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT, POOL_DATABASE,
+    POOL_MODE, POOL_PASSWORD, POOL_USER, POOL_WAIT, PROBE, PROJECTS, PROJECTS_SHOWN, QUOTA_IPS,
+    READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN,
+    SERVE_RELAYS, SEVERITY, SPOOL, STALE, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING,
+    UNPROVEN_RATE, UPLOAD_URL, WAIT, WEBHOOK_AFTER, WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
 };
 use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
@@ -22,8 +22,8 @@ use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
-    PemFile, PoolName, PoolUrls, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics,
-    StdoutOrPath, TunnelPaths, Urls, Variable, WebhookAddress,
+    PathPrefixes, PemFile, PoolName, PoolUrls, Proxies, Quotas, Repeats, Samples, Share, Shown,
+    Statics, StdoutOrPath, TunnelPaths, Urls, UserName, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -127,6 +127,7 @@ const fn later(path: &'static str) -> Key {
 /// Every key, in the order in which a file is best written.
 pub(super) static KEYS: &[Key] = &[
     here!("workers", workers, WORKERS),
+    here!("user", user, UserName),
     here!("listen.public", listen.public, Listeners),
     here!("listen.admin", listen.admin, Address),
     here!("acme", acme, Authority),
@@ -216,6 +217,13 @@ pub(super) static KEYS: &[Key] = &[
     here!("mirrors", mirrors, Mirrors),
     here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),
+    here!("cache.paths", cache.paths, PathPrefixes),
+    here!("cache.max_bytes", cache.max_bytes, CACHE),
+    here!("cache.entries", cache.entries, CACHE_ENTRIES),
+    here!("cache.answer_bytes", cache.answer_bytes, INSPECT),
+    here!("cache.stale_if_error", cache.stale_if_error, STALE),
+    here!("uploads.request_max", uploads.request_max, CAP),
+    here!("uploads.url", uploads.url, UPLOAD_URL),
     here!("state.path", state.path, PathOrOff),
     here!("spool.path", spool.path, PathOrOff),
     here!("spool.max_bytes", spool.max_bytes, SPOOL),
@@ -267,10 +275,11 @@ pub(super) static KEYS: &[Key] = &[
     here!("shared_quota.timeout", shared_quota.timeout, POOL_WAIT),
     here!("shared_quota.tls.ca", shared_quota.tls.ca, PemFile),
     sentry!("sentry.url", url, OneUrl),
-    later("sentry.credentials"),
+    sentry!("sentry.credentials", credentials_file, OptionalPath),
     sentry!("sentry.token", token, SENTRY_TOKEN),
     sentry!("sentry.token_file", token_file, OptionalPath),
     sentry!("sentry.interval", interval, ASK),
+    here!("sentry.projects", project_files, OptionalPath),
     here!("client_reports.enabled", client_reports.enabled, Flag),
     here!("client_reports.interval", client_reports.interval, REPORT),
     here!("limits.bodies.ingest", limits.bodies.ingest, BODY),

@@ -83,4 +83,4 @@ fn of_key(used: &Use, path: &str, said: &HashMap<String, String>) -> Value {
 }
 
 /// The one key that must be set, and the one that follows it.
-const WITHOUT_DEFAULT: [&str; 2] = ["upstream.ingest", "upstream.web"];
+pub(super) const WITHOUT_DEFAULT: [&str; 2] = ["upstream.ingest", "upstream.web"];

@@ -86,7 +86,7 @@ fn rows(shown: &Shown) -> Option<&[Shown]> {
 }
 
 /// A value in one line.
-fn flow(shown: &Shown) -> String {
+pub(super) fn flow(shown: &Shown) -> String {
     match shown {
         Shown::Absent => "\"\"".to_owned(),
         Shown::Text(text) => quoted(text),

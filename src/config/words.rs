@@ -78,6 +78,16 @@ words! {
 }
 
 words! {
+    /// Where uploaders are told to send their chunks.
+    UploadUrl {
+        /// Where Sentry says.
+        Sentry = "sentry",
+        /// Where they asked: by the same scheme, at the same host.
+        Caller = "caller",
+    }
+}
+
+words! {
     /// Who may reach `/api/0/relays/*`.
     ServeRelays {
         /// Clients on loopback and private addresses.

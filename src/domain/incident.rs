@@ -151,6 +151,11 @@ kinds! {
     Some("VidetteCertificateEnds"),
     "Put the new files in their place: they are taken up by themselves. With acme: vidette status says why it is not renewed.";
 
+    /// Sentry says no more how its projects are set.
+    StatesStale = "states_stale", Ticket, after 0, over 0 "Sentry tells of its projects again",
+    None,
+    "What it said last stands; what is changed on its pages since does not count here. Is sentry.url Sentry itself, or a Relay, and not what redirects to it? Does it know this relay (vidette credentials show) and do the clocks agree? vidette status says what it answers.";
+
     /// A changed configuration was refused.
     ReloadRefused = "reload_refused", Ticket, after 0, over 0 "the file that lies there is in force",
     Some("VidetteReloadRefused"),

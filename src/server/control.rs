@@ -24,7 +24,7 @@ use crate::server::admin::{self, Page};
 use crate::server::disk_guard::Keeper;
 use crate::server::entrance::Renewing;
 use crate::server::handover::elder::{Heir, Seat, wait_for_heir};
-use crate::server::handover::upgrade::upgrade_on_signal;
+use crate::server::handover::upgrade::{upgrade_on_signal, upgrades};
 use crate::server::holding::{Holding, Listening};
 use crate::server::incidents::Watch;
 use crate::server::memory::switches::Switchboard;
@@ -83,6 +83,7 @@ impl Control {
             signal(SignalKind::interrupt())?,
         ];
         let moved = access_log::reopening();
+        let asked = upgrades();
         // Before the first client is called by it: a kill at once must not lose it.
         self.memory.keep_secret(&self.loaded.config);
         memory::limit_tables(&self.loaded.config, &self.metrics.control);
@@ -93,7 +94,7 @@ impl Control {
         let log = Arc::clone(&shared.access_log);
         tokio::task::spawn_local(access_log::keep_reopening(moved, log));
         let seat = holding.seat();
-        tokio::task::spawn_local(upgrade_on_signal(seat.is_some()));
+        tokio::task::spawn_local(upgrade_on_signal(asked, seat.is_some()));
         hears.send(()).ok();
         let heir = tokio::select! {
             () = stop_asked(stopped, &mut stops) => None,

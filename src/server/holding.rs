@@ -26,7 +26,7 @@ use crate::server::handover::sockets::Heirloom;
 use crate::server::incidents::keep_telling;
 use crate::server::memory::Memory;
 use crate::server::memory::switches::Switchboard;
-use crate::server::reloader::{Reloader, reload_on_hangup, watch_file};
+use crate::server::reloader::{Reloader, reload_on_hangup, watch_file, watch_project_files};
 use crate::server::sentry::client_reports::Telling;
 use crate::server::shared_quota::Sharing;
 use crate::server::worker::Shared;
@@ -81,7 +81,9 @@ impl Holding {
         let switchboard = Rc::clone(&self.switchboard);
         tasks.push(tokio::task::spawn_local(switchboard.keep()));
         let reloader = &self.reloader;
-        reloader.list_keys();
+        reloader.ask_sentry();
+        let files = watch_project_files(Rc::clone(reloader));
+        tasks.push(tokio::task::spawn_local(files));
         tasks.push(tokio::task::spawn_local(watch_file(Rc::clone(reloader))));
         let hangup = signal(SignalKind::hangup());
         let reloading = reload_on_hangup(hangup, Rc::clone(reloader));
@@ -152,7 +154,7 @@ impl Holding {
     /// [taken back](Self::take_back), as after any other failure.
     pub(crate) async fn let_go(&self) -> io::Result<Yielded> {
         self.is_let_go.set(true);
-        self.reloader.stop_listing();
+        self.reloader.stop_asking_sentry();
         let chores = self.chores.borrow_mut().take();
         if let Some(chores) = chores {
             for task in chores.tasks {

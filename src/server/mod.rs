@@ -21,6 +21,7 @@ mod looks;
 mod memory;
 mod mirrors;
 mod passage;
+mod privileges;
 mod pulses;
 mod reloader;
 mod reports;
@@ -88,6 +89,14 @@ pub enum StartError {
     /// What TLS with servers stands on is of no use.
     #[error("upstream.tls: {0}")]
     Trust(#[from] TrustError),
+    /// It cannot become who it is to be.
+    #[error("cannot become `user` {user}: {error}")]
+    User {
+        /// Its name.
+        user: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// A thread or its runtime cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),

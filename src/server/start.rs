@@ -13,10 +13,12 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Loaded};
 use crate::policy::blocks::Blocks;
+use crate::policy::cache::Cache;
 use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::quotas::{CounterLimits, Counters};
 use crate::policy::repeats::Repeats;
+use crate::policy::strangers::Strangers;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
@@ -35,9 +37,11 @@ use super::handover::heir::{self, Elder, Estate, Handed};
 use super::handover::sockets::{Heirloom, Inherited, for_workers};
 use super::handover::{Predecessor, Succession, activation};
 use super::holding::Listening;
-use super::memory::Memory;
 use super::memory::switches::Switchboard;
+use super::memory::{Memory, knowledge};
 use super::mirrors::{self, Mirrors};
+use super::passage::cached;
+use super::privileges::become_user;
 use super::pulses::Pulses;
 use super::reloader::number_projects;
 use super::rules::{self, Rules};
@@ -94,6 +98,9 @@ impl Edge {
             Origin::TakeOver => find_elder(config, &mut handed)?,
         };
         let listening = listen(config, count, &mut handed)?;
+        if origin != Origin::Part {
+            become_user(config.user.as_deref())?;
+        }
         let dropped = left(handed, elder.is_some());
         let estate = elder.as_ref().map(Elder::take_over).transpose();
         let estate = estate.map_err(StartError::TakeOver)?;
@@ -325,6 +332,9 @@ fn share(
     let rules = Rules::new(config, None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let switchboard = memory.switchboard(&counters);
+    let strangers = Strangers::new(size(config.keys.refused_max));
+    // Whoever asks begins later: what the first requests show is not to be missed.
+    strangers.first_seen.switch(knowledge::asks(config));
     let reports: Arc<reports::Board> = Arc::default();
     let shared = Shared {
         spool: Spool::open(
@@ -357,6 +367,7 @@ fn share(
         disk_bytes: Arc::default(),
         ahead_bytes: Arc::default(),
         verdicts: memory.verdicts(config, Millis(0)),
+        strangers,
         journal: memory.journal(&counters),
         counters,
         switches: Arc::clone(switchboard.in_force()),
@@ -364,6 +375,7 @@ fn share(
         shared_quota: shared_quota::Board::default(),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
+        cache: Cache::new(cached::limits(&config.cache)),
         blocks: Blocks::new(size(config.limits.block.clients_max)),
         ledger,
         reports,

@@ -108,6 +108,8 @@ impl Exposition {
         families.push(books::reported(&metrics.control));
         families.extend(super::incidents::families(&metrics.control.incidents));
         families.extend(super::clients::families(metrics));
+        families.extend(super::uploads::families(metrics));
+        families.extend(super::cache::families(metrics));
         families.extend(super::tables::families(&metrics.control));
         families.extend(control(metrics));
         families
@@ -459,6 +461,10 @@ mod tests {
             "vidette_client_ip_total",
             "vidette_uploads_active",
             "vidette_uploads_active_bytes",
+            "vidette_upload_settings_total",
+            "vidette_cache_requests_total",
+            "vidette_cache_entries",
+            "vidette_cache_bytes",
             "vidette_acme_orders_total",
             "vidette_tls_handshakes_total",
             "vidette_tls_certificate_days_left",

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod acme;
 mod books;
+pub mod cache;
 mod clients;
 pub mod clock;
 pub mod counts;
@@ -25,3 +26,4 @@ pub mod process;
 pub mod sharing;
 mod tables;
 pub mod tls;
+pub mod uploads;

@@ -16,6 +16,7 @@ mod answers;
 mod books;
 mod bugsink;
 mod bugsink_addresses;
+mod cache;
 mod client;
 mod client_ip;
 mod clients;
@@ -42,6 +43,7 @@ mod haproxy;
 mod heads;
 mod hostile;
 mod idle;
+mod import_nginx;
 mod incidents;
 mod ingest;
 mod journey;
@@ -54,8 +56,10 @@ mod monitoring;
 mod moves;
 mod parts;
 mod patterns;
+mod privileges;
 mod proxied;
 mod quotas;
+mod readme;
 mod refusals;
 mod reload;
 mod reports;
@@ -65,6 +69,7 @@ mod send_test;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
+mod sentry_states;
 mod shared_quotas;
 mod spool;
 mod stored_addresses;
@@ -76,6 +81,7 @@ mod tls;
 mod top;
 mod top_senders;
 mod tunnel_clients;
+mod upload_settings;
 mod uploads;
 mod upstream;
 mod wanted;
@@ -93,25 +99,30 @@ fn trials() -> Vec<Trial> {
         routes::trials(),
         credentials::trials(),
         client_ip::trials(),
+        privileges::trials(),
         proxied::trials(),
         ingest::trials(),
         cors::trials(),
         framing::trials(),
         heads::trials(),
+        readme::trials(),
         refusals::trials(),
         h2c::trials(),
         departures::trials(),
         faults::trials(),
         answers::trials(),
         uploads::trials(),
+        upload_settings::trials(),
         idle::trials(),
         web::trials(),
+        cache::trials(),
         files::trials(),
         admin::trials(),
         books::trials(),
         reload::trials(),
         command_line::trials(),
         manual::trials(),
+        import_nginx::trials(),
         schema::trials(),
         dashboard::trials(),
         decisions::trials(),
@@ -129,6 +140,7 @@ fn trials() -> Vec<Trial> {
         wanted::trials(),
         lessons::trials(),
         sentry_keys::trials(),
+        sentry_states::trials(),
         line_one::trials(),
         moves::trials(),
         mirrors::trials(),

@@ -36,6 +36,8 @@ pub(crate) enum Part {
     Groff,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
     Mounts,
+    /// Being root.
+    Root,
 }
 
 impl Part {
@@ -56,6 +58,7 @@ impl Part {
             Self::Systemd => "systemd",
             Self::Groff => "groff",
             Self::Mounts => "mount_namespaces",
+            Self::Root => "root",
         }
     }
 
@@ -74,6 +77,7 @@ impl Part {
             Self::Redis => program("redis-server").is_some() && program("redis-sentinel").is_some(),
             Self::Systemd => program("systemd-analyze").is_some(),
             Self::Groff => program("groff").is_some(),
+            Self::Root => rustix::process::geteuid().is_root(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")
                     .args([

@@ -5,7 +5,7 @@
 mod acme;
 mod agreed;
 pub(crate) mod authority;
-mod client;
+pub(crate) mod client;
 mod gate;
 mod idle;
 mod judged;

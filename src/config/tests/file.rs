@@ -111,8 +111,8 @@ fn a_key_of_a_later_version_is_never_ignored() {
         format!("v.yml:2:{column}: error: \"{key}\" is not in this version yet; remove it")
     };
     check_below(
-        "sentry: {credentials: c.json}\n",
-        &[&later("sentry.credentials", 10)],
+        "shared_quota: {url: 'redis://redis'}\n",
+        &[&later("shared_quota", 1)],
     );
 }
 

@@ -4,6 +4,7 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod cache;
 mod disk_guard;
 mod environment;
 mod file;
@@ -20,6 +21,7 @@ mod shared_quota;
 mod shown;
 mod spool;
 mod tls;
+mod uploads;
 mod values;
 mod wanted;
 

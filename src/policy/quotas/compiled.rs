@@ -63,16 +63,27 @@ impl Compiled {
         let kept = match (owner, quota.by) {
             (_, By::Ip) => Kept::PerIp,
             (Owner::Key(_), By::Project | By::Key)
-            | (Owner::Global | Owner::Project(_) | Owner::Switch(_), By::Project) => {
-                here(Whom::All)
-            }
+            | (
+                Owner::Global
+                | Owner::Project(_)
+                | Owner::Switch(_)
+                | Owner::Sentry(_)
+                | Owner::Organization(_),
+                By::Project,
+            ) => here(Whom::All),
             (Owner::Defaults, By::Project) => match follower {
                 Some(_) => here(Whom::Project(follower)),
                 None => Kept::PerProject,
             },
-            (Owner::Global | Owner::Defaults | Owner::Project(_) | Owner::Switch(_), By::Key) => {
-                Kept::PerKey
-            }
+            (
+                Owner::Global
+                | Owner::Defaults
+                | Owner::Project(_)
+                | Owner::Switch(_)
+                | Owner::Sentry(_)
+                | Owner::Organization(_),
+                By::Key,
+            ) => Kept::PerKey,
         };
         let rest = match kept {
             Kept::Here(_) => None,
@@ -86,7 +97,11 @@ impl Compiled {
             (_, By::Ip) => Scope::Ip,
             (Owner::Key(_), _) | (_, By::Key) => Scope::Key,
             (Owner::Global, By::Project) => Scope::Global,
-            (Owner::Defaults | Owner::Project(_) | Owner::Switch(_), By::Project) => Scope::Project,
+            (Owner::Organization(_), By::Project) => Scope::Organization,
+            (
+                Owner::Defaults | Owner::Project(_) | Owner::Switch(_) | Owner::Sentry(_),
+                By::Project,
+            ) => Scope::Project,
         };
         let compiled = Self {
             // The sender is told that somebody switched it on; the count has a name of its own.
@@ -145,7 +160,8 @@ impl Compiled {
     /// What a sender shares with others for whom nobody vouches, and as which counter; `None`:
     /// somebody does, or nobody has to.
     fn share(&self, sender: &Who) -> Option<(&Measure, Whom)> {
-        let global = matches!(self.named.identity.owner, Owner::Global);
+        let owner = self.named.identity.owner;
+        let global = matches!(owner, Owner::Global | Owner::Organization(_));
         let applies = match sender.trust {
             Trust::Whole => false,
             Trust::NewProject => global,

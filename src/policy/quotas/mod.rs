@@ -55,7 +55,7 @@ pub use leasing::{
 };
 pub use lessee::{Ask, Lease, Lessee};
 pub use membership::{Absent, Contact, Membership, Report, Roll};
-pub use plan::{Budgets, QuotaSpec, Quotas, Usage};
+pub use plan::{Budgets, QuotaSpec, Quotas, SentryQuotas, Usage};
 pub use sharing::Outlay;
 pub use spent::Spent;
 pub use switched::{SwitchedLimit, SwitchedLimits};
@@ -116,6 +116,8 @@ pub struct Load {
 pub enum Scope {
     /// Everybody.
     Global,
+    /// All projects of the organization.
+    Organization,
     /// The project.
     Project,
     /// The key.

@@ -47,6 +47,7 @@ mod projects;
 mod sharing;
 mod status;
 mod switches;
+mod told;
 mod top;
 
 use std::convert::Infallible;
@@ -143,6 +144,7 @@ pub(super) use live::Live;
 pub(super) use loops::looping;
 pub(super) use sharing::reasons as sharing_reasons;
 pub(super) use status::{is_safe, keeps};
+pub(super) use told::untold;
 
 type Answer = Response<Full<Bytes>>;
 

@@ -91,6 +91,7 @@ impl Watch {
         let mut holding = conditions::states(desk, now);
         holding.extend(self.signs.borrow_mut().read(now, reading));
         holding.extend(admin::looping(desk));
+        holding.extend(admin::untold(desk, now));
         holding
     }
 

@@ -19,30 +19,30 @@ use crate::wire::{Framing, Wire};
 
 /// What a client believes and offers.
 #[derive(Clone)]
-pub(super) struct Trust(Arc<ClientConfig>);
+pub(crate) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
     /// In this authority alone, with both versions and no list of protocols.
-    pub(super) fn of(authority: &Authority) -> Self {
+    pub(crate) fn of(authority: &Authority) -> Self {
         Self::with(authority, rustls::ALL_VERSIONS, None, &[])
     }
 
     /// In these authorities alone, with both versions and no list of protocols.
-    pub(super) fn in_roots(roots: Arc<RootCertStore>) -> Self {
+    pub(crate) fn in_roots(roots: Arc<RootCertStore>) -> Self {
         Self::made(roots, rustls::ALL_VERSIONS, None, &[])
     }
 
     /// The same, with a certificate of its own.
-    pub(super) fn showing(roots: Arc<RootCertStore>, own: &Files) -> Self {
+    pub(crate) fn showing(roots: Arc<RootCertStore>, own: &Files) -> Self {
         Self::made(roots, rustls::ALL_VERSIONS, Some(own), &[])
     }
 
     /// The same, with a list of protocols.
-    pub(super) fn offering(roots: Arc<RootCertStore>, protocols: &[&str]) -> Self {
+    pub(crate) fn offering(roots: Arc<RootCertStore>, protocols: &[&str]) -> Self {
         Self::made(roots, rustls::ALL_VERSIONS, None, protocols)
     }
 
-    pub(super) fn with(
+    pub(crate) fn with(
         authority: &Authority,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Files>,
@@ -79,20 +79,20 @@ impl Trust {
 }
 
 /// An open connection.
-pub(super) struct SecureClient {
+pub(crate) struct SecureClient {
     wire: Wire<StreamOwned<ClientConnection, TcpStream>>,
 }
 
 impl SecureClient {
     /// Connects and agrees on TLS, asking for [`NAME`].
     #[track_caller]
-    pub(super) fn connect(address: SocketAddr, trust: &Trust) -> Self {
+    pub(crate) fn connect(address: SocketAddr, trust: &Trust) -> Self {
         Self::try_connect(address, trust, NAME)
             .unwrap_or_else(|error| panic!("no handshake: {error}"))
     }
 
     /// The same for another name, or the reason why not.
-    pub(super) fn try_connect(address: SocketAddr, trust: &Trust, name: &str) -> io::Result<Self> {
+    pub(crate) fn try_connect(address: SocketAddr, trust: &Trust, name: &str) -> io::Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(HANG))?;
@@ -108,24 +108,24 @@ impl SecureClient {
         })
     }
 
-    pub(super) fn session(&self) -> &ClientConnection {
+    pub(crate) fn session(&self) -> &ClientConnection {
         &self.wire.stream.conn
     }
 
     /// What the server has shown first.
-    pub(super) fn shown(&self) -> CertificateDer<'static> {
+    pub(crate) fn shown(&self) -> CertificateDer<'static> {
         let shown = self.session().peer_certificates().unwrap();
         shown[0].clone().into_owned()
     }
 
     /// Sends these bytes.
-    pub(super) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wire.stream.write_all(bytes)?;
         self.wire.stream.flush()
     }
 
     /// Reads the answer to a request with this method.
-    pub(super) fn try_answer_to(&mut self, method: &str) -> io::Result<Answer> {
+    pub(crate) fn try_answer_to(&mut self, method: &str) -> io::Result<Answer> {
         let head = self.wire.head()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let status = std::str::from_utf8(&head.words()[1])
             .unwrap()
@@ -144,7 +144,7 @@ impl SecureClient {
     }
 
     /// One request and its answer.
-    pub(super) fn try_ask(
+    pub(crate) fn try_ask(
         &mut self,
         method: &str,
         target: &str,
@@ -156,7 +156,7 @@ impl SecureClient {
     }
 
     #[track_caller]
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         method: &str,
         target: &str,
@@ -169,14 +169,14 @@ impl SecureClient {
 
     /// Waits until the server says that it is done; panics where it just closes.
     #[track_caller]
-    pub(super) fn expect_end(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         assert!(!self.wire.has_ahead(), "more bytes than one answer");
         assert_eq!(self.wire.more().unwrap(), 0, "bytes where an end was due");
     }
 
     /// Waits until the server closes, with or without a word.
     #[track_caller]
-    pub(super) fn expect_end_or_close(&mut self) {
+    pub(crate) fn expect_end_or_close(&mut self) {
         match self.wire.more() {
             Ok(count) => assert_eq!(count, 0, "bytes where a close was due"),
             Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it stays open"),

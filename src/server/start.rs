@@ -323,9 +323,7 @@ fn share(
         counters: size(config.limits.quota_counters),
         ips: size(config.limits.quota_ips),
     }));
-    if config.shared_quota.is_on() {
-        counters.share();
-    }
+    counters.share_if(config.shared_quota.is_on());
     if after.predecessor.is_some() {
         counters.leave_elders_part();
     }

@@ -251,6 +251,13 @@ pub(super) fn window_of(per: Per, at: Moment, counter: Option<&Counter>) -> Opti
 }
 
 impl Counters {
+    /// The same as [`share`](Self::share), where that is so.
+    pub fn share_if(&self, shared: bool) {
+        if shared {
+            self.share();
+        }
+    }
+
     /// From now on windows are shared with other edges: nothing is admitted but what is lent, or
     /// is this edge's without asking. Before anything is compiled or charged.
     pub fn share(&self) {

@@ -45,7 +45,8 @@
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
 //! reloads, certificates, look-ups, probes, Sentry's list of keys, reports of what was
-//! dropped, what operators switch on, looks at guarded disks and the admin server, whose
+//! dropped, leases of quotas that many edges share (`server::shared_quota`), what operators
+//! switch on, looks at guarded disks and the admin server, whose
 //! dashboard it feeds by a look at all counters each two seconds (`server::admin::live`), by which
 //! it also sees what is wrong and tells of it (`server::incidents`), whose
 //! listeners workers tell what becomes of each item (`server::feed`), which learns from the books

@@ -114,6 +114,7 @@ fn readings() -> Readings {
         journal: Journal::Written,
         guard: Default::default(),
         habits: Default::default(),
+        sharing: Default::default(),
         spool: SpoolReading::default(),
         switches: Vec::new(),
         sealed: Vec::new(),

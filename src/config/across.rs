@@ -11,6 +11,8 @@ use super::errors::{ConfigError, Place};
 use super::kinds::CHALLENGE_PATH;
 use super::read::Reading;
 
+mod shared_quota;
+
 impl Reading {
     /// Judges what keys say together. `end` is where something that is missing
     /// is said to be missing.
@@ -23,6 +25,7 @@ impl Reading {
         self.tunnels();
         self.spool();
         self.disk_guard();
+        self.shared_quota();
         self.access_log();
         self.canary();
         self.mirrors();

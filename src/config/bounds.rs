@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessMode, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays,
-    SpikeMode, StorePolicy, UploadUrl,
+    SharedQuotaMode, SpikeMode, StorePolicy, UploadUrl,
 };
 use super::kinds::{
-    Count, PerTime, Portion, Projects, Size, SizeOrOff, Span, Token, Word, Workers,
+    Count, PerTime, PoolWord, Portion, Projects, Size, SizeOrOff, Span, Token, Word, Workers,
 };
 use crate::domain::incident::Severity;
 
@@ -268,6 +268,19 @@ pub(super) const SEVERITY: Word<Severity> = Word::of(&[
     (Severity::Page.as_str(), Severity::Page),
     (Severity::Ticket.as_str(), Severity::Ticket),
 ]);
+pub(super) const POOL_PASSWORD: Token = Token {
+    what: "password",
+    file: "shared_quota.password_file",
+};
+pub(super) const POOL_USER: PoolWord = PoolWord { or_none: true };
+pub(super) const POOL_MODE: Word<SharedQuotaMode> = Word::of(SharedQuotaMode::WORDS);
+/// Nobody makes more of them.
+pub(super) const POOL_DATABASE: Count = Count { min: 0, max: 1023 };
+/// Longer, and an edge would be given up by others before it knows.
+pub(super) const POOL_WAIT: Span = Span {
+    min: Duration::from_millis(50),
+    max: Duration::from_secs(2),
+};
 pub(super) const HOST_POLICY: Word<HostPolicy> = Word::of(HostPolicy::WORDS);
 pub(super) const SERVE_RELAYS: Word<ServeRelays> = Word::of(ServeRelays::WORDS);
 pub(super) const LOOKED_AT: Word<Inspect> = Word::of(Inspect::WORDS);

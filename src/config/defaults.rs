@@ -8,9 +8,10 @@ use super::checked::{
     AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
     Bodies, Cache, Canary, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
-    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Silence,
-    SpikeMode, Spikes, Spool, State, StaticRoot, StorePolicy, TrustedProxies, Tunnel, UploadUrl,
-    Uploads, Upstream, UpstreamTimeouts, UpstreamTls, Webhook,
+    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, SharedQuota,
+    SharedQuotaMode, SharedQuotaTls, Silence, SpikeMode, Spikes, Spool, State, StaticRoot,
+    StorePolicy, TrustedProxies, Tunnel, UploadUrl, Uploads, Upstream, UpstreamTimeouts,
+    UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -92,6 +93,23 @@ pub(super) fn config() -> Config {
         spikes: spikes(),
         canary: canary(),
         access_log: access_log(),
+        shared_quota: shared_quota(),
+    }
+}
+
+/// Redis as it is installed, at nobody's address: nothing is shared.
+fn shared_quota() -> SharedQuota {
+    SharedQuota {
+        url: Vec::new(),
+        mode: SharedQuotaMode::Single,
+        master: "mymaster".to_owned(),
+        database: 0,
+        username: None,
+        password: None,
+        password_file: None,
+        prefix: "vidette".to_owned(),
+        timeout: Duration::from_secs(1),
+        tls: SharedQuotaTls { ca: None },
     }
 }
 

@@ -10,11 +10,12 @@ use super::bounds::{
     ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CACHE, CACHE_ENTRIES, CANARY, CANARY_TOKEN, CAP,
     CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES, DECODE_RATIO, DISK, FINISHING, GUARD_BACK,
     GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES, HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT,
-    KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE,
-    PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS,
-    RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS, SEVERITY, SPIKE_FLOOR, SPIKE_MODE,
-    SPIKE_TIMES, SPOOL, STALE, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE,
-    UPLOAD_URL, WAIT, WEBHOOK_AFTER, WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
+    KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT,
+    POOL_DATABASE, POOL_MODE, POOL_PASSWORD, POOL_USER, POOL_WAIT, PROBE, PROJECTS, PROJECTS_SHOWN,
+    QUOTA_IPS, READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER,
+    SENTRY_TOKEN, SERVE_RELAYS, SEVERITY, SPIKE_FLOOR, SPIKE_MODE, SPIKE_TIMES, SPOOL, STALE,
+    STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, UPLOAD_URL, WAIT,
+    WEBHOOK_AFTER, WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
 };
 use super::checked::Config;
 use super::draft::{Draft, SentryDraft};
@@ -22,8 +23,8 @@ use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
-    PathPrefixes, PemFile, Proxies, Quotas, Repeats, Samples, SentryDsn, Share, Shown, Slug,
-    Statics, StdoutOrPath, TunnelPaths, Urls, UserName, Variable, WebhookAddress,
+    PathPrefixes, PemFile, PoolName, PoolUrls, Proxies, Quotas, Repeats, Samples, SentryDsn, Share,
+    Shown, Slug, Statics, StdoutOrPath, TunnelPaths, Urls, UserName, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -31,14 +32,7 @@ use super::tree::Node;
 pub(super) struct Key {
     /// Its path from the top, dots between.
     pub(super) path: &'static str,
-    pub(super) state: State,
-}
-
-/// Whether a key does something yet.
-pub(super) enum State {
-    Here(Use),
-    /// Documented, but not in this version: an error, never ignored.
-    Later,
+    pub(super) used: Use,
 }
 
 /// What is done with a key.
@@ -84,7 +78,7 @@ macro_rules! here {
     ($path:literal, $($field:ident).+, $kind:expr) => {
         Key {
             path: $path,
-            state: State::Here(Use {
+            used: Use {
                 variable: variable_of(&$kind),
                 read: |node, draft, faults| {
                     if let Some(value) = $kind.read(node, faults) {
@@ -93,7 +87,7 @@ macro_rules! here {
                 },
                 show: |config| $kind.show(&config.$($field).+),
                 shape: || $kind.shape(),
-            }),
+            },
         }
     };
 }
@@ -103,7 +97,7 @@ macro_rules! sentry {
     ($path:literal, $field:ident, $kind:expr) => {
         Key {
             path: $path,
-            state: State::Here(Use {
+            used: Use {
                 variable: variable_of(&$kind),
                 read: |node, draft, faults| {
                     if let Some(value) = $kind.read(node, faults) {
@@ -112,16 +106,9 @@ macro_rules! sentry {
                 },
                 show: |config| $kind.show(&SentryDraft::of(config).$field),
                 shape: || $kind.shape(),
-            }),
+            },
         }
     };
-}
-
-const fn later(path: &'static str) -> Key {
-    Key {
-        path,
-        state: State::Later,
-    }
 }
 
 /// Every key, in the order in which a file is best written.
@@ -252,8 +239,28 @@ pub(super) static KEYS: &[Key] = &[
         disk_guard.sample_errors,
         GUARD_ERRORS
     ),
-    later("shared_quota"),
-    later("shared_quota.url"),
+    here!("shared_quota.url", shared_quota.url, PoolUrls),
+    here!("shared_quota.mode", shared_quota.mode, POOL_MODE),
+    here!("shared_quota.master", shared_quota.master, PoolName),
+    here!(
+        "shared_quota.database",
+        shared_quota.database,
+        POOL_DATABASE
+    ),
+    here!("shared_quota.username", shared_quota.username, POOL_USER),
+    here!(
+        "shared_quota.password",
+        shared_quota.password,
+        POOL_PASSWORD
+    ),
+    here!(
+        "shared_quota.password_file",
+        shared_quota.password_file,
+        OptionalPath
+    ),
+    here!("shared_quota.prefix", shared_quota.prefix, PoolName),
+    here!("shared_quota.timeout", shared_quota.timeout, POOL_WAIT),
+    here!("shared_quota.tls.ca", shared_quota.tls.ca, PemFile),
     sentry!("sentry.url", url, OneUrl),
     sentry!("sentry.credentials", credentials_file, OptionalPath),
     sentry!("sentry.token", token, SENTRY_TOKEN),

@@ -163,7 +163,8 @@ pub fn digest(bytes: &[u8]) -> u64 {
 
 /// Checks a configuration's text with the environment laid over it; `name` is
 /// what errors call the file. Reads no file, not even those that keys name: no
-/// certificate is looked at, and the secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
+/// certificate is looked at, and the secrets of `admin.token_file`, `client_ip.hash_key_file` and `shared_quota.password_file`
+/// are then absent,
 /// those of `sentry.token_file` and of an external account's `key_file` are empty, and credentials absent. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
     let checked = read::file(name, text, env)?;
@@ -194,6 +195,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.keys.limited_max != new.keys.limited_max,
         ),
         ("state.path", old.state.path != new.state.path),
+        ("shared_quota", old.shared_quota != new.shared_quota),
         ("spool.path", old.spool.path != new.spool.path),
         ("mirrors", old.mirror_names() != new.mirror_names()),
         (
@@ -262,6 +264,7 @@ impl Config {
             state: self.state.clone(),
             spool: self.spool.clone(),
             disk_guard: self.disk_guard.clone(),
+            shared_quota: self.shared_quota.clone(),
             sentry: self.sentry.clone(),
             project_files: self.project_files.clone(),
             client_reports: self.client_reports.clone(),

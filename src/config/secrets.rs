@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::relay::RelayCredentials;
 
-use super::checked::{Secret, Sentry};
+use super::checked::{Config, Secret, Sentry};
 use super::draft::Draft;
 use super::errors::{Errors, Faults, Place};
 use super::kinds;
@@ -29,12 +29,17 @@ impl Reading {
         } = self;
         let mut once = Once { places, faults };
         let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-        let webhook = &mut config.alerts.webhook;
+        let (webhook, pool) = (&mut config.alerts.webhook, &mut config.shared_quota);
         once.keep("admin.token", &mut admin.token, &mut admin.token_file);
         once.keep(
             "client_ip.hash_key",
             &mut client_ip.hash_key,
             &mut client_ip.hash_key_file,
+        );
+        once.keep(
+            "shared_quota.password",
+            &mut pool.password,
+            &mut pool.password_file,
         );
         once.keep("sentry.token", &mut sentry.token, &mut sentry.token_file);
         let canary = &mut config.canary;
@@ -95,27 +100,18 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
         };
         secret.map_err(refused).ok()
     };
-    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-    if let Some(token) = read(&admin.token_file, "token", "admin.token_file") {
-        admin.token = Some(token);
-    }
-    if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
-        client_ip.hash_key = Some(key);
+    for (secret, file, what, key) in by_file(config) {
+        if let Some(read) = read(file, what, key) {
+            *secret = Some(read);
+        }
     }
     if let Some(sentry) = &mut config.sentry
         && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
     {
         sentry.token = Some(token);
     }
-    let canary = &mut config.canary;
-    if let Some(token) = read(&canary.token_file, "token", "canary.token_file") {
-        canary.token = Some(token);
-    }
-    let webhook = &mut config.alerts.webhook;
-    if let Some(token) = read(&webhook.token_file, "token", "alerts.webhook.token_file") {
-        webhook.token = Some(token);
-    }
     const URL_FILE: &str = "alerts.webhook.url_file";
+    let webhook = &mut config.alerts.webhook;
     let url = read(&webhook.url_file, "URL", URL_FILE);
     match url.map(|url| kinds::webhook(url.expose())).transpose() {
         Ok(None) => {}
@@ -147,6 +143,54 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
     }
     faults.errors.append(&mut bad_urls.errors);
     in_order(faults)
+}
+
+/// A secret that is only read: its place, its file, what it is, and the file's key.
+type ByFile<'c> = (
+    &'c mut Option<Secret>,
+    &'c Option<PathBuf>,
+    &'static str,
+    &'static str,
+);
+
+fn by_file(config: &mut Config) -> [ByFile<'_>; 5] {
+    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+    let (pool, canary) = (&mut config.shared_quota, &mut config.canary);
+    let hook = &mut config.alerts.webhook;
+    let hash_key = &client_ip.hash_key_file;
+    let password = &pool.password_file;
+    [
+        (
+            &mut admin.token,
+            &admin.token_file,
+            "token",
+            "admin.token_file",
+        ),
+        (
+            &mut client_ip.hash_key,
+            hash_key,
+            "key",
+            "client_ip.hash_key_file",
+        ),
+        (
+            &mut pool.password,
+            password,
+            "password",
+            "shared_quota.password_file",
+        ),
+        (
+            &mut canary.token,
+            &canary.token_file,
+            "token",
+            "canary.token_file",
+        ),
+        (
+            &mut hook.token,
+            &hook.token_file,
+            "token",
+            "alerts.webhook.token_file",
+        ),
+    ]
 }
 
 /// What is wrong, in the order of its places.

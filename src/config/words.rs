@@ -66,6 +66,18 @@ words! {
 }
 
 words! {
+    /// What the servers of shared quotas are.
+    SharedQuotaMode {
+        /// One server.
+        Single = "single",
+        /// Sentinels, which know the server.
+        Sentinel = "sentinel",
+        /// A cluster, of which they are some.
+        Cluster = "cluster",
+    }
+}
+
+words! {
     /// Where uploaders are told to send their chunks.
     UploadUrl {
         /// Where Sentry says.

@@ -126,6 +126,11 @@ kinds! {
     Some("VidetteUpstreamDown"),
     "docker compose ps relay web; vidette doctor dns names what it finds. What comes meanwhile is kept, where there is a spool.";
 
+    /// The servers by which quotas are shared are out of reach.
+    SharedQuotaAway = "shared_quota_away", Ticket, after 300, over 30 "quotas are shared again",
+    Some("VidetteSharedQuotaAway"),
+    "It goes on with its own part of each limit. vidette status says why.";
+
     /// A project has had no room for a quarter of an hour.
     ProjectLimited = "project_limited", Ticket, after 900, over 60 "the project has room again",
     Some("VidetteProjectLimited"),

@@ -30,6 +30,7 @@ use crate::server::memory::Memory;
 use crate::server::memory::switches::Switchboard;
 use crate::server::reloader::{Reloader, reload_on_hangup, watch_file, watch_project_files};
 use crate::server::sentry::client_reports::Telling;
+use crate::server::shared_quota::Sharing;
 use crate::server::worker::Shared;
 
 /// How often what another process had is asked for again.
@@ -62,6 +63,7 @@ pub(crate) struct Holding {
 pub(crate) struct Chores {
     tasks: Vec<JoinHandle<()>>,
     telling: Telling,
+    sharing: Option<Sharing>,
 }
 
 impl Holding {
@@ -94,7 +96,17 @@ impl Holding {
         tasks.push(tokio::task::spawn_local(canary));
         let (shared, metrics) = ours();
         let telling = Telling::start(shared, metrics, self.memory.untold());
-        self.chores.replace(Some(Chores { tasks, telling }));
+        let sharing = Sharing::begin(
+            &self.shared,
+            &self.switchboard,
+            self.memory.folder().cloned(),
+        );
+        let chores = Chores {
+            tasks,
+            telling,
+            sharing,
+        };
+        self.chores.replace(Some(chores));
         Ok(())
     }
 
@@ -156,6 +168,9 @@ impl Holding {
                 // Its folder is locked until it is gone.
                 task.await.ok();
             }
+            if let Some(sharing) = chores.sharing {
+                sharing.break_off().await;
+            }
             chores.telling.break_off().await.close();
         }
         let (own, theirs) = Post::pair()?;
@@ -211,6 +226,9 @@ impl Holding {
         let chores = self.chores.borrow_mut().take();
         let mut teller = None;
         if let Some(chores) = chores {
+            if let Some(sharing) = chores.sharing {
+                sharing.end().await;
+            }
             teller = Some(chores.telling.end().await);
         }
         self.memory.close(&self.shared);

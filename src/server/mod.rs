@@ -30,6 +30,7 @@ mod reports;
 mod rules;
 mod sentry;
 mod settling;
+mod shared_quota;
 mod sightings;
 pub mod spool;
 mod stamps;

@@ -48,7 +48,7 @@ use super::rules::{self, Rules};
 use super::spool::{Heritage, Spool, SpoolFolder};
 use super::upstream::trust::Trusting;
 use super::worker::Shared;
-use super::{Edge, StartError, looks, reports, sightings, supervisor, thread};
+use super::{Edge, StartError, looks, reports, shared_quota, sightings, supervisor, thread};
 
 /// Where an edge comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Edge {
         let folder = SpoolFolder::find(config)?;
         let showcase = Showcase::default();
         let issuance = Issuance::recall(config, &showcase)?;
-        let entrances = open_entrances(config, &showcase)?;
+        let entrances = Entrance::open_all(config, &showcase)?;
         let trust = Trusting::open(config)?;
         let doors = (entrances, showcase, trust);
         let kept = (folder, mirrors);
@@ -169,7 +169,7 @@ fn tell(public: &[SocketAddr], admin: SocketAddr, workers: usize) {
 /// The process to take over from, and its sockets. What can be seen to stand in the way of a
 /// start is looked for first: that process need not hear of it.
 fn find_elder(config: &Config, handed: &mut Handed) -> Result<Option<Elder>, StartError> {
-    open_entrances(config, &Showcase::default())?;
+    Entrance::open_all(config, &Showcase::default())?;
     Trusting::open(config)?;
     let elder = Elder::find(config).map_err(StartError::TakeOver)?;
     match &elder {
@@ -323,6 +323,7 @@ fn share(
         counters: size(config.limits.quota_counters),
         ips: size(config.limits.quota_ips),
     }));
+    counters.share_if(config.shared_quota.is_on());
     if after.predecessor.is_some() {
         counters.leave_elders_part();
     }
@@ -370,6 +371,7 @@ fn share(
         switches: Arc::clone(switchboard.in_force()),
         disks: Arc::default(),
         habits: memory.habits(&ledger),
+        shared_quota: shared_quota::Board::default(),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
         cache: Cache::new(cached::limits(&config.cache)),
@@ -385,15 +387,4 @@ fn share(
     };
     shared.look_at_clock();
     (shared, switchboard)
-}
-
-fn open_entrances(config: &Config, showcase: &Showcase) -> Result<Vec<Entrance>, StartError> {
-    let listeners = config.listen.public.iter();
-    let opened = listeners.map(|listener| {
-        Entrance::open(listener, showcase).map_err(|error| StartError::Certificates {
-            listener: listener.name.clone(),
-            error,
-        })
-    });
-    opened.collect()
 }

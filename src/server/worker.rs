@@ -50,6 +50,7 @@ use crate::server::mirrors::Mirrors;
 use crate::server::pulses::Pulses;
 use crate::server::reports::{Board, Share};
 use crate::server::rules::Rules;
+use crate::server::shared_quota;
 use crate::server::sightings::{self, Watch};
 use crate::server::spool::Spool;
 use crate::server::upstream::pool::Pool;
@@ -100,6 +101,8 @@ pub(crate) struct Shared {
     pub disks: Arc<disk_guard::Board>,
     /// What projects usually send; a reload leaves it standing.
     pub habits: Habits,
+    /// How the sharing of quotas with other edges stands, for whoever asks.
+    pub shared_quota: shared_quota::Board,
     /// The limits that upstreams told of.
     pub learned: Learned,
     /// What was seen of errors that repeat.

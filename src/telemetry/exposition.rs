@@ -16,6 +16,7 @@ use super::habits::{self, HabitsReading};
 use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
 use super::metrics::{Metrics, STATUSES, WorkerMetrics};
+use super::sharing::{self, SharingReading};
 use super::tls::CertificateReading;
 
 /// The content type of what `Exposition::render` writes.
@@ -41,6 +42,8 @@ pub struct Readings {
     pub guard: GuardReading,
     /// What projects usually send.
     pub habits: HabitsReading,
+    /// The sharing of quotas with other edges.
+    pub sharing: SharingReading,
     /// How many switches of each action are on; every action once.
     pub switches: Vec<(&'static str, u64)>,
     /// Every certificate that is shown to clients.
@@ -82,6 +85,7 @@ impl Exposition {
         families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(disks::families(&readings.guard));
         families.extend(habits::families(&readings.habits));
+        families.extend(sharing::families(&readings.sharing));
         families.push(access::family_of(readings.access));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
@@ -368,6 +372,7 @@ mod tests {
             spool: SpoolReading::default(),
             guard: GuardReading::default(),
             habits: HabitsReading::default(),
+            sharing: SharingReading::default(),
             switches: vec![("mute", 2), ("limit", 0)],
             certificates: [("secure", 60), ("secure", 9), ("another", -1)]
                 .map(|(listener, days_left)| CertificateReading {
@@ -451,6 +456,10 @@ mod tests {
             "vidette_canary_last_success_timestamp_seconds",
             "vidette_canary_last_duration_seconds",
             "vidette_canary_missing",
+            "vidette_shared_quota_state",
+            "vidette_shared_quota_edges",
+            "vidette_shared_quota_leases",
+            "vidette_shared_quota_exchanges_total",
             "vidette_breaker_state",
             "vidette_access_log_lines_total",
             "vidette_upstream_requests_total",

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod mirrors;
 mod probes;
 pub mod process;
+pub mod sharing;
 mod tables;
 pub mod tls;
 pub mod uploads;

@@ -72,6 +72,7 @@ mod senders;
 mod sentry_cli;
 mod sentry_keys;
 mod sentry_states;
+mod shared_quotas;
 mod spool;
 mod stored_addresses;
 mod switches;
@@ -94,19 +95,17 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// Every subject's, in the order in which they are listed.
-fn trials() -> Vec<Trial> {
-    let subjects = [
+/// What becomes of requests, and of what is kept of them.
+fn of_requests() -> Vec<Vec<Trial>> {
+    vec![
         routes::trials(),
         credentials::trials(),
         client_ip::trials(),
-        privileges::trials(),
         proxied::trials(),
         ingest::trials(),
         cors::trials(),
         framing::trials(),
         heads::trials(),
-        readme::trials(),
         refusals::trials(),
         h2c::trials(),
         departures::trials(),
@@ -118,16 +117,6 @@ fn trials() -> Vec<Trial> {
         web::trials(),
         cache::trials(),
         files::trials(),
-        admin::trials(),
-        books::trials(),
-        reload::trials(),
-        command_line::trials(),
-        manual::trials(),
-        import_nginx::trials(),
-        schema::trials(),
-        dashboard::trials(),
-        decisions::trials(),
-        demo::trials(),
         clients::trials(),
         crossings::trials(),
         sentry_cli::trials(),
@@ -146,31 +135,50 @@ fn trials() -> Vec<Trial> {
         moves::trials(),
         mirrors::trials(),
         stored_addresses::trials(),
+        shared_quotas::trials(),
         spool::trials(),
         switches::trials(),
+        disk_guard::trials(),
+        tls::trials(),
+        conformance::trials(),
+        hostile::trials(),
+    ]
+}
+
+/// What an operator does and sees.
+fn of_operators() -> Vec<Vec<Trial>> {
+    vec![
+        privileges::trials(),
+        readme::trials(),
+        admin::trials(),
+        books::trials(),
+        reload::trials(),
+        command_line::trials(),
+        manual::trials(),
+        import_nginx::trials(),
+        schema::trials(),
+        dashboard::trials(),
+        decisions::trials(),
+        demo::trials(),
         systemd::trials(),
         kubernetes::trials(),
         takeover::trials(),
         monitoring::trials(),
         send_test::trials(),
-        disk_guard::trials(),
         incidents::trials(),
         baselines::trials(),
         canary::trials(),
         explained::trials(),
-        tls::trials(),
         top::trials(),
         top_senders::trials(),
         access_log::trials(),
-        conformance::trials(),
-        hostile::trials(),
-    ];
-    subjects.into_iter().flatten().collect()
+    ]
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = trials();
+    let subjects = of_requests().into_iter().chain(of_operators());
+    let trials: Vec<Trial> = subjects.flatten().collect();
     let left_out: Vec<String> = trials
         .iter()
         .filter(|trial| trial.has_ignored_flag())

@@ -28,6 +28,8 @@ pub(crate) enum Part {
     Address,
     /// Prometheus from Debian, with promtool.
     Prometheus,
+    /// Redis from Debian, with its sentinel.
+    Redis,
     /// The tools that come with systemd; it need not run.
     Systemd,
     /// groff, which sets manual pages.
@@ -52,6 +54,7 @@ impl Part {
             Self::Browser => "chromium",
             Self::Address => "address",
             Self::Prometheus => "prometheus",
+            Self::Redis => "redis",
             Self::Systemd => "systemd",
             Self::Groff => "groff",
             Self::Mounts => "mount_namespaces",
@@ -71,6 +74,7 @@ impl Part {
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
             Self::Address => crate::hostile::blocked::own_address().is_some(),
             Self::Prometheus => program("prometheus").is_some() && program("promtool").is_some(),
+            Self::Redis => program("redis-server").is_some() && program("redis-sentinel").is_some(),
             Self::Systemd => program("systemd-analyze").is_some(),
             Self::Groff => program("groff").is_some(),
             Self::Root => rustix::process::geteuid().is_root(),

@@ -17,6 +17,7 @@ mod listen;
 mod mirrors;
 mod projects;
 mod secret;
+mod shared_quota;
 mod spool;
 mod upstream;
 
@@ -29,7 +30,8 @@ use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, SpikeMode, StorePolicy, UploadUrl,
+    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, SharedQuotaMode, SpikeMode,
+    StorePolicy, UploadUrl,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
@@ -44,6 +46,7 @@ pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use mirrors::{Mirror, MirrorSpool};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
+pub use shared_quota::{PoolUrl, SharedQuota, SharedQuotaTls};
 pub use spool::{Copies, Spool};
 pub use upstream::{Idle, ReadAhead, Scheme, Upstream, UpstreamTimeouts, UpstreamTls, UpstreamUrl};
 
@@ -98,6 +101,8 @@ pub struct Config {
     pub spool: Spool,
     /// What stays here while a disk of Sentry's is nearly full.
     pub disk_guard: DiskGuard,
+    /// By what quotas are shared with other edges. Taken up at start only.
+    pub shared_quota: SharedQuota,
     /// The Sentry that is asked for its keys and projects; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
     /// The folder with a Relay's `projects/<id>.json`, written `sentry.projects`; default none.

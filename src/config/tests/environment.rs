@@ -101,8 +101,8 @@ fn a_bad_value_is_named_by_its_variable() {
          credentials; set sentry.token, sentry.token_file or sentry.credentials",
     );
     check_error(
-        &[("VIDETTE_SHARED_QUOTA_URL", "/a/")],
-        "environment: error: VIDETTE_SHARED_QUOTA_URL: \"shared_quota.url\" is not in this version yet; remove it",
+        &[("VIDETTE_SENTRY_CREDENTIALS", "/a/")],
+        "environment: error: VIDETTE_SENTRY_CREDENTIALS: \"sentry.credentials\" is not in this version yet; remove it",
     );
 }
 

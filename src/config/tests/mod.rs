@@ -18,6 +18,7 @@ mod quotas;
 mod reports;
 mod schema;
 mod sentry;
+mod shared_quota;
 mod shown;
 mod spool;
 mod tls;

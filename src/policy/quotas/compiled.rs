@@ -1,6 +1,8 @@
 //! One quota as requests meet it: with its arithmetic and with its counter, or the
 //! way to it. Owns where a sender's count is; never which quotas a sender has.
 
+mod parted;
+
 use std::sync::Arc;
 
 use crate::domain::category::Categories;
@@ -103,7 +105,7 @@ impl Compiled {
                 By::Project,
             ) => Scope::Project,
         };
-        Self {
+        let compiled = Self {
             // The sender is told that somebody switched it on; the count has a name of its own.
             name: match matches!(owner, Owner::Switch(_)) {
                 true => Arc::from(Reason::Limited.as_str()),
@@ -117,7 +119,9 @@ impl Compiled {
             rest,
             strangers,
             scope,
-        }
+        };
+        compiled.want(counters);
+        compiled
     }
 
     /// How much of a load counts here; `None`: it is of other categories.
@@ -215,10 +219,10 @@ impl Compiled {
         self.look_at_share(at, sender, amount, counters)?;
         let charged = |counter: Option<&Counter>| {
             let word = counter.map_or(0, Counter::word);
-            if counters.sharing.is_sole() {
+            if counters.is_sole() {
                 return self.measure.charged(word, at, amount);
             }
-            self.part(at, counter, counters).charged(word, at, amount)
+            self.charged_part(at, counter, amount, counters)
         };
         let tabled = || match (self.whom(sender), &self.rest) {
             (Whom::Rest(None), Some(rest)) => charged(Some(rest)),
@@ -238,15 +242,6 @@ impl Compiled {
         charged.map(drop).map_err(|after_s| self.full(after_s))
     }
 
-    /// What of the measure is this process's while another one counts as well.
-    #[cold]
-    fn part(&self, at: Moment, counter: Option<&Counter>, counters: &Counters) -> Measure {
-        match self.named.identity.is_kept() {
-            true => counters.sharing.of(self.measure, at, counter),
-            false => self.measure,
-        }
-    }
-
     /// Charges, and yields the word that this made, for [`undo`](Self::undo).
     pub(super) fn charge(
         &self,
@@ -258,11 +253,10 @@ impl Compiled {
     ) -> Result<u64, Full> {
         self.charge_share(at, sender, amount, counters)?;
         let charge = |counter: &Arc<Counter>| {
-            let after = if counters.sharing.is_sole() {
+            let after = if counters.is_sole() || !self.is_parted() {
                 counter.charge(&self.measure, at, amount)?
             } else {
-                let part = self.part(at, Some(counter), counters);
-                counter.charge(&part, at, amount)?
+                counters.charge_part(self.measure, at, counter, amount)?
             };
             Ok((after, self.due(at, counter, after, counters)))
         };

@@ -219,7 +219,7 @@ impl Quotas {
                 match &quota.kept {
                     Kept::Here(counter) => {
                         let owner = owner_of(quota, counter.whom());
-                        used.insert((key.0, owner), (counter.word(), quota));
+                        used.insert((key.0, owner), (counter.word_of_all(), quota));
                     }
                     Kept::PerProject => drop(tabled.insert(key.0, quota)),
                     Kept::PerKey | Kept::PerIp => {
@@ -238,8 +238,8 @@ impl Quotas {
             let key = (quota.named.number, owner_of(quota, counter.whom()));
             let (highest, _) = used.entry(key).or_insert((0, quota));
             let ratio = |word| quota.measure.used_ratio(word, now);
-            if ratio(counter.word()) > ratio(*highest) {
-                *highest = counter.word();
+            if ratio(counter.word_of_all()) > ratio(*highest) {
+                *highest = counter.word_of_all();
             }
         });
         let usage = used.into_iter();
@@ -253,7 +253,12 @@ impl Quotas {
         for (key, plan) in &self.keys {
             for quota in plan.whole.iter().chain(&plan.by_key) {
                 if let Kept::Here(counter) = &quota.kept {
-                    seen(Usage::of(Owner::Key(*key), quota, counter.word(), now));
+                    seen(Usage::of(
+                        Owner::Key(*key),
+                        quota,
+                        counter.word_of_all(),
+                        now,
+                    ));
                 }
             }
         }

@@ -50,6 +50,7 @@ pub(super) fn readings(
         spool: super::keeping::reading(shared),
         guard: super::disks::reading(&shared.disks.read()),
         habits: shared.habits.reading(),
+        sharing: super::sharing::reading(&shared.shared_quota),
         access: shared.access_log.reading(),
         breakers: shared
             .rules

@@ -46,6 +46,7 @@ mod loops;
 mod mirrors;
 mod page;
 mod projects;
+mod sharing;
 mod status;
 mod switches;
 mod told;
@@ -146,6 +147,7 @@ pub(super) struct Desk {
 pub(super) use decisions::Decisions;
 pub(super) use live::Live;
 pub(super) use loops::looping;
+pub(super) use sharing::reasons as sharing_reasons;
 pub(super) use status::{is_safe, keeps};
 pub(super) use told::untold;
 

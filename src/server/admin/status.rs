@@ -15,7 +15,7 @@ use crate::telemetry::labels::Light;
 
 use super::budgets::Budgets;
 use super::limits::Limits;
-use super::{Desk, disks, keeping, mirrors, switches, told};
+use super::{Desk, disks, keeping, mirrors, sharing, switches, told};
 use crate::server::disk_guard::Standing as Guarded;
 use crate::server::entrance;
 use crate::server::rules::Rules;
@@ -66,6 +66,7 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     let (budgets, guard) = (Budgets::read(shared), shared.disks.read());
     reasons.extend(budgets.reasons());
     reasons.extend(disks::reasons(&guard));
+    reasons.extend(sharing::reasons(&shared.shared_quota));
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
     reasons.extend(shared.access_log.reasons());
@@ -129,6 +130,7 @@ pub(super) fn status(desk: &Desk) -> Value {
         "mirrors": mirrors::told(shared),
         "spool": keeping::spool(shared),
         "disk_guard": disks::told(&judged.guard),
+        "shared_quota": sharing::told(&shared.shared_quota),
         "maintenance": keeping::maintenance(shared),
         "switches": switches::summary(&desk.switchboard),
         "keys": keys(desk, &rules, standing.as_deref()),

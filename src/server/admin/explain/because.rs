@@ -17,7 +17,7 @@ use crate::policy::inspection::Sampling;
 use crate::policy::switches::Muted;
 use crate::policy::wanted::Hit;
 
-use super::super::disks;
+use super::super::{disks, sharing};
 use super::items::Looking;
 use crate::server::memory::knowledge::Place;
 use crate::server::memory::switches::moment;
@@ -111,7 +111,14 @@ impl Looking<'_> {
             return format!("limited by a switch ({LIST}), room again in {left_s} s");
         }
         let name = limit.reason.as_deref().unwrap_or("no name");
-        format!("{} {name}, room again in {left_s} s", reason.as_str())
+        let shared = match reason == Reason::Quota {
+            true => sharing::words(&self.shared.shared_quota),
+            false => String::new(),
+        };
+        format!(
+            "{} {name}{shared}, room again in {left_s} s",
+            reason.as_str()
+        )
     }
 
     /// Who says that an item is not wanted, behind the reason.

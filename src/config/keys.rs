@@ -1,7 +1,7 @@
 //! Owns the one list of every key: where it stands, how it is read and shown,
-//! what its environment variable is called, and which keys wait for a later
-//! version. The mirror of the file, the list of known keys, the environment,
-//! `check --print` and the schema all come from here, so that they cannot differ.
+//! and what its environment variable is called. The mirror of the file, the list of
+//! known keys, the environment, `check --print` and the schema all come from here, so
+//! that they cannot differ.
 
 use serde_json::Value;
 
@@ -31,14 +31,7 @@ use super::tree::Node;
 pub(super) struct Key {
     /// Its path from the top, dots between.
     pub(super) path: &'static str,
-    pub(super) state: State,
-}
-
-/// Whether a key does something yet.
-pub(super) enum State {
-    Here(Use),
-    /// Documented, but not in this version: an error, never ignored.
-    Later,
+    pub(super) used: Use,
 }
 
 /// What is done with a key.
@@ -84,7 +77,7 @@ macro_rules! here {
     ($path:literal, $($field:ident).+, $kind:expr) => {
         Key {
             path: $path,
-            state: State::Here(Use {
+            used: Use {
                 variable: variable_of(&$kind),
                 read: |node, draft, faults| {
                     if let Some(value) = $kind.read(node, faults) {
@@ -93,7 +86,7 @@ macro_rules! here {
                 },
                 show: |config| $kind.show(&config.$($field).+),
                 shape: || $kind.shape(),
-            }),
+            },
         }
     };
 }
@@ -103,7 +96,7 @@ macro_rules! sentry {
     ($path:literal, $field:ident, $kind:expr) => {
         Key {
             path: $path,
-            state: State::Here(Use {
+            used: Use {
                 variable: variable_of(&$kind),
                 read: |node, draft, faults| {
                     if let Some(value) = $kind.read(node, faults) {
@@ -112,16 +105,9 @@ macro_rules! sentry {
                 },
                 show: |config| $kind.show(&SentryDraft::of(config).$field),
                 shape: || $kind.shape(),
-            }),
+            },
         }
     };
-}
-
-const fn later(path: &'static str) -> Key {
-    Key {
-        path,
-        state: State::Later,
-    }
 }
 
 /// Every key, in the order in which a file is best written.

@@ -3,7 +3,7 @@
 
 use super::comments;
 use super::defaults;
-use super::keys::{KEYS, State};
+use super::keys::KEYS;
 use super::kinds::Variable;
 use super::show::flow;
 
@@ -24,20 +24,17 @@ pub struct Told {
 pub(super) fn keys() -> Vec<Told> {
     let said = comments::of_keys(comments::SHIPPED);
     let standing = defaults::config();
-    let all = KEYS.iter().filter_map(|key| match &key.state {
-        State::Here(used) => Some(Told {
-            key: key.path,
-            default: (!super::schema::WITHOUT_DEFAULT.contains(&key.path))
-                .then(|| flow(&(used.show)(&standing))),
-            variable: match used.variable {
-                Variable::One | Variable::List | Variable::Keys { whole: true, .. } => {
-                    Some(key.variable())
-                }
-                Variable::Keys { whole: false, .. } | Variable::Never => None,
-            },
-            says: meaning(key.path, &said),
-        }),
-        State::Later => None,
+    let all = KEYS.iter().map(|key| Told {
+        key: key.path,
+        default: (!super::schema::WITHOUT_DEFAULT.contains(&key.path))
+            .then(|| flow(&(key.used.show)(&standing))),
+        variable: match key.used.variable {
+            Variable::One | Variable::List | Variable::Keys { whole: true, .. } => {
+                Some(key.variable())
+            }
+            Variable::Keys { whole: false, .. } | Variable::Never => None,
+        },
+        says: meaning(key.path, &said),
     });
     all.collect()
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::comments;
 use super::defaults;
-use super::keys::{KEYS, State, Use, join};
+use super::keys::{KEYS, Use, join};
 use super::shape;
 use super::show::value;
 
@@ -20,9 +20,7 @@ pub(super) fn schema() -> Value {
     let said = comments::of_keys(comments::SHIPPED);
     let mut root = section(&said, "");
     for key in KEYS {
-        let State::Here(used) = &key.state else {
-            continue;
-        };
+        let used = &key.used;
         let mut parts: Vec<&str> = key.path.split('.').collect();
         let Some(last) = parts.pop() else { continue };
         let mut path = String::new();

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::checked::Config;
-use super::keys::{KEYS, State};
+use super::keys::KEYS;
 use super::kinds::Shown;
 
 /// The whole configuration as a file. Sections are blocks; lists stand in one
@@ -69,10 +69,9 @@ fn shown(config: &Config) -> impl Iterator<Item = (&'static str, Shown)> {
         "sentry.token" => sentry.is_some_and(|sentry| sentry.token_file.is_some()),
         _ => false,
     };
-    KEYS.iter().filter_map(move |key| match &key.state {
-        State::Here(_) if hidden(key.path) => Some((key.path, Shown::Absent)),
-        State::Here(used) => Some((key.path, (used.show)(config))),
-        State::Later => None,
+    KEYS.iter().map(move |key| match hidden(key.path) {
+        true => (key.path, Shown::Absent),
+        false => (key.path, (key.used.show)(config)),
     })
 }
 

@@ -47,7 +47,6 @@ pub mod wanted;
 mod who;
 mod word;
 
-use std::io::Write as _;
 use std::net::IpAddr;
 
 use crate::domain::credentials::{self, Credentials, Key, Sources};
@@ -59,7 +58,7 @@ use directory::Directory;
 use millis::Millis;
 use moves::Moves;
 use origins::Origins;
-use pair::{Known, OriginKey, Pair, Sender};
+use pair::{Known, Pair, Sender};
 use proven::ProvenHere;
 use quotas::Quotas;
 use strangers::Strangers;
@@ -67,6 +66,7 @@ use verdicts::{Verdict, Verdicts};
 use wanted::Wanted;
 
 pub use refusal::Refusal;
+pub use who::sender;
 
 /// What the gate looks at: the head of one ingest request. Not to be printed:
 /// it holds credentials.
@@ -367,38 +367,6 @@ impl<'a> Question<'a> {
             endpoint: self.ingest.endpoint,
         }
     }
-}
-
-/// Whom a verdict will be about.
-#[must_use]
-pub fn sender(claim: &Claim<'_>, known: Known, verdicts: &Verdicts) -> Sender {
-    Sender {
-        pair: Pair::new(&claim.key, claim.project),
-        origin: origin_key(claim.page, verdicts),
-        known,
-    }
-}
-
-/// What stands for the page in verdicts. One that others may read differently stands
-/// for itself: what it is refused for falls neither on those who name no page nor on
-/// those whose page it names beside.
-fn origin_key(page: &Page<'_>, verdicts: &Verdicts) -> Option<OriginKey> {
-    if page.origin.is_none() && page.is_plain() {
-        return None;
-    }
-    let mut text = Vec::with_capacity(64);
-    if let Some(origin) = &page.origin {
-        // Writing into memory cannot fail.
-        write!(text, "{origin}").ok();
-    }
-    if !page.is_plain() {
-        for odd in [page.odd_origin, page.odd_referer] {
-            // No header's value holds a line feed.
-            text.push(b'\n');
-            text.extend_from_slice(odd.unwrap_or_default());
-        }
-    }
-    Some(verdicts.origin_key(&text))
 }
 
 #[cfg(test)]

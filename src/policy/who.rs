@@ -1,15 +1,17 @@
 //! For whom an admitted request counts: its project, and how far it is believed to be
 //! who it says. Never charges anything.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use crate::domain::endpoint::ProjectId;
+use crate::domain::origin::Page;
 
-use super::pair::{Known, Pair, Sender};
+use super::pair::{Known, OriginKey, Pair, Sender};
 use super::proven::ProvenHere;
 use super::quotas::{Trust, Who};
 use super::verdicts::Verdicts;
-use super::{Gate, Mode};
+use super::{Claim, Gate, Mode};
 
 impl Gate {
     /// For whom an admitted request counts, and whether its key is known to be real: named, proven,
@@ -81,6 +83,38 @@ impl Gate {
             (false, false) => Trust::Whole,
         }
     }
+}
+
+/// Whom a verdict will be about.
+#[must_use]
+pub fn sender(claim: &Claim<'_>, known: Known, verdicts: &Verdicts) -> Sender {
+    Sender {
+        pair: Pair::new(&claim.key, claim.project),
+        origin: origin_key(claim.page, verdicts),
+        known,
+    }
+}
+
+/// What stands for the page in verdicts. One that others may read differently stands
+/// for itself: what it is refused for falls neither on those who name no page nor on
+/// those whose page it names beside.
+fn origin_key(page: &Page<'_>, verdicts: &Verdicts) -> Option<OriginKey> {
+    if page.origin.is_none() && page.is_plain() {
+        return None;
+    }
+    let mut text = Vec::with_capacity(64);
+    if let Some(origin) = &page.origin {
+        // Writing into memory cannot fail.
+        write!(text, "{origin}").ok();
+    }
+    if !page.is_plain() {
+        for odd in [page.odd_origin, page.odd_referer] {
+            // No header's value holds a line feed.
+            text.push(b'\n');
+            text.extend_from_slice(odd.unwrap_or_default());
+        }
+    }
+    Some(verdicts.origin_key(&text))
 }
 
 #[cfg(test)]

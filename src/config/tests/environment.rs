@@ -100,10 +100,6 @@ fn a_bad_value_is_named_by_its_variable() {
         "environment: error: VIDETTE_SENTRY_URL: sentry.url without a token or \
          credentials; set sentry.token, sentry.token_file or sentry.credentials",
     );
-    check_error(
-        &[("VIDETTE_SENTRY_CREDENTIALS", "/a/")],
-        "environment: error: VIDETTE_SENTRY_CREDENTIALS: \"sentry.credentials\" is not in this version yet; remove it",
-    );
 }
 
 #[test]

@@ -29,6 +29,9 @@ Example:
   vidette credentials generate /etc/vidette/credentials.json")]
     Generate(Arguments),
     /// Show the relay's id and its public key, which are no secrets.
+    #[command(after_help = "\
+Example:
+  vidette credentials show /etc/vidette/credentials.json")]
     Show(Arguments),
 }
 

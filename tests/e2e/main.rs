@@ -29,6 +29,7 @@ mod decisions;
 mod demo;
 mod departures;
 mod disk_guard;
+mod door;
 mod edge;
 mod encoded_chunks;
 mod exchange;
@@ -65,6 +66,7 @@ mod send_test;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
+mod soak;
 mod spool;
 mod stored_addresses;
 mod switches;
@@ -148,6 +150,7 @@ fn trials() -> Vec<Trial> {
         access_log::trials(),
         conformance::trials(),
         hostile::trials(),
+        soak::trials(),
     ];
     subjects.into_iter().flatten().collect()
 }

@@ -14,17 +14,17 @@ use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
 /// A certificate and its key, as files.
-pub(super) type Files = (PathBuf, PathBuf);
+pub(crate) type Files = (PathBuf, PathBuf);
 
 /// Who vouches for everything in one test.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     folder: TempDir,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::called("a test's own authority")
     }
 
@@ -45,11 +45,11 @@ impl Authority {
     }
 
     /// Its own certificate's file.
-    pub(super) fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -61,7 +61,7 @@ impl Authority {
     }
 
     /// A certificate for these names, good for a year.
-    pub(super) fn issue(&self, file: &str, names: &[&str]) -> Files {
+    pub(crate) fn issue(&self, file: &str, names: &[&str]) -> Files {
         self.issue_for(file, names, 365)
     }
 

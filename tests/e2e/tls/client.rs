@@ -19,11 +19,11 @@ use crate::wire::{Framing, Wire};
 
 /// What a client believes and offers.
 #[derive(Clone)]
-pub(super) struct Trust(Arc<ClientConfig>);
+pub(crate) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
     /// In this authority alone, with both versions and no list of protocols.
-    pub(super) fn of(authority: &Authority) -> Self {
+    pub(crate) fn of(authority: &Authority) -> Self {
         Self::with(authority, rustls::ALL_VERSIONS, None, &[])
     }
 
@@ -79,7 +79,7 @@ impl Trust {
 }
 
 /// An open connection.
-pub(super) struct SecureClient {
+pub(crate) struct SecureClient {
     wire: Wire<StreamOwned<ClientConnection, TcpStream>>,
 }
 
@@ -92,7 +92,7 @@ impl SecureClient {
     }
 
     /// The same for another name, or the reason why not.
-    pub(super) fn try_connect(address: SocketAddr, trust: &Trust, name: &str) -> io::Result<Self> {
+    pub(crate) fn try_connect(address: SocketAddr, trust: &Trust, name: &str) -> io::Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(HANG))?;
@@ -108,24 +108,24 @@ impl SecureClient {
         })
     }
 
-    pub(super) fn session(&self) -> &ClientConnection {
+    pub(crate) fn session(&self) -> &ClientConnection {
         &self.wire.stream.conn
     }
 
     /// What the server has shown first.
-    pub(super) fn shown(&self) -> CertificateDer<'static> {
+    pub(crate) fn shown(&self) -> CertificateDer<'static> {
         let shown = self.session().peer_certificates().unwrap();
         shown[0].clone().into_owned()
     }
 
     /// Sends these bytes.
-    pub(super) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wire.stream.write_all(bytes)?;
         self.wire.stream.flush()
     }
 
     /// Reads the answer to a request with this method.
-    pub(super) fn try_answer_to(&mut self, method: &str) -> io::Result<Answer> {
+    pub(crate) fn try_answer_to(&mut self, method: &str) -> io::Result<Answer> {
         let head = self.wire.head()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let status = std::str::from_utf8(&head.words()[1])
             .unwrap()

@@ -45,10 +45,13 @@
 //! One OS thread a worker, each with its own runtime, its own SO_REUSEPORT
 //! sockets and its own upstream connections; one control thread for signals,
 //! reloads, certificates, look-ups, probes, Sentry's list of keys, reports of what was
-//! dropped, what operators switch on, looks at guarded disks and the admin server, whose
+//! dropped, leases of quotas that many edges share (`server::shared_quota`), what operators
+//! switch on, looks at guarded disks and the admin server, whose
 //! dashboard it feeds by a look at all counters each two seconds (`server::admin::live`), by which
-//! it also sees what is wrong and tells of it (`server::incidents`), and whose
-//! listeners workers tell what becomes of each item (`server::feed`); one that writes
+//! it also sees what is wrong and tells of it (`server::incidents`), whose
+//! listeners workers tell what becomes of each item (`server::feed`), which learns from the books
+//! what projects usually send (`server::habits`) and sends an event of the edge's own through its
+//! front door (`server::canary`); one that writes
 //! down what is used of quotas (`server::memory::journal`), and one that writes down what the
 //! upstream did not take (`server::spool`). A request waits for these two and for nobody
 //! else, and only where its 200 would be a lie otherwise. Where requests have a line each, one
@@ -65,8 +68,10 @@
 //! (`policy::switches`) is another, beside it, with what stays here while a disk of Sentry's is
 //! nearly full (`policy::disk_guard`; `server::disk_guard` looks at the disks). What is learned of senders
 //! (`policy::verdicts`, `policy::learned`), what is used of quotas (`policy::quotas`), what
-//! repeats (`policy::repeats`) and who is not heard (`policy::blocks`) lives on across reloads, and in `server::memory`'s folder
-//! what of it is proven, used or switched on across restarts.
+//! repeats (`policy::repeats`), who is not heard (`policy::blocks`), what is kept of web's answers
+//! (`policy::cache`) and what each project usually sends (`policy::baselines`) lives on across
+//! reloads, and in `server::memory`'s folder what of it is proven, used, switched on or usual
+//! across restarts.
 //!
 //! All of it can go to another process that takes over, without a break: `server::handover` says
 //! how, and `server::holding` is what only one process can have.

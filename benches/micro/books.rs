@@ -113,6 +113,8 @@ fn readings() -> Readings {
         limits_learned_longest_s: 0,
         journal: Journal::Written,
         guard: Default::default(),
+        habits: Default::default(),
+        sharing: Default::default(),
         spool: SpoolReading::default(),
         switches: Vec::new(),
         sealed: Vec::new(),

@@ -16,6 +16,7 @@ use vidette::policy::moves::Moves;
 use vidette::policy::origins::Origins;
 use vidette::policy::proven::ProvenHere;
 use vidette::policy::quotas::Quotas;
+use vidette::policy::strangers::Strangers;
 use vidette::policy::verdicts::{VerdictLimits, Verdicts};
 use vidette::policy::wanted::Wanted;
 use vidette::policy::{Client, Gate, Live, Mode, Question};
@@ -116,6 +117,7 @@ struct Head {
     gate: Gate,
     verdicts: Verdicts,
     here: ProvenHere,
+    strangers: Strangers,
     question: Question<'static>,
 }
 
@@ -141,7 +143,8 @@ fn gate() -> Gate {
     Gate {
         body_bytes_max: 200 << 20,
         mode: Mode::Learn,
-        awaits_list: None,
+        awaits_list: false,
+        closed: Box::default(),
         moves: Moves::default(),
         directory: Directory::build((1..=100).filter_map(named)).unwrap_or_default(),
         origins: Origins::new(AllowedOrigins::any(), shop),
@@ -164,6 +167,7 @@ fn head() -> &'static mut Head {
             unproven_per_second: 50,
         }),
         here: ProvenHere::default(),
+        strangers: Strangers::new(10_000),
         question: Question {
             ingest,
             method: "POST",
@@ -186,6 +190,7 @@ fn admits(head: &mut Head) -> bool {
         now: Millis(1_000),
         verdicts: &head.verdicts,
         here: &mut head.here,
+        strangers: &head.strangers,
     };
     head.gate
         .admit(black_box(&head.question), &mut live)

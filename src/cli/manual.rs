@@ -1,6 +1,7 @@
-//! `vidette man`: the command line as manual pages, made from what `--help` says, never
-//! by hand. Writes into a directory that is there, and makes none.
+//! `vidette man`: the command line as manual pages, made from what `--help` says, and the
+//! configuration's from what is read; never by hand. Writes into a directory that is there, and makes none.
 
+mod keys;
 mod page;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use clap::{Command, CommandFactory as _};
 /// What `man` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Write vidette.1 and a page for each command here; the directory is there already.
+    /// Write vidette.1, a page for each command and vidette.yml.5 here; the directory is there
+    /// already.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -42,16 +44,19 @@ fn print() -> anyhow::Result<()> {
 }
 
 fn write(dir: &Path) -> anyhow::Result<()> {
+    write_page(&dir.join("vidette.yml.5"), &keys::page())?;
     let mut left = vec![built()];
     while let Some(command) = left.pop() {
         let name = format!("{}.1", page::name(&command));
-        let path = dir.join(name);
-        std::fs::write(&path, page::of(&command)?)
-            .with_context(|| format!("cannot write to {}", path.display()))?;
+        write_page(&dir.join(name), &page::of(&command)?)?;
         let shown = command
             .get_subcommands()
             .filter(|below| !below.is_hide_set());
         left.extend(shown.cloned());
     }
     Ok(())
+}
+
+fn write_page(path: &Path, page: &str) -> anyhow::Result<()> {
+    std::fs::write(path, page).with_context(|| format!("cannot write to {}", path.display()))
 }

@@ -6,6 +6,7 @@ mod blocks;
 mod budget;
 mod check;
 mod completions;
+mod credentials;
 mod demo;
 mod doctor;
 mod exchange;
@@ -169,6 +170,9 @@ Example:
 and in a Compose file:
   healthcheck: {test: [\"CMD\", \"vidette\", \"healthcheck\"]}")]
     Healthcheck(admin::Address),
+    /// Make or show what proves to Sentry that this edge is one of its relays.
+    #[command(subcommand)]
+    Credentials(credentials::Command),
     /// Print what makes a shell complete this command line.
     #[command(after_help = "\
 Example:
@@ -228,6 +232,7 @@ pub fn main() -> ExitCode {
         Command::Tail(arguments) => tail::main(&arguments),
         Command::Reload(address) => reload::main(&address),
         Command::Healthcheck(address) => healthcheck::main(&address),
+        Command::Credentials(command) => credentials::main(&command),
         Command::SendTest(arguments) => send_test::main(&arguments),
         Command::Completions(arguments) => completions::main(&arguments),
         Command::Schema(arguments) => schema::main(&arguments),

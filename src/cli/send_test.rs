@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use super::place::{Authorities, Place};
 use super::{admin, misused, plain, say};
 use crate::domain::dsn::{self, Dsn};
+use crate::domain::trial_event::{
+    Answered, Became, Booked, TrialEvent, detail, is_slug, stored_path,
+};
 use crate::telemetry::clock::rfc3339;
 
 /// How often Sentry is asked whether it has the event.
@@ -172,20 +175,15 @@ fn send(
     id: &str,
     authorities: &Authorities,
 ) -> anyhow::Result<Response<Bytes>> {
-    let now = rfc3339(SystemTime::now());
-    let event = json!({
-        "event_id": id,
-        "timestamp": now,
-        "platform": "other",
-        "level": "info",
-        "logger": "vidette",
-        "message": "vidette send-test: the way from here to Sentry is open",
-        "tags": {"vidette": "send-test"},
-    })
-    .to_string();
-    let head = json!({"event_id": id, "sent_at": now});
-    let item = json!({"type": "event", "length": event.len(), "content_type": "application/json"});
-    let body = format!("{head}\n{item}\n{event}\n");
+    let event = TrialEvent {
+        id,
+        at: &rfc3339(SystemTime::now()),
+        logger: "vidette",
+        message: "vidette send-test: the way from here to Sentry is open",
+        tag: "send-test",
+        fingerprint: None,
+    };
+    let body = event.envelope();
     let client = concat!("vidette-send-test/", env!("CARGO_PKG_VERSION"));
     let auth = format!(
         "Sentry sentry_version=7, sentry_client={client}, sentry_key={}",
@@ -209,36 +207,28 @@ fn judged(answer: &Response<Bytes>, id: &str) -> (bool, String) {
         Some(value.to_str().ok()?.to_owned())
     };
     let status = answer.status();
-    let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let said = header("x-sentry-error")
-        .or_else(|| Some(body.get("detail")?.as_str()?.to_owned()))
-        .unwrap_or_default();
-    if status == StatusCode::OK {
-        return match body.get("id").and_then(Value::as_str) {
-            Some(back) if back == id => match header("x-sentry-rate-limits") {
+    match Answered::of(status.as_u16(), answer.body(), id) {
+        Answered::Taken => {
+            return match header("x-sentry-rate-limits") {
                 Some(limits) => (true, format!("200, id {id}; limits announced: {limits}")),
                 None => (true, format!("200, id {id}")),
-            },
-            _ => (
-                false,
-                "200, but without the event's id: no Sentry answers there".to_owned(),
-            ),
-        };
+            };
+        }
+        Answered::Foreign => {
+            let foreign = "200, but without the event's id: no Sentry answers there";
+            return (false, foreign.to_owned());
+        }
+        Answered::Refused => {}
     }
+    let said = header("x-sentry-error").or_else(|| detail(answer.body()));
+    let said = said.unwrap_or_default();
     let retry = header(RETRY_AFTER.as_str());
     let retry = retry.map_or_else(String::new, |after| format!("; again in {after} s"));
     (false, format!("{} {said}{retry}", status.as_u16()))
 }
 
-/// What the edge's book says of errors of the DSN's project: forwarded, kept, and dropped by
-/// reason. A key that is not proven yet is booked under a name of its own.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Booked {
-    forwarded: u64,
-    spooled: u64,
-    dropped: Vec<(String, u64)>,
-}
-
+/// What the edge's book says of errors of the DSN's project. A key that is not proven yet is
+/// booked under a name of its own.
 fn booked(edge: &admin::Address, dsn: &Dsn<'_>) -> anyhow::Result<Booked> {
     let ledger: Value = edge.ask(&Method::GET, "/api/v1/ledger")?.json()?;
     let rows = ledger.get("rows").and_then(Value::as_array);
@@ -260,10 +250,9 @@ fn booked(edge: &admin::Address, dsn: &Dsn<'_>) -> anyhow::Result<Booked> {
         let dropped = row.pointer("/items/dropped").and_then(Value::as_object);
         for (reason, count) in dropped.into_iter().flatten() {
             let count = count.as_u64().unwrap_or_default();
-            sum.dropped.push((reason.clone(), count));
+            *sum.dropped.entry(reason.clone()).or_default() += count;
         }
     }
-    sum.dropped.sort();
     Ok(sum)
 }
 
@@ -275,27 +264,23 @@ fn became(edge: &admin::Address, dsn: &Dsn<'_>, before: &Booked) -> (Option<bool
             Ok(after) => after,
             Err(error) => return (None, format!("its book cannot be read here: {error:#}")),
         };
-        let forwarded = after.forwarded.saturating_sub(before.forwarded);
-        let spooled = after.spooled.saturating_sub(before.spooled);
-        let dropped: Vec<&str> = after
-            .dropped
-            .iter()
-            .filter(|row| !before.dropped.contains(row))
-            .map(|(reason, _)| reason.as_str())
-            .collect();
-        match (forwarded, spooled, &*dropped) {
-            (1, 0, []) => return (Some(true), "forwarded to Sentry".to_owned()),
-            (0, 1.., []) => {
+        match after.since(before) {
+            Became::Forwarded => return (Some(true), "forwarded to Sentry".to_owned()),
+            Became::Kept => {
                 let seen = "kept: Sentry does not take it now (vidette spool ls)";
                 return (Some(true), seen.to_owned());
             }
-            (0, 0, [reason, ..]) => return (Some(false), format!("dropped: {reason}")),
-            (0, 0, []) if Instant::now() >= until => {
+            Became::Dropped(reason) => return (Some(false), format!("dropped: {reason}")),
+            Became::Nothing if Instant::now() >= until => {
                 let seen = "nothing of this project came by: the DSN leads past this edge";
                 return (Some(false), seen.to_owned());
             }
-            (0, 0, []) => thread::sleep(Duration::from_millis(100)),
-            (forwarded, spooled, dropped) => {
+            Became::Nothing => thread::sleep(Duration::from_millis(100)),
+            Became::Among {
+                forwarded,
+                spooled,
+                dropped,
+            } => {
                 let seen = format!(
                     "among others of its project: {forwarded} forwarded, {spooled} kept, dropped: \
                      {}",
@@ -320,17 +305,13 @@ fn stored(
     id: &str,
 ) -> anyhow::Result<String> {
     let place = Place::parse(sentry).context("--sentry")?;
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if org.is_empty() || !org.chars().all(fits) {
+    if !is_slug(org) {
         bail!("--org is no slug");
     }
     let began = Instant::now();
     loop {
         let request = Request::builder()
-            .uri(format!(
-                "{}/api/0/organizations/{org}/eventids/{id}/",
-                place.prefix
-            ))
+            .uri(format!("{}{}", place.prefix, stored_path(org, id)))
             .header(HOST, &place.authority)
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .body(Full::default())?;

@@ -76,6 +76,9 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if let Some(count) = blocked.filter(|count| *count > 0) {
             say(&format!("blocked  {count}: vidette blocks ls"));
         }
+        if let Some(canary) = status.get("canary").filter(|canary| canary.is_object()) {
+            say(&canary_line(canary));
+        }
         if let Some(quotas) = status.get("quotas").filter(|quotas| quotas.is_object()) {
             say(&quotas_line(quotas));
         }
@@ -98,6 +101,28 @@ fn incident_line(incident: &Value) -> String {
         text("says"),
         text("started_at"),
     )
+}
+
+/// How far the last event of the edge's own came.
+fn canary_line(canary: &Value) -> String {
+    let last = canary.get("last");
+    let text = |name| {
+        plain(
+            last.and_then(|last| last.get(name)?.as_str())
+                .unwrap_or("?"),
+        )
+    };
+    let missing = canary.get("missing").and_then(Value::as_bool) == Some(true);
+    let missing = if missing { ", MISSING" } else { "" };
+    match last.filter(|last| last.is_object()) {
+        None => format!("canary   none yet{missing}"),
+        Some(_) => format!(
+            "canary   {}: {} (at {}){missing}",
+            text("outcome"),
+            text("says"),
+            text("at")
+        ),
+    }
 }
 
 /// How full a disk is, and when it will be fuller.
@@ -208,6 +233,24 @@ mod tests {
             "{line}"
         );
         assert!(line.ends_with("(since 2026-01-02T03:04:05.678Z)"), "{line}");
+        assert!(!line.contains('\u{1b}'), "{line}");
+    }
+
+    #[test]
+    fn the_canary_is_one_line_with_how_far_the_last_one_came() {
+        let canary = |last: Value, missing: bool| {
+            canary_line(&json!({"every_s": 60, "last": last,
+            "last_success": null, "missing": missing}))
+        };
+        assert_eq!(canary(Value::Null, false), "canary   none yet");
+        let last = json!({"outcome": "refused", "says": "403: \u{1b}[2J", "took_ms": 7,
+            "at": "2026-01-02T03:04:05.678Z"});
+        let line = canary(last, true);
+        assert!(line.starts_with("canary   refused: 403: "), "{line}");
+        assert!(
+            line.ends_with("(at 2026-01-02T03:04:05.678Z), MISSING"),
+            "{line}"
+        );
         assert!(!line.contains('\u{1b}'), "{line}");
     }
 

@@ -1,16 +1,17 @@
 //! Owns the checks that look at more than one key, once every source was read.
 //! Reads no value: `read` and `kinds` did.
 
+mod canary;
 mod moving;
 
 use super::checked::{
-    AccessTarget, AcmeChallenge, KeyMode, Listener, ProxyProtocol, Secret, Sentry, StorePolicy,
-    UpstreamTls,
+    AccessTarget, AcmeChallenge, KeyMode, Listener, ProxyProtocol, Sentry, StorePolicy, UpstreamTls,
 };
-use super::draft::SentryDraft;
 use super::errors::{ConfigError, Place};
 use super::kinds::CHALLENGE_PATH;
 use super::read::Reading;
+
+mod shared_quota;
 
 impl Reading {
     /// Judges what keys say together. `end` is where something that is missing
@@ -24,13 +25,16 @@ impl Reading {
         self.tunnels();
         self.spool();
         self.disk_guard();
+        self.shared_quota();
         self.access_log();
+        self.canary();
         self.mirrors();
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();
         self.warn_of_guard();
         self.warn_of_webhook();
+        self.warn_of_canary();
     }
 
     fn sockets(&mut self) {
@@ -243,37 +247,17 @@ impl Reading {
 
     /// `sentry`, if it is whole.
     fn sentry(&mut self) -> Option<Sentry> {
-        let SentryDraft {
-            url,
-            token,
-            token_file,
-            interval,
-        } = self.draft.sentry.clone();
-        // A file's token is read by whoever may read files.
-        let token = token.or_else(|| token_file.is_some().then(|| Secret::new("")));
-        match (url, token) {
-            (Some(url), Some(token)) => Some(Sentry {
-                url,
-                token,
-                token_file,
-                interval,
-            }),
-            (None, None) => None,
-            (Some(_), None) => {
-                if !self.failed("sentry.token") && !self.failed("sentry.token_file") {
-                    let message =
-                        "sentry.url without a token; set sentry.token or sentry.token_file";
-                    self.at("sentry.url", message);
-                }
-                None
-            }
-            (None, Some(_)) => {
-                let path = match token_file {
-                    Some(_) => "sentry.token_file",
-                    None => "sentry.token",
-                };
-                if !self.failed("sentry.url") {
-                    let message = format!("{path} without sentry.url; set both or neither");
+        match self.draft.sentry.clone().whole() {
+            Ok(sentry) => sentry,
+            Err((path, message)) => {
+                let all = [
+                    "sentry.url",
+                    "sentry.token",
+                    "sentry.token_file",
+                    "sentry.credentials",
+                ];
+                // What lacks for an error of its own is told by that.
+                if !all.iter().any(|path| self.failed(path)) {
                     self.at(path, &message);
                 }
                 None
@@ -288,7 +272,8 @@ impl Reading {
             .projects
             .iter()
             .any(|project| !project.keys.is_empty());
-        if config.keys.mode == KeyMode::Strict && !listed && config.sentry.is_none() {
+        let named = listed || config.sentry.is_some() || config.project_files.is_some();
+        if config.keys.mode == KeyMode::Strict && !named {
             let message = "keys.mode is strict, but no project has keys and sentry.url is not set: \
                            every event is refused";
             self.faults.warnings.push(message.to_owned());

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessMode, HostPolicy, Inspect, KeyMode, Level, LogFormat, ServeRelays,
-    StorePolicy,
+    SharedQuotaMode, SpikeMode, StorePolicy, UploadUrl,
 };
-use super::kinds::{Count, PerTime, Portion, Projects, Size, Span, Token, Word, Workers};
+use super::kinds::{
+    Count, PerTime, PoolWord, Portion, Projects, Size, SizeOrOff, Span, Token, Word, Workers,
+};
 use crate::domain::incident::Severity;
 
 const KIB: u64 = 1 << 10;
@@ -105,6 +107,27 @@ pub(super) const UNPACKING: Count = Count {
     max: 1 << 20,
 };
 pub(super) const BODY: Size = Size { min: 1, max: TIB };
+/// Less would hold hardly more than the form around its chunks.
+pub(super) const CAP: SizeOrOff = SizeOrOff(Size {
+    min: 64 * KIB,
+    max: TIB,
+});
+/// Less would hold no loader with its bundle.
+pub(super) const CACHE: Size = Size {
+    min: 64 * KIB,
+    max: GIB,
+};
+/// Whoever makes room looks at all of them.
+pub(super) const CACHE_ENTRIES: Count = Count {
+    min: 1,
+    max: 10_000,
+};
+/// Zero serves nothing that is stale; what is older than a month helps nobody.
+pub(super) const STALE: Span = Span {
+    min: Duration::ZERO,
+    max: Duration::from_secs(30 * 86_400),
+};
+pub(super) const UPLOAD_URL: Word<UploadUrl> = Word::of(UploadUrl::WORDS);
 pub(super) const READ_AHEAD: Size = Size {
     min: 4 * KIB,
     max: GIB,
@@ -200,6 +223,17 @@ pub(super) const REPORT: Span = Span {
     min: Duration::from_secs(1),
     max: Duration::from_secs(3600),
 };
+/// Each is an event in Sentry: more often would be a flood.
+pub(super) const CANARY: Span = Span {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(3600),
+};
+/// Once would call every second hour a spike.
+pub(super) const SPIKE_TIMES: Count = Count { min: 2, max: 1000 };
+pub(super) const SPIKE_FLOOR: Count = Count {
+    min: 1,
+    max: 1_000_000_000,
+};
 pub(super) const ADMIN_TOKEN: Token = Token {
     what: "token",
     file: "admin.token_file",
@@ -216,6 +250,10 @@ pub(super) const WEBHOOK_TOKEN: Token = Token {
     what: "token",
     file: "alerts.webhook.token_file",
 };
+pub(super) const CANARY_TOKEN: Token = Token {
+    what: "token",
+    file: "canary.token_file",
+};
 /// Zero tells at once of what a restart of Sentry's brings.
 pub(super) const WEBHOOK_AFTER: Span = Span {
     min: Duration::ZERO,
@@ -230,6 +268,19 @@ pub(super) const SEVERITY: Word<Severity> = Word::of(&[
     (Severity::Page.as_str(), Severity::Page),
     (Severity::Ticket.as_str(), Severity::Ticket),
 ]);
+pub(super) const POOL_PASSWORD: Token = Token {
+    what: "password",
+    file: "shared_quota.password_file",
+};
+pub(super) const POOL_USER: PoolWord = PoolWord { or_none: true };
+pub(super) const POOL_MODE: Word<SharedQuotaMode> = Word::of(SharedQuotaMode::WORDS);
+/// Nobody makes more of them.
+pub(super) const POOL_DATABASE: Count = Count { min: 0, max: 1023 };
+/// Longer, and an edge would be given up by others before it knows.
+pub(super) const POOL_WAIT: Span = Span {
+    min: Duration::from_millis(50),
+    max: Duration::from_secs(2),
+};
 pub(super) const HOST_POLICY: Word<HostPolicy> = Word::of(HostPolicy::WORDS);
 pub(super) const SERVE_RELAYS: Word<ServeRelays> = Word::of(ServeRelays::WORDS);
 pub(super) const LOOKED_AT: Word<Inspect> = Word::of(Inspect::WORDS);
@@ -254,4 +305,5 @@ pub(super) const ACCESS_ERRORS: PerTime = PerTime {
 pub(super) const ACCESS_MODE: Word<AccessMode> = Word::of(AccessMode::WORDS);
 pub(super) const ACCESS_FORMAT: Word<AccessFormat> = Word::of(AccessFormat::WORDS);
 pub(super) const LOG_FORMAT: Word<LogFormat> = Word::of(LogFormat::WORDS);
+pub(super) const SPIKE_MODE: Word<SpikeMode> = Word::of(SpikeMode::WORDS);
 pub(super) const LEVEL: Word<Level> = Word::of(Level::WORDS);

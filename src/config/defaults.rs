@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::checked::{
     AccessFormat, AccessLog, AccessMode, AccessTarget, Acme, AcmeChallenge, Admin, Alerts, Block,
-    Bodies, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
+    Bodies, Cache, Canary, ClientIpRules, ClientReports, Config, Copies, Defaults, DiskGuard, Door,
     ForwardedHeader, Global, GuardStages, HostPolicy, Http2, Idle, Inspect, KeyMode, Keys, Level,
-    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, Spool, State,
-    StaticRoot, StorePolicy, TrustedProxies, Tunnel, Upstream, UpstreamTimeouts, UpstreamTls,
-    Webhook,
+    Limits, Listen, Listener, Log, LogFormat, Metrics, Rate, ReadAhead, ServeRelays, SharedQuota,
+    SharedQuotaMode, SharedQuotaTls, Silence, SpikeMode, Spikes, Spool, State, StaticRoot,
+    StorePolicy, TrustedProxies, Tunnel, UploadUrl, Uploads, Upstream, UpstreamTimeouts,
+    UpstreamTls, Webhook,
 };
 use crate::domain::block::BlockRule;
 use crate::domain::client_ip::{self, HeaderForm};
@@ -32,16 +33,8 @@ pub(super) const SENTRY_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) fn config() -> Config {
     Config {
         workers: None,
-        listen: Listen {
-            public: vec![Listener {
-                name: "public".to_owned(),
-                address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9000)),
-                door: Door::default(),
-                tls: None,
-                redirect_to_https: None,
-            }],
-            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
-        },
+        user: None,
+        listen: listen(),
         acme: acme(),
         admin: Admin {
             token: None,
@@ -71,12 +64,18 @@ pub(super) fn config() -> Config {
             root: PathBuf::from("/var/www/js-sdk"),
             cors: true,
         }],
+        cache: cache(),
+        uploads: Uploads {
+            request_max: None,
+            url: UploadUrl::Sentry,
+        },
         state: State {
             path: Some(PathBuf::from("/var/lib/vidette")),
         },
         spool: spool(),
         disk_guard: disk_guard(),
         sentry: None,
+        project_files: None,
         client_reports: ClientReports {
             enabled: true,
             interval: Duration::from_secs(30),
@@ -90,19 +89,40 @@ pub(super) fn config() -> Config {
             level: Level::Info,
         },
         alerts: Alerts { webhook: webhook() },
+        silence: Silence { enabled: true },
+        spikes: spikes(),
+        canary: canary(),
         access_log: access_log(),
+        shared_quota: shared_quota(),
     }
 }
 
-fn webhook() -> Webhook {
-    Webhook {
-        url: None,
-        url_file: None,
-        token: None,
-        token_file: None,
-        severity: Severity::Ticket,
-        after: Duration::from_secs(60),
-        timeout: Duration::from_secs(5),
+/// Redis as it is installed, at nobody's address: nothing is shared.
+fn shared_quota() -> SharedQuota {
+    SharedQuota {
+        url: Vec::new(),
+        mode: SharedQuotaMode::Single,
+        master: "mymaster".to_owned(),
+        database: 0,
+        username: None,
+        password: None,
+        password_file: None,
+        prefix: "vidette".to_owned(),
+        timeout: Duration::from_secs(1),
+        tls: SharedQuotaTls { ca: None },
+    }
+}
+
+fn listen() -> Listen {
+    Listen {
+        public: vec![Listener {
+            name: "public".to_owned(),
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9000)),
+            door: Door::default(),
+            tls: None,
+            redirect_to_https: None,
+        }],
+        admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
     }
 }
 
@@ -120,6 +140,36 @@ fn keys() -> Keys {
     }
 }
 
+fn spikes() -> Spikes {
+    Spikes {
+        mode: SpikeMode::Shadow,
+        times: 5,
+        floor: 1_000,
+    }
+}
+
+fn canary() -> Canary {
+    Canary {
+        dsn: None,
+        every: Duration::from_secs(60),
+        org: None,
+        token: None,
+        token_file: None,
+    }
+}
+
+fn webhook() -> Webhook {
+    Webhook {
+        url: None,
+        url_file: None,
+        token: None,
+        token_file: None,
+        severity: Severity::Ticket,
+        after: Duration::from_secs(60),
+        timeout: Duration::from_secs(5),
+    }
+}
+
 fn access_log() -> AccessLog {
     const SAMPLE: f64 = 0.01;
     AccessLog {
@@ -134,6 +184,17 @@ fn access_log() -> AccessLog {
         max_bytes: 100 * MIB,
         files: 5,
         buffer: 4 * MIB,
+    }
+}
+
+/// What customers' pages load from Sentry; of that there is a few kilobytes for each key.
+fn cache() -> Cache {
+    Cache {
+        paths: vec!["/js-sdk-loader/".to_owned(), "/js-sdk/".to_owned()],
+        max_bytes: 16 * MIB,
+        entries: 1_000,
+        answer_bytes: MIB,
+        stale_if_error: Duration::from_secs(7 * 86_400),
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct SentryDraft {
     pub(super) url: Option<UpstreamUrl>,
     pub(super) token: Option<Secret>,
     pub(super) token_file: Option<PathBuf>,
+    pub(super) credentials_file: Option<PathBuf>,
     pub(super) interval: Duration,
 }
 
@@ -40,19 +41,58 @@ impl SentryDraft {
                 url,
                 token,
                 token_file,
+                credentials: _,
+                credentials_file,
                 interval,
             }) => Self {
                 url: Some(url),
-                token: Some(token),
+                token,
                 token_file,
+                credentials_file,
                 interval,
             },
             None => Self {
                 url: None,
                 token: None,
                 token_file: None,
+                credentials_file: None,
                 interval: defaults::SENTRY_INTERVAL,
             },
+        }
+    }
+    /// `sentry`, if it is whole; `None`: nothing of it is there.
+    ///
+    /// # Errors
+    /// The key that lacks another, and what to set.
+    pub(super) fn whole(self) -> Result<Option<Sentry>, (&'static str, String)> {
+        // A file's token is read by whoever may read files.
+        let from_file = || self.token_file.is_some().then(|| Secret::new(""));
+        let token = self.token.or_else(from_file);
+        let said = match (&self.credentials_file, &self.token_file, &token) {
+            (_, Some(_), _) => Some("sentry.token_file"),
+            (_, None, Some(_)) => Some("sentry.token"),
+            (Some(_), None, None) => Some("sentry.credentials"),
+            (None, None, None) => None,
+        };
+        match (self.url, said) {
+            (Some(url), Some(_)) => Ok(Some(Sentry {
+                url,
+                token,
+                token_file: self.token_file,
+                credentials: None,
+                credentials_file: self.credentials_file,
+                interval: self.interval,
+            })),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                let message = "sentry.url without a token or credentials; set sentry.token, \
+                               sentry.token_file or sentry.credentials";
+                Err(("sentry.url", message.to_owned()))
+            }
+            (None, Some(path)) => {
+                let message = format!("{path} without sentry.url; set both or neither");
+                Err((path, message))
+            }
         }
     }
 }

@@ -7,12 +7,14 @@ use serde_json::Value;
 
 use super::bounds::{
     ACCESS_BUFFER, ACCESS_ERRORS, ACCESS_FILE, ACCESS_FILES, ACCESS_FORMAT, ACCESS_MODE,
-    ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES,
-    DECODE_RATIO, DISK, FINISHING, GUARD_BACK, GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES,
-    HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT, KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP,
-    MISDEEDS, MISDEEDS_PER, PER_CLIENT, PROBE, PROJECTS, PROJECTS_SHOWN, QUOTA_IPS, READ_AHEAD,
-    REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER, SENTRY_TOKEN, SERVE_RELAYS,
-    SEVERITY, SPOOL, STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, WAIT,
+    ADMIN_TOKEN, AHEAD, ASK, BLOCKED_FOR, BODY, CACHE, CACHE_ENTRIES, CANARY, CANARY_TOKEN, CAP,
+    CONNECTION_WINDOW, CONNECTIONS, CONTROL_FRAMES, DECODE_RATIO, DISK, FINISHING, GUARD_BACK,
+    GUARD_ERRORS, GUARD_LOOK, GUARD_MARK, HANDSHAKES, HASH_KEY, HOST_POLICY, INSPECT, ITEMS, KEPT,
+    KEY_MODE, LEVEL, LOG_FORMAT, LOOKED_AT, LOOKUP, MISDEEDS, MISDEEDS_PER, PER_CLIENT,
+    POOL_DATABASE, POOL_MODE, POOL_PASSWORD, POOL_USER, POOL_WAIT, PROBE, PROJECTS, PROJECTS_SHOWN,
+    QUOTA_IPS, READ_AHEAD, REPLAY, REPORT, REQUEST_HEAD, RESETS, RESPONSE_HEAD, RETRY_AFTER,
+    SENTRY_TOKEN, SERVE_RELAYS, SEVERITY, SPIKE_FLOOR, SPIKE_MODE, SPIKE_TIMES, SPOOL, STALE,
+    STORE, STREAM_WINDOW, STREAMS, TABLE, UNPACKING, UNPROVEN_RATE, UPLOAD_URL, WAIT,
     WEBHOOK_AFTER, WEBHOOK_TIMEOUT, WEBHOOK_TOKEN, WORKERS,
 };
 use super::checked::Config;
@@ -21,8 +23,8 @@ use super::errors::Faults;
 use super::kinds::{
     Address, Authority, Budget, Flag, GuardedPaths, HeaderNames, Hosts, InboundFilters, Kind,
     Listeners, Mirrors, Moves, Networks, OneHeader, OneUrl, OptionalPath, Origins, PathOrOff,
-    PemFile, Proxies, Quotas, Repeats, Samples, Share, Shown, Statics, StdoutOrPath, TunnelPaths,
-    Urls, Variable, WebhookAddress,
+    PathPrefixes, PemFile, PoolName, PoolUrls, Proxies, Quotas, Repeats, Samples, SentryDsn, Share,
+    Shown, Slug, Statics, StdoutOrPath, TunnelPaths, Urls, UserName, Variable, WebhookAddress,
 };
 use super::tree::Node;
 
@@ -30,14 +32,7 @@ use super::tree::Node;
 pub(super) struct Key {
     /// Its path from the top, dots between.
     pub(super) path: &'static str,
-    pub(super) state: State,
-}
-
-/// Whether a key does something yet.
-pub(super) enum State {
-    Here(Use),
-    /// Documented, but not in this version: an error, never ignored.
-    Later,
+    pub(super) used: Use,
 }
 
 /// What is done with a key.
@@ -83,7 +78,7 @@ macro_rules! here {
     ($path:literal, $($field:ident).+, $kind:expr) => {
         Key {
             path: $path,
-            state: State::Here(Use {
+            used: Use {
                 variable: variable_of(&$kind),
                 read: |node, draft, faults| {
                     if let Some(value) = $kind.read(node, faults) {
@@ -92,7 +87,7 @@ macro_rules! here {
                 },
                 show: |config| $kind.show(&config.$($field).+),
                 shape: || $kind.shape(),
-            }),
+            },
         }
     };
 }
@@ -102,7 +97,7 @@ macro_rules! sentry {
     ($path:literal, $field:ident, $kind:expr) => {
         Key {
             path: $path,
-            state: State::Here(Use {
+            used: Use {
                 variable: variable_of(&$kind),
                 read: |node, draft, faults| {
                     if let Some(value) = $kind.read(node, faults) {
@@ -111,21 +106,15 @@ macro_rules! sentry {
                 },
                 show: |config| $kind.show(&SentryDraft::of(config).$field),
                 shape: || $kind.shape(),
-            }),
+            },
         }
     };
-}
-
-const fn later(path: &'static str) -> Key {
-    Key {
-        path,
-        state: State::Later,
-    }
 }
 
 /// Every key, in the order in which a file is best written.
 pub(super) static KEYS: &[Key] = &[
     here!("workers", workers, WORKERS),
+    here!("user", user, UserName),
     here!("listen.public", listen.public, Listeners),
     here!("listen.admin", listen.admin, Address),
     here!("acme", acme, Authority),
@@ -215,6 +204,13 @@ pub(super) static KEYS: &[Key] = &[
     here!("mirrors", mirrors, Mirrors),
     here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),
+    here!("cache.paths", cache.paths, PathPrefixes),
+    here!("cache.max_bytes", cache.max_bytes, CACHE),
+    here!("cache.entries", cache.entries, CACHE_ENTRIES),
+    here!("cache.answer_bytes", cache.answer_bytes, INSPECT),
+    here!("cache.stale_if_error", cache.stale_if_error, STALE),
+    here!("uploads.request_max", uploads.request_max, CAP),
+    here!("uploads.url", uploads.url, UPLOAD_URL),
     here!("state.path", state.path, PathOrOff),
     here!("spool.path", spool.path, PathOrOff),
     here!("spool.max_bytes", spool.max_bytes, SPOOL),
@@ -243,13 +239,34 @@ pub(super) static KEYS: &[Key] = &[
         disk_guard.sample_errors,
         GUARD_ERRORS
     ),
-    later("shared_quota"),
-    later("shared_quota.url"),
+    here!("shared_quota.url", shared_quota.url, PoolUrls),
+    here!("shared_quota.mode", shared_quota.mode, POOL_MODE),
+    here!("shared_quota.master", shared_quota.master, PoolName),
+    here!(
+        "shared_quota.database",
+        shared_quota.database,
+        POOL_DATABASE
+    ),
+    here!("shared_quota.username", shared_quota.username, POOL_USER),
+    here!(
+        "shared_quota.password",
+        shared_quota.password,
+        POOL_PASSWORD
+    ),
+    here!(
+        "shared_quota.password_file",
+        shared_quota.password_file,
+        OptionalPath
+    ),
+    here!("shared_quota.prefix", shared_quota.prefix, PoolName),
+    here!("shared_quota.timeout", shared_quota.timeout, POOL_WAIT),
+    here!("shared_quota.tls.ca", shared_quota.tls.ca, PemFile),
     sentry!("sentry.url", url, OneUrl),
-    later("sentry.credentials"),
+    sentry!("sentry.credentials", credentials_file, OptionalPath),
     sentry!("sentry.token", token, SENTRY_TOKEN),
     sentry!("sentry.token_file", token_file, OptionalPath),
     sentry!("sentry.interval", interval, ASK),
+    here!("sentry.projects", project_files, OptionalPath),
     here!("client_reports.enabled", client_reports.enabled, Flag),
     here!("client_reports.interval", client_reports.interval, REPORT),
     here!("limits.bodies.ingest", limits.bodies.ingest, BODY),
@@ -330,6 +347,15 @@ pub(super) static KEYS: &[Key] = &[
         alerts.webhook.timeout,
         WEBHOOK_TIMEOUT
     ),
+    here!("silence.enabled", silence.enabled, Flag),
+    here!("spikes.mode", spikes.mode, SPIKE_MODE),
+    here!("spikes.times", spikes.times, SPIKE_TIMES),
+    here!("spikes.floor", spikes.floor, SPIKE_FLOOR),
+    here!("canary.dsn", canary.dsn, SentryDsn),
+    here!("canary.every", canary.every, CANARY),
+    here!("canary.org", canary.org, Slug),
+    here!("canary.token", canary.token, CANARY_TOKEN),
+    here!("canary.token_file", canary.token_file, OptionalPath),
     here!("access_log.mode", access_log.mode, ACCESS_MODE),
     here!("access_log.sample", access_log.sample, Share),
     here!("access_log.errors", access_log.errors, ACCESS_ERRORS),

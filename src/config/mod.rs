@@ -7,7 +7,7 @@
 //! its variable is called (`bounds` says how much is too much); `kinds` are the ways a value can be written; `across`
 //! judges what keys say together; `certificates` looks into the files that TLS stands on, and
 //! `secrets` into those that hold one. `schema` says all of it to an editor, in `shape`s that each
-//! kind knows of itself, with the `comments` of the file that we ship.
+//! kind knows of itself, with the `comments` of the file that we ship; `reference` says the same to a manual.
 //! What comes out is `checked`. Only [`load`] and [`find`] touch the file system; nothing
 //! here logs, resolves a name or keeps state.
 
@@ -24,6 +24,7 @@ mod interpolate;
 mod keys;
 mod kinds;
 mod read;
+mod reference;
 mod schema;
 mod secrets;
 mod shape;
@@ -43,9 +44,12 @@ use errors::Faults;
 use kinds::categories::Asked;
 use read::Checked;
 
+pub use secrets::credentials_of;
+
 pub use checked::*;
 pub use env::Env;
 pub use errors::{ConfigError, Errors, Place};
+pub use reference::Told;
 
 /// A configuration that can be run, and where it came from.
 #[derive(Clone, Debug)]
@@ -131,6 +135,18 @@ pub fn variables() -> Vec<(String, &'static str)> {
     all.collect()
 }
 
+/// Every key with its default, its variable and what it means, for a manual.
+#[must_use]
+pub fn reference() -> Vec<Told> {
+    reference::keys()
+}
+
+/// What the file that we ship says of itself, before its first key.
+#[must_use]
+pub fn head() -> String {
+    reference::head()
+}
+
 /// The JSON Schema (2020-12) of a configuration file: every key with its default, its form and
 /// what it means. What it refuses [`parse`] refuses too; what keys say together only that knows.
 #[must_use]
@@ -147,8 +163,9 @@ pub fn digest(bytes: &[u8]) -> u64 {
 
 /// Checks a configuration's text with the environment laid over it; `name` is
 /// what errors call the file. Reads no file, not even those that keys name: no
-/// certificate is looked at, and the secrets of `admin.token_file` and `client_ip.hash_key_file` are then absent,
-/// those of `sentry.token_file` and of an external account's `key_file` are empty. The strings are warnings.
+/// certificate is looked at, and the secrets of `admin.token_file`, `client_ip.hash_key_file` and `shared_quota.password_file`
+/// are then absent,
+/// those of `sentry.token_file` and of an external account's `key_file` are empty, and credentials absent. The strings are warnings.
 pub fn parse(name: &str, text: &str, env: &Env) -> Result<(Config, Vec<String>), Errors> {
     let checked = read::file(name, text, env)?;
     Ok((checked.config, checked.warnings))
@@ -160,6 +177,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("listen", old.listen != new.listen),
         ("acme", old.acme != new.acme),
         ("workers", old.workers != new.workers),
+        ("user", old.user != new.user),
         (
             "keys.proven_max",
             old.keys.proven_max != new.keys.proven_max,
@@ -177,6 +195,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             old.keys.limited_max != new.keys.limited_max,
         ),
         ("state.path", old.state.path != new.state.path),
+        ("shared_quota", old.shared_quota != new.shared_quota),
         ("spool.path", old.spool.path != new.spool.path),
         ("mirrors", old.mirror_names() != new.mirror_names()),
         (
@@ -210,13 +229,13 @@ impl Config {
         config
     }
 
-    /// Whether any server is spoken to by TLS.
+    /// Whether any server is spoken to by TLS, be it this edge.
     pub fn reaches_by_tls(&self) -> bool {
         let upstreams = self.upstream.ingest.iter().chain(&self.upstream.web);
         let sentry = self.sentry.as_ref().map(|sentry| &sentry.url);
         let mirrors = self.mirrors.iter().flat_map(|mirror| &mirror.ingest);
         let mut all = upstreams.chain(sentry).chain(mirrors);
-        all.any(|url| url.scheme == Scheme::Https)
+        all.any(|url| url.scheme == Scheme::Https) || self.canary_is_sealed()
     }
 
     /// A copy of all but the projects and the map of DSNs, of which there may be a hundred
@@ -224,6 +243,7 @@ impl Config {
     pub fn without_projects(&self) -> Self {
         Self {
             workers: self.workers,
+            user: self.user.clone(),
             listen: self.listen.clone(),
             acme: self.acme.clone(),
             admin: self.admin.clone(),
@@ -239,15 +259,22 @@ impl Config {
             mirrors: self.mirrors.clone(),
             tunnel: self.tunnel.clone(),
             statics: self.statics.clone(),
+            cache: self.cache.clone(),
+            uploads: self.uploads.clone(),
             state: self.state.clone(),
             spool: self.spool.clone(),
             disk_guard: self.disk_guard.clone(),
+            shared_quota: self.shared_quota.clone(),
             sentry: self.sentry.clone(),
+            project_files: self.project_files.clone(),
             client_reports: self.client_reports.clone(),
             limits: self.limits.clone(),
             metrics: self.metrics.clone(),
             log: self.log.clone(),
             alerts: self.alerts.clone(),
+            silence: self.silence.clone(),
+            spikes: self.spikes.clone(),
+            canary: self.canary.clone(),
             access_log: self.access_log.clone(),
         }
     }

@@ -8,7 +8,7 @@ use super::checked::Config;
 use super::draft::Draft;
 use super::env::Env;
 use super::errors::{Errors, Faults, Place, nearest, shown};
-use super::keys::{COMMAND_LINE_VARIABLES, KEYS, Key, State, VARIABLES, join};
+use super::keys::{COMMAND_LINE_VARIABLES, KEYS, Key, VARIABLES, join};
 use super::kinds::Variable;
 use super::tree::{self, Content, Entry, Node};
 
@@ -96,10 +96,6 @@ impl Reading {
         let path = join(section, key);
         let known = (!key.contains('.')).then_some(path.as_str());
         match known.and_then(|path| KEYS.iter().find(|key| key.path == path)) {
-            Some(Key {
-                path,
-                state: State::Later,
-            }) => self.faults.later(place, path),
             Some(key) => self.set(key, value),
             None if known.is_some_and(|path| below(path).next().is_some()) => {
                 self.section(value, &path)
@@ -114,10 +110,7 @@ impl Reading {
     }
 
     fn set(&mut self, key: &'static Key, node: &Node) {
-        let State::Here(used) = &key.state else {
-            return;
-        };
-        match used.variable {
+        match key.used.variable {
             _ if node.content == Content::Empty => {}
             Variable::Keys { .. } => {
                 self.held.retain(|(held, _)| held.path != key.path);
@@ -128,19 +121,16 @@ impl Reading {
     }
 
     fn take(&mut self, key: &'static Key, node: &Node) {
-        if let State::Here(used) = &key.state {
-            self.places.insert(key.path, node.place.clone());
-            (used.read)(node, &mut self.draft, &mut self.faults);
-        }
+        self.places.insert(key.path, node.place.clone());
+        (key.used.read)(node, &mut self.draft, &mut self.faults);
     }
 
     fn variables(&mut self, env: &Env) {
         for name in env.names(VARIABLES) {
             let key = KEYS.iter().find(|key| key.variable() == name);
             let place = Place::Variable(name.to_owned());
-            match key.map(|key| (key, &key.state)) {
-                Some((key, State::Later)) => self.faults.later(&place, key.path),
-                Some((key, State::Here(used))) => {
+            match key.map(|key| (key, &key.used)) {
+                Some((key, used)) => {
                     let Some(text) = env.value(name) else {
                         continue;
                     };
@@ -269,8 +259,7 @@ fn below(path: &str) -> impl Iterator<Item = &'static str> {
 fn elsewhere(name: &str) -> Vec<String> {
     const PLACES_MAX: usize = 2;
     let mut places: Vec<String> = Vec::new();
-    for Key { path, state } in KEYS {
-        let State::Here(used) = state else { continue };
+    for Key { path, used } in KEYS {
         let ends = path.match_indices('.').map(|(at, _)| at);
         let sections = ends.chain([path.len()]).filter_map(|end| path.get(..end));
         let inner = inner_keys(used.variable).into_iter();
@@ -297,11 +286,8 @@ struct Inner {
 
 fn inner(variable: &str) -> Option<Inner> {
     KEYS.iter().find_map(|key| {
-        let State::Here(used) = &key.state else {
-            return None;
-        };
         let below = variable.strip_prefix(&key.variable())?.strip_prefix('_')?;
-        let mut inner = inner_keys(used.variable).into_iter();
+        let mut inner = inner_keys(key.used.variable).into_iter();
         let found = inner.find(|(name, _)| name.to_ascii_uppercase() == below);
         found.map(|(name, held)| Inner { key, name, held })
     })
@@ -316,14 +302,11 @@ fn inner_keys(variable: Variable) -> Vec<(&'static str, Variable)> {
 
 /// The variables that a key can be set by.
 pub(super) fn settable(key: &Key) -> Vec<String> {
-    let State::Here(used) = &key.state else {
-        return Vec::new();
-    };
-    let own = match used.variable {
+    let own = match key.used.variable {
         Variable::One | Variable::List | Variable::Keys { whole: true, .. } => Some(key.variable()),
         Variable::Never | Variable::Keys { whole: false, .. } => None,
     };
-    let inner = inner_keys(used.variable).into_iter();
+    let inner = inner_keys(key.used.variable).into_iter();
     let inner = inner.filter(|(_, held)| !matches!(held, Variable::Never));
     let inner = inner.map(|(name, _)| format!("{}_{}", key.variable(), name.to_ascii_uppercase()));
     own.into_iter().chain(inner).collect()

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::comments;
 use super::defaults;
-use super::keys::{KEYS, State, Use, join};
+use super::keys::{KEYS, Use, join};
 use super::shape;
 use super::show::value;
 
@@ -20,9 +20,6 @@ pub(super) fn schema() -> Value {
     let said = comments::of_keys(comments::SHIPPED);
     let mut root = section(&said, "");
     for key in KEYS {
-        let State::Here(used) = &key.state else {
-            continue;
-        };
         let mut parts: Vec<&str> = key.path.split('.').collect();
         let Some(last) = parts.pop() else { continue };
         let mut path = String::new();
@@ -35,7 +32,7 @@ pub(super) fn schema() -> Value {
             });
         }
         if let Some(properties) = inside.and_then(properties) {
-            properties.insert(last.to_owned(), of_key(used, key.path, &said));
+            properties.insert(last.to_owned(), of_key(&key.used, key.path, &said));
         }
     }
     if let Some(root) = root.as_object_mut() {
@@ -83,4 +80,4 @@ fn of_key(used: &Use, path: &str, said: &HashMap<String, String>) -> Value {
 }
 
 /// The one key that must be set, and the one that follows it.
-const WITHOUT_DEFAULT: [&str; 2] = ["upstream.ingest", "upstream.web"];
+pub(super) const WITHOUT_DEFAULT: [&str; 2] = ["upstream.ingest", "upstream.web"];

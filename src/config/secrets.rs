@@ -1,9 +1,14 @@
 //! Owns where secrets come from: a key or a file, one of them, and the file's reading.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::checked::Secret;
+use crate::domain::relay::RelayCredentials;
+
+use super::checked::{Config, Secret, Sentry};
 use super::draft::Draft;
 use super::errors::{Errors, Faults, Place};
 use super::kinds;
@@ -24,14 +29,21 @@ impl Reading {
         } = self;
         let mut once = Once { places, faults };
         let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-        let webhook = &mut config.alerts.webhook;
+        let (webhook, pool) = (&mut config.alerts.webhook, &mut config.shared_quota);
         once.keep("admin.token", &mut admin.token, &mut admin.token_file);
         once.keep(
             "client_ip.hash_key",
             &mut client_ip.hash_key,
             &mut client_ip.hash_key_file,
         );
+        once.keep(
+            "shared_quota.password",
+            &mut pool.password,
+            &mut pool.password_file,
+        );
         once.keep("sentry.token", &mut sentry.token, &mut sentry.token_file);
+        let canary = &mut config.canary;
+        once.keep("canary.token", &mut canary.token, &mut canary.token_file);
         once.keep(
             "alerts.webhook.url",
             &mut webhook.url,
@@ -88,23 +100,18 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
         };
         secret.map_err(refused).ok()
     };
-    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
-    if let Some(token) = read(&admin.token_file, "token", "admin.token_file") {
-        admin.token = Some(token);
-    }
-    if let Some(key) = read(&client_ip.hash_key_file, "key", "client_ip.hash_key_file") {
-        client_ip.hash_key = Some(key);
+    for (secret, file, what, key) in by_file(config) {
+        if let Some(read) = read(file, what, key) {
+            *secret = Some(read);
+        }
     }
     if let Some(sentry) = &mut config.sentry
         && let Some(token) = read(&sentry.token_file, "token", "sentry.token_file")
     {
-        sentry.token = token;
-    }
-    let webhook = &mut config.alerts.webhook;
-    if let Some(token) = read(&webhook.token_file, "token", "alerts.webhook.token_file") {
-        webhook.token = Some(token);
+        sentry.token = Some(token);
     }
     const URL_FILE: &str = "alerts.webhook.url_file";
+    let webhook = &mut config.alerts.webhook;
     let url = read(&webhook.url_file, "URL", URL_FILE);
     match url.map(|url| kinds::webhook(url.expose())).transpose() {
         Ok(None) => {}
@@ -126,27 +133,110 @@ pub(super) fn read(checked: &mut Checked) -> Result<(), Errors> {
             }
         }
     }
-    faults.errors.append(&mut bad_urls.errors);
-    match faults.errors.is_empty() {
-        true => Ok(()),
-        false => {
-            faults
-                .errors
-                .sort_by(|one, other| one.place.cmp(&other.place));
-            Err(Errors(faults.errors))
-        }
+    if let Some(sentry) = &mut config.sentry
+        && let Err(fault) = credentials(sentry)
+    {
+        const CREDENTIALS: &str = "sentry.credentials";
+        let place = places.get(CREDENTIALS).or_else(|| files.get(CREDENTIALS));
+        let place = place.unwrap_or(&Place::Environment);
+        faults.error(place, format!("the file of {CREDENTIALS} {fault}"));
     }
+    faults.errors.append(&mut bad_urls.errors);
+    in_order(faults)
+}
+
+/// A secret that is only read: its place, its file, what it is, and the file's key.
+type ByFile<'c> = (
+    &'c mut Option<Secret>,
+    &'c Option<PathBuf>,
+    &'static str,
+    &'static str,
+);
+
+fn by_file(config: &mut Config) -> [ByFile<'_>; 5] {
+    let (admin, client_ip) = (&mut config.admin, &mut config.client_ip);
+    let (pool, canary) = (&mut config.shared_quota, &mut config.canary);
+    let hook = &mut config.alerts.webhook;
+    let hash_key = &client_ip.hash_key_file;
+    let password = &pool.password_file;
+    [
+        (
+            &mut admin.token,
+            &admin.token_file,
+            "token",
+            "admin.token_file",
+        ),
+        (
+            &mut client_ip.hash_key,
+            hash_key,
+            "key",
+            "client_ip.hash_key_file",
+        ),
+        (
+            &mut pool.password,
+            password,
+            "password",
+            "shared_quota.password_file",
+        ),
+        (
+            &mut canary.token,
+            &canary.token_file,
+            "token",
+            "canary.token_file",
+        ),
+        (
+            &mut hook.token,
+            &hook.token_file,
+            "token",
+            "alerts.webhook.token_file",
+        ),
+    ]
+}
+
+/// What is wrong, in the order of its places.
+fn in_order(mut faults: Faults) -> Result<(), Errors> {
+    let errors = &mut faults.errors;
+    errors.sort_by(|one, other| one.place.cmp(&other.place));
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(Errors(faults.errors)),
+    }
+}
+
+/// Reads the credentials that prove to Sentry who asks, where a file is named.
+fn credentials(sentry: &mut Sentry) -> Result<(), String> {
+    if let Some(path) = &sentry.credentials_file {
+        sentry.credentials = Some(Arc::new(credentials_of(path)?));
+    }
+    Ok(())
 }
 
 /// The secret that a file holds, or what is wrong with the file.
 fn secret_of(path: &Path, what: &str) -> Result<Secret, String> {
-    use std::io::Read;
-
-    let mut text = String::new();
-    let file = std::fs::File::open(path);
-    let read = file.and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));
-    let length = read.map_err(|error| format!("cannot be read: {error}"))?;
-    let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
-    let secret = whole.then(|| kinds::token(&text)).flatten();
+    let text = text_of(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let secret = text.as_deref().and_then(kinds::token);
     secret.ok_or_else(|| format!("holds no {what} (one line of visible ASCII)"))
+}
+
+/// The credentials that a file of a Relay's holds.
+///
+/// # Errors
+/// What is wrong with the file, to stand behind its name.
+pub fn credentials_of(path: &Path) -> Result<RelayCredentials, String> {
+    let text = text_of(path).map_err(|error| match error.kind() == io::ErrorKind::NotFound {
+        true => "is not there: vidette credentials generate FILE makes one".to_owned(),
+        false => format!("cannot be read: {error}"),
+    })?;
+    let read = RelayCredentials::parse(&text.unwrap_or_default());
+    read.map_err(|fault| fault.to_string())
+}
+
+/// A file's text; `None`: it is too long to be a secret's.
+fn text_of(path: &Path) -> io::Result<Option<String>> {
+    let mut text = String::new();
+    let length = File::open(path)?
+        .take(SECRET_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    let whole = u64::try_from(length).is_ok_and(|length| length <= SECRET_BYTES_MAX);
+    Ok(whole.then_some(text))
 }

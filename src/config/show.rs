@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::checked::Config;
-use super::keys::{KEYS, State};
+use super::keys::KEYS;
 use super::kinds::Shown;
 
 /// The whole configuration as a file. Sections are blocks; lists stand in one
@@ -65,13 +65,14 @@ fn shown(config: &Config) -> impl Iterator<Item = (&'static str, Shown)> {
         "client_ip.hash_key" => config.client_ip.hash_key_file.is_some(),
         "alerts.webhook.url" => webhook.url_file.is_some(),
         "alerts.webhook.token" => webhook.token_file.is_some(),
+        "canary.token" => config.canary.token_file.is_some(),
+        "shared_quota.password" => config.shared_quota.password_file.is_some(),
         "sentry.token" => sentry.is_some_and(|sentry| sentry.token_file.is_some()),
         _ => false,
     };
-    KEYS.iter().filter_map(move |key| match &key.state {
-        State::Here(_) if hidden(key.path) => Some((key.path, Shown::Absent)),
-        State::Here(used) => Some((key.path, (used.show)(config))),
-        State::Later => None,
+    KEYS.iter().map(move |key| match hidden(key.path) {
+        true => (key.path, Shown::Absent),
+        false => (key.path, (key.used.show)(config)),
     })
 }
 
@@ -85,7 +86,7 @@ fn rows(shown: &Shown) -> Option<&[Shown]> {
 }
 
 /// A value in one line.
-fn flow(shown: &Shown) -> String {
+pub(super) fn flow(shown: &Shown) -> String {
     match shown {
         Shown::Absent => "\"\"".to_owned(),
         Shown::Text(text) => quoted(text),

@@ -66,6 +66,28 @@ words! {
 }
 
 words! {
+    /// What the servers of shared quotas are.
+    SharedQuotaMode {
+        /// One server.
+        Single = "single",
+        /// Sentinels, which know the server.
+        Sentinel = "sentinel",
+        /// A cluster, of which they are some.
+        Cluster = "cluster",
+    }
+}
+
+words! {
+    /// Where uploaders are told to send their chunks.
+    UploadUrl {
+        /// Where Sentry says.
+        Sentry = "sentry",
+        /// Where they asked: by the same scheme, at the same host.
+        Caller = "caller",
+    }
+}
+
+words! {
     /// Who may reach `/api/0/relays/*`.
     ServeRelays {
         /// Clients on loopback and private addresses.
@@ -171,6 +193,16 @@ words! {
         Json = "json",
         /// The combined log format of web servers.
         Common = "common",
+    }
+}
+
+words! {
+    /// What is done about a burst far above a project's habit.
+    SpikeMode {
+        /// Nothing is counted.
+        Off = "off",
+        /// It is counted and told what would have been dropped; nothing is.
+        Shadow = "shadow",
     }
 }
 

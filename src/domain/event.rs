@@ -31,6 +31,8 @@ pub struct Event<'a> {
     #[serde(borrow)]
     environment: Text<'a>,
     #[serde(borrow)]
+    transaction: Text<'a>,
+    #[serde(borrow)]
     message: Words<'a>,
     #[serde(borrow)]
     logentry: Words<'a>,
@@ -130,6 +132,12 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn profiler_id(&self) -> Option<u128> {
         self.profiler_id.get().and_then(sampling::id)
+    }
+
+    /// The name of the transaction that it is, or happened in.
+    #[must_use]
+    pub fn transaction(&self) -> Option<&str> {
+        self.transaction.get()
     }
 
     /// The version of the program that sent it.

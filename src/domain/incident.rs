@@ -116,15 +116,35 @@ kinds! {
     Some("VidetteDiskFull"),
     "vidette status says which, what is dropped for it, and when it will be full. Lower Sentry's retention, or give the disk room.";
 
+    /// Events that are sent to be found again are not.
+    CanaryMissing = "canary_missing", Page, after 0, over 60 "the canaries arrive again",
+    Some("VidetteCanaryMissing"),
+    "vidette status says how far the last one came. Refused: is canary.dsn still a key of Sentry's? Not stored: Sentry answers 200 and loses events; are the consumers and Kafka up? vidette send-test follows one event.";
+
     /// An upstream is away.
     NotDelivering = "not_delivering", Ticket, after 0, over 10 "the upstream takes requests again",
     Some("VidetteUpstreamDown"),
     "docker compose ps relay web; vidette doctor dns names what it finds. What comes meanwhile is kept, where there is a spool.";
 
+    /// The servers by which quotas are shared are out of reach.
+    SharedQuotaAway = "shared_quota_away", Ticket, after 300, over 30 "quotas are shared again",
+    Some("VidetteSharedQuotaAway"),
+    "It goes on with its own part of each limit. vidette status says why.";
+
     /// A project has had no room for a quarter of an hour.
     ProjectLimited = "project_limited", Ticket, after 900, over 60 "the project has room again",
     Some("VidetteProjectLimited"),
     "vidette status names the quota; a loop in a release is the usual reason. Raise the quota, or mute what loops: vidette mute {subject} --for 1h.";
+
+    /// A project sends nothing that usually does.
+    ProjectSilent = "project_silent", Ticket, after 0, over 0 "the project sends again",
+    Some("VidetteProjectSilent"),
+    "A broken DSN in a new release, a blocked domain, a firewall. vidette send-test shows whether the way is free.";
+
+    /// A project sends far more than it usually does.
+    Spike = "spike", Ticket, after 0, over 60 "the project sends as usual",
+    Some("VidetteSpike"),
+    "Nothing is dropped for it. A loop in a release is the usual reason; vidette top names who sends. vidette limit {subject} 10/s --for 1h, or vidette mute {subject} --for 1h.";
 
     /// One client sends most of what a project gets, minute after minute.
     ClientLoop = "client_loop", Ticket, after 0, over 60 "no client sends most of what the project gets any more",
@@ -145,6 +165,11 @@ kinds! {
     Certificate = "certificate", Ticket, after 0, over 0 "the certificate is good",
     Some("VidetteCertificateEnds"),
     "Put the new files in their place: they are taken up by themselves. With acme: vidette status says why it is not renewed.";
+
+    /// Sentry says no more how its projects are set.
+    StatesStale = "states_stale", Ticket, after 0, over 0 "Sentry tells of its projects again",
+    None,
+    "What it said last stands; what is changed on its pages since does not count here. Is sentry.url Sentry itself, or a Relay, and not what redirects to it? Does it know this relay (vidette credentials show) and do the clocks agree? vidette status says what it answers.";
 
     /// A changed configuration was refused.
     ReloadRefused = "reload_refused", Ticket, after 0, over 0 "the file that lies there is in force",

@@ -21,7 +21,9 @@ const EMPTY: u32 = u32::MAX;
 pub enum Source {
     /// The configuration file. Goes before Sentry.
     Configured,
-    /// Sentry's own list.
+    /// A file of Relay's.
+    File,
+    /// Sentry's own list, or its word on a single key.
     Sentry,
 }
 
@@ -53,7 +55,7 @@ impl Named {
     /// Adds what a later word says about the same key. The earlier one stands wherever it says
     /// something, but nobody can enable what Sentry has disabled.
     fn also(&mut self, later: &mut Self) {
-        if later.source == Source::Sentry {
+        if later.source != Source::Configured {
             self.enabled &= later.enabled;
         }
         self.project = self.project.or(later.project);

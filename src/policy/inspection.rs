@@ -137,7 +137,8 @@ impl Room<'_> {
         if let Some(refused) = self.recalls(first.learned()) {
             return Ruling::dropped(refused);
         }
-        if !self.samples_in(item.kind, event) {
+        let sampled = !self.samples_in(item.kind, event);
+        if sampled || self.left_out_by_sentry(item.kind, event).is_some() {
             return Ruling::of(Fate::Dropped(Reason::Sampled));
         }
         if !self.is_fresh(item.kind, event) {
@@ -318,6 +319,7 @@ fn told(full: Full) -> RateLimit {
         categories: full.categories,
         scope: match full.scope {
             quotas::Scope::Global => Scope::Global,
+            quotas::Scope::Organization => Scope::Organization,
             quotas::Scope::Project | quotas::Scope::Ip => Scope::Project,
             quotas::Scope::Key => Scope::Key,
         },

@@ -6,9 +6,12 @@
 //! size, credentials, form of the request, key, project, verdict, origin; then, with
 //! the items, what is muted.
 
+pub mod asking;
 mod atomic;
+pub mod baselines;
 pub mod blocks;
 pub mod breaker;
+pub mod cache;
 pub mod directory;
 pub mod disk_guard;
 pub mod evidence;
@@ -35,6 +38,7 @@ pub mod renewal;
 pub mod repeats;
 pub mod replay;
 pub mod reports;
+pub mod strangers;
 pub mod switches;
 mod table;
 mod unproven;
@@ -58,6 +62,7 @@ use origins::Origins;
 use pair::{Known, OriginKey, Pair, Sender};
 use proven::ProvenHere;
 use quotas::Quotas;
+use strangers::Strangers;
 use verdicts::{Verdict, Verdicts};
 use wanted::Wanted;
 
@@ -115,6 +120,8 @@ pub struct Live<'a> {
     pub verdicts: &'a Verdicts,
     /// What this worker has met of it.
     pub here: &'a mut ProvenHere,
+    /// The keys that nobody has told of.
+    pub strangers: &'a Strangers,
 }
 
 /// Proof that a request passed the gate. Only `Gate::admit` makes one.
@@ -151,10 +158,11 @@ pub struct Gate {
     pub body_bytes_max: u64,
     /// Which keys are let in.
     pub mode: Mode,
-    /// `Some`: `strict` waits for Sentry's list of keys, and the mode is `learn` that
-    /// long. The projects, in order, that the configuration gives keys: they take no
-    /// others meanwhile.
-    pub awaits_list: Option<Box<[ProjectId]>>,
+    /// `strict` waits for Sentry's list of keys, and the mode is `learn` that long.
+    pub awaits_list: bool,
+    /// Where `learn` stands in for `strict`: the projects, in order, that the
+    /// configuration gives keys. They take no others that nobody has told of.
+    pub closed: Box<[ProjectId]>,
     /// Old DSNs that lead elsewhere: all that follows is asked of where they lead.
     pub moves: Moves,
     /// The keys that somebody names.
@@ -204,7 +212,7 @@ impl Gate {
     pub fn admit_key(&self, claim: &Claim<'_>, live: &mut Live<'_>) -> Result<Sender, Refusal> {
         let moved = self.moves.meet(claim);
         let claim = moved.as_ref().unwrap_or(claim);
-        let known = self.identify(claim)?;
+        let known = self.look_up(claim, live)?;
         let sender = sender(claim, known, live.verdicts);
         if self.mode == Mode::Learn {
             match live.verdicts.admit(live.now, &sender, live.here) {
@@ -285,13 +293,10 @@ impl Gate {
         }
     }
 
-    /// Whether a project takes the keys that the configuration names and no others,
-    /// while Sentry's list is still to come.
+    /// Whether a project takes the keys that somebody names and no others, though the mode is
+    /// `learn`.
     fn keeps_to_named(&self, project: Option<ProjectId>) -> bool {
-        match (&self.awaits_list, project) {
-            (Some(closed), Some(project)) => closed.binary_search(&project).is_ok(),
-            (Some(_) | None, Some(_) | None) => false,
-        }
+        project.is_some_and(|project| self.closed.binary_search(&project).is_ok())
     }
 
     /// Whether the project wants anything from the client's address.

@@ -1,7 +1,10 @@
 //! What the gate lets in and what it refuses, in its order.
 
+mod strangers;
+
 use std::net::Ipv4Addr;
 
+use super::strangers::Strangers;
 use super::*;
 use crate::domain::endpoint::{Route, route};
 use crate::domain::origin::AllowedOrigins;
@@ -39,7 +42,8 @@ fn check(
     let gate = Gate {
         body_bytes_max: 1000,
         mode: Mode::Open,
-        awaits_list: None,
+        awaits_list: false,
+        closed: Box::default(),
         moves: Moves::default(),
         directory: Directory::default(),
         origins: Origins::default(),
@@ -51,6 +55,7 @@ fn check(
         now: Millis(0),
         verdicts: &verdicts,
         here: &mut ProvenHere::default(),
+        strangers: &Strangers::new(10),
     };
     let admitted = gate.admit(&question, &mut live);
     let refused = admitted.err().map(|r| (r.status, r.reason));
@@ -175,7 +180,8 @@ fn gate(mode: Mode) -> Gate {
     Gate {
         body_bytes_max: 1000,
         mode,
-        awaits_list: None,
+        awaits_list: false,
+        closed: Box::default(),
         moves: Moves::default(),
         directory: Directory::build(keys).unwrap(),
         quotas: Quotas::default(),
@@ -223,6 +229,7 @@ fn ask(
         now,
         verdicts,
         here,
+        strangers: &Strangers::new(10),
     };
     gate.admit_key(&claim, &mut live)
 }
@@ -254,11 +261,9 @@ fn only_strict_refuses_a_key_that_nobody_names() {
 #[test]
 fn a_project_with_named_keys_takes_no_others_while_the_list_is_awaited() {
     let mut gate = gate(Mode::Learn);
-    gate.awaits_list = Some(
-        ["7", "42"]
-            .map(|id| ProjectId::parse(id.as_bytes()).unwrap())
-            .into(),
-    );
+    gate.closed = ["7", "42"]
+        .map(|id| ProjectId::parse(id.as_bytes()).unwrap())
+        .into();
     let verdicts = verdicts();
     let refused = |key: &[u8], project| {
         let mut here = ProvenHere::default();

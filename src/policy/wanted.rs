@@ -5,6 +5,7 @@
 
 mod filters;
 mod rates;
+mod sentry;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::switches::OfProject;
 
 pub use filters::{Filters, Hit};
 pub use rates::{Rates, SampleKey, is_by_chance, keeps};
+pub use sentry::{Roots, SentryRules};
 
 /// What one project wants.
 #[derive(Debug, Clone, Default)]
@@ -33,20 +35,29 @@ pub struct Wishes {
     pub rates: Arc<Rates>,
     /// How many it wants of what repeats; `None`: all.
     pub repeats: Option<Repeat>,
+    /// What Sentry's own rules keep of it, if there are any.
+    pub sentry: Option<SentryRules>,
 }
 
 impl Wishes {
     /// Whether it wants whatever comes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty() && self.rates.is_empty() && self.repeats.is_none()
+        self.filters.is_empty()
+            && self.rates.is_empty()
+            && self.repeats.is_none()
+            && self.sentry.is_none()
     }
 
     /// Whether the payload of such an item is asked for, its trace being known.
     #[must_use]
     pub fn read(&self, kind: ItemKind, trace: &Trace) -> bool {
         let counts = self.repeats.is_some() && kind == ItemKind::Event;
-        counts || self.filters.read(kind) || self.rates.read(kind, trace)
+        let sentrys = self.sentry.as_ref();
+        counts
+            || self.filters.read(kind)
+            || self.rates.read(kind, trace)
+            || sentrys.is_some_and(|rules| rules.read(kind, trace))
     }
 }
 
@@ -102,6 +113,17 @@ pub struct Own<'a> {
     pub sample: Option<&'a Sample>,
     /// How many it wants of what repeats.
     pub repeats: Option<Option<Repeat>>,
+    /// What Sentry's own rules keep of it.
+    pub sentry: Option<SentryRules>,
+}
+
+impl Own<'_> {
+    const fn says_nothing(&self) -> bool {
+        self.filters.is_none()
+            && self.sample.is_none()
+            && self.repeats.is_none()
+            && self.sentry.is_none()
+    }
 }
 
 impl Wanted {
@@ -117,9 +139,10 @@ impl Wanted {
             filters: Arc::new(Filters::new(filters)),
             rates: Arc::new(Rates::new(sample)),
             repeats,
+            sentry: None,
         };
         let own = own.into_iter().filter_map(|own| {
-            if own.filters.is_none() && own.sample.is_none() && own.repeats.is_none() {
+            if own.says_nothing() {
                 return None;
             }
             let filters = own.filters.map(|filters| Arc::new(Filters::new(filters)));
@@ -128,6 +151,7 @@ impl Wanted {
                 filters: filters.unwrap_or_else(|| Arc::clone(&default.filters)),
                 rates: rates.unwrap_or_else(|| Arc::clone(&default.rates)),
                 repeats: own.repeats.unwrap_or(default.repeats),
+                sentry: own.sentry,
             };
             Some((own.project, wishes))
         });

@@ -119,7 +119,8 @@ mod tests {
         let gate = Gate {
             body_bytes_max: 1000,
             mode,
-            awaits_list: None,
+            awaits_list: false,
+            closed: Box::default(),
             moves: Moves::default(),
             directory: Directory::build((!alone).then_some((key(1), named))).unwrap(),
             origins: Origins::default(),

@@ -21,10 +21,11 @@ use crate::telemetry::metrics::Metrics;
 use crate::server::access_log;
 use crate::server::acme::Issuance;
 use crate::server::admin::{self, Page};
+use crate::server::canary;
 use crate::server::disk_guard::Keeper;
 use crate::server::entrance::Renewing;
 use crate::server::handover::elder::{Heir, Seat, wait_for_heir};
-use crate::server::handover::upgrade::upgrade_on_signal;
+use crate::server::handover::upgrade::{upgrade_on_signal, upgrades};
 use crate::server::holding::{Holding, Listening};
 use crate::server::incidents::Watch;
 use crate::server::memory::switches::Switchboard;
@@ -83,6 +84,7 @@ impl Control {
             signal(SignalKind::interrupt())?,
         ];
         let moved = access_log::reopening();
+        let asked = upgrades();
         // Before the first client is called by it: a kill at once must not lose it.
         self.memory.keep_secret(&self.loaded.config);
         memory::limit_tables(&self.loaded.config, &self.metrics.control);
@@ -93,7 +95,7 @@ impl Control {
         let log = Arc::clone(&shared.access_log);
         tokio::task::spawn_local(access_log::keep_reopening(moved, log));
         let seat = holding.seat();
-        tokio::task::spawn_local(upgrade_on_signal(seat.is_some()));
+        tokio::task::spawn_local(upgrade_on_signal(asked, seat.is_some()));
         hears.send(()).ok();
         let heir = tokio::select! {
             () = stop_asked(stopped, &mut stops) => None,
@@ -160,6 +162,7 @@ impl Control {
             public,
             live: admin::Live::new(&self.shared),
             decisions: admin::Decisions::default(),
+            canary: canary::Board::default(),
             incidents: Rc::new(Watch::new(&self.shared, &self.metrics)),
         };
         let holding = Holding {

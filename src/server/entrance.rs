@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::sleep;
 
+use crate::config::Config;
 use crate::config::checked::Listener;
 use crate::domain::incident::Kind;
 use crate::policy::renewal::Life;
@@ -19,6 +20,7 @@ use crate::telemetry::process;
 use crate::telemetry::tls::CertificateReading;
 use crate::tls::{Papers, Standing};
 
+use crate::server::StartError;
 use crate::server::acme::Showcase;
 use crate::server::stamps::{LOOK_EVERY, Stamp};
 use crate::server::worker::Shared;
@@ -38,6 +40,20 @@ pub(crate) struct Entrance {
 }
 
 impl Entrance {
+    /// Every public listener as it is configured.
+    ///
+    /// # Errors
+    /// Files that were good when they were checked, and no longer are.
+    pub(crate) fn open_all(config: &Config, showcase: &Showcase) -> Result<Vec<Self>, StartError> {
+        let opened = config.listen.public.iter().map(|listener| {
+            Self::open(listener, showcase).map_err(|error| StartError::Certificates {
+                listener: listener.name.clone(),
+                error,
+            })
+        });
+        opened.collect()
+    }
+
     /// A listener as it is configured.
     ///
     /// # Errors

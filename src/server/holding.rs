@@ -19,6 +19,8 @@ use crate::telemetry::process;
 
 use crate::server::acme::Issuance;
 use crate::server::admin::{self, Desk};
+use crate::server::canary;
+use crate::server::habits;
 use crate::server::handover::elder::{LastWords, Seat, Yielded};
 use crate::server::handover::estate::Books;
 use crate::server::handover::post::Post;
@@ -26,8 +28,9 @@ use crate::server::handover::sockets::Heirloom;
 use crate::server::incidents::keep_telling;
 use crate::server::memory::Memory;
 use crate::server::memory::switches::Switchboard;
-use crate::server::reloader::{Reloader, reload_on_hangup, watch_file};
+use crate::server::reloader::{Reloader, reload_on_hangup, watch_file, watch_project_files};
 use crate::server::sentry::client_reports::Telling;
+use crate::server::shared_quota::Sharing;
 use crate::server::worker::Shared;
 
 /// How often what another process had is asked for again.
@@ -60,6 +63,7 @@ pub(crate) struct Holding {
 pub(crate) struct Chores {
     tasks: Vec<JoinHandle<()>>,
     telling: Telling,
+    sharing: Option<Sharing>,
 }
 
 impl Holding {
@@ -79,14 +83,30 @@ impl Holding {
         let switchboard = Rc::clone(&self.switchboard);
         tasks.push(tokio::task::spawn_local(switchboard.keep()));
         let reloader = &self.reloader;
-        reloader.list_keys();
+        reloader.ask_sentry();
+        let files = watch_project_files(Rc::clone(reloader));
+        tasks.push(tokio::task::spawn_local(files));
         tasks.push(tokio::task::spawn_local(watch_file(Rc::clone(reloader))));
         let hangup = signal(SignalKind::hangup());
         let reloading = reload_on_hangup(hangup, Rc::clone(reloader));
         tasks.push(tokio::task::spawn_local(reloading));
+        let habits = habits::keep(Arc::clone(&self.shared));
+        tasks.push(tokio::task::spawn_local(habits));
+        let canary = canary::keep(Rc::clone(&self.desk));
+        tasks.push(tokio::task::spawn_local(canary));
         let (shared, metrics) = ours();
         let telling = Telling::start(shared, metrics, self.memory.untold());
-        self.chores.replace(Some(Chores { tasks, telling }));
+        let sharing = Sharing::begin(
+            &self.shared,
+            &self.switchboard,
+            self.memory.folder().cloned(),
+        );
+        let chores = Chores {
+            tasks,
+            telling,
+            sharing,
+        };
+        self.chores.replace(Some(chores));
         Ok(())
     }
 
@@ -140,13 +160,16 @@ impl Holding {
     /// [taken back](Self::take_back), as after any other failure.
     pub(crate) async fn let_go(&self) -> io::Result<Yielded> {
         self.is_let_go.set(true);
-        self.reloader.stop_listing();
+        self.reloader.stop_asking_sentry();
         let chores = self.chores.borrow_mut().take();
         if let Some(chores) = chores {
             for task in chores.tasks {
                 task.abort();
                 // Its folder is locked until it is gone.
                 task.await.ok();
+            }
+            if let Some(sharing) = chores.sharing {
+                sharing.break_off().await;
             }
             chores.telling.break_off().await.close();
         }
@@ -203,6 +226,9 @@ impl Holding {
         let chores = self.chores.borrow_mut().take();
         let mut teller = None;
         if let Some(chores) = chores {
+            if let Some(sharing) = chores.sharing {
+                sharing.end().await;
+            }
             teller = Some(chores.telling.end().await);
         }
         self.memory.close(&self.shared);

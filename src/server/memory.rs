@@ -9,6 +9,7 @@ pub(super) mod knowledge;
 pub(super) mod lock;
 pub(super) mod state;
 pub(super) mod switches;
+mod told;
 pub(super) mod untold;
 
 use std::rc::Rc;
@@ -23,18 +24,21 @@ use crate::policy::proven_file;
 use crate::policy::quotas::Counters;
 use crate::policy::verdicts::{VerdictLimits, Verdicts};
 use crate::telemetry::labels::Table;
+use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::{ControlMetrics, Metrics};
 use crate::telemetry::process;
 
 use super::StartError;
 use crate::server::delivery::maintenance::Maintenance;
 use crate::server::delivery::outages::Outages;
+use crate::server::habits::Habits;
 use crate::server::memory::journal::Journal;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::state::{StateError, StateFolder};
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::untold::Untold;
 use crate::server::sentry::copy;
+use crate::server::sentry::states::{files, known::Known};
 use crate::server::spool::pause::Pause;
 use crate::server::worker::Shared;
 
@@ -88,7 +92,12 @@ impl Memory {
         };
         let listed = folder
             .as_ref()
-            .filter(|_| config.sentry.is_some())
+            .filter(|_| {
+                config
+                    .sentry
+                    .as_ref()
+                    .is_some_and(|sentry| sentry.token.is_some())
+            })
             .and_then(|folder| {
                 copy::load(&folder.file(LISTED))
                     .inspect_err(|error| tracing::warn!(%error, "it is read from Sentry anew"))
@@ -97,6 +106,11 @@ impl Memory {
         Ok(Self {
             knowledge: Knowledge {
                 listed: listed.map(Arc::new),
+                states: told::recall(folder.as_ref(), config).map(Arc::new),
+                files: config.project_files.as_deref().map(|folder| {
+                    // The watch says what of it cannot be read.
+                    Arc::new(files::read(folder).known)
+                }),
                 secret: secret(folder.as_ref()).into(),
             },
             folder,
@@ -174,6 +188,11 @@ impl Memory {
         Switchboard::recall(self.folder.clone(), counters, process::now_s())
     }
 
+    /// What projects usually send, as an earlier run saw it; the books go on from what they say.
+    pub(crate) fn habits(&self, ledger: &Ledger) -> Habits {
+        Habits::recall(self.folder.clone(), ledger)
+    }
+
     /// Where a stop leaves what it could not tell Sentry of.
     pub(crate) fn untold(&self) -> Untold {
         Untold::at(self.folder.clone())
@@ -201,6 +220,11 @@ impl Memory {
         });
     }
 
+    /// Keeps what Sentry says of projects for the next start.
+    pub(crate) fn keep_states(&self, known: &Arc<Known>) {
+        told::keep(self.folder.as_ref(), known);
+    }
+
     /// Sweeps the tables and writes down what is proven, for as long as it runs.
     pub(crate) async fn keep(self: Rc<Self>, shared: Arc<Shared>, metrics: Arc<Metrics>) {
         let mut saved_at = Instant::now();
@@ -216,6 +240,7 @@ impl Memory {
             }
             shared.verdicts.sweep(shared.millis(now));
             shared.learned.sweep(shared.millis(now));
+            shared.strangers.absent.sweep(shared.millis(now));
             shared.repeats.sweep(shared.millis(now));
             shared.blocks.sweep(shared.millis(now));
             shared.counters.sweep(shared.moment(now));
@@ -223,6 +248,7 @@ impl Memory {
             let limits = shared.counters.tables().into_iter();
             let others = [
                 shared.learned.table(),
+                shared.strangers.absent.table(),
                 shared.repeats.table(),
                 shared.blocks.table(),
             ];
@@ -231,6 +257,7 @@ impl Memory {
                 let now_s = process::now_s();
                 control.note_table(table.name, table.entries, table.evictions, now_s);
             }
+            metrics.control.cache.note(shared.cache.held());
             if now.duration_since(saved_at) >= SAVE_EVERY {
                 saved_at = now;
                 let (memory, shared) = (self.folder.clone(), Arc::clone(&shared));
@@ -252,6 +279,7 @@ impl Memory {
     /// Writes down what another process is to go on from, and lets go of the folder.
     pub(crate) fn hand_over(&self, shared: &Shared) {
         shared.journal.hand_over(&shared.counters);
+        shared.habits.save();
         save(self.folder.as_ref(), shared, None);
         if let Some(folder) = &self.folder {
             folder.give_away();
@@ -274,6 +302,7 @@ impl Memory {
     pub(crate) fn close(&self, shared: &Shared) {
         shared.spool.close();
         shared.journal.close();
+        shared.habits.save();
         save(self.folder.as_ref(), shared, None);
     }
 }
@@ -310,6 +339,7 @@ pub(crate) fn limit_tables(config: &Config, metrics: &ControlMetrics) {
         (Table::KeysProven, keys.proven_max),
         (Table::KeysUnproven, keys.candidates_max),
         (Table::KeysRefused, keys.refused_max),
+        (Table::KeysAbsent, keys.refused_max),
         (Table::LimitsLearned, keys.limited_max),
         (Table::Repeats, limits.repeats),
         (Table::QuotaCounters, limits.quota_counters),

@@ -5,6 +5,7 @@
 mod access_log;
 mod acme;
 pub mod admin;
+mod canary;
 mod client;
 mod control;
 mod delivery;
@@ -12,6 +13,7 @@ mod descriptors;
 mod disk_guard;
 mod entrance;
 mod feed;
+mod habits;
 mod handover;
 mod heap;
 mod holding;
@@ -21,12 +23,14 @@ mod looks;
 mod memory;
 mod mirrors;
 mod passage;
+mod privileges;
 mod pulses;
 mod reloader;
 mod reports;
 mod rules;
 mod sentry;
 mod settling;
+mod shared_quota;
 mod sightings;
 pub mod spool;
 mod stamps;
@@ -87,6 +91,14 @@ pub enum StartError {
     /// What TLS with servers stands on is of no use.
     #[error("upstream.tls: {0}")]
     Trust(#[from] TrustError),
+    /// It cannot become who it is to be.
+    #[error("cannot become `user` {user}: {error}")]
+    User {
+        /// Its name.
+        user: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// A thread or its runtime cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),

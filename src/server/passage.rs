@@ -1,12 +1,16 @@
 //! Everything that is not an event: pages, the API, uploads and files, passed
 //! through untouched. Bodies are read ahead, so that a slow client holds none of
-//! web's few workers. Never reads what they say.
+//! web's few workers. Never reads what they say, but for what uploaders are told
+//! (`settings`) and what is kept for others (`cached`).
 
+pub(super) mod cached;
+mod settings;
 pub(super) mod statics;
 pub(super) mod upload;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, Response};
@@ -23,6 +27,7 @@ use crate::server::delivery::deliver::{deliver, turn_away};
 use crate::server::delivery::outbound;
 use crate::server::delivery::spill::{Added, DiskBudget, Spill};
 use crate::server::ingest::chunks::{gather, total_bytes};
+use crate::server::passage::settings::Settings;
 use crate::server::rules::Rules;
 use crate::server::ticket::Ticket;
 use crate::server::upstream;
@@ -69,21 +74,32 @@ pub(crate) async fn serve(
     };
     let upstream = upstream::of_route(route);
     let path = path.map(|path| *path);
+    let settings = match route == Route::Upload {
+        true => Settings::wanted(&rules, &head, sender),
+        false => None,
+    };
+    if settings.is_some() {
+        Settings::ask_whole(&mut head.headers);
+    }
+    let may_be_here =
+        route == Route::Web && announced == Some(0) && cached::may_be_here(&rules, &head);
     outbound::prepare(&mut head, sender, route, &rules, path);
-    deliver(
-        worker,
-        rules,
-        Outbound {
-            upstream,
-            head,
-            body,
-            repeat,
-            keep: Keep::No,
-        },
-        ticket,
-        (None, None),
-    )
-    .await
+    let outbound = Outbound {
+        upstream,
+        head,
+        body,
+        repeat,
+        keep: Keep::No,
+    };
+    if may_be_here {
+        return Box::pin(cached::serve(worker, rules, outbound, ticket)).await;
+    }
+    let metrics = Arc::clone(&worker.metrics);
+    let response = deliver(worker, rules, outbound, ticket, (None, None)).await;
+    match settings {
+        Some(settings) => settings.fit(response, &metrics).await,
+        None => response,
+    }
 }
 
 /// Whether its sender asks for pages, as browsers do and nobody else.
@@ -126,7 +142,7 @@ async fn read_ahead(
         }
     }
     let budget = DiskBudget {
-        taken: std::sync::Arc::clone(&worker.shared.disk_bytes),
+        taken: Arc::clone(&worker.shared.disk_bytes),
         bytes_max: ahead.disk,
         // A folder of its own, and no event is at stake: what it is full of passes as it comes.
         free_floor: 0,

@@ -2,6 +2,8 @@
 //! by SIGHUP, or because its file has changed. The control thread's; a file with an error
 //! changes nothing.
 
+mod told;
+
 use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::path::Path;
@@ -25,12 +27,16 @@ use crate::telemetry::process;
 use crate::server::entrance::Renewing;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::memory::{self, Memory};
+use crate::server::passage::cached;
 use crate::server::rules::Rules;
 use crate::server::sentry::keep::{Standing, keep_listing};
 use crate::server::sentry::list::KeyList;
+use crate::server::sentry::states::keep::{Keeper, Standing as States};
 use crate::server::sentry::{Bounds, Source};
 use crate::server::supervisor;
 use crate::server::worker::Shared;
+
+pub(crate) use told::watch_project_files;
 
 /// How often the configuration's file is looked at. A change counts once two
 /// looks in a row have seen the same content, so that no half-written file does.
@@ -66,6 +72,11 @@ pub(crate) struct Reloader {
     /// How Sentry's list of keys stands, and the task that keeps it.
     standing: Arc<ArcSwap<Standing>>,
     listing: RefCell<Option<AbortHandle>>,
+    /// How the states of keys stand, and who keeps them.
+    states: Arc<ArcSwap<States>>,
+    keeper: RefCell<Option<(Rc<Keeper>, AbortHandle)>>,
+    /// What could not be read of Relay's files.
+    file_faults: RefCell<Vec<String>>,
 }
 
 impl Reloader {
@@ -89,6 +100,9 @@ impl Reloader {
             metrics,
             standing: Arc::default(),
             listing: RefCell::default(),
+            states: Arc::default(),
+            keeper: RefCell::default(),
+            file_faults: RefCell::default(),
         }
     }
 
@@ -127,17 +141,26 @@ impl Reloader {
         let rate = memory::per_second(config.keys.unproven_rate);
         self.shared.verdicts.retune(rate);
         self.knowledge.borrow_mut().follow(&old.config, config);
+        self.follow_files(&old.config, config);
         number_projects(&self.metrics.ledger, config);
         // Before anybody dials a server that is new.
         self.shared.trust.take_up(config, &self.metrics);
         self.put_in_force();
+        self.shared.cache.limit(cached::limits(&config.cache));
+        if old.config.cache.paths != config.cache.paths
+            || old.config.upstream.web != config.upstream.web
+        {
+            self.shared.cache.clear();
+        }
         let (was, is) = (&old.config.client_ip, &config.client_ip);
         if was.trusted_proxies != is.trusted_proxies || was.header != is.header {
             let resolved = self.metrics.resolved();
             self.shared.sightings.begin_anew(resolved);
         }
         if old.config.sentry != config.sentry {
-            self.list_keys();
+            self.ask_sentry();
+        } else {
+            self.ask_for_named();
         }
         self.renewing.all();
         counters.reloads_applied.fetch_add(1, Ordering::Relaxed);
@@ -196,13 +219,21 @@ impl Reloader {
         // A list that says the same changes nothing; most do.
         if before.is_none_or(|before| before.keys != list.keys) {
             self.put_in_force();
+            self.ask_for_named();
         }
     }
 
-    /// Reads Sentry's list from now on, as configured.
-    pub(crate) fn list_keys(self: &Rc<Self>) {
-        self.stop_listing();
-        let Some(sentry) = self.loaded.borrow().config.sentry.clone() else {
+    /// Reads Sentry's list, and asks it for states, from now on, as configured.
+    pub(crate) fn ask_sentry(self: &Rc<Self>) {
+        self.stop_asking_sentry();
+        self.ask_for_states();
+        self.list_keys();
+    }
+
+    fn list_keys(self: &Rc<Self>) {
+        let sentry = self.loaded.borrow().config.sentry.clone();
+        let both = sentry.and_then(|sentry| Some((sentry.token.clone()?, sentry)));
+        let Some((token, sentry)) = both else {
             return;
         };
         let known = self.knowledge.borrow().listed.clone();
@@ -211,7 +242,7 @@ impl Reloader {
         let source = Source {
             server: sentry.url,
             prefix: String::new(),
-            token: sentry.token,
+            token,
             interval: sentry.interval,
             bounds: Bounds::default(),
             trust: Arc::clone(&self.shared.trust),
@@ -224,8 +255,9 @@ impl Reloader {
         *self.listing.borrow_mut() = Some(task.abort_handle());
     }
 
-    /// Reads Sentry's list no more.
-    pub(crate) fn stop_listing(&self) {
+    /// Asks Sentry no more.
+    pub(crate) fn stop_asking_sentry(&self) {
+        self.stop_asking();
         if let Some(before) = self.listing.borrow_mut().take() {
             before.abort();
         }
@@ -242,10 +274,11 @@ impl Reloader {
         self.refused.get()
     }
 
-    /// How Sentry's list of keys stands; `None` where no Sentry is configured.
+    /// How Sentry's list of keys stands; `None` where no Sentry is asked for one.
     pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
-        let configured = self.loaded.borrow().config.sentry.is_some();
-        configured.then(|| self.standing.load_full())
+        let config = self.config();
+        let lists = config.sentry.as_ref().is_some_and(|it| it.token.is_some());
+        lists.then(|| self.standing.load_full())
     }
 
     /// Writes down whether the upstream is being worked on.

@@ -9,12 +9,13 @@ use http::HeaderName;
 use crate::config::checked::Config;
 use crate::domain::client_ip::Store;
 use crate::domain::coding::DecodeLimits;
+use crate::domain::endpoint::ProjectId;
 use crate::domain::networks::Networks;
 use crate::policy::Gate;
 use crate::policy::quotas::Counters;
 use crate::telemetry::labels::{MirrorPlace, Route, Upstream};
 
-use crate::server::memory::knowledge::Knowledge;
+use crate::server::memory::knowledge::{Knowledge, Place};
 use crate::server::mirrors::MirrorRules;
 use crate::server::passage::statics::Folder;
 use crate::server::upstream::Target;
@@ -36,6 +37,8 @@ pub(crate) struct Rules {
     pub send_as: Vec<HeaderName>,
     /// The checks on ingest requests.
     pub gate: Gate,
+    /// Whose word on a project the gate goes by, where it is not the configuration's.
+    pub told: BTreeMap<ProjectId, Place>,
     /// What of a client's address goes upstream with an event.
     pub store: Store,
     /// What a body may unpack to.
@@ -82,7 +85,7 @@ impl Rules {
         let header = |name: &str| {
             HeaderName::from_bytes(name.as_bytes()).expect("checked to be a header's name")
         };
-        let gate = knowledge.gate(config, counters);
+        let (gate, told) = knowledge.gate(config, counters);
         if let Some(before) = before {
             gate.moves.go_on_from(&before.gate.moves);
         }
@@ -99,6 +102,7 @@ impl Rules {
                 .map(|name| header(name))
                 .collect(),
             gate,
+            told,
             store: knowledge.store(config),
             decode: DecodeLimits {
                 decoded_bytes: config.limits.decoded_bytes,

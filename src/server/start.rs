@@ -13,10 +13,12 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Loaded};
 use crate::policy::blocks::Blocks;
+use crate::policy::cache::Cache;
 use crate::policy::learned::Learned;
 use crate::policy::millis::Millis;
 use crate::policy::quotas::{CounterLimits, Counters};
 use crate::policy::repeats::Repeats;
+use crate::policy::strangers::Strangers;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
@@ -35,16 +37,18 @@ use super::handover::heir::{self, Elder, Estate, Handed};
 use super::handover::sockets::{Heirloom, Inherited, for_workers};
 use super::handover::{Predecessor, Succession, activation};
 use super::holding::Listening;
-use super::memory::Memory;
 use super::memory::switches::Switchboard;
+use super::memory::{Memory, knowledge};
 use super::mirrors::{self, Mirrors};
+use super::passage::cached;
+use super::privileges::become_user;
 use super::pulses::Pulses;
 use super::reloader::number_projects;
 use super::rules::{self, Rules};
 use super::spool::{Heritage, Spool, SpoolFolder};
 use super::upstream::trust::Trusting;
 use super::worker::Shared;
-use super::{Edge, StartError, looks, reports, sightings, supervisor, thread};
+use super::{Edge, StartError, looks, reports, shared_quota, sightings, supervisor, thread};
 
 /// Where an edge comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +98,9 @@ impl Edge {
             Origin::TakeOver => find_elder(config, &mut handed)?,
         };
         let listening = listen(config, count, &mut handed)?;
+        if origin != Origin::Part {
+            become_user(config.user.as_deref())?;
+        }
         let dropped = left(handed, elder.is_some());
         let estate = elder.as_ref().map(Elder::take_over).transpose();
         let estate = estate.map_err(StartError::TakeOver)?;
@@ -105,7 +112,7 @@ impl Edge {
         let folder = SpoolFolder::find(config)?;
         let showcase = Showcase::default();
         let issuance = Issuance::recall(config, &showcase)?;
-        let entrances = open_entrances(config, &showcase)?;
+        let entrances = Entrance::open_all(config, &showcase)?;
         let trust = Trusting::open(config)?;
         let doors = (entrances, showcase, trust);
         let kept = (folder, mirrors);
@@ -162,7 +169,7 @@ fn tell(public: &[SocketAddr], admin: SocketAddr, workers: usize) {
 /// The process to take over from, and its sockets. What can be seen to stand in the way of a
 /// start is looked for first: that process need not hear of it.
 fn find_elder(config: &Config, handed: &mut Handed) -> Result<Option<Elder>, StartError> {
-    open_entrances(config, &Showcase::default())?;
+    Entrance::open_all(config, &Showcase::default())?;
     Trusting::open(config)?;
     let elder = Elder::find(config).map_err(StartError::TakeOver)?;
     match &elder {
@@ -316,12 +323,16 @@ fn share(
         counters: size(config.limits.quota_counters),
         ips: size(config.limits.quota_ips),
     }));
+    counters.share_if(config.shared_quota.is_on());
     if after.predecessor.is_some() {
         counters.leave_elders_part();
     }
     let rules = Rules::new(config, None, &memory.knowledge, &counters);
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let switchboard = memory.switchboard(&counters);
+    let strangers = Strangers::new(size(config.keys.refused_max));
+    // Whoever asks begins later: what the first requests show is not to be missed.
+    strangers.first_seen.switch(knowledge::asks(config));
     let reports: Arc<reports::Board> = Arc::default();
     let shared = Shared {
         spool: Spool::open(
@@ -354,12 +365,16 @@ fn share(
         disk_bytes: Arc::default(),
         ahead_bytes: Arc::default(),
         verdicts: memory.verdicts(config, Millis(0)),
+        strangers,
         journal: memory.journal(&counters),
         counters,
         switches: Arc::clone(switchboard.in_force()),
         disks: Arc::default(),
+        habits: memory.habits(&ledger),
+        shared_quota: shared_quota::Board::default(),
         learned: Learned::new(size(config.keys.limited_max)),
         repeats: Repeats::new(size(config.limits.repeats)),
+        cache: Cache::new(cached::limits(&config.cache)),
         blocks: Blocks::new(size(config.limits.block.clients_max)),
         ledger,
         reports,
@@ -372,15 +387,4 @@ fn share(
     };
     shared.look_at_clock();
     (shared, switchboard)
-}
-
-fn open_entrances(config: &Config, showcase: &Showcase) -> Result<Vec<Entrance>, StartError> {
-    let listeners = config.listen.public.iter();
-    let opened = listeners.map(|listener| {
-        Entrance::open(listener, showcase).map_err(|error| StartError::Certificates {
-            listener: listener.name.clone(),
-            error,
-        })
-    });
-    opened.collect()
 }

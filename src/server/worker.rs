@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache as Latest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -16,12 +17,14 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Live;
 use crate::policy::blocks::Blocks;
+use crate::policy::cache::Cache;
 use crate::policy::learned::{Learned, LearnedLimit};
 use crate::policy::millis::Millis;
 use crate::policy::pair::Pair;
 use crate::policy::proven::ProvenHere;
 use crate::policy::quotas::{Counters, Moment};
 use crate::policy::repeats::Repeats;
+use crate::policy::strangers::Strangers;
 use crate::policy::switches::{OfProject, Switches};
 use crate::policy::verdicts::Verdicts;
 use crate::telemetry::labels::{MirrorPlace, Upstream};
@@ -38,6 +41,7 @@ use crate::server::delivery::maintenance::Maintenance;
 use crate::server::disk_guard;
 use crate::server::entrance::Entrance;
 use crate::server::feed::{Feed, Teller};
+use crate::server::habits::Habits;
 use crate::server::handover::Succession;
 use crate::server::ingest::inflating::Places;
 use crate::server::looks::{self, Lookout};
@@ -46,6 +50,7 @@ use crate::server::mirrors::Mirrors;
 use crate::server::pulses::Pulses;
 use crate::server::reports::{Board, Share};
 use crate::server::rules::Rules;
+use crate::server::shared_quota;
 use crate::server::sightings::{self, Watch};
 use crate::server::spool::Spool;
 use crate::server::upstream::pool::Pool;
@@ -86,16 +91,24 @@ pub(crate) struct Shared {
     pub ahead_bytes: Arc<AtomicU64>,
     /// What was learned of those who send; a reload leaves it standing.
     pub verdicts: Verdicts,
+    /// The keys that nobody has told of; a reload leaves them standing.
+    pub strangers: Strangers,
     /// What was used of quotas; a reload leaves it standing.
     pub counters: Arc<Counters>,
     /// What operators have switched on; swapped whole by each change.
     pub switches: Arc<ArcSwap<Switches>>,
     /// How the guarded disks stand, for whoever asks.
     pub disks: Arc<disk_guard::Board>,
+    /// What projects usually send; a reload leaves it standing.
+    pub habits: Habits,
+    /// How the sharing of quotas with other edges stands, for whoever asks.
+    pub shared_quota: shared_quota::Board,
     /// The limits that upstreams told of.
     pub learned: Learned,
     /// What was seen of errors that repeat.
     pub repeats: Repeats,
+    /// What is kept of web's answers; a reload leaves it standing.
+    pub cache: Cache,
     /// Who only misbehaved of late; a reload leaves it standing.
     pub blocks: Blocks,
     /// Where used quotas are written down.
@@ -219,9 +232,9 @@ pub(crate) struct Worker {
     pub teller: Teller,
     /// Its lines of the access log.
     pub desk: Desk,
-    fresh: RefCell<Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>>,
+    fresh: RefCell<Latest<Arc<ArcSwap<Rules>>, Arc<Rules>>>,
     current: RefCell<Rc<InForce>>,
-    switches: RefCell<Cache<Arc<ArcSwap<Switches>>, Arc<Switches>>>,
+    switches: RefCell<Latest<Arc<ArcSwap<Switches>>, Arc<Switches>>>,
     stop: Notify,
     leave: Notify,
 }
@@ -232,8 +245,8 @@ impl Worker {
         let ledger = shared.ledger.worker();
         let reports = shared.reports.share();
         let desk = Desk::new(Arc::clone(&shared.access_log));
-        let mut fresh = Cache::new(Arc::clone(&shared.rules));
-        let switches = RefCell::new(Cache::new(Arc::clone(&shared.switches)));
+        let mut fresh = Latest::new(Arc::clone(&shared.rules));
+        let switches = RefCell::new(Latest::new(Arc::clone(&shared.switches)));
         let current = RefCell::new(Rc::new(InForce(Arc::clone(fresh.load()))));
         Self {
             shared,
@@ -291,6 +304,7 @@ impl Worker {
             now: self.millis(at),
             verdicts: &self.shared.verdicts,
             here,
+            strangers: &self.shared.strangers,
         }
     }
 

@@ -1,5 +1,5 @@
 //! The families that tell of clients: how many connections are open, how they began, who
-//! their balancer said they are, where addresses came from, and what is being uploaded. Never counts; it only reads.
+//! their balancer said they are, and where addresses came from. Never counts; it only reads.
 
 use prometheus::proto::{MetricFamily, MetricType};
 
@@ -57,18 +57,6 @@ pub(super) fn families(metrics: &Metrics) -> Vec<MetricFamily> {
             "Requests by where their client's address came from.",
             MetricType::COUNTER,
             sources.collect(),
-        ),
-        family(
-            "vidette_uploads_active",
-            "Uploads under way: begun, and not answered whole.",
-            MetricType::GAUGE,
-            vec![gauge(metrics.sum_level(|w| &w.uploads), &[])],
-        ),
-        family(
-            "vidette_uploads_active_bytes",
-            "What has come of the uploads under way.",
-            MetricType::GAUGE,
-            vec![gauge(metrics.sum_level(|w| &w.upload_bytes), &[])],
         ),
     ]
 }

@@ -12,9 +12,11 @@ use super::access;
 use super::books;
 use super::counts::{BUCKETS_US, Count, Durations};
 use super::disks::{self, GuardReading};
+use super::habits::{self, HabitsReading};
 use super::kept::{self, SpoolReading};
 use super::labels::{Attempt, Ending, Journal, Light, Route, Upstream};
 use super::metrics::{Metrics, STATUSES, WorkerMetrics};
+use super::sharing::{self, SharingReading};
 use super::tls::CertificateReading;
 
 /// The content type of what `Exposition::render` writes.
@@ -38,6 +40,10 @@ pub struct Readings {
     pub spool: SpoolReading,
     /// The disk guard.
     pub guard: GuardReading,
+    /// What projects usually send.
+    pub habits: HabitsReading,
+    /// The sharing of quotas with other edges.
+    pub sharing: SharingReading,
     /// How many switches of each action are on; every action once.
     pub switches: Vec<(&'static str, u64)>,
     /// Every certificate that is shown to clients.
@@ -78,6 +84,8 @@ impl Exposition {
         ));
         families.extend(kept::families(&readings.spool, &readings.breakers));
         families.extend(disks::families(&readings.guard));
+        families.extend(habits::families(&readings.habits));
+        families.extend(sharing::families(&readings.sharing));
         families.push(access::family_of(readings.access));
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
@@ -103,7 +111,10 @@ impl Exposition {
         families.push(super::probes::family_of(&metrics.control));
         families.push(books::reported(&metrics.control));
         families.extend(super::incidents::families(&metrics.control.incidents));
+        families.extend(super::habits::canary(&metrics.control.canary));
         families.extend(super::clients::families(metrics));
+        families.extend(super::uploads::families(metrics));
+        families.extend(super::cache::families(metrics));
         families.extend(super::tables::families(&metrics.control));
         families.extend(control(metrics));
         families
@@ -360,6 +371,8 @@ mod tests {
             journal: Journal::Slow,
             spool: SpoolReading::default(),
             guard: GuardReading::default(),
+            habits: HabitsReading::default(),
+            sharing: SharingReading::default(),
             switches: vec![("mute", 2), ("limit", 0)],
             certificates: [("secure", 60), ("secure", 9), ("another", -1)]
                 .map(|(listener, days_left)| CertificateReading {
@@ -436,6 +449,17 @@ mod tests {
             "vidette_disk_guard_stage",
             "vidette_disk_guard_used_ratio",
             "vidette_disk_guard_unseen_disks",
+            "vidette_project_silent",
+            "vidette_spike",
+            "vidette_spike_would_drop_items_total",
+            "vidette_canary_total",
+            "vidette_canary_last_success_timestamp_seconds",
+            "vidette_canary_last_duration_seconds",
+            "vidette_canary_missing",
+            "vidette_shared_quota_state",
+            "vidette_shared_quota_edges",
+            "vidette_shared_quota_leases",
+            "vidette_shared_quota_exchanges_total",
             "vidette_breaker_state",
             "vidette_access_log_lines_total",
             "vidette_upstream_requests_total",
@@ -450,6 +474,10 @@ mod tests {
             "vidette_client_ip_total",
             "vidette_uploads_active",
             "vidette_uploads_active_bytes",
+            "vidette_upload_settings_total",
+            "vidette_cache_requests_total",
+            "vidette_cache_entries",
+            "vidette_cache_bytes",
             "vidette_acme_orders_total",
             "vidette_tls_handshakes_total",
             "vidette_tls_certificate_days_left",

@@ -171,6 +171,8 @@ labels! {
         KeysUnproven = "keys_unproven",
         /// Keys that the upstream refused.
         KeysRefused = "keys_refused",
+        /// Keys that Sentry was asked for and takes nothing under.
+        KeysAbsent = "keys_absent",
         /// Keys whose upstream told what to hold back.
         LimitsLearned = "limits_learned",
         /// Errors of clients that are counted because they may repeat.

@@ -11,7 +11,9 @@ use crate::domain::dsn_map::MIRRORS_MAX;
 use crate::domain::handshake::HandshakeFault;
 
 use super::acme::Orders;
+use super::cache::{Kept, Served};
 use super::counts::{Count, Durations, Level};
+use super::habits::CanaryCounts;
 use super::incidents::IncidentCounts;
 use super::labels::{
     Attempt, Ending, Handshake, MirrorPlace, Probed, ProxyHeader, Reported, Route, Table, Upstream,
@@ -19,6 +21,7 @@ use super::labels::{
 use super::ledger::Ledger;
 use super::mirrors::{MirrorCounts, upstream_of_mirror};
 use super::tls::Reaches;
+use super::uploads::Settings;
 
 /// The statuses counted one by one; any other counts as the hundred it is in,
 /// so that an upstream that invents statuses cannot grow the table.
@@ -57,6 +60,10 @@ pub struct WorkerMetrics {
     pub uploads: Level,
     /// What has come of those.
     pub upload_bytes: Level,
+    /// Answers to who asked how to upload.
+    pub settings: PerLabel<Count>,
+    /// Requests for what may be kept.
+    pub cache: PerLabel<Count>,
     handshakes: Vec<Vec<Count>>,
     tls: Vec<Vec<Count>>,
     proxy_headers: Vec<Vec<Count>>,
@@ -103,6 +110,8 @@ impl WorkerMetrics {
             connections: (0..listeners).map(|_| Level::default()).collect(),
             uploads: Level::default(),
             upload_bytes: Level::default(),
+            settings: PerLabel::new(Settings::ALL.len()),
+            cache: PerLabel::new(Served::ALL.len()),
             handshakes: (0..listeners)
                 .map(|_| counts(Handshake::ALL.len()))
                 .collect(),
@@ -195,6 +204,10 @@ pub struct ControlMetrics {
     pub orders: Orders,
     /// Incidents, and the messages on them.
     pub incidents: IncidentCounts,
+    /// What is kept of web's answers.
+    pub cache: Kept,
+    /// Events of our own that were sent to see whether they arrive.
+    pub canary: CanaryCounts,
     /// Addresses the ingest upstream's names resolve to.
     pub ingest_addresses: AtomicU64,
     /// Addresses the web upstream's names resolve to.

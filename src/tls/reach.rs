@@ -47,6 +47,14 @@ impl Trust {
         Ok(Self(Arc::new(files.read(&[HTTP1])?)))
     }
 
+    /// The same for a server that speaks no HTTP.
+    ///
+    /// # Errors
+    /// What of it is of no use, and why.
+    pub fn read_for(files: TrustFiles<'_>) -> Result<Self, TrustError> {
+        Ok(Self(Arc::new(files.read(&[])?)))
+    }
+
     /// Agrees on TLS with whoever answers there, if that is who it should be. Dropping it
     /// closes the socket.
     ///

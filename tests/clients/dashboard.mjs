@@ -6,6 +6,7 @@
 //   ... token WRONG RIGHT
 //   ... project PROJECT
 //   ... senders               the tabs of who sends most, by keyboard, and uploads
+//   ... mirrors               what is said of mirrors, if there are any
 //   ... steer                   maintenance on and off, then a reload
 //   ... shots FOLDER            dashboard-light.png, -dark.png, -narrow.png
 //
@@ -260,6 +261,23 @@ async function senders(browser) {
   return result;
 }
 
+/** What is said of mirrors, in both lights and on a phone. */
+async function mirrors(browser) {
+  const { page, told } = await open(browser, { colorScheme: "light" });
+  await page.goto(url);
+  await heard(page, 1);
+  const shown = await page.isVisible("#mirrors");
+  if (!shown) return { ...told, shown };
+  const rows = await page.$$eval("#mirrors tbody tr", (rows) =>
+    rows.map((row) => [...row.children].map((cell) => cell.textContent)),
+  );
+  const light = await pale(page);
+  await page.emulateMedia({ colorScheme: "dark" });
+  const dark = await pale(page);
+  await page.setViewportSize({ width: 360, height: 800 });
+  return { ...told, shown, rows, light, dark, overflow: await overflow(page) };
+}
+
 async function steer(browser) {
   const { page, told } = await open(browser);
   await page.goto(url);
@@ -302,7 +320,7 @@ async function shots(browser, folder) {
   return { sizes };
 }
 
-const scenes = { look, mute, token, project, senders, steer, shots };
+const scenes = { look, mute, token, project, senders, mirrors, steer, shots };
 if (!url || !(scene in scenes)) {
   console.error(`usage: node dashboard.mjs ADMIN-URL ${Object.keys(scenes).join("|")} [...]`);
   process.exit(2);

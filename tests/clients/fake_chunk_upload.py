@@ -2,6 +2,7 @@
 
     fake_chunk_upload.py DIR [--port 0] [--chunk-size BYTES] [--request-size BYTES]
                              [--concurrency N] [--compression gzip|none]
+                             [--url-prefix URL]
 
 Prints `url: http://127.0.0.1:PORT` and `ready`; stops when its stdin closes or
 on SIGTERM. What it got lies in DIR:
@@ -114,6 +115,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # Set by main.
     store = None
     limits = None
+    url_prefix = ""
     # A hang guard for a client that stops in the middle.
     timeout = 120
 
@@ -158,7 +160,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def route(self, path, body):
         if CHUNKS.fullmatch(path):
             if self.command == "GET":
-                return 200, {"url": path, **self.limits}
+                return 200, {"url": self.url_prefix + path, **self.limits}
             if self.command == "POST":
                 return self.chunks(body)
             return 405, {"detail": "method"}
@@ -223,10 +225,12 @@ def main():
     parser.add_argument("--request-size", type=int, default=32 << 20)
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--compression", choices=["gzip", "none"], default="gzip")
+    parser.add_argument("--url-prefix", default="", help="has chunks sent there, not to who was asked")
     arguments = parser.parse_args()
 
     compression = [] if arguments.compression == "none" else ["gzip"]
     Handler.store = Store(arguments.dir)
+    Handler.url_prefix = arguments.url_prefix
     Handler.limits = {
         "chunkSize": arguments.chunk_size, "chunksPerRequest": 64, "maxFileSize": 2 << 30,
         "maxRequestSize": arguments.request_size, "concurrency": arguments.concurrency,

@@ -102,8 +102,12 @@ fn check_names_line_column_and_the_nearest_key() {
         ),
         ("upstream:\n\tingest: x\n".to_owned(), "edge.yml:2:"),
         (
-            format!("{GOOD}shared_quota: {{}}\n"),
-            "edge.yml:3:1: error: ",
+            format!("{GOOD}sentry: {{credentials: x.json}}\n"),
+            "edge.yml:3:10: error: ",
+        ),
+        (
+            format!("{GOOD}shared_quota: {{url: \"redis://:secret@redis\"}}\n"),
+            "edge.yml:3:21: error: a URL with a password in shared_quota.url",
         ),
         (
             format!("{GOOD}projects: [{{id: 42, keys: [shop]}}]\n"),

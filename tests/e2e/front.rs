@@ -5,7 +5,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,22 @@ pub(crate) struct Nginx {
     log: Log,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Nginx {
+    /// By these directives of its `http` block, in which `ADDRESS` is where it listens. Another
+    /// socket that they listen on is handed over beside.
+    #[track_caller]
+    pub(crate) fn running(http: &str, second: Option<TcpListener>) -> Self {
+        Self::start_with(http, second)
+    }
+
+    /// Its configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("nginx.conf")
+    }
+
     /// As self-hosted runs it, with Relay and web at these addresses and the
     /// files of `/js-sdk/` below `statics`.
     #[track_caller]
@@ -165,7 +177,7 @@ impl Nginx {
             child,
             log,
             address,
-            _folder: folder,
+            folder,
         };
         wait_ready(nginx.address, &nginx.log);
         nginx
@@ -173,7 +185,7 @@ impl Nginx {
 }
 
 /// What self-hosted's nginx is told, with Relay and web at these addresses.
-fn self_hosted(relay: SocketAddr, web: SocketAddr, statics: &Path) -> String {
+pub(crate) fn self_hosted(relay: SocketAddr, web: SocketAddr, statics: &Path) -> String {
     let statics = statics.display();
     format!(
         "{REAL_IP}

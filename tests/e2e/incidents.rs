@@ -37,7 +37,7 @@ fn told(edge: &Edge) -> Value {
 
 /// The first incident of a list and a kind, once there is one.
 #[track_caller]
-fn once(edge: &Edge, list: &str, kind: &str) -> Value {
+pub(crate) fn once(edge: &Edge, list: &str, kind: &str) -> Value {
     let deadline = Instant::now() + HANG;
     loop {
         let all = told(edge);

@@ -13,9 +13,12 @@
 mod access_log;
 mod admin;
 mod answers;
+mod baselines;
 mod books;
 mod bugsink;
 mod bugsink_addresses;
+mod cache;
+mod canary;
 mod client;
 mod client_ip;
 mod clients;
@@ -43,6 +46,7 @@ mod haproxy;
 mod heads;
 mod hostile;
 mod idle;
+mod import_nginx;
 mod incidents;
 mod ingest;
 mod journey;
@@ -55,8 +59,10 @@ mod monitoring;
 mod moves;
 mod parts;
 mod patterns;
+mod privileges;
 mod proxied;
 mod quotas;
+mod readme;
 mod refusals;
 mod reload;
 mod reports;
@@ -66,6 +72,8 @@ mod send_test;
 mod senders;
 mod sentry_cli;
 mod sentry_keys;
+mod sentry_states;
+mod shared_quotas;
 mod soak;
 mod spool;
 mod stored_addresses;
@@ -77,6 +85,7 @@ mod tls;
 mod top;
 mod top_senders;
 mod tunnel_clients;
+mod upload_settings;
 mod uploads;
 mod upstream;
 mod wanted;
@@ -88,9 +97,9 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// Every subject's, in the order in which they are listed.
-fn trials() -> Vec<Trial> {
-    let subjects = [
+/// What becomes of requests, and of what is kept of them.
+fn of_requests() -> Vec<Vec<Trial>> {
+    vec![
         routes::trials(),
         credentials::trials(),
         client_ip::trials(),
@@ -105,18 +114,11 @@ fn trials() -> Vec<Trial> {
         faults::trials(),
         answers::trials(),
         uploads::trials(),
+        upload_settings::trials(),
         idle::trials(),
         web::trials(),
+        cache::trials(),
         files::trials(),
-        admin::trials(),
-        books::trials(),
-        reload::trials(),
-        command_line::trials(),
-        manual::trials(),
-        schema::trials(),
-        dashboard::trials(),
-        decisions::trials(),
-        demo::trials(),
         clients::trials(),
         crossings::trials(),
         sentry_cli::trials(),
@@ -130,34 +132,56 @@ fn trials() -> Vec<Trial> {
         wanted::trials(),
         lessons::trials(),
         sentry_keys::trials(),
+        sentry_states::trials(),
         line_one::trials(),
         moves::trials(),
         mirrors::trials(),
         stored_addresses::trials(),
+        shared_quotas::trials(),
         spool::trials(),
         switches::trials(),
+        disk_guard::trials(),
+        tls::trials(),
+        conformance::trials(),
+        hostile::trials(),
+        soak::trials(),
+    ]
+}
+
+/// What an operator does and sees.
+fn of_operators() -> Vec<Vec<Trial>> {
+    vec![
+        privileges::trials(),
+        readme::trials(),
+        admin::trials(),
+        books::trials(),
+        reload::trials(),
+        command_line::trials(),
+        manual::trials(),
+        import_nginx::trials(),
+        schema::trials(),
+        dashboard::trials(),
+        decisions::trials(),
+        demo::trials(),
         systemd::trials(),
         kubernetes::trials(),
         takeover::trials(),
         monitoring::trials(),
         send_test::trials(),
-        disk_guard::trials(),
         incidents::trials(),
+        baselines::trials(),
+        canary::trials(),
         explained::trials(),
-        tls::trials(),
         top::trials(),
         top_senders::trials(),
         access_log::trials(),
-        conformance::trials(),
-        hostile::trials(),
-        soak::trials(),
-    ];
-    subjects.into_iter().flatten().collect()
+    ]
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = trials();
+    let subjects = of_requests().into_iter().chain(of_operators());
+    let trials: Vec<Trial> = subjects.flatten().collect();
     let left_out: Vec<String> = trials
         .iter()
         .filter(|trial| trial.has_ignored_flag())

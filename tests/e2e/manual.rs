@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use libtest_mimic::Trial;
+use serde_json::Value;
 
 use crate::command_line::ran;
 use crate::edge::program;
@@ -13,14 +14,21 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = promises![&[];
         every_help_fits_a_screen_and_has_an_example,
         every_command_has_a_page_that_says_what_a_shell_must_know,
+        every_key_of_the_configuration_stands_in_its_page,
         shells_take_the_completions,
     ];
     trials.extend(promises![&[Part::Groff]; pages_are_set_without_a_warning]);
     trials
 }
 
-/// Every command and subcommand, as `man --dir` names their pages.
+/// The pages of every command and subcommand, as `man --dir` names them.
 fn pages() -> Vec<(String, String)> {
+    let mut pages = all_pages();
+    pages.retain(|(name, _)| name.ends_with(".1"));
+    pages
+}
+
+fn all_pages() -> Vec<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let written = ran(program().args(["man", "--dir"]).arg(folder.path()));
     assert_eq!(written.code, Some(0), "{}", written.stderr);
@@ -108,8 +116,35 @@ fn every_command_has_a_page_that_says_what_a_shell_must_know() {
     assert!(main.stdout.contains(".TH vidette 1"), "{}", main.stdout);
 }
 
+fn every_key_of_the_configuration_stands_in_its_page() {
+    let pages = all_pages();
+    let (_, page) = pages
+        .iter()
+        .find(|(name, _)| name == "vidette.yml.5")
+        .unwrap();
+    let page = page.replace("\\-", "-");
+    let printed = ran(program().arg("schema"));
+    let schema: Value = serde_json::from_str(&printed.stdout).unwrap();
+    let sections = schema["properties"].as_object().unwrap();
+    assert!(sections.len() > 20, "{}", sections.len());
+    for section in sections.keys() {
+        let told = |line: &str| {
+            let key = line.strip_prefix(".SS ").map(|key| key.trim_matches('"'));
+            key.is_some_and(|key| key == section || key.starts_with(&format!("{section}.")))
+        };
+        assert!(page.lines().any(told), "{section} is told of");
+    }
+    for part in [
+        "VIDETTE_WORKERS",
+        "Default: ",
+        "An empty variable counts as not set",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
+}
+
 fn pages_are_set_without_a_warning() {
-    for (name, page) in pages() {
+    for (name, page) in all_pages() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(&name);
         fs::write(&file, page).unwrap();
@@ -117,7 +152,11 @@ fn pages_are_set_without_a_warning() {
             .args(["-man", "-Tutf8", "-ww", "-rLL=80n", "-P-cbou"])
             .arg(file));
         assert_eq!((set.code, &*set.stderr), (Some(0), ""), "{name}");
-        assert!(set.stdout.contains("EXIT STATUS"), "{name}: {}", set.stdout);
+        let last = match name.ends_with(".1") {
+            true => "EXIT STATUS",
+            false => "SEE ALSO",
+        };
+        assert!(set.stdout.contains(last), "{name}: {}", set.stdout);
     }
 }
 

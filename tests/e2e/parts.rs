@@ -28,12 +28,16 @@ pub(crate) enum Part {
     Address,
     /// Prometheus from Debian, with promtool.
     Prometheus,
+    /// Redis from Debian, with its sentinel.
+    Redis,
     /// The tools that come with systemd; it need not run.
     Systemd,
     /// groff, which sets manual pages.
     Groff,
     /// Mounts that nobody else sees, as Linux gives them to whoever may have namespaces.
     Mounts,
+    /// Being root.
+    Root,
 }
 
 impl Part {
@@ -50,9 +54,11 @@ impl Part {
             Self::Browser => "chromium",
             Self::Address => "address",
             Self::Prometheus => "prometheus",
+            Self::Redis => "redis",
             Self::Systemd => "systemd",
             Self::Groff => "groff",
             Self::Mounts => "mount_namespaces",
+            Self::Root => "root",
         }
     }
 
@@ -68,8 +74,10 @@ impl Part {
             Self::Browser => program("chromium").is_some() && Self::Node.is_here(),
             Self::Address => crate::hostile::blocked::own_address().is_some(),
             Self::Prometheus => program("prometheus").is_some() && program("promtool").is_some(),
+            Self::Redis => program("redis-server").is_some() && program("redis-sentinel").is_some(),
             Self::Systemd => program("systemd-analyze").is_some(),
             Self::Groff => program("groff").is_some(),
+            Self::Root => rustix::process::geteuid().is_root(),
             Self::Mounts => {
                 let tried = std::process::Command::new("unshare")
                     .args([

@@ -12,7 +12,7 @@ mod places;
 mod replayed;
 mod steered;
 mod storm;
-mod trouble;
+pub(crate) mod trouble;
 
 pub(crate) use steered::says;
 pub(crate) use storm::seed;

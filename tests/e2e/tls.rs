@@ -5,6 +5,7 @@
 mod acme;
 mod agreed;
 pub(crate) mod authority;
+mod canary;
 pub(crate) mod client;
 mod gate;
 mod idle;
@@ -38,6 +39,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(vouched::trials());
     trials.extend(judged::trials());
     trials.extend(acme::trials());
+    trials.extend(canary::trials());
     trials
 }
 

@@ -1,5 +1,8 @@
 //! From nginx's tree to our sheet. Each part has its function; none reads a file.
 
+mod rates;
+
+use crate::domain::endpoint::{Route, route};
 use crate::domain::units::{show_duration, show_size};
 
 use super::amounts;
@@ -7,7 +10,7 @@ use super::grammar::{Directive, Tree};
 use super::listening;
 use super::sheet::Sheet;
 use super::site::{Purpose, Scope, moves_to_https, purpose};
-use super::upstreams::Upstreams;
+use super::upstreams::{self, Upstreams};
 use super::words::{Standing, standing};
 
 /// `client_max_body_size 0` has no limit; this is the most that ours takes.
@@ -140,7 +143,7 @@ fn carry_site(sheet: &mut Sheet, upstreams: &Upstreams<'_>, scope: &Scope<'_>, s
     }
     carry_headers(sheet, anywhere);
     carry_addresses(sheet, &scope);
-    carry_rates(sheet, anywhere);
+    rates::carry(sheet, anywhere);
     for (scope, location) in &locations {
         match purpose(location) {
             Purpose::Folder => carry_folder(sheet, scope, location),
@@ -165,7 +168,7 @@ fn gather<'d>(
     }
 }
 
-/// A part of the site must lead where we would send it.
+/// A part of the site must lead where we would send it, and by the same path.
 fn check_part(
     sheet: &mut Sheet,
     upstreams: &Upstreams<'_>,
@@ -176,10 +179,44 @@ fn check_part(
         return;
     };
     let urls = upstreams.urls(sheet, pass);
-    if !urls.is_empty() && urls != sheet.ingest && urls != sheet.web {
-        let path = location.arguments.last().map_or("", String::as_str);
-        let why = "it leads to neither of the two upstreams, and there is no third";
+    let path = location.arguments.last().map_or("", String::as_str);
+    let web = match sheet.web.is_empty() {
+        true => &sheet.ingest,
+        false => &sheet.web,
+    };
+    let ours = match is_of_ingest(location) {
+        true => &sheet.ingest,
+        false => web,
+    };
+    let why = match () {
+        () if urls.is_empty() || urls == *ours => None,
+        () if urls == *web => Some("it leads to web: events and relays go to upstream.ingest"),
+        () if urls == sheet.ingest => {
+            Some("it leads to Relay: all but events and relays goes to upstream.web")
+        }
+        () => Some("it leads to neither of the two upstreams, and there is no third"),
+    };
+    if let Some(why) = why {
         sheet.leaves(&location.place, format!("location {path}"), why);
+    }
+    let moved = upstreams::path_of(pass).filter(|moved| *moved != path);
+    // The one that is moved here too.
+    let assets = (path, moved) == ("/_assets/", Some("/_static/dist/sentry/"));
+    if let Some(moved) = moved.filter(|_| !assets) {
+        let why = format!("{path} is {moved} behind it: paths leave as they came");
+        sheet.leaves(&pass.place, format!("proxy_pass {}", pass.argument(0)), why);
+    }
+}
+
+/// Whether what a location is for goes to Relay here.
+fn is_of_ingest(location: &Directive) -> bool {
+    match purpose(location) {
+        Purpose::Events | Purpose::Relays => true,
+        Purpose::Web | Purpose::Uploads | Purpose::Folder | Purpose::Other => false,
+        Purpose::Part => {
+            let path = location.arguments.last().map_or("", String::as_str);
+            matches!(route(path.as_bytes()), Route::Ingest(_) | Route::Relays)
+        }
     }
 }
 
@@ -223,7 +260,11 @@ fn carry_headers(sheet: &mut Sheet, scope: &Scope<'_>) {
             ("x-real-ip", "$remote_addr") => {
                 sheet.send_as = vec!["x-forwarded-for".to_owned(), "x-real-ip".to_owned()];
             }
-            ("x-forwarded-for", "$remote_addr" | "$proxy_add_x_forwarded_for")
+            ("x-forwarded-for", "$proxy_add_x_forwarded_for") => {
+                let why = "one address is sent, the client's: nothing that others say before it";
+                sheet.leaves(&header.place, "proxy_set_header X-Forwarded-For", why);
+            }
+            ("x-forwarded-for", "$remote_addr")
             | ("x-forwarded-proto", "$scheme" | "$http_x_forwarded_proto")
             | (
                 "connection" | "x-request-id" | "upgrade" | "x-forwarded-host" | "x-forwarded-port",
@@ -265,86 +306,21 @@ fn carry_addresses(sheet: &mut Sheet, scope: &Scope<'_>) {
             sheet.leaves(&from.place, format!("set_real_ip_from {network}"), why);
         }
     }
-    let header = scope
-        .one("real_ip_header")
-        .map(|one| one.argument(0).to_ascii_lowercase());
+    let named = scope.one("real_ip_header");
+    let mut header = named.map(|one| one.argument(0).to_ascii_lowercase());
+    if let Some(first) = scope.all("set_real_ip_from").first() {
+        // As nginx has it where nobody says otherwise.
+        let header = header.get_or_insert_with(|| "x-real-ip".to_owned());
+        let all = scope.one("real_ip_recursive");
+        let last_only = all.is_none_or(|one| one.argument(0) != "on");
+        if last_only && header == "x-forwarded-for" {
+            let place = all.map_or(&first.place, |one| &one.place);
+            let why = "of several trusted proxies in a row the client behind all is found, not the last of them";
+            sheet.leaves(place, "real_ip_recursive off", why);
+        }
+    }
     // A PROXY header is the listener's, which says so itself.
     sheet.header = header.filter(|header| header != "proxy_protocol");
-}
-
-/// `limit_req` and `limit_conn`, where their zone counts addresses or everything.
-fn carry_rates(sheet: &mut Sheet, scope: &Scope<'_>) {
-    for limit in scope.all("limit_req") {
-        let named = |word: &str| {
-            let found = limit
-                .arguments
-                .iter()
-                .find_map(|one| one.strip_prefix(word));
-            found.unwrap_or_default().to_owned()
-        };
-        let burst = named("burst=").parse().unwrap_or(0);
-        let zone = zone_of(scope, "limit_req_zone", &named("zone="));
-        let rate = zone.and_then(|zone| {
-            zone.arguments
-                .iter()
-                .find_map(|one| one.strip_prefix("rate="))
-        });
-        let quota = rate.and_then(|rate| amounts::quota(rate, burst));
-        let quota = quota.map(|(most, per)| (most, show_duration(per)));
-        match (zone.map(counted), quota) {
-            (Some(Counted::Client), Some(quota)) => sheet.by_ip = Some(quota),
-            (Some(Counted::All), Some(quota)) => sheet.global = Some(quota),
-            _ => {
-                let why = "its zone counts what quotas cannot: see defaults.quotas (by: ip, key or project)";
-                sheet.leaves(
-                    &limit.place,
-                    format!("limit_req {}", limit.argument(0)),
-                    why,
-                );
-            }
-        }
-    }
-    for limit in scope.all("limit_conn") {
-        let zone = zone_of(scope, "limit_conn_zone", limit.argument(0));
-        let most = limit.argument(1).parse().ok();
-        match (zone.map(counted), most) {
-            (Some(Counted::Client), Some(most)) => sheet.per_client = Some(most),
-            _ => {
-                let why = "connections are counted by client alone: limits.connections_per_client";
-                sheet.leaves(
-                    &limit.place,
-                    format!("limit_conn {}", limit.argument(0)),
-                    why,
-                );
-            }
-        }
-    }
-}
-
-fn zone_of<'d>(scope: &Scope<'d>, kind: &str, name: &str) -> Option<&'d Directive> {
-    let is = |zone: &&Directive| {
-        let named = zone
-            .arguments
-            .iter()
-            .find_map(|one| one.strip_prefix("zone="));
-        named.is_some_and(|named| named.split(':').next() == Some(name))
-    };
-    scope.all(kind).into_iter().find(is)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counted {
-    Client,
-    All,
-    Other,
-}
-
-fn counted(zone: &Directive) -> Counted {
-    match zone.argument(0) {
-        "$binary_remote_addr" | "$remote_addr" => Counted::Client,
-        "$server_name" | "$host" | "$http_host" => Counted::All,
-        _ => Counted::Other,
-    }
 }
 
 /// A folder: nginx's `root` has the location's path below it, ours has not.

@@ -9,6 +9,14 @@ pub(super) struct Upstreams<'d> {
     variables: Vec<&'d Directive>,
 }
 
+/// The path that a `proxy_pass` puts in its location's place, if it names one.
+pub(super) fn path_of(pass: &Directive) -> Option<&str> {
+    let (_scheme, rest) = pass.argument(0).split_once("://")?;
+    let path = rest.get(rest.find('/')?..)?;
+    // What is made up of variables is no path of its own.
+    (!path.contains('$')).then_some(path)
+}
+
 impl<'d> Upstreams<'d> {
     pub(super) fn of(directives: &'d [Directive]) -> Self {
         let mut found = Self {

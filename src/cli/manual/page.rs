@@ -8,7 +8,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::config;
 
 /// What the page is about, in its foot.
-const SOURCE: &str = concat!("vidette ", env!("CARGO_PKG_VERSION"));
+pub(super) const SOURCE: &str = concat!("vidette ", env!("CARGO_PKG_VERSION"));
 
 /// The command's name with those before it, dashes between, as its page is called.
 pub(super) fn name(command: &Command) -> &str {

@@ -7,13 +7,17 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod cache;
+mod canary;
 mod client_ip;
 mod disk_guard;
 mod door;
+mod habits;
 mod listen;
 mod mirrors;
 mod projects;
 mod secret;
+mod shared_quota;
 mod spool;
 mod upstream;
 
@@ -26,18 +30,23 @@ use crate::domain::dsn_map::DsnMap;
 
 pub use super::words::{
     AccessFormat, AccessMode, AcmeChallenge, ClientAuth, HostPolicy, Inspect, KeyMode, Level,
-    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, StorePolicy,
+    LogFormat, MirrorHost, ProxyProtocol, Serve, ServeRelays, SharedQuotaMode, SpikeMode,
+    StorePolicy, UploadUrl,
 };
 pub use access_log::{AccessLog, AccessTarget};
 pub use acme::{Acme, ExternalAccount};
 pub use alerts::{Alerts, Webhook, WebhookUrl};
+pub use cache::Cache;
+pub use canary::{Canary, CanaryDsn};
 pub use client_ip::{ClientIpRules, ForwardedHeader, TrustedProxies};
 pub use disk_guard::{DiskGuard, GuardStages};
 pub use door::Door;
+pub use habits::{Silence, Spikes};
 pub use listen::{CertificateFiles, Listen, Listener, ListenerTls};
 pub use mirrors::{Mirror, MirrorSpool};
 pub use projects::{Defaults, Global, Keys, Project, ProjectKey, Rate, Sentry};
 pub use secret::Secret;
+pub use shared_quota::{PoolUrl, SharedQuota, SharedQuotaTls};
 pub use spool::{Copies, Spool};
 pub use upstream::{Idle, ReadAhead, Scheme, Upstream, UpstreamTimeouts, UpstreamTls, UpstreamUrl};
 
@@ -47,6 +56,9 @@ pub struct Config {
     /// Worker threads; `None` (written `auto`, the default) follows the
     /// cgroup's CPU quota. Taken up at start only.
     pub workers: Option<NonZeroUsize>,
+    /// Whom a process that was started as root becomes once it listens; `None` (the default): it
+    /// stays whoever it is. Taken up at start only.
+    pub user: Option<String>,
     /// The sockets that are listened on. Taken up at start only.
     pub listen: Listen,
     /// How certificates are had by ACME. Taken up at start only.
@@ -79,14 +91,22 @@ pub struct Config {
     /// Folders served from disk, written `static`; default `/js-sdk/` from
     /// `/var/www/js-sdk` with CORS.
     pub statics: Vec<StaticRoot>,
+    /// What is kept of web's answers.
+    pub cache: Cache,
+    /// What uploaders are told.
+    pub uploads: Uploads,
     /// What outlives a restart.
     pub state: State,
     /// What is kept while the upstream is away.
     pub spool: Spool,
     /// What stays here while a disk of Sentry's is nearly full.
     pub disk_guard: DiskGuard,
-    /// The Sentry that is asked for its keys; `None`, the default, asks nobody.
+    /// By what quotas are shared with other edges. Taken up at start only.
+    pub shared_quota: SharedQuota,
+    /// The Sentry that is asked for its keys and projects; `None`, the default, asks nobody.
     pub sentry: Option<Sentry>,
+    /// The folder with a Relay's `projects/<id>.json`, written `sentry.projects`; default none.
+    pub project_files: Option<PathBuf>,
     /// What Sentry is told of what was dropped here.
     pub client_reports: ClientReports,
     /// Every bound on what clients and upstreams may take.
@@ -97,6 +117,12 @@ pub struct Config {
     pub log: Log,
     /// Who is told when something goes wrong.
     pub alerts: Alerts,
+    /// Whether it is told that a project falls silent.
+    pub silence: Silence,
+    /// What of a project's bursts is one too many.
+    pub spikes: Spikes,
+    /// An event of the edge's own, sent again and again and followed.
+    pub canary: Canary,
     /// Which requests have a line of their own, and where.
     pub access_log: AccessLog,
 }
@@ -120,6 +146,16 @@ pub struct Tunnel {
     /// Absolute, normalised, unique, outside `/api/` and every folder of `static`;
     /// with or without a slash at the end; default none.
     pub paths: Vec<String>,
+}
+
+/// What sentry-cli and build plugins are told before they upload, beside what Sentry says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Uploads {
+    /// The largest request in bytes that passes whatever stands in front; `None`, written
+    /// `off`, is the default; from 64 KiB.
+    pub request_max: Option<u64>,
+    /// Where chunks go; default `sentry`.
+    pub url: UploadUrl,
 }
 
 /// What outlives a restart.

@@ -2,6 +2,7 @@
 //! the operator lists, and the Sentry that knows the rest.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{KeyMode, Secret, UpstreamUrl};
@@ -9,6 +10,7 @@ use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::filter::Filters;
 use crate::domain::quota::Quota;
+use crate::domain::relay::RelayCredentials;
 use crate::domain::repeat::Repeat;
 use crate::domain::sampling::Sample;
 
@@ -109,16 +111,22 @@ pub struct ProjectKey {
     pub quotas: Vec<Quota>,
 }
 
-/// The Sentry that is asked for its keys. All of it is there, or none.
+/// The Sentry that is asked for its keys and projects. It has a token, or credentials, or both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sentry {
     /// Its web server.
     pub url: UpstreamUrl,
-    /// A token that may read projects, from `token` or from the file `token_file`.
-    /// Empty where the file was not read: see [`parse`](crate::config::parse).
-    pub token: Secret,
+    /// A token that may read projects, from `token` or from the file `token_file`, by which
+    /// all keys are listed. Empty where the file was not read: see
+    /// [`parse`](crate::config::parse).
+    pub token: Option<Secret>,
     /// The file that `token` was read from; default none.
     pub token_file: Option<PathBuf>,
+    /// What is proven with to Sentry that this is a relay, to be told its projects' states, from
+    /// the file `credentials_file`. `None` where that was not read, as with a token.
+    pub credentials: Option<Arc<RelayCredentials>>,
+    /// The file that `credentials` were read from, written `credentials`; default none.
+    pub credentials_file: Option<PathBuf>,
     /// How often it is asked; default 60 s, from 10 s to a day.
     pub interval: Duration,
 }

@@ -11,7 +11,7 @@ use super::{Kind, Shown, refuse, scalar};
 use crate::config::checked::Rate;
 use crate::config::errors::Faults;
 use crate::config::shape;
-use crate::config::tree::Node;
+use crate::config::tree::{Content, Node};
 use crate::domain::units;
 
 /// A whole number, bounds included.
@@ -70,6 +70,31 @@ impl Kind for Size {
 
     fn shape(&self) -> Json {
         shape::whole(self.min, self.max, &format!("^{}$", shape::SIZE))
+    }
+}
+
+/// A size in bytes, or `off`.
+pub(in crate::config) struct SizeOrOff(pub(in crate::config) Size);
+
+const OFF: &str = "off";
+
+impl Kind for SizeOrOff {
+    type Value = Option<u64>;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Option<u64>> {
+        match matches!(&node.content, Content::Scalar(text) if text == OFF) {
+            true => Some(None),
+            false => self.0.read(node, faults).map(Some),
+        }
+    }
+
+    fn show(&self, value: &Option<u64>) -> Shown {
+        value.map_or_else(|| Shown::Text(OFF.to_owned()), |bytes| self.0.show(&bytes))
+    }
+
+    fn shape(&self) -> Json {
+        let Size { min, max } = self.0;
+        shape::whole(min, max, &format!("^({OFF}|{})$", shape::SIZE))
     }
 }
 

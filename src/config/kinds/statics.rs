@@ -1,10 +1,10 @@
-//! Owns the folders served from disk.
+//! Owns the folders served from disk, and prefixes of paths like theirs.
 
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::{Fields, Kind, Shown, Variable, each, flag, refuse, refuse_repeats, scalar};
+use super::{Fields, Kind, Shown, Variable, at_most, each, flag, refuse, refuse_repeats, scalar};
 use crate::config::checked::StaticRoot;
 use crate::config::errors::Faults;
 use crate::config::shape;
@@ -61,6 +61,37 @@ impl Kind for Statics {
             _ => ("", Json::Bool(false)),
         });
         shape::list(0, usize::MAX, root)
+    }
+}
+
+/// A list of prefixes of paths.
+pub(in crate::config) struct PathPrefixes;
+
+/// Each request to web is compared with every one.
+const PREFIXES_MAX: usize = 100;
+
+impl Kind for PathPrefixes {
+    type Value = Vec<String>;
+    const VARIABLE: Variable = Variable::List;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Vec<String>> {
+        at_most(node, faults, PREFIXES_MAX, "paths")?;
+        let paths = each(
+            node,
+            faults,
+            "write a list such as [/js-sdk-loader/]",
+            prefix,
+        )?;
+        refuse_repeats(node, &paths, faults, "path", |path| Some(path.clone()))?;
+        Some(paths)
+    }
+
+    fn show(&self, value: &Vec<String>) -> Shown {
+        Shown::List(value.iter().cloned().map(Shown::Text).collect())
+    }
+
+    fn shape(&self) -> Json {
+        shape::list(0, PREFIXES_MAX, shape::text("^/[^%?#]+/$"))
     }
 }
 

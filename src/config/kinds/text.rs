@@ -194,6 +194,38 @@ pub(in crate::config) fn token(text: &str) -> Option<Secret> {
     visible.then(|| Secret::new(text))
 }
 
+/// A user of this system, or nobody, written empty.
+pub(in crate::config) struct UserName;
+
+impl Kind for UserName {
+    type Value = Option<String>;
+
+    fn read(&self, node: &Node, faults: &mut Faults) -> Option<Self::Value> {
+        /// The longest that Linux lets one be.
+        const CHARACTERS_MAX: usize = 32;
+        const ACCEPTED: &str = "write a user's name, such as vidette";
+        let text = scalar(node, faults, ACCEPTED)?;
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let begins = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+        let name = text.as_bytes().first().is_some_and(begins)
+            && text.bytes().all(inner)
+            && text.len() <= CHARACTERS_MAX;
+        match text {
+            "" => Some(None),
+            _ if name => Some(Some(text.to_owned())),
+            _ => refuse(node, faults, "not a user's name", ACCEPTED),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> Shown {
+        value.clone().map_or(Shown::Absent, Shown::Text)
+    }
+
+    fn shape(&self) -> Json {
+        shape::text("^([A-Za-z_][A-Za-z0-9_.-]{0,31})?$")
+    }
+}
+
 /// Names accepted in `Host`.
 pub(in crate::config) struct Hosts;
 

@@ -97,12 +97,12 @@ fn a_bad_value_is_named_by_its_variable() {
     );
     check_error(
         &[("VIDETTE_SENTRY_URL", "http://web:9000")],
-        "environment: error: VIDETTE_SENTRY_URL: sentry.url without a token; \
-         set sentry.token or sentry.token_file",
+        "environment: error: VIDETTE_SENTRY_URL: sentry.url without a token or \
+         credentials; set sentry.token, sentry.token_file or sentry.credentials",
     );
     check_error(
-        &[("VIDETTE_SHARED_QUOTA_URL", "/a/")],
-        "environment: error: VIDETTE_SHARED_QUOTA_URL: \"shared_quota.url\" is not in this version yet; remove it",
+        &[("VIDETTE_SENTRY_CREDENTIALS", "/a/")],
+        "environment: error: VIDETTE_SENTRY_CREDENTIALS: \"sentry.credentials\" is not in this version yet; remove it",
     );
 }
 
@@ -316,8 +316,8 @@ fn every_secret_has_one_source() {
     );
     let sentry = config.sentry.unwrap();
     assert_eq!(
-        (sentry.token.expose(), sentry.token_file),
-        ("", Some(PathBuf::from("/run/sentry")))
+        (sentry.token, sentry.token_file),
+        (Some(Secret::new("")), Some(PathBuf::from("/run/sentry")))
     );
     assert_eq!(
         config.client_ip.hash_key.as_ref().map(Secret::expose),

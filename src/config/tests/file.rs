@@ -106,20 +106,6 @@ fn a_key_in_the_wrong_place_is_told_where_it_stands() {
 }
 
 #[test]
-fn a_key_of_a_later_version_is_never_ignored() {
-    let later = |key: &str, column: usize| {
-        format!("v.yml:2:{column}: error: \"{key}\" is not in this version yet; remove it")
-    };
-    let key = "shared_quota";
-    check_below(&format!("{key}: {{a: 1}}\n"), &[&later(key, 1)]);
-    check_below(&format!("{key}:\n"), &[&later(key, 1)]);
-    check_below(
-        "sentry: {credentials: c.json}\n",
-        &[&later("sentry.credentials", 10)],
-    );
-}
-
-#[test]
 fn a_key_written_twice_is_refused() {
     check_below(
         "workers: 1\nworkers: 1\n",

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::domain::relay::RelayCredentials;
 
 #[test]
 fn the_flag_goes_before_the_variable() {
@@ -119,11 +120,44 @@ fn other_secrets_are_read_from_their_files_too() {
         config.client_ip.hash_key.as_ref().map(Secret::expose),
         Some("s3cret")
     );
-    assert_eq!(config.sentry.as_ref().unwrap().token.expose().len(), most);
+    let token = config.sentry.as_ref().unwrap().token.as_ref();
+    assert_eq!(token.map(|token| token.expose().len()), Some(most));
     // Shown as its file, it reads back without being unmasked by hand.
     let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
     assert_eq!(back.client_ip.hash_key_file, config.client_ip.hash_key_file);
     assert!(!config.to_yaml().contains("***"), "{}", config.to_yaml());
+}
+
+#[test]
+fn a_relays_credentials_are_read_from_its_own_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.json");
+    let text = format!(
+        "{UPSTREAM}sentry: {{url: 'http://web', credentials: '{}'}}\n",
+        path.display()
+    );
+    let file = folder.path().join("v.yml");
+    fs::write(&file, text).unwrap();
+    let refused = || load(Some(&file), &Env::empty()).unwrap_err().to_string();
+    let check = |fault: &str| {
+        let name = file.display();
+        let want = format!("{name}:2:42: error: the file of sentry.credentials {fault}");
+        assert_eq!(refused(), want);
+    };
+    check("is not there: vidette credentials generate FILE makes one");
+    fs::write(&path, "{}").unwrap();
+    check("is not JSON with secret_key, public_key and id, each a text");
+    let drawn = RelayCredentials::drawn([1; 32], [2; 16]).unwrap();
+    fs::write(&path, drawn.to_json()).unwrap();
+    let config = load(Some(&file), &Env::empty()).unwrap().config;
+    let sentry = config.sentry.as_ref().unwrap();
+    assert_eq!(sentry.credentials.as_deref(), Some(&drawn));
+    assert_eq!(sentry.token, None);
+    let shown = config.to_yaml();
+    assert!(shown.contains("credentials.json"), "{shown}");
+    let json: serde_json::Value = serde_json::from_str(&drawn.to_json()).unwrap();
+    let secret = json["secret_key"].as_str().unwrap();
+    assert!(!format!("{shown}{config:?}").contains(secret));
 }
 
 #[test]

@@ -4,9 +4,11 @@
 mod access_log;
 mod acme;
 mod alerts;
+mod cache;
 mod disk_guard;
 mod environment;
 mod file;
+mod habits;
 mod loading;
 mod mirrors;
 mod moves;
@@ -16,9 +18,11 @@ mod quotas;
 mod reports;
 mod schema;
 mod sentry;
+mod shared_quota;
 mod shown;
 mod spool;
 mod tls;
+mod uploads;
 mod values;
 mod wanted;
 

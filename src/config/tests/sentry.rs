@@ -29,8 +29,10 @@ fn sentry_is_asked_by_url_and_token() {
     };
     let want = Sentry {
         url,
-        token: Secret::new("t0ken"),
+        token: Some(Secret::new("t0ken")),
         token_file: None,
+        credentials: None,
+        credentials_file: None,
         interval: Duration::from_secs(60),
     };
     assert_eq!(
@@ -45,10 +47,25 @@ fn sentry_is_asked_by_url_and_token() {
 }
 
 #[test]
+fn sentry_is_asked_by_credentials_too_and_its_files_need_no_sentry() {
+    let read = |text: &str| accepted(text, &Env::empty());
+    let both = "sentry: {url: 'http://web', credentials: /c.json, token: a}";
+    let sentry = read(both).sentry.unwrap();
+    let path = Some(PathBuf::from("/c.json"));
+    assert_eq!((sentry.credentials_file, sentry.credentials), (path, None));
+    let files = read("sentry: {projects: /relay/projects}");
+    assert_eq!(files.sentry, None);
+    let path = Some(PathBuf::from("/relay/projects"));
+    assert_eq!(files.project_files, path);
+    assert_eq!(read("sentry: {projects: ''}").project_files, None);
+}
+
+#[test]
 fn half_a_sentry_names_what_is_missing() {
     check_error(
         "sentry:\n  url: http://web:9000\n",
-        "v.yml:3:8: error: sentry.url without a token; set sentry.token or sentry.token_file",
+        "v.yml:3:8: error: sentry.url without a token or credentials; set sentry.token, \
+         sentry.token_file or sentry.credentials",
     );
     check_error(
         "sentry:\n  token: t0ken\n",
@@ -57,6 +74,10 @@ fn half_a_sentry_names_what_is_missing() {
     check_error(
         "sentry: {token_file: /run/token}\n",
         "v.yml:2:22: error: sentry.token_file without sentry.url; set both or neither",
+    );
+    check_error(
+        "sentry: {credentials: /c.json}\n",
+        "v.yml:2:23: error: sentry.credentials without sentry.url; set both or neither",
     );
     check_error(
         "sentry: {url: 'http://web', token: a, token_file: b}\n",
@@ -119,6 +140,7 @@ fn a_strict_edge_that_knows_no_key_is_warned_of() {
         "keys: {mode: strict}\nsentry: {url: 'http://web', token: a}",
         &[],
     );
+    check_warnings("keys: {mode: strict}\nsentry: {projects: /p}", &[]);
     check_warnings("keys: {mode: learn}", &[]);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::comments::SHIPPED;
-use super::super::keys::{KEYS, State};
+use super::super::keys::KEYS;
 use super::super::tree::{self, Content, Node};
 use super::*;
 use crate::config::errors::Faults;
@@ -49,10 +49,7 @@ fn the_shipped_file_holds_every_key() {
     .unwrap();
     let mut paths = Vec::new();
     collect(&root, &mut paths);
-    for key in KEYS
-        .iter()
-        .filter(|key| matches!(key.state, State::Here(_)))
-    {
+    for key in KEYS {
         assert!(
             paths.iter().any(|path| path == key.path),
             "{} is missing",
@@ -80,8 +77,12 @@ fn the_defaults_read_back() {
         "{yaml}"
     );
     assert!(
+        yaml.contains("\nstatic:\n  - {path: /js-sdk/, root: /var/www/js-sdk, cors: true}\n"),
+        "{yaml}"
+    );
+    assert!(
         yaml.contains(
-            "\nstatic:\n  - {path: /js-sdk/, root: /var/www/js-sdk, cors: true}\nstate:\n  path: /var/lib/vidette\n"
+            "\nuploads:\n  request_max: off\n  url: sentry\nstate:\n  path: /var/lib/vidette\n"
         ),
         "{yaml}"
     );
@@ -102,7 +103,7 @@ fn another_configuration_reads_back() {
          inspect: when_needed\nmetrics: {projects_max: 12}\n\
          global: {quotas: [{limit: 0, per: 100ms}, {limit: 0B, per: 1mo, by: ip}, {name: '-', limit: 1025B, per: 366d, by: key}]}\n\
          defaults: {allowed_origins: [], quotas: [{name: 'null', categories: [error, log_byte], limit: 1GiB, per: 90s}]}\ntunnel: {paths: [/t, /x/y/]}\nstate: {path: off}\nspool: {path: /s, max_bytes: 3MiB, project_bytes: 2MiB, max_age: 30d, free_floor: 0, replay_requests: 1, copies: {memory: 0, disk: 1}}\n\
-         sentry: {url: 'http://web', token_file: /t, interval: 10s}\n\
+         sentry: {url: 'http://web', token_file: /t, credentials: /c, projects: /p, interval: 10s}\n\
          projects:\n\
          - {id: 18446744073709551615, name: '- x: [y] #z', keys: [11111111111111111111111111111111], allowed_origins: []}\n\
          - {id: 1, allowed_origins: ['*.a.example', 'https://b.example:8443', 'b\u{fc}cher.example'], quotas: []}\n\

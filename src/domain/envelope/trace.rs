@@ -3,6 +3,7 @@
 //! Owns the reading of those few fields. Never checks the line, which was read before, and never
 //! fails: what is not there, or is of another type, says nothing.
 
+use crate::domain::credentials::Key;
 use crate::domain::lenient::{Object, Text};
 use crate::domain::sampling;
 
@@ -19,6 +20,17 @@ pub struct Trace {
     pub release: Option<Box<str>>,
     /// The environment in which it began.
     pub environment: Option<Box<str>>,
+    /// What else is told of its beginning, where that was [asked for](Self::read_whole).
+    pub root: Option<Box<Root>>,
+}
+
+/// What only Sentry's own rules on traces ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Root {
+    /// The key under which its first service sends.
+    pub key: Option<Key>,
+    /// The name of the transaction in which it began.
+    pub transaction: Option<Box<str>>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -43,6 +55,23 @@ struct Context<'a> {
     environment: Text<'a>,
 }
 
+/// The rest of a context.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Beginning<'a> {
+    #[serde(borrow)]
+    public_key: Text<'a>,
+    #[serde(borrow)]
+    transaction: Text<'a>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Begun<'a> {
+    #[serde(borrow)]
+    trace: Object<Beginning<'a>>,
+}
+
 impl Trace {
     /// What a line tells that tells nothing.
     pub const NOTHING: Self = Self {
@@ -51,6 +80,7 @@ impl Trace {
         replay_id: None,
         release: None,
         environment: None,
+        root: None,
     };
 
     /// Reads line one, given without its line feed; a line that is none says nothing.
@@ -71,6 +101,25 @@ impl Trace {
             replay_id: id(replay_id),
             release: text(release),
             environment: text(environment),
+            root: None,
+        }
+    }
+
+    /// The same, with its beginning.
+    #[must_use]
+    pub fn read_whole(line: &[u8]) -> Self {
+        let Begun { trace } = serde_json::from_slice(line).unwrap_or_default();
+        let Beginning {
+            public_key,
+            transaction,
+        } = &trace.0;
+        let root = Root {
+            key: public_key.get().and_then(|key| Key::parse(key.as_bytes())),
+            transaction: transaction.get().map(Box::from),
+        };
+        Self {
+            root: Some(Box::new(root)),
+            ..Self::read(line)
         }
     }
 }
@@ -94,8 +143,31 @@ mod tests {
             replay_id: id,
             release: Some("r".into()),
             environment: Some("e".into()),
+            root: None,
         };
         assert_eq!(trace, want);
+    }
+
+    #[test]
+    fn its_beginning_is_read_where_that_is_asked_for() {
+        const KEY: &str = "a94ae32be2584e0bbd7a4cbb95971fee";
+        let line = format!(
+            r#"{{"trace":{{"public_key":"{KEY}","transaction":"/","release":"r","environment":1}}}}"#
+        );
+        let root = Root {
+            key: Key::parse(KEY.as_bytes()),
+            transaction: Some("/".into()),
+        };
+        let want = Trace {
+            release: Some("r".into()),
+            root: Some(Box::new(root)),
+            ..Trace::NOTHING
+        };
+        assert_eq!(Trace::read_whole(line.as_bytes()), want);
+        for line in ["", "{}", r#"{"trace":{"public_key":"k","transaction":[]}}"#] {
+            let root = Trace::read_whole(line.as_bytes()).root;
+            assert_eq!(root.as_deref(), Some(&Root::default()), "{line}");
+        }
     }
 
     #[test]

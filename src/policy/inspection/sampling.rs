@@ -16,6 +16,8 @@ pub enum Sampling {
     Switched(Sampled),
     /// What is configured, and where.
     Configured(Rate, SampleKey),
+    /// Sentry's own rules.
+    Sentrys(Rate),
 }
 
 impl Room<'_> {
@@ -33,15 +35,29 @@ impl Room<'_> {
         keeps(rate, kind, &about)
     }
 
+    /// The share that Sentry's own rules keep of such items, if this one is not of it.
+    pub(super) fn left_out_by_sentry(
+        &self,
+        kind: ItemKind,
+        event: Option<&Event<'_>>,
+    ) -> Option<Rate> {
+        let rules = self.wishes.sentry.as_ref()?;
+        rules.leaves_out(kind, &self.about(event), self.at.unix_s)
+    }
+
     /// What is switched on that caps the share of such items.
     fn sampled(&self, kind: ItemKind) -> Option<Sampled> {
         let categories = first_of_all(kind).categories();
         self.switches?.sample(categories, self.at.unix_s)
     }
 
-    /// What leaves out most of such items; `None`: all of them are kept.
+    /// What leaves out most of such items; `None`: all of them are kept. Sentry's rules are named
+    /// where they leave out this one.
     #[must_use]
     pub fn sampling(&self, kind: ItemKind, event: Option<&Event<'_>>) -> Option<Sampling> {
+        if let Some(rate) = self.left_out_by_sentry(kind, event) {
+            return Some(Sampling::Sentrys(rate));
+        }
         let configured = self.wishes.rates.decides(kind, &self.about(event));
         let rate = configured.map_or(Rate::ALL, |(rate, _)| rate);
         match self.sampled(kind) {

@@ -1,6 +1,8 @@
 //! One quota as requests meet it: with its arithmetic and with its counter, or the
 //! way to it. Owns where a sender's count is; never which quotas a sender has.
 
+mod parted;
+
 use std::sync::Arc;
 
 use crate::domain::category::Categories;
@@ -63,16 +65,27 @@ impl Compiled {
         let kept = match (owner, quota.by) {
             (_, By::Ip) => Kept::PerIp,
             (Owner::Key(_), By::Project | By::Key)
-            | (Owner::Global | Owner::Project(_) | Owner::Switch(_), By::Project) => {
-                here(Whom::All)
-            }
+            | (
+                Owner::Global
+                | Owner::Project(_)
+                | Owner::Switch(_)
+                | Owner::Sentry(_)
+                | Owner::Organization(_),
+                By::Project,
+            ) => here(Whom::All),
             (Owner::Defaults, By::Project) => match follower {
                 Some(_) => here(Whom::Project(follower)),
                 None => Kept::PerProject,
             },
-            (Owner::Global | Owner::Defaults | Owner::Project(_) | Owner::Switch(_), By::Key) => {
-                Kept::PerKey
-            }
+            (
+                Owner::Global
+                | Owner::Defaults
+                | Owner::Project(_)
+                | Owner::Switch(_)
+                | Owner::Sentry(_)
+                | Owner::Organization(_),
+                By::Key,
+            ) => Kept::PerKey,
         };
         let rest = match kept {
             Kept::Here(_) => None,
@@ -86,9 +99,13 @@ impl Compiled {
             (_, By::Ip) => Scope::Ip,
             (Owner::Key(_), _) | (_, By::Key) => Scope::Key,
             (Owner::Global, By::Project) => Scope::Global,
-            (Owner::Defaults | Owner::Project(_) | Owner::Switch(_), By::Project) => Scope::Project,
+            (Owner::Organization(_), By::Project) => Scope::Organization,
+            (
+                Owner::Defaults | Owner::Project(_) | Owner::Switch(_) | Owner::Sentry(_),
+                By::Project,
+            ) => Scope::Project,
         };
-        Self {
+        let compiled = Self {
             // The sender is told that somebody switched it on; the count has a name of its own.
             name: match matches!(owner, Owner::Switch(_)) {
                 true => Arc::from(Reason::Limited.as_str()),
@@ -102,7 +119,9 @@ impl Compiled {
             rest,
             strangers,
             scope,
-        }
+        };
+        compiled.want(counters);
+        compiled
     }
 
     /// How much of a load counts here; `None`: it is of other categories.
@@ -143,7 +162,8 @@ impl Compiled {
     /// What a sender shares with others for whom nobody vouches, and as which counter; `None`:
     /// somebody does, or nobody has to.
     fn share(&self, sender: &Who) -> Option<(&Measure, Whom)> {
-        let global = matches!(self.named.identity.owner, Owner::Global);
+        let owner = self.named.identity.owner;
+        let global = matches!(owner, Owner::Global | Owner::Organization(_));
         let applies = match sender.trust {
             Trust::Whole => false,
             Trust::NewProject => global,
@@ -199,10 +219,10 @@ impl Compiled {
         self.look_at_share(at, sender, amount, counters)?;
         let charged = |counter: Option<&Counter>| {
             let word = counter.map_or(0, Counter::word);
-            if counters.sharing.is_sole() {
+            if counters.is_sole() {
                 return self.measure.charged(word, at, amount);
             }
-            self.part(at, counter, counters).charged(word, at, amount)
+            self.charged_part(at, counter, amount, counters)
         };
         let tabled = || match (self.whom(sender), &self.rest) {
             (Whom::Rest(None), Some(rest)) => charged(Some(rest)),
@@ -222,15 +242,6 @@ impl Compiled {
         charged.map(drop).map_err(|after_s| self.full(after_s))
     }
 
-    /// What of the measure is this process's while another one counts as well.
-    #[cold]
-    fn part(&self, at: Moment, counter: Option<&Counter>, counters: &Counters) -> Measure {
-        match self.named.identity.is_kept() {
-            true => counters.sharing.of(self.measure, at, counter),
-            false => self.measure,
-        }
-    }
-
     /// Charges, and yields the word that this made, for [`undo`](Self::undo).
     pub(super) fn charge(
         &self,
@@ -242,11 +253,10 @@ impl Compiled {
     ) -> Result<u64, Full> {
         self.charge_share(at, sender, amount, counters)?;
         let charge = |counter: &Arc<Counter>| {
-            let after = if counters.sharing.is_sole() {
+            let after = if counters.is_sole() || !self.is_parted() {
                 counter.charge(&self.measure, at, amount)?
             } else {
-                let part = self.part(at, Some(counter), counters);
-                counter.charge(&part, at, amount)?
+                counters.charge_part(self.measure, at, counter, amount)?
             };
             Ok((after, self.due(at, counter, after, counters)))
         };

@@ -1,11 +1,12 @@
 //! One count that all workers share. Owns its words and every change of them;
 //! never knows its limit, which a reload may change.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use super::Moment;
 use super::identity::{Named, Spelled, Whom};
+use super::lent::Lent;
 use super::measure::{self, Count, Measure};
 
 /// A count, and how far it is written down.
@@ -18,6 +19,8 @@ pub(super) struct Counter {
     asked: AtomicU64,
     named: Arc<Named>,
     whom: Whom,
+    /// Where edges share their quotas.
+    lent: OnceLock<Box<Lent>>,
 }
 
 /// What a charge means for the journal.
@@ -39,6 +42,7 @@ impl Counter {
             asked: AtomicU64::new(0),
             named: Arc::clone(named),
             whom,
+            lent: OnceLock::new(),
         }
     }
 
@@ -63,6 +67,43 @@ impl Counter {
         Spelled(&self.named.identity, self.whom)
     }
 
+    /// What is lent to this process of it; `None`: nothing was ever asked for.
+    pub(super) fn loan(&self) -> Option<&Lent> {
+        self.lent.get().map(|lent| &**lent)
+    }
+
+    /// The same, which from now on can be asked for.
+    pub(super) fn lent(&self) -> &Lent {
+        self.lent.get_or_init(Box::default)
+    }
+
+    /// How far its count of a window may go, as far as was heard.
+    pub(super) fn lease(&self, window: u64) -> Option<u64> {
+        self.loan()?.lease(window)
+    }
+
+    /// What is used of a window, and of no other.
+    pub(super) fn used_of(&self, window: u64) -> u64 {
+        let count = self.count();
+        match count.tag == Count::of(window, 0).tag {
+            true => count.used,
+            false => 0,
+        }
+    }
+
+    /// Its word as it were if all that other edges are known to have used were used here.
+    pub(super) fn word_of_all(&self) -> u64 {
+        let Some(lent) = self.loan() else {
+            return self.word();
+        };
+        lent.and_others(self.count()).packed()
+    }
+
+    /// Its name among the counters of all edges, with a window.
+    pub(super) fn name_of(&self, window: u64) -> String {
+        format!("{}@{window}", self.spelled())
+    }
+
     /// Charges, and yields the word that this made.
     pub(super) fn charge(&self, measure: &Measure, at: Moment, amount: u64) -> Result<u64, u64> {
         let mut word = self.word();
@@ -85,9 +126,14 @@ impl Counter {
         self.word.fetch_update(Relaxed, Relaxed, change).ok();
     }
 
-    /// Whether a fresh counter would do the same.
+    /// Whether a fresh counter would do the same. What is lent it would have to ask for.
     pub(super) fn is_over(&self, now: Moment) -> bool {
-        measure::is_over(self.named.identity.window_per(), self.word(), now)
+        let per = self.named.identity.window_per();
+        let is_lent = || {
+            let on = per.and_then(|per| per.window(now.unix_s));
+            on.is_some_and(|on| self.lease(on.number).is_some())
+        };
+        measure::is_over(per, self.word(), now) && !is_lent()
     }
 
     /// Wipes a word that is over, before its tag comes round again.

@@ -19,6 +19,7 @@ use super::Moment;
 use super::counter::Counter;
 use super::identity::{Identity, Named, Whom};
 use super::ips::Ips;
+use super::leasing::Leasing;
 use super::sharing::Sharing;
 
 /// How many shards of the table one sweep visits.
@@ -61,6 +62,9 @@ pub struct Counters {
     pub(super) ips: Ips,
     journal: AtomicBool,
     pub(super) sharing: Sharing,
+    pub(super) leasing: Leasing,
+    /// Nobody else counts the same, in another process or on another edge.
+    sole: AtomicBool,
     next_tidy_s: AtomicU64,
 }
 
@@ -93,6 +97,8 @@ impl Counters {
             ips: Ips::new(limits.ips),
             journal: AtomicBool::new(false),
             sharing: Sharing::default(),
+            leasing: Leasing::default(),
+            sole: AtomicBool::new(true),
             next_tidy_s: AtomicU64::new(0),
         }
     }
@@ -108,6 +114,22 @@ impl Counters {
 
     pub(super) fn has_journal(&self) -> bool {
         self.journal.load(Relaxed)
+    }
+
+    /// Whether nobody else counts the same, as is usual.
+    pub(super) fn is_sole(&self) -> bool {
+        self.sole.load(Relaxed)
+    }
+
+    /// After each change of how it is with others.
+    pub(super) fn look_whether_sole(&self) {
+        let sole = self.sharing.is_sole() && !self.leasing.is_on();
+        self.sole.store(sole, Relaxed);
+    }
+
+    /// Whether another process holds a part of what is lent to this one.
+    pub(super) fn is_shared_with_elder(&self) -> bool {
+        !self.sharing.is_sole()
     }
 
     pub(super) fn named(&self, identity: Identity) -> Arc<Named> {

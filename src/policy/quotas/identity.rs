@@ -22,6 +22,10 @@ pub enum Owner {
     Key([u8; 16]),
     /// Nowhere: an operator switched it on for a project.
     Switch(ProjectId),
+    /// On Sentry's pages, for a project.
+    Sentry(ProjectId),
+    /// On Sentry's pages, for all projects of an organization together.
+    Organization(u64),
 }
 
 /// A quota, whatever its limit is.
@@ -86,6 +90,8 @@ impl fmt::Display for Spelled<'_> {
             Owner::Project(project) => write!(f, "project/{project}")?,
             Owner::Key(key) => write!(f, "key/{}", Key::unpacked(key).as_str())?,
             Owner::Switch(project) => write!(f, "switch/{project}")?,
+            Owner::Sentry(project) => write!(f, "sentry/{project}")?,
+            Owner::Organization(number) => write!(f, "organization/{number}")?,
         }
         let by = by_name(identity.by);
         let unit = if identity.bytes { BYTES } else { "" };
@@ -129,6 +135,8 @@ pub(super) fn read(text: &str) -> Option<(Identity, Whom)> {
         "default" => Owner::Defaults,
         "project" => Owner::Project(ProjectId::parse(parts.next()?.as_bytes())?),
         "switch" => Owner::Switch(ProjectId::parse(parts.next()?.as_bytes())?),
+        "sentry" => Owner::Sentry(ProjectId::parse(parts.next()?.as_bytes())?),
+        "organization" => Owner::Organization(read_number(parts.next()?)?),
         "key" => Owner::Key(Key::parse(parts.next()?.as_bytes())?.packed()),
         _ => return None,
     };
@@ -161,6 +169,12 @@ fn read_whom(text: &str) -> Option<Whom> {
         Some(("rest", digits)) => project(digits).map(Whom::Rest),
         None | Some(_) => None,
     }
+}
+
+/// Digits as a number is written, and nothing else.
+fn read_number(digits: &str) -> Option<u64> {
+    let number: u64 = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(number)
 }
 
 fn read_per(text: &str) -> Option<Per> {
@@ -203,6 +217,8 @@ mod tests {
         check("project/42/errors/500ms/ip:rest");
         check("project/42/attachments/1d/project+bytes");
         check("switch/42/error-1h/1h/project");
+        check("sentry/42/project_quota/1h/project");
+        check("organization/0/org_quota/1h/project");
         check(&format!("global/errors/1h/key:key={KEY}"));
         check(&format!("key/{KEY}/sentry/1h/key"));
     }
@@ -223,6 +239,8 @@ mod tests {
             "global/a/99999999999999999999d/project",
             "project/042/a/1h/project",
             "planet/a/1h/project",
+            "organization/042/a/1h/project",
+            "organization/-1/a/1h/project",
         ] {
             assert_eq!(read(text), None, "{text:?} was read");
         }

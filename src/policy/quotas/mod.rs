@@ -28,7 +28,11 @@ mod counters;
 mod identity;
 mod ips;
 mod journal;
+mod leasing;
+mod lent;
+mod lessee;
 mod measure;
+mod membership;
 mod plan;
 mod sharing;
 mod spent;
@@ -46,7 +50,12 @@ use compiled::Compiled;
 pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
-pub use plan::{Budgets, QuotaSpec, Quotas, Usage};
+pub use leasing::{
+    AWAY_WINDOWS_S, FORGOTTEN_MS, PRESENT_MS, SETTLE_MS, SKEW_S, Standing, Unasked, WHOLE,
+};
+pub use lessee::{Ask, Lease, Lessee};
+pub use membership::{Absent, Contact, Membership, Report, Roll};
+pub use plan::{Budgets, QuotaSpec, Quotas, SentryQuotas, Usage};
 pub use sharing::Outlay;
 pub use spent::Spent;
 pub use switched::{SwitchedLimit, SwitchedLimits};
@@ -82,7 +91,7 @@ pub enum Trust {
 ///
 /// Take it anew for each charge. One that is older than the window before the present one reads as
 /// a wall clock that was set back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
     /// Nanoseconds since the process started.
     pub since_start_ns: u64,
@@ -107,6 +116,8 @@ pub struct Load {
 pub enum Scope {
     /// Everybody.
     Global,
+    /// All projects of the organization.
+    Organization,
     /// The project.
     Project,
     /// The key.
@@ -224,7 +235,11 @@ impl<'q> Applying<'q> {
         };
         for next in charges {
             let (quota, amount) = last;
-            quota.look(at, &self.sender, amount, counters)?;
+            let seen = quota.look(at, &self.sender, amount, counters);
+            if seen.is_err() && !counters.is_sole() {
+                quota.note_missed(at, &self.sender, amount, counters);
+            }
+            seen?;
             last = next;
         }
         // The last is charged first: as all before it have room, its refusal names it rightly, and

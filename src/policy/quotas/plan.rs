@@ -1,7 +1,7 @@
 //! Which quotas apply to whom. Owns the plans of a configuration and the order of
 //! their quotas; immutable, a reload builds another on the same counters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +31,17 @@ pub struct QuotaSpec {
     pub keys: Vec<(Key, Vec<Quota>)>,
     /// What may come in of everything in a day.
     pub budgets: Budgets,
+    /// What Sentry says of projects: quotas beside all others, of listed projects and of others.
+    pub sentry: BTreeMap<ProjectId, SentryQuotas>,
+}
+
+/// What Sentry says of one project.
+#[derive(Debug, Clone, Default)]
+pub struct SentryQuotas {
+    /// The project's own.
+    pub project: Vec<Quota>,
+    /// The organization that it is of, and what all of its projects may do together.
+    pub organization: Option<(u64, Vec<Quota>)>,
 }
 
 /// Budgets, in bytes a day: each a quota beside the others of its owner.
@@ -101,7 +112,12 @@ impl Quotas {
             let bytes = bytes.map(Quota::budget)?;
             Some(Compiled::new(owner, &bytes, follower, counters))
         };
-        let projects = spec.projects.iter().map(|(project, own)| {
+        let listed: HashSet<ProjectId> = spec.projects.iter().map(|(id, _)| *id).collect();
+        let told = spec.sentry.keys().filter(|id| !listed.contains(*id));
+        let told = told.map(|id| (*id, None));
+        let projects = spec.projects.iter().map(|(id, own)| (*id, own.as_ref()));
+        let projects = projects.chain(told).map(|(project, own)| {
+            let project = &project;
             let whose = Owner::Project(*project);
             let plan = match own {
                 Some(quotas) => plan(whose, quotas),
@@ -111,7 +127,11 @@ impl Quotas {
                 Some(own) => budget(whose, *own, None),
                 None => budget(Owner::Defaults, budgets.defaults, Some(*project)),
             };
-            (*project, plan.and(budget))
+            let told = spec.sentry.get(project);
+            let told = told
+                .into_iter()
+                .flat_map(|told| told.compiled(*project, counters));
+            (*project, plan.and(told.chain(budget)))
         });
         let keys = spec.keys.iter().map(|(key, quotas)| {
             let key = key.packed();
@@ -199,7 +219,7 @@ impl Quotas {
                 match &quota.kept {
                     Kept::Here(counter) => {
                         let owner = owner_of(quota, counter.whom());
-                        used.insert((key.0, owner), (counter.word(), quota));
+                        used.insert((key.0, owner), (counter.word_of_all(), quota));
                     }
                     Kept::PerProject => drop(tabled.insert(key.0, quota)),
                     Kept::PerKey | Kept::PerIp => {
@@ -218,8 +238,8 @@ impl Quotas {
             let key = (quota.named.number, owner_of(quota, counter.whom()));
             let (highest, _) = used.entry(key).or_insert((0, quota));
             let ratio = |word| quota.measure.used_ratio(word, now);
-            if ratio(counter.word()) > ratio(*highest) {
-                *highest = counter.word();
+            if ratio(counter.word_of_all()) > ratio(*highest) {
+                *highest = counter.word_of_all();
             }
         });
         let usage = used.into_iter();
@@ -233,7 +253,12 @@ impl Quotas {
         for (key, plan) in &self.keys {
             for quota in plan.whole.iter().chain(&plan.by_key) {
                 if let Kept::Here(counter) = &quota.kept {
-                    seen(Usage::of(Owner::Key(*key), quota, counter.word(), now));
+                    seen(Usage::of(
+                        Owner::Key(*key),
+                        quota,
+                        counter.word_of_all(),
+                        now,
+                    ));
                 }
             }
         }
@@ -247,6 +272,9 @@ impl Quotas {
             Owner::Defaults => Some(&self.defaults),
             Owner::Project(project) => self.projects.get(&project).or(Some(&self.defaults)),
             Owner::Key(key) => self.keys.get(&key),
+            Owner::Sentry(project) => self.projects.get(&project),
+            // Each of its projects has the same.
+            Owner::Organization(_) => self.projects.values().find(|plan| plan.is_of(owner)),
             Owner::Switch(_) => None,
         };
         let zero = |measure: &Measure| match measure {
@@ -300,6 +328,23 @@ impl<'q> Applying<'q> {
     }
 }
 
+impl SentryQuotas {
+    fn compiled<'s>(
+        &'s self,
+        project: ProjectId,
+        counters: &'s Counters,
+    ) -> impl Iterator<Item = Compiled> + 's {
+        let own = self.project.iter();
+        let own = own.map(move |quota| (Owner::Sentry(project), quota));
+        let shared = self.organization.iter().flat_map(|(number, quotas)| {
+            let owner = Owner::Organization(*number);
+            quotas.iter().map(move |quota| (owner, quota))
+        });
+        own.chain(shared)
+            .map(|(owner, quota)| Compiled::new(owner, quota, None, counters))
+    }
+}
+
 /// A default quota's count for one project is that project's.
 fn owner_of(quota: &Compiled, whom: Whom) -> Owner {
     match whom {
@@ -329,17 +374,20 @@ impl Plan {
         }
     }
 
-    /// The same with one more, asked behind the others on everybody.
-    fn and(self, budget: Option<Compiled>) -> Self {
-        let Some(budget) = budget else {
-            return self;
-        };
+    /// The same with some more, asked behind the others on everybody.
+    fn and(self, more: impl IntoIterator<Item = Compiled>) -> Self {
         let mut whole = self.whole.into_vec();
-        whole.push(budget);
+        whole.extend(more);
         Self {
             whole: whole.into(),
             ..self
         }
+    }
+
+    /// Whether any quota in it is this owner's.
+    fn is_of(&self, owner: Owner) -> bool {
+        let mut whole = self.whole.iter();
+        whole.any(|quota| quota.named.identity.owner == owner)
     }
 
     fn is_empty(&self) -> bool {

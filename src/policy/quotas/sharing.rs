@@ -8,17 +8,22 @@
 //! nobody but in the last eighth of a window. Of a window that begins meanwhile nothing was
 //! used: the same rule holds.
 //!
+//! Where edges share their quotas, the same is done with what is lent to this one: the elder uses
+//! an eighth of what was not used of it, and asks for no more.
+//!
 //! Only what is written down is shared like this. A rate, and a window by address, begins anew
 //! in the heir, as after a restart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use crate::domain::quota::{Per, Window};
+
 use super::Moment;
 use super::counter::Counter;
 use super::counters::Counters;
 use super::journal::{Mark, live};
-use super::measure::{Measure, number_of};
+use super::measure::number_of;
 
 /// The elder's part of a limit: one in so many.
 const PART: u64 = 8;
@@ -42,29 +47,32 @@ impl Sharing {
         !self.is_elder.load(Relaxed) && self.leaves_until_s.load(Relaxed) == 0
     }
 
-    /// A measure as it is for this process. `counter`: what was counted so far; `None`: nothing.
-    pub(super) fn of(&self, measure: Measure, at: Moment, counter: Option<&Counter>) -> Measure {
-        let Measure::Window { per, limit } = measure else {
-            return measure;
-        };
-        let Some(on) = per.window(at.unix_s) else {
-            return measure;
-        };
-        let part = limit.div_ceil(PART);
+    /// How far a count of a window may go in this process. `most`: how far all of this edge may,
+    /// where edges share, and whether that is lent. `counter`: what was counted so far; `None`:
+    /// nothing.
+    pub(super) fn of(
+        &self,
+        (per, limit): (Per, u64),
+        most: Option<(u64, bool)>,
+        on: Window,
+        counter: Option<&Counter>,
+    ) -> u64 {
+        let whole = most.map_or(limit, |(most, _)| most);
         if self.is_elder.load(Relaxed) {
             let handed = counter.map(Counter::reserved);
             let handed = handed.filter(|it| number_of(*it, on.number) == Some(on.number));
             let base = handed.map_or(0, |handed| handed.used);
-            let limit = limit.min(base.saturating_add(part));
-            return Measure::Window { per, limit };
+            let part = match most {
+                None => limit.div_ceil(PART),
+                Some((most, true)) => most.saturating_sub(base) / PART,
+                // What nobody lent to anybody is the heir's.
+                Some((_, false)) => 0,
+            };
+            return whole.min(base.saturating_add(part));
         }
-        let until_s = self.leaves_until_s.load(Relaxed);
-        match per.begins_unix_s(on) < until_s {
-            true => Measure::Window {
-                per,
-                limit: limit.saturating_sub(part),
-            },
-            false => measure,
+        match per.begins_unix_s(on) < self.leaves_until_s.load(Relaxed) {
+            true => whole.saturating_sub(whole.div_ceil(PART)),
+            false => whole,
         }
     }
 }
@@ -84,6 +92,7 @@ impl Counters {
     pub fn hand_over(&self) {
         self.disable_journal();
         self.sharing.is_elder.store(true, Relaxed);
+        self.look_whether_sole();
     }
 
     /// Has handed over: what is used now is what the heir begins with. Once nobody writes marks
@@ -95,22 +104,26 @@ impl Counters {
     /// The heir is gone: all of it is ours again.
     pub fn take_back(&self) {
         self.sharing.is_elder.store(false, Relaxed);
+        self.look_whether_sole();
     }
 
     /// Takes over: an elder still counts.
     pub fn leave_elders_part(&self) {
         self.sharing.leaves_until_s.store(FOR_NOW, Relaxed);
+        self.look_whether_sole();
     }
 
     /// The elder is gone, and has said what it used.
     pub fn take_elders_part(&self) {
         self.sharing.leaves_until_s.store(0, Relaxed);
+        self.look_whether_sole();
     }
 
     /// The elder is gone without a word, at that second: its part of the windows that it can have
     /// seen counts as used.
     pub fn lose_elders_part(&self, now_s: u64) {
         self.sharing.leaves_until_s.store(now_s.max(1), Relaxed);
+        self.look_whether_sole();
     }
 
     /// What was used since [`hand_over`](Self::hand_over), of the windows that are on. Walks all

@@ -11,6 +11,7 @@ use crate::domain::quota::{By, Limit, Per, Quota};
 mod budgets;
 mod floods;
 mod journal;
+mod leases;
 mod model;
 mod sharing;
 mod threads;

@@ -334,12 +334,14 @@ fn a_project_replaces_each_default_whole() {
             filters: Some(&nothing),
             sample: None,
             repeats: Some(None),
+            sentry: None,
         },
         Own {
             project: two.unwrap(),
             filters: None,
             sample: Some(&own_sample),
             repeats: None,
+            sentry: None,
         },
     ];
     let some = filter::Filters {

@@ -90,8 +90,12 @@ impl Budgets {
 
     fn row(&self, Row { owner, name, spent }: &Row) -> Value {
         let project = match owner {
-            Owner::Project(project) => Some(project.get()),
-            Owner::Global | Owner::Defaults | Owner::Key(_) | Owner::Switch(_) => None,
+            Owner::Project(project) | Owner::Sentry(project) => Some(project.get()),
+            Owner::Global
+            | Owner::Defaults
+            | Owner::Key(_)
+            | Owner::Switch(_)
+            | Owner::Organization(_) => None,
         };
         let at = self.unix_s;
         let reached = spent.reached_in_s(at);
@@ -99,7 +103,8 @@ impl Budgets {
         json!({
             "owner": match owner {
                 Owner::Global => "global",
-                Owner::Project(_) => "project",
+                Owner::Project(_) | Owner::Sentry(_) => "project",
+                Owner::Organization(_) => "organization",
                 Owner::Defaults | Owner::Key(_) | Owner::Switch(_) => "other",
             },
             "project": project,
@@ -159,8 +164,11 @@ impl Row {
     fn whose(&self) -> String {
         match self.owner {
             Owner::Global => "the budget of the installation".to_owned(),
-            Owner::Project(project) => format!("the budget of project {project}"),
-            Owner::Defaults | Owner::Key(_) | Owner::Switch(_) => {
+            Owner::Project(project) | Owner::Sentry(project) => {
+                format!("the budget of project {project}")
+            }
+            // No other has one.
+            Owner::Defaults | Owner::Key(_) | Owner::Switch(_) | Owner::Organization(_) => {
                 "the budget of requests without a project".to_owned()
             }
         }

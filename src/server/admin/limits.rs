@@ -49,6 +49,8 @@ pub(super) fn readings(
         journal: shared.journal.state(),
         spool: super::keeping::reading(shared),
         guard: super::disks::reading(&shared.disks.read()),
+        habits: shared.habits.reading(),
+        sharing: super::sharing::reading(&shared.shared_quota),
         access: shared.access_log.reading(),
         breakers: shared
             .rules
@@ -68,9 +70,9 @@ pub(super) fn quotas_used(shared: &Shared) -> Vec<QuotaUsed> {
     each(shared, &rules, |usage| {
         let project = match usage.owner {
             Owner::Global => "global".to_owned(),
-            Owner::Project(project) => project.to_string(),
+            Owner::Project(project) | Owner::Sentry(project) => project.to_string(),
             Owner::Key(key) => of_key(key).map_or_else(|| "other".to_owned(), |id| id.to_string()),
-            Owner::Defaults | Owner::Switch(_) => "other".to_owned(),
+            Owner::Defaults | Owner::Switch(_) | Owner::Organization(_) => "other".to_owned(),
         };
         let used = fullest.entry((project, usage.name)).or_default();
         *used = used.max(usage.ratio);
@@ -206,6 +208,12 @@ fn full_words((owner, name): &(Owner, Arc<str>)) -> String {
         Owner::Defaults => format!("quota {name} of the defaults is full"),
         Owner::Project(project) | Owner::Switch(project) => {
             format!("quota {name} of project {project} is full")
+        }
+        Owner::Sentry(project) => {
+            format!("quota {name} of project {project}, which Sentry told of, is full")
+        }
+        Owner::Organization(number) => {
+            format!("quota {name} of organization {number}, which Sentry told of, is full")
         }
         Owner::Key(key) => {
             let key = Key::unpacked(*key);

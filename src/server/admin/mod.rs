@@ -14,6 +14,7 @@
 //! /api/v1/top        who sends most
 //! /api/v1/config     the configuration in force, secrets as ***
 //! /api/v1/budgets    what is used of budgets and long quotas, and when all of it will be
+//! /api/v1/baselines  what each project usually sends, and who does not
 //! /api/v1/clients    where requests come from, and why
 //! /api/v1/explain    POST: what would become of a request
 //! /api/v1/mutes      what is switched on; POST: switch on; DELETE mutes/<id>: off
@@ -27,6 +28,7 @@
 //! and whatever pages the edge was started with. Health, metrics and the dashboard's
 //! files are open; everything else is guarded. Never touches a request of the public side.
 
+mod baselines;
 mod blocks;
 mod budgets;
 mod clients;
@@ -44,8 +46,10 @@ mod loops;
 mod mirrors;
 mod page;
 mod projects;
+mod sharing;
 mod status;
 mod switches;
+mod told;
 mod top;
 
 use std::convert::Infallible;
@@ -74,6 +78,7 @@ use crate::policy::breaker::State;
 use crate::telemetry::exposition::{CONTENT_TYPE as METRICS_TYPE, Exposition};
 use crate::telemetry::metrics::Metrics;
 
+use crate::server::canary;
 use crate::server::incidents::Watch;
 use crate::server::memory::switches::Switchboard;
 use crate::server::reloader::Reloader;
@@ -133,6 +138,8 @@ pub(super) struct Desk {
     pub live: Live,
     /// Who hears what becomes of items.
     pub decisions: Decisions,
+    /// How the last canaries fared.
+    pub canary: canary::Board,
     /// What is the matter, and was.
     pub incidents: Rc<Watch>,
 }
@@ -140,7 +147,9 @@ pub(super) struct Desk {
 pub(super) use decisions::Decisions;
 pub(super) use live::Live;
 pub(super) use loops::looping;
+pub(super) use sharing::reasons as sharing_reasons;
 pub(super) use status::{is_safe, keeps};
+pub(super) use told::untold;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -251,6 +260,7 @@ impl Desk {
                 json_answer(StatusCode::OK, &budgets.told())
             }),
             incidents::PATH => self.incidents(method),
+            baselines::PATH => get(method, || json_answer(StatusCode::OK, &self.baselines())),
             "/api/v1/clients" => get(method, || {
                 let clients = clients::clients(&self.shared, &self.metrics);
                 json_answer(StatusCode::OK, &clients)

@@ -12,7 +12,7 @@ use crate::policy::directory::Source;
 use crate::telemetry::ledger::Account;
 use crate::telemetry::live::leaders::{Tally, tallies};
 
-use super::{Answer, Desk, error_answer, json_answer, ledger, limits, switches};
+use super::{Answer, Desk, error_answer, json_answer, ledger, limits, switches, told};
 
 /// The path of all, and of one behind a slash.
 pub(super) const PATH: &str = "/api/v1/projects";
@@ -80,6 +80,7 @@ impl Desk {
             "quotas": quotas,
             "keys": self.keys_of(project),
             "switches": switches::of_project(&self.switchboard, project),
+            "told": told::project(self, project),
         })
     }
 
@@ -93,6 +94,7 @@ impl Desk {
                 "enabled": named.enabled,
                 "source": match named.source {
                     Source::Configured => "configured",
+                    Source::File => "file",
                     Source::Sentry => "sentry",
                 },
             })

@@ -15,7 +15,7 @@ use crate::telemetry::labels::Light;
 
 use super::budgets::Budgets;
 use super::limits::Limits;
-use super::{Desk, disks, keeping, mirrors, switches};
+use super::{Desk, disks, keeping, mirrors, sharing, switches, told};
 use crate::server::disk_guard::Standing as Guarded;
 use crate::server::entrance;
 use crate::server::rules::Rules;
@@ -61,14 +61,17 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
         let refused = format!("the new files of upstream.tls are not in force: {refused}");
         reasons.push(refused);
     }
+    reasons.extend(told::reasons(desk));
     reasons.extend(limits.reasons());
     let (budgets, guard) = (Budgets::read(shared), shared.disks.read());
     reasons.extend(budgets.reasons());
     reasons.extend(disks::reasons(&guard));
+    reasons.extend(sharing::reasons(&shared.shared_quota));
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
     reasons.extend(shared.access_log.reasons());
     reasons.extend(desk.incidents.reasons());
+    reasons.extend(desk.canary.reasons());
     let delivering = delivers(shared);
     // Whose certificate has ended is believed by nobody.
     let serving = accepting && !over && is_safe(shared);
@@ -83,6 +86,7 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
         notes: budgets
             .notes()
             .into_iter()
+            .chain(told::notes(desk))
             .chain(predecessor(shared))
             .collect(),
         guard,
@@ -126,15 +130,17 @@ pub(super) fn status(desk: &Desk) -> Value {
         "mirrors": mirrors::told(shared),
         "spool": keeping::spool(shared),
         "disk_guard": disks::told(&judged.guard),
+        "shared_quota": sharing::told(&shared.shared_quota),
         "maintenance": keeping::maintenance(shared),
         "switches": switches::summary(&desk.switchboard),
-        "keys": keys(&rules, standing.as_deref()),
+        "keys": keys(desk, &rules, standing.as_deref()),
         "dsn_map": moves(&rules),
         "quotas": limits.quotas(),
         "limits_learned": limits.learned(),
         "certificates": certificates(shared),
         "access_log": shared.access_log.summary(),
         "incidents": desk.incidents.summary(),
+        "canary": desk.canary.told(),
         "clients_blocked": shared.blocks.blocked(shared.millis(Instant::now())).len(),
         "public": desk.public.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
@@ -189,7 +195,7 @@ fn reasons(
     if let Some(failing) = standing.and_then(|standing| standing.failing.as_deref()) {
         reasons.push(format!("Sentry's list of keys: {failing}"));
     }
-    if rules.gate.awaits_list.is_some() {
+    if rules.gate.awaits_list {
         reasons.push(super::STRICT_WAITS.to_owned());
     }
     if !pending.is_empty() {
@@ -224,7 +230,8 @@ fn certificates(shared: &Shared) -> Vec<Value> {
 }
 
 /// Which keys are let in, and how fresh Sentry's list of them is.
-fn keys(rules: &Rules, standing: Option<&Standing>) -> Value {
+fn keys(desk: &Desk, rules: &Rules, standing: Option<&Standing>) -> Value {
+    let (states, files) = told::summary(desk);
     let sentry = standing.map(|standing| {
         json!({
             "projects": standing.projects,
@@ -237,6 +244,8 @@ fn keys(rules: &Rules, standing: Option<&Standing>) -> Value {
         "mode": rules.config.keys.mode.as_str(),
         "named": rules.gate.directory.len(),
         "sentry": sentry,
+        "states": states,
+        "files": files,
     })
 }
 

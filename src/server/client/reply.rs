@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -34,6 +35,8 @@ pub(crate) enum Reply {
     Ahead(Box<Ahead>),
     /// A file's.
     File(Box<FileBody>),
+    /// One that was begun to be read.
+    Begun(Box<Begun>),
     /// Any of these, whose bytes somebody counts.
     Seen(Box<Seen>),
 }
@@ -44,9 +47,76 @@ impl Reply {
         Self::Whole(VecDeque::new())
     }
 
+    /// All of a body that has at most `bytes_max`. An upstream that falls silent in its middle
+    /// ends it; dropped, the body is.
+    ///
+    /// # Errors
+    /// It is longer, or breaks off: then it comes back as it was.
+    pub(crate) async fn collect(mut self, bytes_max: u64) -> Result<VecDeque<Bytes>, Self> {
+        let mut chunks = VecDeque::new();
+        if let Self::Whole(whole) = &mut self {
+            chunks = std::mem::take(whole);
+        }
+        loop {
+            let full = total_bytes(&chunks) > bytes_max;
+            let frame = match full {
+                true => None,
+                false => poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await,
+            };
+            let rest = match frame {
+                None if full => Ok(self),
+                None => return Ok(chunks),
+                Some(Ok(frame)) => {
+                    // Frames here are data: trailers do not cross.
+                    if let Ok(chunk) = frame.into_data() {
+                        gather(&mut chunks, chunk);
+                    }
+                    continue;
+                }
+                Some(Err(error)) => Err(Some(error)),
+            };
+            return Err(Self::Begun(Box::new(Begun { chunks, rest })));
+        }
+    }
+
     /// One chunk.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         Self::Whole(VecDeque::from([text.into()]))
+    }
+}
+
+/// A body of which some was read ahead of its client, and put back.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    chunks: VecDeque<Bytes>,
+    /// What follows; or that it broke off there, which is told once.
+    rest: Result<Reply, Option<ReplyError>>,
+}
+
+impl Begun {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
+        if let Some(chunk) = self.chunks.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        match &mut self.rest {
+            Ok(rest) => Pin::new(rest).poll_frame(cx),
+            Err(error) => Poll::Ready(error.take().map(Err)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.chunks.is_empty() && self.rest.as_ref().is_ok_and(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.rest.as_ref().ok().map(Body::size_hint);
+        match rest.and_then(|rest| rest.exact()) {
+            Some(rest) => SizeHint::with_exact(rest + total_bytes(&self.chunks)),
+            None => SizeHint::default(),
+        }
     }
 }
 
@@ -251,6 +321,7 @@ impl Body for Reply {
             }
             Self::Ahead(ahead) => ready!(ahead.poll_chunk(cx)),
             Self::File(file) => ready!(file.poll_chunk(cx)),
+            Self::Begun(begun) => return begun.poll_frame(cx),
             Self::Seen(seen) => return seen.poll_frame(cx),
         };
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
@@ -262,6 +333,7 @@ impl Body for Reply {
             Self::Upstream(passing) => passing.is_over(),
             Self::Ahead(_) => false,
             Self::File(file) => file.is_end_stream(),
+            Self::Begun(begun) => begun.is_end_stream(),
             Self::Seen(seen) => seen.is_end_stream(),
         }
     }
@@ -272,6 +344,7 @@ impl Body for Reply {
             Self::Upstream(passing) => passing.size_hint(),
             Self::Ahead(ahead) => ahead.size_hint(),
             Self::File(file) => file.size_hint(),
+            Self::Begun(begun) => begun.size_hint(),
             Self::Seen(seen) => seen.size_hint(),
         }
     }

@@ -172,7 +172,8 @@ fn judge(ticket: &mut Ticket, status: StatusCode) {
     ticket.judge(Ending::Forwarded, status.as_u16(), reason);
 }
 
-fn pass_on(
+/// An answer on its way to the client: its head as it may be, its body as it comes.
+pub(crate) fn pass_on(
     cx: &mut Context<'_>,
     answer: Answer,
     mut ticket: Ticket,
@@ -251,7 +252,8 @@ fn answer_kept(told: Told, mut ticket: Ticket) -> Response<Reply> {
     respond::kept(told.endpoint, id, &limits, &mut ticket)
 }
 
-fn give_up(error: SendError, rules: &InForce, mut ticket: Ticket) -> Response<Reply> {
+/// What stands in the place of an answer that will not come.
+pub(crate) fn give_up(error: SendError, rules: &InForce, mut ticket: Ticket) -> Response<Reply> {
     let refusal = match error {
         SendError::Body(error) => return turn_away(error, rules, ticket),
         SendError::Connect(_) | SendError::Held | SendError::Broken | SendError::Silent => {

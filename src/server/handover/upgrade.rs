@@ -5,21 +5,27 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What the service manager has told this process alone.
 const OWN: [&str; 4] = ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
 const TAKE_OVER: &str = "--takeover";
 
+/// Heeds SIGUSR2 from now on, which would end the process else.
+pub(crate) fn upgrades() -> io::Result<Signal> {
+    signal(SignalKind::user_defined2())
+}
+
 /// Starts a process to take over at each SIGUSR2, one at a time. `can`: somebody could.
-pub(crate) async fn upgrade_on_signal(can: bool) {
-    let mut asked = match signal(SignalKind::user_defined2()) {
+pub(crate) async fn upgrade_on_signal(asked: io::Result<Signal>, can: bool) {
+    let mut asked = match asked {
         Ok(asked) => asked,
         Err(error) => {
             tracing::warn!(%error, "SIGUSR2 cannot be caught; upgrade by starting with --takeover instead");
@@ -41,7 +47,7 @@ pub(crate) async fn upgrade_on_signal(can: bool) {
     }
 }
 
-fn start(under_way: &Arc<AtomicBool>) -> std::io::Result<()> {
+fn start(under_way: &Arc<AtomicBool>) -> io::Result<()> {
     let mut arguments = env::args_os();
     let program = arguments.next().unwrap_or_else(|| "vidette".into());
     let mut command = Command::new(&program);

@@ -47,6 +47,9 @@ pub(super) fn states(desk: &Desk, now: Millis) -> Vec<Condition> {
         holding.push(Condition::new(Kind::DiskGuard, "disks", &says));
     }
     holding.extend(upstreams(shared, now));
+    if let Some(says) = admin::sharing_reasons(&shared.shared_quota) {
+        holding.push(Condition::new(Kind::SharedQuotaAway, "edge", &says));
+    }
     certificates(shared, &mut holding);
     if desk.reloader.is_refused() {
         let says = "the changed configuration was refused; the old one stays in force";

@@ -91,6 +91,9 @@ impl Watch {
         let mut holding = conditions::states(desk, now);
         holding.extend(self.signs.borrow_mut().read(now, reading));
         holding.extend(admin::looping(desk));
+        holding.extend(admin::untold(desk, now));
+        holding.extend(desk.canary.condition());
+        holding.extend(desk.shared.habits.conditions());
         holding
     }
 

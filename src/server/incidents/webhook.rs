@@ -24,7 +24,7 @@ use crate::tls::{Name, Trust, TrustFiles};
 
 use super::letter;
 use crate::server::admin::Desk;
-use crate::server::sentry::api::NAME;
+use crate::server::sentry::line::NAME;
 use crate::server::upstream::stream::Stream;
 use crate::server::worker::Shared;
 

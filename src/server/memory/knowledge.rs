@@ -1,7 +1,9 @@
 //! What the edge knows beside its configuration, and what follows from both: the
 //! gate, and what becomes of client addresses. Values only; `memory` keeps them.
 
-use std::collections::BTreeMap;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,55 +17,93 @@ use crate::domain::quota::{By, Limit, Per, Quota};
 use crate::policy::directory::{Directory, KeyRate, Named, Source};
 use crate::policy::moves::Moves;
 use crate::policy::origins::Origins;
-use crate::policy::quotas::{Budgets, Counters, QuotaSpec, Quotas};
+use crate::policy::quotas::{Budgets, Counters, QuotaSpec, Quotas, SentryQuotas};
 use crate::policy::wanted::{Own, Wanted};
 use crate::policy::{Gate, Mode};
 
 use crate::server::sentry::list::{KeyList, ListedKey};
+use crate::server::sentry::states::known::Known;
+use told::{Beside, Told};
+
+pub(crate) use told::Place;
 
 /// What was learned outside of requests. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Knowledge {
     /// Sentry's own list of its keys, once one was read.
     pub listed: Option<Arc<KeyList>>,
+    /// What Sentry says of keys and their projects, once it was asked.
+    pub states: Option<Arc<Known>>,
+    /// The same from files of Relay's.
+    pub files: Option<Arc<Known>>,
     /// What addresses are hashed with where the configuration names no secret.
     pub secret: Arc<[u8]>,
 }
 
 impl Knowledge {
-    /// Forgets the list of a Sentry that is no longer the one configured: it says
-    /// nothing about another's keys, and in mode `strict` would refuse all of them.
+    /// Forgets the list and the states of a Sentry that is no longer the one configured: they
+    /// say nothing about another's keys, and in mode `strict` would refuse all of them.
     pub(crate) fn follow(&mut self, before: &Config, now: &Config) {
         let url = |config: &Config| config.sentry.as_ref().map(|sentry| sentry.url.clone());
         if url(before) != url(now) {
             self.listed = None;
+            self.states = None;
         }
     }
 
-    /// The gate for a configuration.
-    pub(crate) fn gate(&self, config: &Config, counters: &Counters) -> Gate {
+    /// The gate for a configuration, and what of it is by others' word.
+    pub(crate) fn gate(
+        &self,
+        config: &Config,
+        counters: &Counters,
+    ) -> (Gate, BTreeMap<ProjectId, Place>) {
+        let told = self.told(config);
+        let projects = told.projects();
+        let beside = Beside::of(&projects, &told.roots(), config);
         let own = config.projects.iter().filter_map(|project| {
             let patterns = project.allowed_origins.as_ref()?;
             Some((project.id, allowed(patterns)))
         });
-        Gate {
+        let awaits_list = self.awaits_list(config);
+        let closed = awaits_list || config.keys.mode == KeyMode::Strict && asks(config);
+        let gate = Gate {
             body_bytes_max: config.limits.bodies.ingest,
             mode: self.mode(config),
-            awaits_list: self.awaits_list(config).then(|| named_projects(config)),
+            awaits_list,
+            closed: match closed {
+                true => named_projects(config),
+                false => Box::default(),
+            },
             moves: Moves::new(config.dsn_map.clone()),
             directory: self.directory(config),
-            origins: Origins::new(allowed(&config.defaults.allowed_origins), own),
-            quotas: Quotas::compile(&self.quotas(config), counters),
-            wanted: wanted(config),
+            wanted: wanted(config, &beside),
+            origins: Origins::new(
+                allowed(&config.defaults.allowed_origins),
+                own.chain(beside.origins),
+            ),
+            quotas: Quotas::compile(&self.quotas(config, beside.quotas), counters),
+        };
+        (gate, beside.places)
+    }
+
+    /// What states and files say, as far as they are configured.
+    fn told(&self, config: &Config) -> Told<'_> {
+        Told {
+            files: self
+                .files
+                .as_deref()
+                .filter(|_| config.project_files.is_some()),
+            sentry: self.states.as_deref().filter(|_| asks(config)),
         }
     }
 
-    /// Every quota that somebody set: the configuration, and Sentry for its keys.
-    fn quotas(&self, config: &Config) -> QuotaSpec {
+    /// Every quota that somebody set: the configuration, and Sentry.
+    fn quotas(&self, config: &Config, sentry: BTreeMap<ProjectId, SentryQuotas>) -> QuotaSpec {
         let configured = config.projects.iter().flat_map(|project| &project.keys);
         let configured = configured.map(|key| (key.key, key.quotas.clone()));
-        let listed = self.listed.iter().filter(|_| config.sentry.is_some());
+        let listed = self.listed.iter().filter(|_| lists(config));
         let listed = listed.flat_map(|list| list.keys.iter().filter_map(key_quota));
+        let told = self.told(config);
         QuotaSpec {
             global: config.global.quotas.clone(),
             defaults: config.defaults.quotas.clone(),
@@ -72,31 +112,36 @@ impl Knowledge {
                 .iter()
                 .map(|project| (project.id, project.quotas.clone()))
                 .collect(),
-            keys: together(configured.chain(listed)),
+            keys: together(configured.chain(told.key_quotas()).chain(listed)),
             budgets: budgets(config),
+            sentry,
         }
     }
 
-    /// Until Sentry's list has been read once, nobody could pass: that long,
-    /// `strict` acts as `learn` does.
+    /// Until Sentry's list has been read once, nobody could pass: that long, `strict` acts as
+    /// `learn` does. Where Sentry is asked for single keys, and lists none, it acts so on: who
+    /// has not been asked for yet passes, and who is not known is refused.
     fn mode(&self, config: &Config) -> Mode {
         match config.keys.mode {
             KeyMode::Open => Mode::Open,
             KeyMode::Learn => Mode::Learn,
             KeyMode::Strict if self.awaits_list(config) => Mode::Learn,
+            KeyMode::Strict if asks(config) && !lists(config) => Mode::Learn,
             KeyMode::Strict => Mode::Strict,
         }
     }
 
     fn awaits_list(&self, config: &Config) -> bool {
-        config.keys.mode == KeyMode::Strict && config.sentry.is_some() && self.listed.is_none()
+        config.keys.mode == KeyMode::Strict && lists(config) && self.listed.is_none()
     }
 
     fn directory(&self, config: &Config) -> Directory {
         // A list that was kept counts only while its Sentry is configured.
-        let listed = self.listed.iter().filter(|_| config.sentry.is_some());
+        let listed = self.listed.iter().filter(|_| lists(config));
         let listed = listed.flat_map(|list| list.keys.iter().map(listed_key));
-        let built = Directory::build(configured(config).chain(listed)).or_else(|error| {
+        let told = self.told(config);
+        let all = configured(config).chain(told.keys()).chain(listed);
+        let built = Directory::build(all).or_else(|error| {
             tracing::error!(%error, "Sentry's list of keys is left out");
             Directory::build(configured(config))
         });
@@ -130,16 +175,51 @@ fn budgets(config: &Config) -> Budgets {
     }
 }
 
+/// Whether Sentry lists its keys.
+fn lists(config: &Config) -> bool {
+    let sentry = config.sentry.as_ref();
+    sentry.is_some_and(|sentry| sentry.token.is_some())
+}
+
+/// Whether Sentry is asked for the states of single keys.
+pub(crate) fn asks(config: &Config) -> bool {
+    let sentry = config.sentry.as_ref();
+    sentry.is_some_and(|sentry| sentry.credentials.is_some())
+}
+
 /// What is wanted of what.
-fn wanted(config: &Config) -> Wanted {
-    let own = config.projects.iter().map(|project| Own {
+fn wanted(config: &Config, beside: &Beside) -> Wanted {
+    let listed = config.projects.iter().map(|project| Own {
         project: project.id,
-        filters: project.filters.as_ref(),
+        filters: project
+            .filters
+            .as_ref()
+            .or_else(|| beside.filters.get(&project.id)),
         sample: project.sample.as_ref(),
         repeats: project.repeats,
+        sentry: beside.sampling.get(&project.id).cloned(),
+    });
+    let ids: BTreeSet<ProjectId> = config.projects.iter().map(|project| project.id).collect();
+    let told: BTreeSet<ProjectId> = beside
+        .filters
+        .keys()
+        .chain(beside.sampling.keys())
+        .copied()
+        .collect();
+    let others = told.difference(&ids).map(|id| Own {
+        project: *id,
+        filters: beside.filters.get(id),
+        sample: None,
+        repeats: None,
+        sentry: beside.sampling.get(id).cloned(),
     });
     let defaults = &config.defaults;
-    Wanted::new(&defaults.filters, &defaults.sample, defaults.repeats, own)
+    Wanted::new(
+        &defaults.filters,
+        &defaults.sample,
+        defaults.repeats,
+        listed.chain(others),
+    )
 }
 
 /// The projects that the configuration gives keys, in order.
@@ -246,6 +326,8 @@ mod tests {
         };
         let mut knowledge = Knowledge {
             listed: Some(Arc::new(empty())),
+            states: None,
+            files: None,
             secret: Arc::from([0; 32]),
         };
         knowledge.follow(&config(before), &config(now));
@@ -258,18 +340,20 @@ mod tests {
         let config = config::parse("v.yml", &text, &Env::empty()).unwrap().0;
         let knowledge = Knowledge {
             listed: listed.then(|| Arc::new(empty())),
+            states: None,
+            files: None,
             secret: Arc::from([0; 32]),
         };
-        let gate = knowledge.gate(
+        let (gate, _) = knowledge.gate(
             &config,
             &Counters::new(CounterLimits {
                 ips: 1,
                 counters: 10,
             }),
         );
-        let closed = gate.awaits_list.as_deref();
-        let closed = closed.map(|closed| closed.iter().map(|id| id.get()).collect::<Vec<_>>());
-        assert_eq!((gate.mode, closed.as_deref()), want, "{text}");
+        let closed: Vec<u64> = gate.closed.iter().map(|id| id.get()).collect();
+        let closed = gate.awaits_list.then_some(closed.as_slice());
+        assert_eq!((gate.mode, closed), want, "{text}");
     }
 
     /// Every key passed, those of projects whose keys stand in the file too.

@@ -6,6 +6,8 @@
 
 mod file;
 
+pub(crate) use file::{on_of_json, on_to_json};
+
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,9 +1,6 @@
 //! The listing on disk: an edge that restarts while Sentry is away still knows
 //! its keys. Written whole or not at all; a file that is not as it was written
-//! is an error and never half a list.
-//!
-//! One line says what follows, its checksum and its length; the rest is JSON.
-//! The line is compared as text, so that a damaged byte of it counts as well.
+//! is an error and never half a list. Behind its [seal](Seal) it is JSON.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -17,12 +14,13 @@ use crate::domain::credentials::Key;
 use crate::domain::endpoint::ProjectId;
 
 use super::list::{KeyList, ListedKey, ListedProject, RateLimit};
-
-/// How the first line begins, whatever the version.
-const TITLE: &str = "vidette key list ";
+use super::sealed::{Seal, Unsealed};
 
 /// The form of what is written; another one is not read.
-const VERSION: &str = "1";
+const SEAL: Seal = Seal {
+    title: "vidette key list",
+    version: "1",
+};
 
 /// The largest file that is read: a million keys take some 150 MB.
 const FILE_BYTES_MAX: u64 = 512 << 20;
@@ -112,33 +110,18 @@ fn write(path: &Path, body: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".key-list-")
         .tempfile_in(folder)?;
-    file.write_all(title(body).as_bytes())?;
+    file.write_all(SEAL.line(body).as_bytes())?;
     file.write_all(body)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()
 }
 
-/// The first line of a file with this body.
-fn title(body: &[u8]) -> String {
-    let mut checksum = flate2::Crc::new();
-    checksum.update(body);
-    format!("{TITLE}{VERSION} {:08x} {}\n", checksum.sum(), body.len())
-}
-
 fn parse(bytes: &[u8]) -> Result<KeyList, CopyError> {
-    let versioned = bytes
-        .strip_prefix(TITLE.as_bytes())
-        .and_then(|rest| rest.strip_prefix(VERSION.as_bytes()))
-        .filter(|rest| rest.starts_with(b" "));
-    if versioned.is_none() {
-        return Err(CopyError::Foreign);
-    }
-    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
-    let (_, body) = lines.next().zip(lines.next()).ok_or(CopyError::Damaged)?;
-    if !bytes.starts_with(title(body).as_bytes()) {
-        return Err(CopyError::Damaged);
-    }
+    let body = SEAL.open(bytes).map_err(|unsealed| match unsealed {
+        Unsealed::Foreign => CopyError::Foreign,
+        Unsealed::Damaged => CopyError::Damaged,
+    })?;
     let saved: Saved<'_> = serde_json::from_slice(body).map_err(|_| CopyError::Damaged)?;
     listed(saved).ok_or(CopyError::Damaged)
 }

@@ -17,7 +17,7 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 
 /// The longest wait that a Retry-After is believed for: a mistaken one must not
 /// stop the listing for days.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// The shortest wait whatever the interval says, so that the loop always rests.
 const WAIT_MIN: Duration = Duration::from_millis(10);
@@ -119,7 +119,7 @@ fn wait_after(error: ApiError, failures: u32, interval: Duration, draw: f64) -> 
 
 /// A tenth more or less, so that many edges do not ask at the same moment; `draw`
 /// is from 0 to 1.
-fn jittered(wait: Duration, draw: f64) -> Duration {
+pub(super) fn jittered(wait: Duration, draw: f64) -> Duration {
     wait.mul_f64(0.9 + 0.2 * draw)
 }
 

@@ -10,9 +10,13 @@ pub(crate) mod copy;
 mod fake;
 pub(crate) mod keep;
 pub(crate) mod keys;
+pub(crate) mod line;
 mod link;
 pub(crate) mod list;
 mod rows;
+mod sealed;
+pub(crate) mod states;
+pub(crate) mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;

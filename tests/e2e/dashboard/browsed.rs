@@ -27,6 +27,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_token_is_asked_for_and_kept_in_the_tab,
         a_projects_page_opens,
         who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen,
+        mirrors_are_told_of_beside_the_first_where_there_are_any,
         maintenance_and_reload_say_what_they_do,
     ];
     if std::env::var_os("VIDETTE_PICTURES").is_some() {
@@ -256,6 +257,29 @@ fn who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen() {
     assert_eq!(told["endings"][1][1], "4", "events: {told}");
     assert_eq!(told["opened"], "Project 42", "{told}");
     drop(uploading);
+}
+
+fn mirrors_are_told_of_beside_the_first_where_there_are_any() {
+    let (first, second) = (Fake::start(), Fake::start());
+    let alone = Edge::before(&first);
+    assert_eq!(quiet_scene(&alone, &["mirrors"])["shown"], false);
+
+    let mirrors = json!({"mirrors": [{"name": "next", "ingest": [second.url()]}]});
+    let edge = Edge::configured(&first.url(), &first.url(), mirrors);
+    for _ in 0..3 {
+        assert_eq!(edge.ask("POST", &target(42), &[], EVENT).status, 200);
+    }
+    let labels = ["mirror=\"next\"", "outcome=\"sent\""];
+    edge.wait_metric("vidette_mirror_requests_total", &labels, 3.0);
+    let told = quiet_scene(&edge, &["mirrors"]);
+    let row = told["rows"][0].as_array().unwrap();
+    let words: Vec<&str> = row.iter().filter_map(Value::as_str).collect();
+    assert_eq!(words[..6], ["next", "3", "3", "0", "0", "3 \u{d7} 200"]);
+    assert!(words[6..].iter().all(|time| time.ends_with('s')), "{told}");
+    for colours in ["light", "dark"] {
+        assert_eq!(told[colours]["wrong"], json!([]), "{colours}: too pale");
+    }
+    assert!(told["overflow"].as_i64() <= Some(0), "too wide: {told}");
 }
 
 fn maintenance_and_reload_say_what_they_do() {

@@ -34,7 +34,7 @@ pub(super) const SYNC_EIO: u32 = 8;
 pub(super) const READ_EIO: u32 = 16;
 
 /// What may happen to one edge at a time, and does not yet.
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     control: fs::File,
     folder: TempDir,
 }
@@ -48,7 +48,7 @@ const CONTROL_BYTES: u64 = 40;
 
 impl Trouble {
     /// Whose lots are drawn from this seed.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let folder = TempDir::new().unwrap();
         let control = OpenOptions::new()
             .read(true)
@@ -63,7 +63,7 @@ impl Trouble {
 
     /// An edge that meets it, with its files below this folder.
     #[track_caller]
-    pub(super) fn run(&self, text: &str, place: &Path) -> Edge {
+    pub(crate) fn run(&self, text: &str, place: &Path) -> Edge {
         let control = self.folder.path().join("control");
         let place = place.canonicalize().unwrap();
         let environment = [
@@ -89,7 +89,7 @@ impl Trouble {
     }
 
     /// Sets the edge's wall clock so many seconds off the true one.
-    pub(super) fn clock_is_off(&self, by_s: i64) {
+    pub(crate) fn clock_is_off(&self, by_s: i64) {
         let ms = (by_s * 1000).to_ne_bytes();
         self.control.write_all_at(&ms, CLOCK_MS).unwrap();
     }

@@ -28,7 +28,7 @@ impl Authority {
         Self::called("a test's own authority")
     }
 
-    pub(super) fn called(name: &str) -> Self {
+    pub(crate) fn called(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -54,7 +54,7 @@ impl Authority {
     }
 
     /// A store of roots with nobody else in it.
-    pub(super) fn roots(&self) -> Arc<RootCertStore> {
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         Arc::new(roots)
@@ -66,7 +66,7 @@ impl Authority {
     }
 
     /// One that ends so many days from now.
-    pub(super) fn issue_for(&self, file: &str, names: &[&str], days: i64) -> Files {
+    pub(crate) fn issue_for(&self, file: &str, names: &[&str], days: i64) -> Files {
         let seconds = u64::try_from(days.abs()).unwrap() * 86_400 + 3600;
         let (now, apart) = (
             std::time::SystemTime::now(),
@@ -77,7 +77,7 @@ impl Authority {
     }
 
     /// One with a key of another kind.
-    pub(super) fn issue_by(
+    pub(crate) fn issue_by(
         &self,
         file: &str,
         names: &[&str],

@@ -28,21 +28,21 @@ impl Trust {
     }
 
     /// In these authorities alone, with both versions and no list of protocols.
-    pub(super) fn in_roots(roots: Arc<RootCertStore>) -> Self {
+    pub(crate) fn in_roots(roots: Arc<RootCertStore>) -> Self {
         Self::made(roots, rustls::ALL_VERSIONS, None, &[])
     }
 
     /// The same, with a certificate of its own.
-    pub(super) fn showing(roots: Arc<RootCertStore>, own: &Files) -> Self {
+    pub(crate) fn showing(roots: Arc<RootCertStore>, own: &Files) -> Self {
         Self::made(roots, rustls::ALL_VERSIONS, Some(own), &[])
     }
 
     /// The same, with a list of protocols.
-    pub(super) fn offering(roots: Arc<RootCertStore>, protocols: &[&str]) -> Self {
+    pub(crate) fn offering(roots: Arc<RootCertStore>, protocols: &[&str]) -> Self {
         Self::made(roots, rustls::ALL_VERSIONS, None, protocols)
     }
 
-    pub(super) fn with(
+    pub(crate) fn with(
         authority: &Authority,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Files>,
@@ -86,7 +86,7 @@ pub(crate) struct SecureClient {
 impl SecureClient {
     /// Connects and agrees on TLS, asking for [`NAME`].
     #[track_caller]
-    pub(super) fn connect(address: SocketAddr, trust: &Trust) -> Self {
+    pub(crate) fn connect(address: SocketAddr, trust: &Trust) -> Self {
         Self::try_connect(address, trust, NAME)
             .unwrap_or_else(|error| panic!("no handshake: {error}"))
     }
@@ -144,7 +144,7 @@ impl SecureClient {
     }
 
     /// One request and its answer.
-    pub(super) fn try_ask(
+    pub(crate) fn try_ask(
         &mut self,
         method: &str,
         target: &str,
@@ -156,7 +156,7 @@ impl SecureClient {
     }
 
     #[track_caller]
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         method: &str,
         target: &str,
@@ -169,14 +169,14 @@ impl SecureClient {
 
     /// Waits until the server says that it is done; panics where it just closes.
     #[track_caller]
-    pub(super) fn expect_end(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         assert!(!self.wire.has_ahead(), "more bytes than one answer");
         assert_eq!(self.wire.more().unwrap(), 0, "bytes where an end was due");
     }
 
     /// Waits until the server closes, with or without a word.
     #[track_caller]
-    pub(super) fn expect_end_or_close(&mut self) {
+    pub(crate) fn expect_end_or_close(&mut self) {
         match self.wire.more() {
             Ok(count) => assert_eq!(count, 0, "bytes where a close was due"),
             Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it stays open"),

@@ -1,5 +1,7 @@
 //! Files that are the shipped one but for a change, and what of the outcome is other.
 
+mod unsaid;
+
 use super::super::grammar::read;
 use super::*;
 use crate::config::{self, Env};

@@ -121,3 +121,31 @@ proptest! {
         prop_assert_eq!(sums[1], limit);
     }
 }
+
+#[test]
+fn of_what_is_lent_an_elder_has_an_eighth_of_the_rest() {
+    let lent = |used: u64| {
+        let counters = counters();
+        counters.share();
+        let spec = global(&[quota("a", ERROR, 10_000, HOUR, By::Project)]);
+        let quotas = Quotas::compile(&spec, &counters);
+        let window = HOUR.window(at(0).unix_s).unwrap().number;
+        counters.each(|counter| counter.lent().hear(window, [800, 800, 0], false));
+        let limiter = Limiter { counters, quotas };
+        assert_eq!(use_up(&limiter, 0, used), used);
+        limiter
+    };
+    let (elder, heir) = (lent(80), lent(0));
+    elder.counters.hand_over();
+    elder.counters.settle();
+    heir.counters.leave_elders_part();
+    for live in elder.counters.marks(at(0)) {
+        let (window, used) = (live.window, live.written);
+        let identity = live.identity().to_string();
+        assert!(heir.counters.restore(&identity, Mark { window, used }));
+    }
+    assert_eq!(use_up(&elder, 0, 10_000), 90);
+    assert_eq!(use_up(&heir, 0, 10_000), 620);
+    end(&elder, &heir, 0);
+    assert_eq!(use_up(&heir, 0, 10_000), 10);
+}

@@ -68,7 +68,11 @@ fn threads_that_leave_and_come_never_pass_a_limit_or_lose_a_charge() {
         let (used, most) = match usage.owner {
             Owner::Global => (kept.iter().sum::<u64>(), 3000),
             Owner::Project(id) => (kept[usize::try_from(id.get()).unwrap() - 1], 1000),
-            Owner::Defaults | Owner::Key(_) | Owner::Switch(_) => continue,
+            Owner::Defaults
+            | Owner::Key(_)
+            | Owner::Switch(_)
+            | Owner::Sentry(_)
+            | Owner::Organization(_) => continue,
         };
         let counted = (usage.ratio * f64::from(most)).round();
         assert_eq!(

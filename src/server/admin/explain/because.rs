@@ -17,9 +17,11 @@ use crate::policy::inspection::Sampling;
 use crate::policy::switches::Muted;
 use crate::policy::wanted::Hit;
 
-use super::super::disks;
+use super::super::{disks, sharing};
 use super::items::Looking;
+use crate::server::memory::knowledge::Place;
 use crate::server::memory::switches::moment;
+use crate::server::sentry::states::known::Teller;
 
 /// Where an operator sees what is switched on.
 const LIST: &str = "vidette mute --list";
@@ -109,7 +111,14 @@ impl Looking<'_> {
             return format!("limited by a switch ({LIST}), room again in {left_s} s");
         }
         let name = limit.reason.as_deref().unwrap_or("no name");
-        format!("{} {name}, room again in {left_s} s", reason.as_str())
+        let shared = match reason == Reason::Quota {
+            true => sharing::words(&self.shared.shared_quota),
+            false => String::new(),
+        };
+        format!(
+            "{} {name}{shared}, room again in {left_s} s",
+            reason.as_str()
+        )
     }
 
     /// Who says that an item is not wanted, behind the reason.
@@ -147,6 +156,13 @@ impl Looking<'_> {
                 let place = self.place("sample", |project| project.sample.is_some());
                 format!(", {place}.{key} keeps {rate}")
             }
+            Some(Sampling::Sentrys(rate)) => {
+                let whose = match self.told().map(|told| told.teller) {
+                    Some(Teller::File) => "config.sampling of a file in sentry.projects keeps",
+                    Some(Teller::Sentry) | None => "Sentry's own sampling rules keep",
+                };
+                format!(", {whose} {rate}")
+            }
             None => String::new(),
         };
         match chance {
@@ -172,13 +188,48 @@ impl Looking<'_> {
         hit.map_or_else(String::new, |hit| self.filtered(hit))
     }
 
+    /// Who lets the pages of its project send, if the configuration does not say.
+    pub(super) fn origins_are_by(&self) -> Option<&'static str> {
+        match self.told()?.teller {
+            _ if !self.told()?.origins => None,
+            Teller::File => Some("its file in sentry.projects lets it send"),
+            Teller::Sentry => Some("its allowed domains in Sentry let it send"),
+        }
+    }
+
+    fn told(&self) -> Option<&Place> {
+        self.rules.told.get(&self.who().project?)
+    }
+
     fn filtered(&self, hit: Hit<'_>) -> String {
-        let (place, _) = self.filters();
+        let (mut place, _) = self.filters();
         let key = hit.key;
+        let told = self.told().filter(|told| told.filters);
+        if let Some(told) = told.filter(|_| !self.defaults_filter(&hit)) {
+            place = match told.teller {
+                Teller::File => "filterSettings of its file in sentry.projects",
+                Teller::Sentry => "its inbound filters in Sentry, here",
+            }
+            .to_owned();
+        }
         match hit.pattern {
             Some(pattern) => format!("\"{}\" in {place}.{key} matches", pattern.as_str()),
             None => format!("{place}.{key} is on"),
         }
+    }
+
+    /// Whether the defaults have what hit: others' filters stand beside theirs.
+    fn defaults_filter(&self, hit: &Hit<'_>) -> bool {
+        let defaults = &self.rules.config.defaults.filters;
+        let list = match hit.key {
+            "user_agents" => &defaults.user_agents,
+            "releases" => &defaults.releases,
+            "environments" => &defaults.environments,
+            "error_messages" => &defaults.error_messages,
+            "crawlers" => return defaults.crawlers,
+            _ => return defaults.localhost,
+        };
+        hit.pattern.is_some_and(|pattern| list.contains(pattern))
     }
 
     /// Its project's filters as they were written, and where.

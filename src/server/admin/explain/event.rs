@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use http::Method;
 use tokio::time::Instant;
 
+use crate::config::checked::KeyMode;
 use crate::domain::coding::Coding;
 use crate::domain::credentials::{Credentials, Sources};
 use crate::domain::endpoint::{Endpoint, Ingest};
@@ -30,6 +31,10 @@ use crate::server::ingest::holds_envelope;
 use crate::server::ingest::line_one::{Begun, LineOne};
 use crate::server::ingest::opening::{refuse_line, whose};
 use crate::server::ingest::survey::Found;
+
+/// Why a key that nobody names passes though `keys.mode` is `strict`.
+const STRICT_ASKS: &str = "keys.mode is strict, and Sentry is asked for each key that is new: it \
+                           passes until Sentry has answered, but for projects whose keys are named";
 
 impl Asking<'_> {
     pub(super) fn event(
@@ -148,7 +153,7 @@ impl Asking<'_> {
             return Trace::NOTHING;
         };
         match LineOne::find(begun, coding, self.rules.decode) {
-            Ok(line) => Trace::read(&line.text(&begun.chunks)),
+            Ok(line) => Trace::read_whole(&line.text(&begun.chunks)),
             Err(_) => Trace::NOTHING,
         }
     }
@@ -239,10 +244,17 @@ impl Asking<'_> {
             );
         }
         let claim = followed.as_ref().map_or(claim, |(claim, _)| claim);
-        if gate.awaits_list.is_some() {
+        if gate.awaits_list {
             told.step("mode", "learn", super::super::STRICT_WAITS);
+        } else if gate.mode == Mode::Learn && self.rules.config.keys.mode == KeyMode::Strict {
+            told.step("mode", "learn", STRICT_ASKS);
         }
+        let absent = &self.shared.strangers.absent;
         let known = gate.identify(claim)?;
+        let now = self.shared.millis(Instant::now());
+        if known == Known::Unnamed {
+            gate.admits_lacking(absent.meets(now, &claim.key))?;
+        }
         let verdicts = &self.shared.verdicts;
         let sender = sender(claim, known, verdicts);
         let standing = verdicts.look(self.shared.millis(Instant::now()), &sender);
@@ -278,7 +290,12 @@ impl Asking<'_> {
         }
         gate.check_origin(claim)?;
         let (origin, why) = match &claim.page.origin {
-            Some(origin) => (origin.to_string(), "allowed_origins lets it send"),
+            Some(origin) => {
+                let why = looking
+                    .origins_are_by()
+                    .unwrap_or("allowed_origins lets it send");
+                (origin.to_string(), why)
+            }
             None if claim.page.is_plain() => ("none".to_owned(), "no page is named, so it passes"),
             None => (
                 "unreadable".to_owned(),

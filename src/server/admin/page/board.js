@@ -6,6 +6,7 @@ import * as clients from "./clients.js";
 import * as endings from "./endings.js";
 import * as leaders from "./leaders.js";
 import * as machine from "./machine.js";
+import * as mirrors from "./mirrors.js";
 import * as quotas from "./quotas.js";
 import * as spool from "./spool.js";
 import * as traffic from "./traffic.js";
@@ -117,7 +118,7 @@ function kept(levels, of) {
 }
 
 const ORDER = [
-  "items", "bytes", "outcomes", "answers", "categories", "leaders", "upstreams", "latency", "web-latency", "attempts",
+  "items", "bytes", "outcomes", "answers", "categories", "leaders", "upstreams", "mirrors", "latency", "web-latency", "attempts",
   "ack", "quotas", "clients", "spool-plot", "spool", "open", "uploads", "endings", "machine", "cpu", "memory",
 ];
 
@@ -125,7 +126,7 @@ const ORDER = [
 export function build(grid, changed) {
   const select = chooser(changed);
   const drawn = plots(select);
-  const tables = [traffic, leaders, quotas, upstreams, spool, clients, endings, machine].map((view) => view.create());
+  const tables = [traffic, leaders, quotas, upstreams, mirrors, spool, clients, endings, machine].map((view) => view.create());
   const all = [...drawn.map(([plot]) => plot.node), ...tables.map((view) => view.node)];
   all.sort((a, b) => ORDER.indexOf(a.id) - ORDER.indexOf(b.id));
   grid.append(...all);

@@ -53,6 +53,7 @@ files! {
         "light.js",
         "machine.js",
         "main.js",
+        "mirrors.js",
         "plots.js",
         "project.js",
         "quotas.js",

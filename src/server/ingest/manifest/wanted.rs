@@ -39,7 +39,10 @@ impl Manifest {
             look.reads(line);
         }
         if self.switches.is_some() || !self.wishes().is_empty() || self.rules.mirrors_sample {
-            self.trace.get_or_init(|| Trace::read(line));
+            self.trace.get_or_init(|| match self.wishes().sentry {
+                Some(_) => Trace::read_whole(line),
+                None => Trace::read(line),
+            });
         }
     }
 

@@ -92,6 +92,16 @@ pub(super) fn save(folder: &StateFolder, books: &Books) -> io::Result<()> {
     folder.write(SWITCHES, &serde_json::to_vec(&file)?)
 }
 
+/// One switch that is on, as the file has it.
+pub(crate) fn on_to_json(on: &On) -> Option<serde_json::Value> {
+    serde_json::to_value(row(on)).ok()
+}
+
+/// The same, read; `None`: none that is known here.
+pub(crate) fn on_of_json(value: &serde_json::Value) -> Option<On> {
+    self::on(Row::deserialize(value).ok()?)
+}
+
 fn row(on: &On) -> Row {
     let Switch {
         project,

@@ -98,12 +98,24 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn an_answer_that_does_not_come_is_given_up() {
-    check(|| Reply::Stall, ApiError::Timeout);
+    check(|| Reply::Stall, ApiError::Line(LineError::Timeout));
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n[";
-    check(|| Reply::Whole(half.to_owned()), ApiError::Timeout);
-    check(|| Reply::Last(half.to_owned()), ApiError::Broken);
-    check(|| Reply::Last(String::new()), ApiError::Broken);
-    check(|| Reply::Last("SSH-2.0-x\r\n".to_owned()), ApiError::Broken);
+    check(
+        || Reply::Whole(half.to_owned()),
+        ApiError::Line(LineError::Timeout),
+    );
+    check(
+        || Reply::Last(half.to_owned()),
+        ApiError::Line(LineError::Broken),
+    );
+    check(
+        || Reply::Last(String::new()),
+        ApiError::Line(LineError::Broken),
+    );
+    check(
+        || Reply::Last("SSH-2.0-x\r\n".to_owned()),
+        ApiError::Line(LineError::Broken),
+    );
 }
 
 #[test]
@@ -111,14 +123,23 @@ fn an_answer_holds_as_much_as_it_may_and_no_more() {
     let body = |bytes: usize| " ".repeat(bytes);
     let page = on_a_runtime(ask(move || answer(200, &[], &body(1000))));
     assert_eq!(page.unwrap().body.len(), 1000);
-    check(move || answer(200, &[], &body(1001)), ApiError::TooLarge);
+    check(
+        move || answer(200, &[], &body(1001)),
+        ApiError::Line(LineError::TooLarge),
+    );
     let endless = "HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551612\r\n\r\n";
-    check(|| Reply::Whole(endless.to_owned()), ApiError::TooLarge);
+    check(
+        || Reply::Whole(endless.to_owned()),
+        ApiError::Line(LineError::TooLarge),
+    );
     let chunk = format!("1f4\r\n{}\r\n", body(500));
     let chunked = format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}1\r\n \r\n0\r\n\r\n"
     );
-    check(move || Reply::Whole(chunked.clone()), ApiError::TooLarge);
+    check(
+        move || Reply::Whole(chunked.clone()),
+        ApiError::Line(LineError::TooLarge),
+    );
 }
 
 #[test]
@@ -159,11 +180,11 @@ fn a_token_that_no_header_can_carry_is_not_sent() {
         let mut source = fake.source();
         source.token = Secret::new("a\r\nb: c");
         let got = Line::new(&source).page(PATH, None).await;
-        assert_eq!(got.unwrap_err(), ApiError::Unaskable);
+        assert_eq!(got.unwrap_err(), ApiError::Line(LineError::Unaskable));
         source.token = Secret::new(TOKEN);
         source.prefix = "/a b".to_owned();
         let got = Line::new(&source).page(PATH, None).await;
-        assert_eq!(got.unwrap_err(), ApiError::Unaskable);
+        assert_eq!(got.unwrap_err(), ApiError::Line(LineError::Unaskable));
         assert_eq!(fake.connections.get(), 0);
     });
 }
@@ -176,7 +197,9 @@ fn a_port_that_nobody_listens_on_says_so() {
         source.server.port = closed.local_addr().unwrap().port();
         drop(closed);
         let got = Line::new(&source).page(PATH, None).await;
-        let want = ApiError::Unreachable(io::ErrorKind::ConnectionRefused);
+        let want = ApiError::Line(LineError::Unreachable(
+            std::io::ErrorKind::ConnectionRefused,
+        ));
         assert_eq!(got.unwrap_err(), want);
     });
 }

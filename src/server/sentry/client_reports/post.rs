@@ -20,7 +20,7 @@ use crate::policy::reports::Report;
 use crate::server::delivery::rescue::said;
 use crate::server::ingest::claims::X_SENTRY_AUTH;
 use crate::server::rules::Rules;
-use crate::server::sentry::api::NAME;
+use crate::server::sentry::line::NAME;
 use crate::server::spool::End;
 use crate::server::upstream::Target;
 use crate::server::upstream::connect;

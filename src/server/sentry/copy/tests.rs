@@ -110,7 +110,7 @@ fn another_version_is_told_from_damage() {
 
 #[track_caller]
 fn check_body(body: &str, is_read: bool) {
-    let bytes = format!("{}{body}", title(body.as_bytes()));
+    let bytes = format!("{}{body}", SEAL.line(body.as_bytes()));
     assert_eq!(parse(bytes.as_bytes()).is_ok(), is_read, "{body}");
 }
 
@@ -134,9 +134,9 @@ proptest! {
     #[test]
     fn any_bytes_are_read_to_an_end(tail in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(parse(&tail).is_err());
-        let titled = [TITLE.as_bytes(), b"1 ", &tail].concat();
+        let titled = [SEAL.title.as_bytes(), b" 1 ", &tail].concat();
         prop_assert!(parse(&titled).is_err());
-        let sound = [title(&tail).as_bytes(), &tail].concat();
+        let sound = [SEAL.line(&tail).as_bytes(), &tail].concat();
         prop_assert!(parse(&sound).is_err());
     }
 

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::super::fake::{Fake, Reply, TOKEN, answer, on_a_runtime, sentry};
+use super::super::line::LineError;
 use super::*;
 
 /// Lines of a log, for as long as the test's thread writes there.
@@ -159,10 +160,15 @@ fn failures_wait_twice_as_long_each_time_up_to_the_interval() {
         (8, 60),
         (u32::MAX, 60),
     ] {
-        check_wait(ApiError::Timeout, failures, 0.5, want_s * 1000);
+        check_wait(
+            ApiError::Line(LineError::Timeout),
+            failures,
+            0.5,
+            want_s * 1000,
+        );
     }
-    check_wait(ApiError::Timeout, 1, 0.0, 900);
-    check_wait(ApiError::Timeout, 7, 1.0, 66_000);
+    check_wait(ApiError::Line(LineError::Timeout), 1, 0.0, 900);
+    check_wait(ApiError::Line(LineError::Timeout), 7, 1.0, 66_000);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use super::super::fake::{
     Fake, Reply, answer, key_row, on_a_runtime, page, project_of, project_row, sentry,
 };
+use super::super::line::LineError;
 use super::*;
 
 const NOWHERE: &str = "http://sentry.invalid";
@@ -110,7 +111,7 @@ fn a_reading_that_fails_half_way_yields_no_list() {
     );
     check_error(
         broken_at_20(|| Reply::Last(String::new())),
-        ApiError::Broken,
+        ApiError::Line(LineError::Broken),
     );
     check_error(|_| answer(401, &[], "{}"), ApiError::TokenRefused);
     check_error(

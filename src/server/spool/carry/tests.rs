@@ -32,6 +32,8 @@ fn clerk(folder: &Path) -> (Clerk, Arc<Ledger>) {
     });
     let knowledge = Knowledge {
         listed: None,
+        states: None,
+        files: None,
         secret: Arc::default(),
     };
     let rules = Rules::new(&config, None, &knowledge, &counters);

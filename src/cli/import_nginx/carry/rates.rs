@@ -1,0 +1,83 @@
+//! nginx's limits on requests and connections, as quotas and limits of ours.
+
+use crate::domain::units::show_duration;
+
+use super::super::amounts;
+use super::super::grammar::Directive;
+use super::super::sheet::Sheet;
+use super::super::site::Scope;
+
+/// `limit_req` and `limit_conn`, where their zone counts addresses or everything.
+pub(super) fn carry(sheet: &mut Sheet, scope: &Scope<'_>) {
+    for limit in scope.all("limit_req") {
+        let named = |word: &str| {
+            let found = limit
+                .arguments
+                .iter()
+                .find_map(|one| one.strip_prefix(word));
+            found.unwrap_or_default().to_owned()
+        };
+        let burst = named("burst=").parse().unwrap_or(0);
+        let zone = zone_of(scope, "limit_req_zone", &named("zone="));
+        let rate = zone.and_then(|zone| {
+            zone.arguments
+                .iter()
+                .find_map(|one| one.strip_prefix("rate="))
+        });
+        let quota = rate.and_then(|rate| amounts::quota(rate, burst));
+        let quota = quota.map(|(most, per)| (most, show_duration(per)));
+        match (zone.map(counted), quota) {
+            (Some(Counted::Client), Some(quota)) => sheet.by_ip = Some(quota),
+            (Some(Counted::All), Some(quota)) => sheet.global = Some(quota),
+            _ => {
+                let why = "its zone counts what quotas cannot: see defaults.quotas (by: ip, key or project)";
+                sheet.leaves(
+                    &limit.place,
+                    format!("limit_req {}", limit.argument(0)),
+                    why,
+                );
+            }
+        }
+    }
+    for limit in scope.all("limit_conn") {
+        let zone = zone_of(scope, "limit_conn_zone", limit.argument(0));
+        let most = limit.argument(1).parse().ok();
+        match (zone.map(counted), most) {
+            (Some(Counted::Client), Some(most)) => sheet.per_client = Some(most),
+            _ => {
+                let why = "connections are counted by client alone: limits.connections_per_client";
+                sheet.leaves(
+                    &limit.place,
+                    format!("limit_conn {}", limit.argument(0)),
+                    why,
+                );
+            }
+        }
+    }
+}
+
+fn zone_of<'d>(scope: &Scope<'d>, kind: &str, name: &str) -> Option<&'d Directive> {
+    let is = |zone: &&Directive| {
+        let named = zone
+            .arguments
+            .iter()
+            .find_map(|one| one.strip_prefix("zone="));
+        named.is_some_and(|named| named.split(':').next() == Some(name))
+    };
+    scope.all(kind).into_iter().find(is)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Client,
+    All,
+    Other,
+}
+
+fn counted(zone: &Directive) -> Counted {
+    match zone.argument(0) {
+        "$binary_remote_addr" | "$remote_addr" => Counted::Client,
+        "$server_name" | "$host" | "$http_host" => Counted::All,
+        _ => Counted::Other,
+    }
+}

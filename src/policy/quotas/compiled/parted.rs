@@ -1,0 +1,72 @@
+//! A quota of which this process has a part, while another process or other edges count the same.
+//! Owns when its part and its loan are asked about; never says how large they are.
+
+use std::sync::Arc;
+
+use crate::policy::quotas::counter::Counter;
+use crate::policy::quotas::counters::Counters;
+use crate::policy::quotas::identity::Whom;
+use crate::policy::quotas::measure::Measure;
+use crate::policy::quotas::{Moment, Who};
+
+use super::{Compiled, Kept};
+
+impl Compiled {
+    /// What of the measure is this process's while others count as well.
+    #[cold]
+    pub(super) fn charged_part(
+        &self,
+        at: Moment,
+        counter: Option<&Counter>,
+        amount: u64,
+        counters: &Counters,
+    ) -> Result<u64, u64> {
+        let word = counter.map_or(0, Counter::word);
+        let (Measure::Window { per, limit }, true) = (self.measure, self.is_parted()) else {
+            return self.measure.charged(word, at, amount);
+        };
+        let part = counters.part(self.measure, at, counter);
+        let charged = part.charged(word, at, amount);
+        charged.map_err(|wait_s| counters.wait_s((per, limit), at, counter, amount, wait_s))
+    }
+
+    /// Whether others count the same where it is shared: windows that are kept.
+    pub(super) fn is_parted(&self) -> bool {
+        self.named.identity.is_kept()
+    }
+
+    /// Notes that a load was refused here for want of room.
+    #[cold]
+    pub(in crate::policy::quotas) fn note_missed(
+        &self,
+        at: Moment,
+        sender: &Who,
+        amount: u64,
+        counters: &Counters,
+    ) {
+        if !self.is_parted() {
+            return;
+        }
+        let miss = |counter: &Arc<Counter>| {
+            counters.missed(self.measure, at, counter, amount, 1);
+        };
+        match (&self.kept, self.whom(sender), &self.rest) {
+            (Kept::Here(counter), _, _) => miss(counter),
+            (_, Whom::Rest(None), Some(rest)) => miss(rest),
+            (_, whom, rest) => {
+                let none = || rest.iter().for_each(miss);
+                counters.with(at, (&self.named, whom), none, miss);
+            }
+        }
+    }
+
+    /// Has its counter asked for before anybody needs it.
+    pub(super) fn want(&self, counters: &Counters) {
+        if let (Kept::Here(counter), Measure::Window { limit, .. }) = (&self.kept, self.measure)
+            && counters.leasing.is_on()
+            && self.is_parted()
+        {
+            counters.leasing.want(counter, limit);
+        }
+    }
+}

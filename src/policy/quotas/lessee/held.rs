@@ -1,0 +1,144 @@
+//! One counter among those that leases are asked for. Owns what it wants and gives back; never
+//! says when that is asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering::SeqCst, fence};
+
+use crate::domain::quota::{Per, Window};
+use crate::policy::quotas::Moment;
+use crate::policy::quotas::counter::Counter;
+use crate::policy::quotas::counters::Counters;
+use crate::policy::quotas::identity::Whom;
+use crate::policy::quotas::leasing::{self, RESERVED};
+
+use super::{ASK_EVERY_NS, Ask, Lease, Place, SECOND_NS};
+
+/// What comes in so many seconds is wanted ahead.
+const AHEAD_S: u64 = 2;
+
+/// A counter that the pool has heard of, or is about to.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) counter: Arc<Counter>,
+    pub(super) window: Window,
+    /// What was answered last of this window; `None`: nothing.
+    pub(super) heard: Option<Lease>,
+    /// As last asked.
+    pub(super) used: u64,
+    pub(super) asked_at_ns: u64,
+    /// Used or missed in a second, lately.
+    pub(super) pace: u64,
+    pub(super) rests_ns: u64,
+    pub(super) due_at_ns: u64,
+}
+
+/// Whether others count the same.
+pub(super) fn is_shared(counter: &Counter) -> bool {
+    counter.named().identity.is_kept() && !matches!(counter.whom(), Whom::Strangers(_))
+}
+
+fn per_of(counter: &Counter) -> Option<Per> {
+    counter.named().identity.window_per()
+}
+
+/// The window that a counter is in: the one that is on, or the next where a worker has begun it.
+pub(super) fn window_of(counter: &Counter, now: Moment) -> Option<Window> {
+    leasing::window_of(per_of(counter)?, now, Some(counter))
+}
+
+impl Held {
+    /// The first second of its window.
+    pub(super) fn begins_unix_s(&self) -> u64 {
+        let per = per_of(&self.counter);
+        per.map_or(0, |per| per.begins_unix_s(self.window))
+    }
+
+    /// Whether it is still to be asked for; one whose window is over goes on to the next where a
+    /// configuration names it, or it was in use.
+    pub(super) fn goes_on(&mut self, now: Moment) -> bool {
+        let Some(window) = window_of(&self.counter, now) else {
+            return false;
+        };
+        if window.number <= self.window.number {
+            return true;
+        }
+        let named = matches!(self.counter.whom(), Whom::All | Whom::Rest(None));
+        let used =
+            self.counter.used_of(self.window.number) > 0 || self.counter.used_of(window.number) > 0;
+        self.window = window;
+        self.heard = None;
+        self.used = 0;
+        self.rests_ns = ASK_EVERY_NS;
+        self.due_at_ns = 0;
+        // A counter that only the table and this hold may be swept.
+        (named && Arc::strong_count(&self.counter) > 1) || used
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        now: Moment,
+        (place, number): (Place, u64),
+        sharers: u64,
+        counters: &Counters,
+    ) -> Ask {
+        self.goes_on(now);
+        let window = self.window.number;
+        let missed = self.counter.lent().take_missed();
+        let used = self.counter.used_of(window);
+        self.note_pace(now, used, missed);
+        let lent = self.counter.lent();
+        let limit = lent.limit();
+        let ahead = self.pace.saturating_mul(AHEAD_S).max(missed);
+        let ahead = ahead.max(u64::from(used > 0 || missed > 0)).min(limit);
+        let standing = lent.lease(window);
+        let held = match (self.heard, standing) {
+            (Some(heard), Some(lease)) => {
+                let even = limit.saturating_sub(heard.all_used) / 2 / sharers.max(1);
+                let enough = used.saturating_add(ahead.max(even));
+                if enough < lease && !counters.is_shared_with_elder() {
+                    lent.lower(window, enough);
+                    fence(SeqCst);
+                    // Whoever charged before it saw that is seen here.
+                    enough.max(self.counter.used_of(window))
+                } else {
+                    lease
+                }
+            }
+            (None, Some(lease)) => lease,
+            (_, None) => {
+                // What it says it holds is from here on all it has, heard or not.
+                let (cold, _) = counters.leasing.most_of(&self.counter, limit, self.window);
+                lent.lower(window, cold);
+                fence(SeqCst);
+                cold.max(self.counter.used_of(window))
+            }
+        };
+        self.used = used;
+        self.asked_at_ns = now.since_start_ns;
+        self.due_at_ns = now.since_start_ns.saturating_add(ASK_EVERY_NS);
+        Ask {
+            name: self.counter.name_of(self.window.number),
+            number,
+            used,
+            held: held.max(used),
+            wanted: used.saturating_add(ahead),
+            limit,
+            reserved: limit / RESERVED,
+            takes: true,
+            takes_up: self.heard.is_none(),
+            ends_unix_s: self.window.ends_unix_s,
+            place,
+            window,
+        }
+    }
+
+    /// What comes in a second: at least half as much as it did.
+    fn note_pace(&mut self, now: Moment, used: u64, missed: u64) {
+        let took_ns = now.since_start_ns.saturating_sub(self.asked_at_ns);
+        let took_ns = took_ns.max(SECOND_NS / 20);
+        let came = used.saturating_sub(self.used).saturating_add(missed);
+        let pace = u128::from(came) * u128::from(SECOND_NS) / u128::from(took_ns);
+        let pace = u64::try_from(pace).unwrap_or(u64::MAX);
+        self.pace = pace.max(self.pace / 2);
+    }
+}

@@ -1,0 +1,188 @@
+//! Edges that share a quota over a pool that loses, delays and doubles what it is told: together
+//! they never admit more than the limit, and not much less where nothing is wrong.
+
+mod pool;
+mod world;
+
+use proptest::prelude::*;
+
+use super::*;
+use pool::Pool;
+use world::{TICK_MS, World, answered, unreliable};
+
+/// A minute that all edges have from its beginning, and what they admitted in it together.
+#[track_caller]
+fn check_use(edges: usize, limit: u64, load: impl Fn(usize) -> u64) {
+    let mut world = World::new(1, edges, (limit, edges != 2));
+    for _ in 0..600 {
+        world.step(answered, 0);
+    }
+    let window = world.now_ms / 60_000 + 1;
+    while world.now_ms < (window + 1) * 60_000 - SKEW_S * 1000 {
+        for place in 0..edges {
+            world.load(place, load(place));
+        }
+        world.step(answered, 0);
+    }
+    let admitted = world.admitted[&window];
+    assert!(
+        admitted * 100 >= limit * 95,
+        "{admitted} of {limit} by {edges}"
+    );
+}
+
+#[test]
+fn nearly_all_of_a_limit_is_used_however_the_load_is_spread() {
+    for edges in [1, 2, 8, 50] {
+        for limit in [100, 1000, 100_000] {
+            check_use(edges, limit, |_| limit / 100);
+            check_use(edges, limit, |place| u64::from(place == 0) * limit / 100);
+        }
+    }
+}
+
+#[test]
+fn a_limit_below_the_number_of_edges_is_used_whole() {
+    check_use(8, 3, |_| 1);
+    check_use(8, 1, |place| u64::from(place == 5));
+}
+
+#[test]
+fn an_edge_alone_has_all_but_a_hundredth() {
+    let mut world = World::new(1, 1, (1000, false));
+    for _ in 0..200 {
+        world.step(answered, 100);
+    }
+    assert!(world.admitted.values().all(|admitted| *admitted >= 990));
+}
+
+#[test]
+fn who_is_cut_off_goes_on_with_what_it_holds_and_then_with_its_even_part() {
+    let mut world = World::new(1, 4, (1000, true));
+    for _ in 0..300 {
+        world.step(answered, 0);
+    }
+    let until_ms = world.now_ms + 3 * 60_000;
+    world.nodes[0].cut_until_ms = until_ms;
+    world.step(answered, 0);
+    // A half of all is held in even parts, of which each has one in four.
+    let held = world.load(0, 1000);
+    assert!((115..=125).contains(&held), "{held}");
+    while world.now_ms < until_ms - 30_000 {
+        world.step(answered, 0);
+    }
+    // Minutes began since.
+    assert_eq!(world.load(0, 1000), 250);
+    for _ in 0..100 {
+        for place in 1..4 {
+            world.load(place, 100);
+        }
+        world.step(answered, 0);
+    }
+    let admitted = world.admitted.values().max().unwrap();
+    assert!((950..=1000).contains(admitted), "{admitted}");
+}
+
+#[test]
+fn what_could_not_be_had_of_a_new_pool_is_had_once_it_has_settled() {
+    let mut world = World::new(1, 2, (1000, true));
+    world.pool.began_ms = world.now_ms;
+    for _ in 0..SETTLE_MS / TICK_MS - 2 {
+        world.step(answered, 0);
+    }
+    let leased = |world: &World| -> u64 {
+        let windows = world.pool.windows.values();
+        windows
+            .flat_map(|kept| kept.edges.values())
+            .map(|edge| edge.1)
+            .sum()
+    };
+    assert_eq!(leased(&world), 0, "no more than is used");
+    for _ in 0..5 {
+        world.step(answered, 0);
+    }
+    assert!(leased(&world) >= 490, "{}", leased(&world));
+}
+
+#[test]
+fn who_has_never_reached_the_pool_counts_alone() {
+    let mut world = World::new(1, 2, (1000, true));
+    for node in &mut world.nodes {
+        node.cut_until_ms = u64::MAX;
+    }
+    assert_eq!(world.load(0, 2000), 0, "before it has tried");
+    world.now_ms += PRESENT_MS;
+    world.turn(0, answered);
+    assert_eq!(world.load(0, 2000), 1000);
+}
+
+#[test]
+fn what_a_dead_process_held_is_its_successors() {
+    let mut world = World::new(1, 2, (1000, true));
+    for _ in 0..100 {
+        world.step(answered, 1);
+    }
+    world.restarted(0);
+    world.restarted(1);
+    for _ in 0..200 {
+        world.step(answered, 20);
+    }
+    let admitted = world.admitted.values().max().unwrap();
+    assert!(*admitted >= 980, "{admitted}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn together_they_never_admit_more_than_the_limit(
+        seed: u64,
+        edges in 1_usize..7,
+        limit in prop_oneof![1_u64..40, 100_u64..3000],
+        load in 0_u64..60,
+        named: bool,
+        loses: bool,
+    ) {
+        let mut world = World::new(seed, edges, (limit, named));
+        for _ in 0..2000 {
+            let place = world.draws.place(edges);
+            let is_cut = world.nodes[place].cut_until_ms > world.now_ms;
+            match world.draws.below(300) {
+                // Who starts while it is cut off is the exception.
+                0 if !is_cut => world.restarted(place),
+                // What the dead have used is lost with what the pool knows.
+                1 if !is_cut && !loses => {
+                    let node = world.node();
+                    world.nodes[place] = node;
+                }
+                2..4 => {
+                    let lasts_ms = world.draws.below(200_000);
+                    world.cut_off(place, lasts_ms);
+                }
+                4 => {
+                    let lasts_ms = world.draws.below(200_000);
+                    for place in 0..edges {
+                        world.cut_off(place, lasts_ms);
+                    }
+                }
+                // It begins anew and has lost all, while everybody reaches it.
+                5 if loses && world.nodes.iter().all(|node| node.cut_until_ms < world.now_ms) => {
+                    world.pool = Pool {
+                        incarnation: world.pool.incarnation + 1,
+                        began_ms: world.now_ms,
+                        ..Pool::default()
+                    };
+                    for node in &mut world.nodes {
+                        node.connected = false;
+                    }
+                    world.late.clear();
+                    for _ in 0..60 {
+                        world.step(answered, load);
+                    }
+                }
+                _ => {}
+            }
+            world.step(unreliable, load);
+        }
+    }
+}

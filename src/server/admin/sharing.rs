@@ -1,0 +1,80 @@
+//! What an operator sees of quotas that many edges share. Reads what the keeper has shown, and
+//! asks nobody.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::policy::quotas::Contact;
+use crate::telemetry::clock::rfc3339;
+use crate::telemetry::sharing::{SharingReading, SharingState};
+
+use crate::server::shared_quota::{Board, Standing};
+
+fn state(standing: &Standing) -> SharingState {
+    match standing.contact {
+        Contact::New => SharingState::New,
+        Contact::Joined => SharingState::Joined,
+        Contact::Away => SharingState::Away,
+    }
+}
+
+/// The sharing in the metrics.
+pub(super) fn reading(board: &Board) -> SharingReading {
+    let Some(standing) = board.read() else {
+        return SharingReading::default();
+    };
+    SharingReading {
+        state: state(&standing),
+        present: standing.present,
+        counters: standing.counters,
+        exchanges: standing.exchanges,
+        failures: standing.failures,
+    }
+}
+
+/// What is not as it should be, in words.
+pub(in crate::server) fn reasons(board: &Board) -> Option<String> {
+    let standing = board.read()?;
+    let fault = standing.fault.as_ref()?;
+    let part = match standing.contact {
+        Contact::Joined => return None,
+        Contact::New => "this edge counts alone".to_owned(),
+        Contact::Away if standing.one_in == 0 => {
+            "quotas go on with what this edge holds, and there is no part for it in new windows"
+                .to_owned()
+        }
+        Contact::Away => format!(
+            "quotas go on with what this edge holds, and in new windows with its part, one in {}",
+            standing.one_in
+        ),
+    };
+    Some(format!("shared_quota is out of reach: {fault}: {part}"))
+}
+
+/// With whom a window is shared, behind its name.
+pub(super) fn words(board: &Board) -> String {
+    match board.read() {
+        Some(standing) => format!(", shared with {} edges", standing.present.max(1)),
+        None => String::new(),
+    }
+}
+
+/// The sharing in `status`; null where nothing is shared.
+pub(super) fn told(board: &Board) -> Value {
+    let Some(standing) = board.read() else {
+        return Value::Null;
+    };
+    let heard = standing.heard_unix_s;
+    json!({
+        "state": state(&standing).as_str(),
+        "settling": standing.settles,
+        "fault": standing.fault.as_ref().map(ToString::to_string),
+        "edges": standing.present,
+        "edges_known": standing.sharers,
+        "part": standing.one_in,
+        "leases": standing.counters,
+        "heard_at": heard.map(|unix_s| rfc3339(UNIX_EPOCH + Duration::from_secs(unix_s))),
+        "exchange_us": standing.took_us,
+    })
+}

@@ -1,0 +1,142 @@
+//! By which name this edge is known to those that it shares quotas with. Kept over a restart,
+//! so that the next process goes on with what this one holds; the file tells the process that
+//! wrote it, so that no copy of the folder goes by the same name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::server::memory::state::StateFolder;
+
+const FILE: &str = "shared-quota";
+
+const FILE_BYTES_MAX: u64 = 4096;
+
+/// A name, and who goes by it.
+#[derive(Debug)]
+pub(super) struct EdgeName {
+    /// The edge's.
+    pub edge: String,
+    /// This process's.
+    pub process: String,
+    /// That of the process before this one.
+    pub earlier: String,
+    /// Its part was one in so many when that was last heard; 0: that was never.
+    pub one_in: u64,
+    folder: Option<StateFolder>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    edge: String,
+    process: String,
+    one_in: u64,
+}
+
+impl EdgeName {
+    /// The one that an earlier run had, else a fresh one.
+    pub(super) fn recall(folder: Option<StateFolder>) -> Self {
+        let kept = folder.as_ref().and_then(|folder| {
+            let kept = folder.read(FILE, FILE_BYTES_MAX).ok()??;
+            serde_json::from_slice::<Written>(&kept).ok()
+        });
+        let kept = kept.filter(|kept| is_drawn(&kept.edge) && is_drawn(&kept.process));
+        match kept {
+            Some(Written {
+                edge,
+                process,
+                one_in,
+            }) => Self {
+                edge,
+                process: drawn(),
+                earlier: process,
+                one_in,
+                folder,
+            },
+            None => Self::fresh(folder),
+        }
+    }
+
+    fn fresh(folder: Option<StateFolder>) -> Self {
+        Self {
+            edge: drawn(),
+            process: drawn(),
+            earlier: String::from("-"),
+            one_in: 0,
+            folder,
+        }
+    }
+
+    /// Whether a process may go by the name: this one, or the one before it.
+    pub(super) fn is_of(&self, process: &str) -> bool {
+        process == self.process || process == self.earlier
+    }
+
+    /// Another name, as somebody else goes by this one.
+    pub(super) fn renew(&mut self) {
+        let one_in = self.one_in;
+        *self = Self::fresh(self.folder.take());
+        self.one_in = one_in;
+    }
+
+    /// Has the next run know of it. Without a folder, or where its disk fails, what this process
+    /// holds is lost with it until its windows end.
+    pub(super) fn keep(&mut self, one_in: u64) {
+        if self.one_in == one_in && self.earlier == self.process {
+            return;
+        }
+        self.one_in = one_in;
+        self.earlier.clone_from(&self.process);
+        let Some(folder) = &self.folder else {
+            return;
+        };
+        let written = Written {
+            edge: self.edge.clone(),
+            process: self.process.clone(),
+            one_in,
+        };
+        let kept = serde_json::to_vec(&written)
+            .map_err(std::io::Error::other)
+            .and_then(|bytes| folder.write(FILE, &bytes));
+        if let Err(error) = kept {
+            tracing::warn!(%error, "a restart will not know what this edge holds of shared quotas");
+        }
+    }
+}
+
+/// A name that nobody else draws. No secret: who can write to the pool needs none.
+fn drawn() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+fn is_drawn(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_run_goes_by_the_same_name_and_tells_who_did_before() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(place.path()).unwrap();
+        let mut first = EdgeName::recall(Some(folder.clone()));
+        first.keep(3);
+        let next = EdgeName::recall(Some(folder.clone()));
+        assert_eq!((&next.edge, &next.earlier), (&first.edge, &first.process));
+        assert_eq!(next.one_in, 3);
+        assert_ne!(next.process, first.process);
+        folder.write(FILE, b"{}").unwrap();
+        assert_ne!(EdgeName::recall(Some(folder)).edge, first.edge);
+    }
+
+    #[test]
+    fn without_a_folder_each_run_is_another_edge() {
+        let mut first = EdgeName::recall(None);
+        first.keep(2);
+        assert_ne!(EdgeName::recall(None).edge, first.edge);
+        let before = first.edge.clone();
+        first.renew();
+        assert_ne!(first.edge, before);
+    }
+}

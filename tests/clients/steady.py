@@ -1,6 +1,6 @@
 """Sends errors with sentry-sdk at a steady rate, and says which were answered 200.
 
-    steady.py DSN PER_SECOND SECONDS
+    steady.py DSN PER_SECOND SECONDS [CA_FILE]
 
 Prints the id of each event whose request was answered 200, one a line, once all
 is sent. What arrived in the end is the server's to say.
@@ -39,6 +39,7 @@ def main():
         auto_enabling_integrations=False,
         send_client_reports=False,
         shutdown_timeout=FLUSH_SECONDS,
+        ca_certs=sys.argv[4] if len(sys.argv) > 4 else None,
         # Line one is read above.
         _experiments={"transport_compression_level": 0},
     )

@@ -16,6 +16,9 @@ use crate::edge::{Log, ended};
 use crate::parts::program;
 use crate::upstream::HANG;
 
+/// An nginx whose edge is away has a line for each request.
+const LOG_LINES_SHOWN: usize = 50;
+
 /// A running nginx. Dropping it stops it.
 pub(crate) struct Nginx {
     child: Child,
@@ -111,6 +114,11 @@ impl Nginx {
                 }}
             }}"
         ))
+    }
+
+    /// Has it read its configuration anew: other workers serve who comes from now on.
+    pub(crate) fn reload(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
     }
 
     #[track_caller]
@@ -249,7 +257,10 @@ impl Drop for Nginx {
             ended(&mut self.child, &self.log, HANG);
         } else {
             drop(self.child.wait());
-            eprintln!("--- nginx's log ---\n{}\n---", self.log.text());
+            let log = self.log.text();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
+            eprintln!("--- the end of nginx's log ---\n{last}\n---");
         }
     }
 }

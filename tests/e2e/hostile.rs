@@ -5,9 +5,9 @@
 
 pub(crate) mod blocked;
 mod broken;
-mod frames;
+pub(crate) mod frames;
 mod multiplexed;
-mod siege;
+pub(crate) mod siege;
 mod slow;
 
 use libtest_mimic::Trial;

@@ -32,6 +32,7 @@ mod decisions;
 mod demo;
 mod departures;
 mod disk_guard;
+mod door;
 mod edge;
 mod encoded_chunks;
 mod exchange;
@@ -73,6 +74,7 @@ mod sentry_cli;
 mod sentry_keys;
 mod sentry_states;
 mod shared_quotas;
+mod soak;
 mod spool;
 mod stored_addresses;
 mod switches;
@@ -142,6 +144,7 @@ fn of_requests() -> Vec<Vec<Trial>> {
         tls::trials(),
         conformance::trials(),
         hostile::trials(),
+        soak::trials(),
     ]
 }
 

@@ -34,12 +34,21 @@ enum Way {
 }
 
 /// Commands by how they begin; the first that fits counts, and what is not here has to work.
-const WAYS: [(&str, Way); 20] = [
+const WAYS: [(&str, Way); 23] = [
     (
         "cargo run --release -- demo",
         Way::Elsewhere("tests/e2e/demo.rs", "\"demo\""),
     ),
     ("tests/run", Way::Elsewhere(".ci/run", "exec tests/run")),
+    (
+        "tests/soak",
+        Way::Elsewhere("tests/run", "tests/soak --minutes"),
+    ),
+    (
+        "tests/simulate",
+        Way::Elsewhere("tests/run", "tests/simulate"),
+    ),
+    ("fuzz/run", Way::Elsewhere("tests/run", "fuzz/run 60")),
     (
         "cargo install",
         Way::Elsewhere("Dockerfile", "cargo build --release --locked"),

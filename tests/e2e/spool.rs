@@ -15,6 +15,7 @@ mod storm;
 pub(crate) mod trouble;
 
 pub(crate) use steered::says;
+pub(crate) use storm::seed;
 
 use std::path::Path;
 use std::time::Instant;

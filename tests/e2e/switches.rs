@@ -48,7 +48,7 @@ fn edge(fake: &Fake, changes: &Value) -> Edge {
 
 /// Switches on, and yields what was said of it.
 #[track_caller]
-fn switch(edge: &Edge, changes: Value) -> Value {
+pub(crate) fn switch(edge: &Edge, changes: Value) -> Value {
     let answer = try_switch(edge, changes);
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()
@@ -60,7 +60,7 @@ fn try_switch(edge: &Edge, changes: Value) -> Answer {
     post(edge, "/api/v1/mutes", body.to_string().as_bytes())
 }
 
-fn delete(edge: &Edge, id: &Value) -> Answer {
+pub(crate) fn delete(edge: &Edge, id: &Value) -> Answer {
     let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
     let path = format!("/api/v1/mutes/{id}");
     ask(edge.admin, "DELETE", &path, &headers, b"")

@@ -2,7 +2,7 @@
 //! and where it comes to nothing, all is as it was.
 
 mod inherited;
-mod load;
+pub(crate) mod load;
 mod refused;
 mod reloads;
 mod rolling;
@@ -49,7 +49,7 @@ fn run(upstream: &str, place: &Path, changes: &Value) -> Edge {
 
 /// Hands over from one edge to the next, and sees the first end well.
 #[track_caller]
-fn upgrade(mut edge: Edge) -> Edge {
+pub(crate) fn upgrade(mut edge: Edge) -> Edge {
     let next = edge.successor();
     assert_eq!(next.public, edge.public, "another address");
     assert_eq!(next.admin, edge.admin, "another admin address");

@@ -44,7 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// The name that clients ask for.
-const NAME: &str = "sentry.example.com";
+pub(crate) const NAME: &str = "sentry.example.com";
 
 /// A listener's `tls` with one certificate.
 fn pair((cert, key): &(std::path::PathBuf, std::path::PathBuf)) -> Value {

@@ -15,6 +15,8 @@ use socket2::{Domain, Socket, Type};
 use crate::exchange::{Exchange, Next};
 use crate::wire::{Framing, Head, Headers, Wire};
 
+pub(crate) use crate::door::Door;
+
 /// A wait that takes this long is a hang, on however slow a machine.
 pub(crate) const HANG: Duration = Duration::from_secs(60);
 
@@ -160,6 +162,18 @@ impl Fake {
         look(&self.shared.ledger.lock().unwrap())
     }
 
+    /// Forgets all but the number of the requests that are over: who runs for hours looks at
+    /// each as it comes.
+    pub(crate) fn forget(&self) {
+        self.shared.note(|ledger| {
+            let over = ledger.requests.iter_mut();
+            for request in over.filter(|request| request.ended != Ended::Open) {
+                request.headers = Headers::default();
+                (request.target, request.body) = (Vec::new(), Vec::new());
+            }
+        });
+    }
+
     /// Waits until `look` finds what it looks for; panics, naming it, when that hangs.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, mut look: impl FnMut(&Ledger) -> Option<T>) -> T {
@@ -236,7 +250,17 @@ impl Silent {
 
     /// Takes an address; port 0 is a free one.
     pub(crate) fn at(address: SocketAddr) -> Self {
+        Self::bound(address, false)
+    }
+
+    /// The same for one that will go and come back, though the system remembers its connections.
+    pub(crate) fn lasting_at(address: SocketAddr) -> Self {
+        Self::bound(address, true)
+    }
+
+    fn bound(address: SocketAddr, again: bool) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(again).unwrap();
         socket.bind(&address.into()).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         Self { socket, address }
@@ -369,28 +393,5 @@ fn unreadable(connection: usize, head: &Head) -> Request {
         body: Vec::new(),
         body_bytes: 0,
         ended: Ended::Cut,
-    }
-}
-
-/// A door that stays shut until its test opens it; once open it stays so.
-#[derive(Clone, Default)]
-pub(crate) struct Door(Arc<(Mutex<bool>, Condvar)>);
-
-impl Door {
-    /// Lets all who wait through, and all who come later.
-    pub(crate) fn open(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
-
-    /// Waits until it is open.
-    pub(crate) fn pass(&self) {
-        let open = self.0.0.lock().unwrap();
-        let (open, _) = self
-            .0
-            .1
-            .wait_timeout_while(open, HANG, |open| !*open)
-            .unwrap();
-        assert!(*open, "a door was never opened");
     }
 }

@@ -371,4 +371,6 @@ fn queued_bytes(parcel: &Parcel) -> u64 {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

@@ -8,20 +8,20 @@ use crate::client::connect_from;
 use crate::upstream::HANG;
 
 pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 pub(super) const PRIORITY: u8 = 2;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
 pub(super) const WINDOW_UPDATE: u8 = 8;
-pub(super) const CONTINUATION: u8 = 9;
+pub(crate) const CONTINUATION: u8 = 9;
 
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// `GET / HTTP/2` of `a`, by the static table.
-pub(super) const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
+pub(crate) const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
 /// `POST /` of the same.
 pub(super) const POST: &[u8] = b"\x83\x86\x84\x41\x01a";
 
@@ -29,7 +29,7 @@ pub(super) const POST: &[u8] = b"\x83\x86\x84\x41\x01a";
 pub(super) const INITIAL_WINDOW: u16 = 4;
 
 /// One frame's bytes.
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = length.to_vec();
     bytes.extend_from_slice(&[kind, flags]);
@@ -39,33 +39,40 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// The number of the nth stream that a client opens.
-pub(super) fn nth(n: u32) -> u32 {
+pub(crate) fn nth(n: u32) -> u32 {
     2 * n + 1
 }
 
 /// A connection.
-pub(super) struct Raw(TcpStream);
+pub(crate) struct Raw(TcpStream);
 
 impl Raw {
     /// Connects and says what every client says first, with these settings.
     pub(super) fn connect(from: Ipv4Addr, address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut socket = connect_from(from, address).unwrap();
-        socket.set_nodelay(true).unwrap();
-        socket.set_read_timeout(Some(HANG)).unwrap();
-        socket.set_write_timeout(Some(HANG)).unwrap();
+        Self::try_connect(from, address, settings).unwrap()
+    }
+
+    /// The same, or why not.
+    pub(crate) fn try_connect(
+        from: Ipv4Addr,
+        address: SocketAddr,
+        settings: &[(u16, u32)],
+    ) -> io::Result<Self> {
+        let mut socket = connect_from(from, address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(HANG))?;
+        socket.set_write_timeout(Some(HANG))?;
         let settings: Vec<u8> = settings
             .iter()
             .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
             .collect();
-        socket
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .unwrap();
-        socket.write_all(&frame(SETTINGS, 0, 0, &settings)).unwrap();
-        Self(socket)
+        socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
+        socket.write_all(&frame(SETTINGS, 0, 0, &settings))?;
+        Ok(Self(socket))
     }
 
     /// Sends as much as the edge takes before it closes.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
     }
 
@@ -80,7 +87,7 @@ impl Raw {
     }
 
     /// Reads on to the end; yields the code of the GOAWAY that was met.
-    pub(super) fn told_to_go(&mut self) -> Option<u32> {
+    pub(crate) fn told_to_go(&mut self) -> Option<u32> {
         let mut code = None;
         while let Some((kind, payload)) = self.next() {
             if kind == GOAWAY {

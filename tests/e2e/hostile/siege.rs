@@ -17,7 +17,7 @@ use crate::ingest::ENVELOPE;
 use crate::upstream::{Fake, HANG};
 
 /// Who attacks: no trusted proxy, and of the loopback network, so that it is never blocked.
-pub(super) const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
+pub(crate) const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 /// Who sends events.
 const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
@@ -120,14 +120,16 @@ impl Survived {
 }
 
 /// What the edge uses of the machine.
-struct Used {
-    resident_kib: u64,
-    descriptors: usize,
-    cpu: Duration,
+#[derive(Debug)]
+pub(crate) struct Used {
+    pub(crate) resident_kib: u64,
+    pub(crate) descriptors: usize,
+    pub(crate) threads: usize,
+    pub(crate) cpu: Duration,
 }
 
 impl Used {
-    fn by(edge: &Edge) -> Self {
+    pub(crate) fn by(edge: &Edge) -> Self {
         let proc = format!("/proc/{}", edge.pid());
         let stat = fs::read_to_string(format!("{proc}/stat")).unwrap();
         // Behind the name, which may hold anything: the fields from the third on.
@@ -141,6 +143,7 @@ impl Used {
         Self {
             resident_kib: edge.memory_kib("VmRSS"),
             descriptors: fs::read_dir(format!("{proc}/fd")).unwrap().count(),
+            threads: fs::read_dir(format!("{proc}/task")).unwrap().count(),
             // Linux counts hundredths of a second here, on whatever machine.
             cpu: Duration::from_millis(10 * (ticks(11) + ticks(12))),
         }

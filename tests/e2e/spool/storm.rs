@@ -290,7 +290,7 @@ fn check_books(edge: &Edge) {
 }
 
 /// The seed that somebody gave, to see a storm again, or another.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = std::env::var("VIDETTE_SEED").ok();
     let given = given.and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| fastrand::u64(..))

@@ -163,19 +163,45 @@ fn connects_anew(course: &Course) -> Seen {
 
 /// HTTP/2, one stream after the other.
 fn multiplexes(course: &Course) -> Seen {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let (mut seen, mut open) = (Seen::default(), None);
+    let mut line = Multiplexed::to(course.address);
+    let mut seen = Seen::default();
     while let Some(number) = course.next() {
-        let ended = runtime.block_on(async {
+        let ended = line.send(number);
+        seen.note(number, ended);
+    }
+    seen
+}
+
+/// A client of HTTP/2.
+pub(crate) struct Multiplexed {
+    address: SocketAddr,
+    runtime: tokio::runtime::Runtime,
+    open: Option<SendRequest<Bytes>>,
+}
+
+impl Multiplexed {
+    pub(crate) fn to(address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        Self {
+            address,
+            runtime,
+            open: None,
+        }
+    }
+
+    /// The status that an event of this number is answered with.
+    pub(crate) fn send(&mut self, number: u32) -> io::Result<u16> {
+        let (address, open) = (self.address, &mut self.open);
+        self.runtime.block_on(async {
             loop {
                 let send = match open.take() {
                     Some(send) => send,
-                    None => multiplexing(course.address).await?,
+                    None => multiplexing(address).await?,
                 };
-                let error = match stream(send, &mut open, number).await {
+                let error = match stream(send, open, number).await {
                     Ok(status) => break Ok(status),
                     Err(error) => error,
                 };
@@ -188,10 +214,8 @@ fn multiplexes(course: &Course) -> Seen {
                     break Err(io::Error::other(error));
                 }
             }
-        });
-        seen.note(number, ended);
+        })
     }
-    seen
 }
 
 async fn multiplexing(address: SocketAddr) -> io::Result<SendRequest<Bytes>> {

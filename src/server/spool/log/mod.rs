@@ -96,7 +96,7 @@ mod scan;
 mod segment;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The sizes of a log's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

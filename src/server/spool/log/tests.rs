@@ -3,7 +3,7 @@
 #[path = "tests/damage.rs"]
 mod damage;
 #[path = "tests/disk.rs"]
-mod disk;
+pub(in crate::server::spool) mod disk;
 #[path = "tests/erased.rs"]
 mod erased;
 #[path = "tests/kept.rs"]

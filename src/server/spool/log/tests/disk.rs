@@ -38,7 +38,7 @@ enum NameOp {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::server::spool) enum Fault {
     Eio,
     PowerOff,
 }
@@ -60,10 +60,10 @@ struct State {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct SimDisk(Rc<RefCell<State>>);
+pub(in crate::server::spool) struct SimDisk(Rc<RefCell<State>>);
 
 #[derive(Debug, Clone)]
-pub(super) struct SimFile(Inode);
+pub(in crate::server::spool) struct SimFile(Inode);
 
 fn apply(content: &mut Vec<u8>, change: &Change) {
     match change {
@@ -129,7 +129,7 @@ fn apply_name(names: &mut BTreeMap<String, Inode>, op: &NameOp) {
 }
 
 impl SimDisk {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::server::spool) fn new(seed: u64) -> Self {
         Self(Rc::new(RefCell::new(State {
             rng: Rng::with_seed(seed),
             names: BTreeMap::new(),
@@ -143,41 +143,41 @@ impl SimDisk {
         })))
     }
 
-    pub(super) fn fail_in(&self, calls: u64, fault: Fault) {
+    pub(in crate::server::spool) fn fail_in(&self, calls: u64, fault: Fault) {
         self.0.borrow_mut().fault = Some((calls, fault));
     }
 
     /// Nothing fails any more; what was written before is there.
-    pub(super) fn heal(&self) {
+    pub(in crate::server::spool) fn heal(&self) {
         let mut state = self.0.borrow_mut();
         (state.power, state.fault) = (true, None);
     }
 
-    pub(super) fn has_power(&self) -> bool {
+    pub(in crate::server::spool) fn has_power(&self) -> bool {
         self.0.borrow().power
     }
 
     /// How many syncs there were since the last question.
-    pub(super) fn syncs(&self) -> u64 {
+    pub(in crate::server::spool) fn syncs(&self) -> u64 {
         std::mem::take(&mut self.0.borrow_mut().syncs)
     }
 
     /// Whether nothing stands in the way of any call.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(in crate::server::spool) fn is_sound(&self) -> bool {
         let state = self.0.borrow();
         state.power && state.fault.is_none() && state.room == u64::MAX
     }
 
-    pub(super) fn set_room(&self, bytes: u64) {
+    pub(in crate::server::spool) fn set_room(&self, bytes: u64) {
         self.0.borrow_mut().room = bytes;
     }
 
-    pub(super) fn write_short(&self, short: bool) {
+    pub(in crate::server::spool) fn write_short(&self, short: bool) {
         self.0.borrow_mut().short_writes = short;
     }
 
     /// Power goes and comes back.
-    pub(super) fn crash(&self) {
+    pub(in crate::server::spool) fn crash(&self) {
         let mut state = self.0.borrow_mut();
         let state = &mut *state;
         let mut names = std::mem::take(&mut state.safe_names);
@@ -202,7 +202,7 @@ impl SimDisk {
     }
 
     /// The names and sizes of all files.
-    pub(super) fn files(&self) -> Vec<(String, u64)> {
+    pub(in crate::server::spool) fn files(&self) -> Vec<(String, u64)> {
         let state = self.0.borrow();
         let files = state.names.iter();
         files
@@ -216,7 +216,7 @@ impl SimDisk {
     }
 
     /// Changes what a file holds, behind everybody's back.
-    pub(super) fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+    pub(in crate::server::spool) fn edit(&self, name: &str, edit: impl FnOnce(&mut Vec<u8>)) {
         let state = self.0.borrow();
         let mut content = state.names[name].borrow_mut();
         edit(&mut content.now);

@@ -143,20 +143,29 @@ fn key_and_suffix(segment: &str) -> String {
 
 /// Whether a word has the form of a token. Short secrets that look like words cannot be told.
 fn is_secret(word: &[u8]) -> bool {
-    let prefix = |of: &[u8]| {
-        let begins = word.get(..of.len());
-        begins.is_some_and(|begins| begins.eq_ignore_ascii_case(of))
+    // Sentry's own tokens, whatever stands before one: no word has these letters. And whatever is
+    // signed as JSON, of which some words have the letters within.
+    let begins = |of: &'static [u8]| {
+        move |run: &[u8]| {
+            let begins = run.get(..of.len());
+            begins.is_some_and(|begins| begins.eq_ignore_ascii_case(of))
+        }
     };
-    // Sentry's own tokens, and whatever is signed as JSON.
-    if word.len() > WORD_BYTES_MAX || prefix(b"sntry") || prefix(b"eyj") {
+    const OWN: &[u8] = b"sntry";
+    let own = word.windows(OWN.len()).any(begins(OWN));
+    if word.len() > WORD_BYTES_MAX || own || parts(word).any(begins(b"eyj")) {
         return true;
     }
     // Most words are too short for any of it.
     if word.len() < TOKEN_BYTES {
         return false;
     }
-    let mut runs = word.split(|byte| !byte.is_ascii_alphanumeric());
-    runs.any(is_token_run) || is_parted_token(word)
+    parts(word).any(is_token_run) || is_parted_token(word)
+}
+
+/// Letters and digits in a row.
+fn parts(word: &[u8]) -> impl Iterator<Item = &[u8]> {
+    word.split(|byte| !byte.is_ascii_alphanumeric())
 }
 
 fn is_token_run(run: &[u8]) -> bool {
@@ -178,9 +187,8 @@ fn is_parted_token(word: &[u8]) -> bool {
     let large = count(u8::is_ascii_uppercase);
     let all = digits + small + large;
     let cased = small > 0 && large > 0;
-    let parts = word.split(|byte| !byte.is_ascii_alphanumeric());
     let hex = |part: &&[u8]| part.len() >= HEX_PART_BYTES && part.iter().all(u8::is_ascii_hexdigit);
-    let hex_bytes: usize = parts.filter(hex).map(<[u8]>::len).sum();
+    let hex_bytes: usize = parts(word).filter(hex).map(<[u8]>::len).sum();
     hex_bytes >= TOKEN_BYTES && digits > 0
         || cased && digits > 0 && all >= PARTED_BYTES
         || cased && all > LETTERS_MAX

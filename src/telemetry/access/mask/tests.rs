@@ -140,6 +140,12 @@ fn agents_are_shown_without_tokens() {
     assert_eq!(shown(&format!("a/1 {KEY} b")), "a/1 *** b");
     assert_eq!(shown("curl/8 (token=hunter2)"), "curl/8 (***)");
     assert_eq!(shown("x/sntrys_abc;y"), "***;y");
+    // Whatever stands before a token, chance has found it shown.
+    let chance = "a/1 (@sntryi_Aa0+0__a0A0+_+00_a+_; b)";
+    assert_eq!(shown(chance), "a/1 (***; b)");
+    assert_eq!(shown("xsntrya_abc y"), "*** y");
+    assert_eq!(shown("@eyJhbGci y"), "*** y");
+    assert_eq!(shown("keyjar/1 sentry/2"), "keyjar/1 sentry/2");
     assert_eq!(shown("a\"b\\c\u{7}"), "a\\x22b\\x5Cc\\x07");
     assert_eq!(agent(b"caf\xe9\n"), "caf\\xE9\\x0A");
     let long = format!("{} {}", "word ".repeat(50).trim_end(), "c7".repeat(30));

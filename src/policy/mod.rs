@@ -59,7 +59,7 @@ use directory::Directory;
 use millis::Millis;
 use moves::Moves;
 use origins::Origins;
-use pair::{Known, Pair, Sender};
+use pair::{Known, Sender};
 use proven::ProvenHere;
 use quotas::Quotas;
 use strangers::Strangers;

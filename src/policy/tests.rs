@@ -337,7 +337,7 @@ fn pages_that_others_read_differently_stand_for_themselves() {
     let verdicts = verdicts();
     let of = |origin: Option<&str>, referer: Option<&str>| {
         let page = Page::of_request(origin.map(str::as_bytes), referer.map(str::as_bytes));
-        origin_key(&page, &verdicts)
+        super::who::origin_key(&page, &verdicts)
     };
     let (shop, odd) = (Some("https://shop.example"), Some("https://%65vil.example"));
     assert_eq!(of(None, None), None);

@@ -98,7 +98,7 @@ pub fn sender(claim: &Claim<'_>, known: Known, verdicts: &Verdicts) -> Sender {
 /// What stands for the page in verdicts. One that others may read differently stands
 /// for itself: what it is refused for falls neither on those who name no page nor on
 /// those whose page it names beside.
-fn origin_key(page: &Page<'_>, verdicts: &Verdicts) -> Option<OriginKey> {
+pub(super) fn origin_key(page: &Page<'_>, verdicts: &Verdicts) -> Option<OriginKey> {
     if page.origin.is_none() && page.is_plain() {
         return None;
     }

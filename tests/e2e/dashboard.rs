@@ -2,6 +2,7 @@
 //! numbers mean, which the books' own tests say.
 
 mod browsed;
+mod pictures;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -28,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_project_has_a_page_of_its_own,
     ];
     trials.extend(browsed::trials());
+    trials.extend(pictures::trials());
     trials
 }
 

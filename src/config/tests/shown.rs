@@ -73,7 +73,7 @@ fn the_defaults_read_back() {
     check_reads_back(&config);
     let yaml = config.to_yaml();
     assert!(
-        yaml.starts_with("workers: auto\nlisten:\n  public: [\"0.0.0.0:9000\"]\n"),
+        yaml.starts_with("workers: auto\nuser: \"\"\nlisten:\n  public: [\"0.0.0.0:9000\"]\n"),
         "{yaml}"
     );
     assert!(

@@ -1,8 +1,5 @@
 //! The dashboard in headless Chromium: it looks as it should, and does what it says. What the
 //! browser does is the script's (`tests/clients/dashboard.mjs`).
-//!
-//! `VIDETTE_PICTURES=docs cargo test --test e2e -- pictures` draws the pictures of the docs anew;
-//! it takes ten minutes, for that is what the plots show.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +18,7 @@ use crate::upstream::Fake;
 use crate::way::run;
 
 pub(super) fn trials() -> Vec<Trial> {
-    let mut trials = promises![&[Part::Browser];
+    promises![&[Part::Browser];
         it_draws_what_happens_in_every_light_and_width,
         a_mute_by_keyboard_alone_holds,
         a_token_is_asked_for_and_kept_in_the_tab,
@@ -29,16 +26,12 @@ pub(super) fn trials() -> Vec<Trial> {
         who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen,
         mirrors_are_told_of_beside_the_first_where_there_are_any,
         maintenance_and_reload_say_what_they_do,
-    ];
-    if std::env::var_os("VIDETTE_PICTURES").is_some() {
-        trials.extend(promises![&[Part::Browser]; the_pictures_are_drawn]);
-    }
-    trials
+    ]
 }
 
 /// What the browser made of a scene, at whose sight nobody complained.
 #[track_caller]
-fn scene(url: &str, arguments: &[&str]) -> Value {
+pub(super) fn scene(url: &str, arguments: &[&str]) -> Value {
     let mut told = run(&node(), "dashboard.mjs", &[&[url], arguments].concat());
     let told = told.pop().unwrap();
     assert!(
@@ -58,13 +51,16 @@ fn quiet_scene(edge: &Edge, arguments: &[&str]) -> Value {
 }
 
 /// Sends events until it is dropped.
-struct Traffic {
+pub(super) struct Traffic {
     stop: Arc<AtomicBool>,
     sending: Option<JoinHandle<()>>,
 }
 
 impl Traffic {
-    fn to(edge: &Edge, mut next: impl FnMut(u64) -> (String, Vec<u8>) + Send + 'static) -> Self {
+    pub(super) fn to(
+        edge: &Edge,
+        mut next: impl FnMut(u64) -> (String, Vec<u8>) + Send + 'static,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, public) = (Arc::clone(&stop), edge.public);
         let sending = thread::spawn(move || {
@@ -308,104 +304,4 @@ fn maintenance_and_reload_say_what_they_do() {
         edge.admin_get("/api/v1/status").json()["maintenance"],
         Value::Null
     );
-}
-
-/// A site on a bad day.
-struct BadDay {
-    edge: Edge,
-    begin: Instant,
-    _fake: Fake,
-    _folder: tempfile::TempDir,
-}
-
-impl BadDay {
-    fn begin() -> Self {
-        const NAMES: [&str; 8] = [
-            "shop", "api", "mobile", "search", "billing", "worker", "intranet", "blog",
-        ];
-        let begin = Instant::now();
-        let fake = Fake::with(move |exchange| {
-            exchange.read_body()?;
-            let dice = fastrand::u64(..100);
-            let slow = if dice > 96 { 60 } else { 0 };
-            thread::sleep(Duration::from_millis(2 + dice / 8 + slow));
-            // Sentry is away for a minute.
-            let away = (330..390).contains(&begin.elapsed().as_secs());
-            let answer = b"{\"id\":\"0123456789abcdef0123456789abcdef\"}";
-            exchange.answer(if away { 503 } else { 200 }, &[], answer)
-        });
-        let projects = NAMES.iter().zip(1..).map(|(name, id): (_, u64)| {
-            json!({"id": id, "name": name, "keys": [format!("{id:032x}")], "quotas": [
-                {"name": "errors", "categories": ["error"], "limit": 1500 * id, "per": "1h"},
-                {"name": "transactions", "categories": ["transaction"], "limit": 6, "per": "1s"},
-            ]})
-        });
-        let folder = tempfile::tempdir().unwrap();
-        let edge = Edge::configured(
-            &fake.url(),
-            &fake.url(),
-            json!({"projects": projects.collect::<Vec<_>>(),
-                "spool": {"path": folder.path().join("spool"), "free_floor": 0},
-                "state": {"path": folder.path().join("state")},
-                "defaults": {"sample": {"transaction": 0.8}}}),
-        );
-        Self {
-            edge,
-            begin,
-            _fake: fake,
-            _folder: folder,
-        }
-    }
-
-    /// What one of its clients sends next.
-    fn event(begin: Instant, lane: u32, sent: u64) -> (String, Vec<u8>) {
-        const KINDS: [(&str, usize); 6] = [
-            ("event", 900),
-            ("transaction", 2_400),
-            ("session", 220),
-            ("replay_event", 1_500),
-            ("check_in", 180),
-            ("client_report", 90),
-        ];
-        let low = |most: usize| fastrand::usize(..most).min(fastrand::usize(..most));
-        let project = low(8) + 1;
-        let (kind, size) = KINDS[low(KINDS.len())];
-        let wave = (begin.elapsed().as_secs_f64() / 70.0 + f64::from(lane)).sin();
-        thread::sleep(Duration::from_secs_f64((1.0 + wave) * 0.04));
-        let body = "x".repeat(size / 2 + fastrand::usize(..size));
-        let item = format!("{{\"message\":\"{body}\"}}");
-        let trace = format!("{:032x}", fastrand::u128(1..));
-        let header = json!({"trace": {"trace_id": trace, "public_key": format!("{project:032x}")}});
-        let of = json!({"type": kind, "length": item.len()});
-        let wrong = sent % 60 == 59;
-        let key = format!(
-            "{:0>32}",
-            if wrong {
-                "x".into()
-            } else {
-                format!("{project:x}")
-            }
-        );
-        (
-            format!("/api/{project}/envelope/?sentry_key={key}&sentry_version=7"),
-            format!("{header}\n{of}\n{item}\n").into_bytes(),
-        )
-    }
-}
-
-fn the_pictures_are_drawn() {
-    let day = BadDay::begin();
-    let mute = json!({"project": 8, "action": "mute", "for_s": 14_400,
-        "by": "anna", "why": "import of old posts"});
-    post(&day.edge, "/api/v1/mutes", mute.to_string().as_bytes());
-    let begin = day.begin;
-    let lanes =
-        (0..3).map(|lane| Traffic::to(&day.edge, move |sent| BadDay::event(begin, lane, sent)));
-    let lanes: Vec<Traffic> = lanes.collect();
-    thread::sleep(Duration::from_secs(600).saturating_sub(begin.elapsed()));
-    let into = checkout(&std::env::var("VIDETTE_PICTURES").unwrap());
-    let url = format!("http://{}/", day.edge.admin);
-    let told = scene(&url, &["shots", into.to_str().unwrap()]);
-    println!("{told}");
-    drop(lanes);
 }

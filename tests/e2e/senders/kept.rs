@@ -56,7 +56,7 @@ fn what_is_kept_is_its_owners_alone() {
     names.sort();
     assert_eq!(
         names,
-        ["hash-key", "proven-keys", "quotas", "state-lock"],
+        ["baselines", "hash-key", "proven-keys", "quotas", "state-lock"],
         "no draft is left"
     );
     for name in &names {

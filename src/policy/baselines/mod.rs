@@ -2,7 +2,7 @@
 //! what a protection against spikes would have dropped. Fed once a minute with the books' numbers;
 //! no request knows of it, and nothing is dropped here.
 //!
-//! What is usual is said by [`week`]: hours of the last eight days against this one.
+//! What is usual is said by `week`: hours of the last eight days against this one.
 //!
 //! **Silence** is measured in busy minutes, those in which anything came, dropped or not: sixty
 //! items at the top of an hour are one, and say little of the other fifty-nine. Nothing is told

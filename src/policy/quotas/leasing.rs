@@ -68,8 +68,8 @@ pub(super) const REPORT_WITHIN_MS: u64 = 2500;
 pub(super) const ROLL_MS: u64 = 3000;
 
 /// A part is for windows that begin so long after the last report that the pool may have heard
-/// ([`REPORT_WITHIN_MS`]): by then all others leave it to whoever does not report
-/// ([`PRESENT_MS`]), by what they have heard ([`ROLL_MS`]), even those who begin the window
+/// (`REPORT_WITHIN_MS`): by then all others leave it to whoever does not report
+/// ([`PRESENT_MS`]), by what they have heard (`ROLL_MS`), even those who begin the window
 /// earlier by [`SKEW_S`].
 pub const AWAY_WINDOWS_S: u64 = 15;
 

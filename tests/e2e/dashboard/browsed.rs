@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use super::EVENT;
 use crate::client::{Client, request};
 use crate::edge::{Edge, KEY};
-use crate::explained::post;
-use crate::parts::{Part, checkout, node, promises};
+use crate::parts::{Part, node, promises};
 use crate::upstream::Fake;
 use crate::way::run;
 

@@ -56,7 +56,13 @@ fn what_is_kept_is_its_owners_alone() {
     names.sort();
     assert_eq!(
         names,
-        ["baselines", "hash-key", "proven-keys", "quotas", "state-lock"],
+        [
+            "baselines",
+            "hash-key",
+            "proven-keys",
+            "quotas",
+            "state-lock"
+        ],
         "no draft is left"
     );
     for name in &names {

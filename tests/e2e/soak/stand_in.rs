@@ -91,7 +91,17 @@ impl Mood {
             Self::Limiting => Cause::Limited,
             Self::Failing => Cause::Failing,
             Self::Killed => Cause::UpstreamGone,
-            _ => Cause::Unwell,
+            Self::Well
+            | Self::Hung
+            | Self::Slow
+            | Self::Late
+            | Self::Busy
+            | Self::BadGateway
+            | Self::TimedOut
+            | Self::Resetting
+            | Self::TakesAndResets
+            | Self::Closing
+            | Self::Early => Cause::Unwell,
         }
     }
 }

@@ -89,7 +89,7 @@ impl World {
         let answer = match reply {
             Reply::Status(200) => Answer::Accepted,
             Reply::Status(403) => Answer::Refused,
-            _ => Answer::Other,
+            Reply::Status(_) | Reply::Limited(_) | Reply::Broken => Answer::Other,
         };
         let edge = &mut self.edge;
         edge.verdicts.learn(now, &sender, answer, &mut edge.here);

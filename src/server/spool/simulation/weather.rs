@@ -90,9 +90,10 @@ impl Network {
     }
 
     pub(super) fn fate(&self, item: &Item, rng: &mut Rng) -> Fate {
-        let mood = match self.mood {
-            Mood::Anything => rng.choice(MOODS).unwrap(),
-            mood => mood,
+        let mood = if self.mood == Mood::Anything {
+            rng.choice(MOODS).unwrap()
+        } else {
+            self.mood
         };
         let soon = rng.u64(1..12);
         let taken = |taken_in: u64, replied_in: u64, reply| Fate {

@@ -81,7 +81,7 @@ Examples:
   vidette doctor compose self-hosted/docker-compose.yml
 Each exits with 1 if it found a problem.")]
     Doctor(doctor::Subject),
-    /// Run a stand-in Sentry, an edge in front of it, and a little traffic.
+    /// Run a stand-in Sentry, an edge before it, and some traffic.
     #[command(after_help = "\
 Examples:
   vidette demo
@@ -135,7 +135,7 @@ Examples:
   vidette blocks ls
   vidette blocks lift 203.0.113.9")]
     Blocks(blocks::Command),
-    /// Send one event as an SDK would, and follow it as far as can be seen.
+    /// Send one event as an SDK would, and follow where it goes.
     #[command(after_help = "\
 Examples:
   vidette send-test --dsn https://a94ae32be2584e0bbd7a4cbb95971fee@sentry.example.com/42
@@ -170,8 +170,12 @@ Example:
 and in a Compose file:
   healthcheck: {test: [\"CMD\", \"vidette\", \"healthcheck\"]}")]
     Healthcheck(admin::Address),
-    /// Make or show what proves to Sentry that this edge is one of its relays.
+    /// Make or show what proves this edge to Sentry, as a relay.
     #[command(subcommand)]
+    #[command(after_help = "\
+Examples:
+  vidette credentials generate /etc/vidette/credentials.json
+  vidette credentials show /etc/vidette/credentials.json")]
     Credentials(credentials::Command),
     /// Print what makes a shell complete this command line.
     #[command(after_help = "\

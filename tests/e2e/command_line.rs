@@ -103,7 +103,7 @@ fn check_names_line_column_and_the_nearest_key() {
         ("upstream:\n\tingest: x\n".to_owned(), "edge.yml:2:"),
         (
             format!("{GOOD}sentry: {{credentials: x.json}}\n"),
-            "edge.yml:3:10: error: ",
+            "edge.yml:3:23: error: sentry.credentials without sentry.url",
         ),
         (
             format!("{GOOD}shared_quota: {{url: \"redis://:secret@redis\"}}\n"),

@@ -171,8 +171,11 @@ impl Machine {
     /// Runs a line in a shell, with this edge in the place of those that the README names.
     fn run(&self, command: &str) -> crate::command_line::Ran {
         let (public, admin) = (self.edge.public.to_string(), self.edge.admin.to_string());
+        let etc = self.folder.path().join("etc");
+        fs::create_dir_all(&etc).unwrap();
         let here = command
             .replace("localhost:9001", &admin)
+            .replace("/etc/vidette", etc.to_str().unwrap())
             .replace("@sentry.example.com", &format!("@{public}"))
             .replace("https://a94", "http://a94")
             .replace("sentry.example.com", &public);

@@ -160,7 +160,7 @@ fn what_check_refuses_the_schema_refuses() {
         "state: {path: none}",
         "disk_guard: {stages: {large: 85}}",
         "disk_guard: {paths: [docker]}",
-        "shared_quota: {url: \"redis://redis:6379\"}",
+        "shared_quota: {url: \"redis://redis:6379\", mode: many}",
         "acme: {challenge: dns-01}",
         "acme: {directory: \"http://a.example\"}",
         "access_log: {to: file}",

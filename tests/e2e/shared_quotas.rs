@@ -3,7 +3,7 @@
 
 mod load;
 mod outages;
-mod pool;
+pub(crate) mod pool;
 mod switched;
 mod topologies;
 

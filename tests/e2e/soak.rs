@@ -1,5 +1,5 @@
 //! Everything at once, for as long as one likes: clients of every kind and Sentry's SDKs, nginx
-//! in front, an upstream that falls ill, dies and comes back, clients that mean harm, reloads,
+//! in front, an upstream that falls ill, dies and comes back, a Redis that does, clients that mean harm, reloads,
 //! certificates, switches, upgrades, kills. In the end all that was answered 200 has arrived, the
 //! books close, and the edge uses what it used at the beginning.
 //!
@@ -28,7 +28,7 @@ use mischief::Try;
 use operator::{Act, Change, Operator};
 use scene::{Deck, Scene};
 use senders::{Steady, Way};
-use stage::Ends;
+use stage::{Cause, Ends};
 use tally::Held;
 
 /// The variable that says for how many minutes, and that there is to be a soak.
@@ -50,7 +50,7 @@ const SDK_RATE: u32 = 5;
 pub(crate) fn trials() -> Vec<Trial> {
     match std::env::var_os(MINUTES) {
         None => Vec::new(),
-        Some(_) => promises![&[Part::Nginx, Part::Python, Part::Node];
+        Some(_) => promises![&[Part::Nginx, Part::Python, Part::Node, Part::Redis];
             nothing_is_lost_however_long_it_lasts,
         ],
     }
@@ -121,8 +121,11 @@ fn nothing_is_lost_however_long_it_lasts() {
         let (weather, mischief) = (rng.fork(), rng.fork());
         scope.spawn(|| scene.weather(weather));
         scope.spawn(|| scene.mischief(mischief));
-        scene.load.open();
-        thread::sleep(WARM_UP);
+        {
+            let _unlent = scene.windows.open(Cause::Unlent);
+            scene.load.open();
+            thread::sleep(WARM_UP);
+        }
         for hostile in Try::ALL {
             hostile.on(&scene.places, &scene.tally, &mut rng);
         }

@@ -18,6 +18,7 @@ use crate::books::check_equation;
 use crate::edge::Edge;
 use crate::explained::post;
 use crate::hostile::siege::Used;
+use crate::shared_quotas::pool::{comes, sharing};
 use crate::switches::{delete, switch};
 use crate::tls::NAME;
 use crate::tls::client::{SecureClient, Trust};
@@ -34,8 +35,7 @@ const DESCRIPTORS_MORE: usize = 24;
 /// A rest has come once the edge has used the same descriptors for so long.
 const REST: Duration = Duration::from_secs(5);
 
-/// What an operator does while the edge runs, and what else it leans on does. A Redis that edges
-/// share comes and goes here.
+/// What an operator does while the edge runs, and what else it leans on does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
     Reload,
@@ -45,6 +45,8 @@ pub(super) enum Act {
     Mute,
     NoRoom,
     FrontReload,
+    PoolKilled,
+    PoolPaused,
 }
 
 impl Act {
@@ -56,6 +58,8 @@ impl Act {
         Self::Mute,
         Self::NoRoom,
         Self::FrontReload,
+        Self::PoolKilled,
+        Self::PoolPaused,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -67,6 +71,8 @@ impl Act {
             Self::Mute => "mute",
             Self::NoRoom => "no room on its disk",
             Self::FrontReload => "reload of nginx",
+            Self::PoolKilled => "Redis killed, and begun anew",
+            Self::PoolPaused => "Redis paused",
         }
     }
 }
@@ -91,6 +97,15 @@ impl Change {
     }
 }
 
+/// Waits until an edge is among those that share, and takes of what they do.
+#[track_caller]
+fn wait_joined(edge: &Edge) {
+    comes("it has joined", || {
+        let told = sharing(edge);
+        told["state"] == "joined" && told["settling"] == false
+    });
+}
+
 /// The edge, and who looks after it.
 pub(super) struct Operator<'a> {
     scene: &'a Scene,
@@ -101,8 +116,10 @@ pub(super) struct Operator<'a> {
 
 impl<'a> Operator<'a> {
     pub(super) fn starts(scene: &'a Scene) -> Self {
+        let edge = Edge::run(&scene.text(false), &[]);
+        wait_joined(&edge);
         Self {
-            edge: Edge::run(&scene.text(false), &[]),
+            edge,
             scene,
             begin: None,
             rests: Vec::new(),
@@ -147,6 +164,8 @@ impl<'a> Operator<'a> {
                 scene.front.reload();
                 thread::sleep(lasts);
             }
+            Act::PoolKilled => scene.kills_pool(lasts, rng.bool()),
+            Act::PoolPaused => scene.pauses_pool(lasts),
         }
     }
 
@@ -182,6 +201,7 @@ impl<'a> Operator<'a> {
     pub(super) fn changes(self, change: Change) -> Self {
         let scene = self.scene;
         scene.tally.did(SURVIVED, change.name(), 1);
+        let _unlent = scene.windows.open(Cause::Unlent);
         let edge = match change {
             Change::Upgraded => {
                 self.edge.rewrite(&scene.text(false));
@@ -206,6 +226,7 @@ impl<'a> Operator<'a> {
                 Edge::run(&scene.text(false), &[])
             }
         };
+        wait_joined(&edge);
         Self { edge, ..self }
     }
 

@@ -2,11 +2,12 @@
 //! what all who take part share.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,6 +19,7 @@ use super::stand_in::{Mood, StandIn};
 use super::tally::{SURVIVED, Tally, WAS};
 use crate::edge::{KEY, Log, configuration, lay_over};
 use crate::front::Nginx;
+use crate::shared_quotas::pool::Redis;
 use crate::tls::NAME;
 use crate::tls::authority::Authority;
 use crate::tls::client::Trust;
@@ -25,6 +27,9 @@ use crate::upstream::Silent;
 
 /// An address that no client connects from: the edge's ports stay its own while it is away.
 const PLACE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 8);
+
+/// A quota that is counted and shared, and refuses nobody.
+const AMPLE: u64 = 1_000_000_000;
 
 /// What an edge may say as an error once that was done to it: an operator must act, and does.
 const EXPLAINED_ERRORS: &[(&str, Act)] = &[
@@ -66,6 +71,8 @@ pub(super) struct Scene {
     pub(super) authority: Authority,
     pub(super) front: Nginx,
     pub(super) stand_in: StandIn,
+    /// Where quotas are shared: one that never has no room.
+    pool: Mutex<Redis>,
     pub(super) windows: Arc<Windows>,
     pub(super) tally: Arc<Tally>,
     /// Who makes trouble.
@@ -94,6 +101,7 @@ impl Scene {
             authority,
             front,
             stand_in: StandIn::start(&windows, &tally),
+            pool: Mutex::new(Redis::start(&[])),
             windows,
             tally,
             trouble: Stage::default(),
@@ -118,7 +126,10 @@ impl Scene {
             "limits": {"retry_after_max": "1s", "head_timeout": "2s", "body_idle": "2s"},
             "spool": {"path": place.join("spool"), "free_floor": 0},
             "state": {"path": place.join("state")},
-            "projects": [{"id": 42, "keys": [KEY]}],
+            "projects": [{"id": 42, "keys": [KEY], "quotas": [
+                {"name": "ample", "limit": AMPLE, "per": "1d"},
+            ]}],
+            "shared_quota": {"url": self.pool.lock().unwrap().url(), "timeout": "500ms"},
             "log": {"level": "info"},
         });
         lay_over(&mut all, changes);
@@ -133,6 +144,22 @@ impl Scene {
     /// The file of an edge that may keep nothing.
     pub(super) fn without_room(&self) -> String {
         self.text_with(&json!({"spool": {"free_floor": "1024TiB"}}))
+    }
+
+    /// The Redis that quotas are shared by is killed, and begins again with its data or without.
+    pub(super) fn kills_pool(&self, lasts: Duration, with_data: bool) {
+        let mut pool = self.pool.lock().unwrap();
+        pool.kill();
+        thread::sleep(lasts);
+        pool.begin_again(with_data);
+    }
+
+    /// It stands still for a while.
+    pub(super) fn pauses_pool(&self, lasts: Duration) {
+        let pool = self.pool.lock().unwrap();
+        pool.signal(Signal::STOP);
+        thread::sleep(lasts);
+        pool.signal(Signal::CONT);
     }
 
     /// Reads what an edge that is gone has said.

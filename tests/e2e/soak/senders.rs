@@ -66,7 +66,7 @@ impl Way {
             (Self::Front | Self::Page, Err(_)) => &[Cause::EdgeGone, Cause::FrontLeaves],
             (Self::Front, Ok(502 | 504)) => &[Cause::EdgeGone, Cause::NoRoom],
             (_, Err(_)) => &[Cause::EdgeGone],
-            (_, Ok(429)) => &[Cause::Limited, Cause::Muted],
+            (_, Ok(429)) => &[Cause::Limited, Cause::Muted, Cause::Unlent],
             (_, Ok(500)) => &[Cause::Failing],
             // What cannot be kept is answered as the upstream did, if it did.
             (_, Ok(502..=504)) => &[Cause::NoRoom],

@@ -113,6 +113,8 @@ pub(super) enum Cause {
     Muted,
     /// Nothing can be kept.
     NoRoom,
+    /// An edge has just begun, and has yet to be lent a part of what is shared.
+    Unlent,
 }
 
 struct Window {

@@ -29,6 +29,7 @@ impl Reading {
         self.access_log();
         self.canary();
         self.mirrors();
+        self.moves();
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();

@@ -200,7 +200,7 @@ pub(super) static KEYS: &[Key] = &[
         Origins
     ),
     here!("projects", projects, PROJECTS),
-    here!("dsn_map", dsn_map, Moves),
+    here!("dsn_map", dsn_map, Moves::OF_FIRST),
     here!("mirrors", mirrors, Mirrors),
     here!("tunnel.paths", tunnel.paths, TunnelPaths),
     here!("static", statics, Statics),

@@ -16,7 +16,7 @@ use super::path::normalise;
 pub const MIRRORS_MAX: usize = 4;
 
 /// One old DSN, and the new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
     /// The old key.
     pub key: Key,
@@ -26,9 +26,18 @@ pub struct Move {
     pub to_key: Key,
     /// The new project.
     pub to_project: ProjectId,
+    /// The Sentry that has it now, by its name. `None`: the one that had the old.
+    pub to_upstream: Option<Box<str>>,
 }
 
 impl Move {
+    /// Whether another Sentry has the project now. That one numbers its projects anew: here it
+    /// goes on as the old one's.
+    #[must_use]
+    pub const fn leads_away(&self) -> bool {
+        self.to_upstream.is_some()
+    }
+
     /// Whether it speaks of this key as it is used for a project. One that is used for none, as at
     /// `/api/store/`, is the key's own.
     #[must_use]
@@ -90,6 +99,7 @@ fn push_escaped(path: &mut String, bytes: &[u8]) {
 pub struct DsnMap {
     moves: Vec<Move>,
     places: HashMap<[u8; 16], usize>,
+    upstreams: Vec<Box<str>>,
 }
 
 impl DsnMap {
@@ -100,13 +110,27 @@ impl DsnMap {
         for (place, one) in moves.iter().enumerate() {
             places.entry(one.key.packed()).or_insert(place);
         }
-        Self { moves, places }
+        let names = moves.iter().filter_map(|one| one.to_upstream.clone());
+        let mut upstreams: Vec<_> = names.collect();
+        upstreams.sort_unstable();
+        upstreams.dedup();
+        Self {
+            moves,
+            places,
+            upstreams,
+        }
     }
 
     /// Whether it leads nobody anywhere.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.moves.is_empty()
+    }
+
+    /// The other Sentrys that any of them lead to, each once.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Box<str>] {
+        &self.upstreams
     }
 
     /// All of them, in their order.
@@ -174,6 +198,7 @@ mod tests {
             project: Some(project(12)),
             to_key: key(NEW),
             to_project: project(42),
+            to_upstream: None,
         }
     }
 

@@ -1,10 +1,16 @@
 //! Old DSNs that lead elsewhere, as the gate goes by them, and how often each was met: an entry
 //! that nobody has needed for a year can go. Never rewrites a request; the server does.
+//!
+//! Who is led to another key of the same Sentry is judged as that one. Another Sentry has numbers
+//! of its own, which may be anybody's here: who is led there goes on being judged as the old one,
+//! whose key the entry vouches for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Claim;
+use crate::domain::credentials::Key;
 use crate::domain::dsn_map::{DsnMap, Move};
+use crate::domain::endpoint::ProjectId;
 
 /// The map in force.
 #[derive(Debug, Default)]
@@ -58,7 +64,18 @@ impl Moves {
         self.map.moves().iter().zip(&self.met)
     }
 
-    /// What a claim becomes that is made by an old DSN. `None`: it is not.
+    /// Where an old DSN leads, if that is to another Sentry.
+    #[must_use]
+    pub fn away(&self, key: &Key, project: Option<ProjectId>) -> Option<&Move> {
+        if self.map.is_empty() {
+            return None;
+        }
+        let (_, one) = self.map.find(key, project)?;
+        one.leads_away().then_some(one)
+    }
+
+    /// What a claim becomes that is made by an old DSN: the same, where that leads to another
+    /// Sentry. `None`: it is made by no old one.
     #[must_use]
     pub fn follow<'a>(&self, claim: &Claim<'a>) -> Option<(Claim<'a>, &Move)> {
         let (_, one) = self.map.find(&claim.key, claim.project)?;
@@ -80,6 +97,9 @@ impl Moves {
 
 /// By its new key, and for its new project where it names one.
 fn moved<'a>(claim: &Claim<'a>, to: &Move) -> Claim<'a> {
+    if to.leads_away() {
+        return *claim;
+    }
     Claim {
         key: to.to_key,
         project: claim.project.map(|_| to.to_project),

@@ -1,5 +1,6 @@
 //! What the gate lets in and what it refuses, in its order.
 
+mod moves;
 mod strangers;
 
 use std::net::Ipv4Addr;

@@ -50,6 +50,9 @@ impl Gate {
             };
             verdicts.vouches(&sender, &mut ProvenHere::new(0))
         };
+        if self.moves.away(&pair.key(), pair.project()).is_some() {
+            return true;
+        }
         match self.directory.find(&pair.key()) {
             Some(named) => {
                 named.enabled && (named.project.is_none() || named.project == pair.project())
@@ -69,7 +72,10 @@ impl Gate {
         let key = || sender.pair.key();
         let own = || match self.directory.find(&key()) {
             Some(named) => named.project,
-            None => verdicts.home(&key()),
+            None => match self.moves.away(&key(), None) {
+                Some(moved) => moved.project,
+                None => verdicts.home(&key()),
+            },
         };
         sender.pair.project().or_else(own)
     }

@@ -177,16 +177,18 @@ pub(crate) async fn serve(
     }
     let path = pass.tunnelled.then(|| head.uri.path_and_query().cloned());
     outbound::prepare(&mut head, sender, ticket.route(), &rules, path.flatten());
+    let to = destination(&rules, &ticket);
     let mut outbound = Outbound {
-        upstream: Upstream::Ingest,
+        upstream: to,
         head,
         body,
         repeat: Repeat::Safe,
         keep: Keep::No,
     };
-    let keeper = Keeper::of(&worker, pass, &outbound.head.method, ticket.manifest());
+    let keeper = Keeper::of(&worker, &rules, pass, &outbound, ticket.manifest());
     let keeper = keeper.map(|keeper| keeper.keeps(&worker, &rules, &mut outbound));
-    let copying = match rules.mirrors.is_empty() {
+    // What the first does not get is copied to nobody.
+    let copying = match rules.mirrors.is_empty() || to != Upstream::Ingest {
         true => None,
         false => Copying::of(&rules, pass, &mut outbound, ticket.manifest()),
     };
@@ -202,6 +204,14 @@ fn moved<'r>(rules: &'r InForce, pass: &Pass) -> Option<&'r Move> {
         return None;
     }
     moves.map().find(key, pass.project).map(|(_, moved)| moved)
+}
+
+/// Which Sentry is to have it: whichever has the project of the key that it came by.
+fn destination(rules: &InForce, ticket: &Ticket) -> Upstream {
+    match ticket.manifest() {
+        Some(manifest) if !rules.gate.moves.is_empty() => rules.destination(&manifest.pair()),
+        Some(_) | None => Upstream::Ingest,
+    }
 }
 
 /// What refuses a request before its body is read: a limit that covers whatever an

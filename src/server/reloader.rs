@@ -17,7 +17,7 @@ use tokio::signal::unix::Signal;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use crate::config::{self, Config, Env, Errors, Loaded};
+use crate::config::{self, Config, ConfigError, Env, Errors, Loaded, Place};
 use crate::domain::endpoint::ProjectId;
 use crate::domain::incident::Kind;
 use crate::telemetry::ledger::Ledger;
@@ -117,7 +117,8 @@ impl Reloader {
         let _told = supervisor::reloading();
         let file = self.loaded.borrow().file.clone();
         let counters = &self.metrics.control;
-        let loaded = match config::load(file.as_deref(), &Env::of_process()) {
+        let loaded = config::load(file.as_deref(), &Env::of_process());
+        let loaded = match loaded.and_then(|loaded| self.within_reach(loaded)) {
             Ok(loaded) => loaded,
             Err(errors) => {
                 // Other files of it, such as certificates, are watched by themselves.
@@ -177,6 +178,24 @@ impl Reloader {
             );
         }
         Ok(Reloaded { needs_restart })
+    }
+
+    /// A configuration whose old DSNs lead to none but the Sentrys that this process knows: what
+    /// came for another would have nowhere to go.
+    fn within_reach(&self, loaded: Loaded) -> Result<Loaded, Errors> {
+        let Some(name) = loaded.config.leads_beyond(&self.started) else {
+            return Ok(loaded);
+        };
+        let message = format!(
+            "dsn_map leads to the mirror {name:?}, which begins at the next start; restart, or take \
+             the program over"
+        );
+        let file = loaded
+            .file
+            .as_deref()
+            .map(|file| file.display().to_string());
+        let place = Place::File(file.unwrap_or_default());
+        Err(Errors(vec![ConfigError { place, message }]))
     }
 
     /// The keys that run otherwise than the file now says, until a restart.

@@ -12,6 +12,7 @@ use crate::domain::coding::DecodeLimits;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::networks::Networks;
 use crate::policy::Gate;
+use crate::policy::pair::Pair;
 use crate::policy::quotas::Counters;
 use crate::telemetry::labels::{MirrorPlace, Route, Upstream};
 
@@ -134,6 +135,29 @@ impl Rules {
     pub(crate) fn mirror(&self, place: MirrorPlace) -> &MirrorRules {
         let mirror = self.mirrors.get(place.get());
         mirror.expect("each mirror of the start has its rules from then on")
+    }
+
+    /// The mirror of a name, if this process began with one.
+    pub(crate) fn mirror_named(&self, name: &str) -> Option<MirrorPlace> {
+        let mut mirrors = MirrorPlace::ALL.into_iter().zip(&self.mirrors);
+        let found = mirrors.find(|(_, mirror)| mirror.name == name);
+        found.map(|(place, _)| place)
+    }
+
+    /// Whether old DSNs lead to a mirror's Sentry: then it has events that nobody else has.
+    pub(crate) fn is_led_to(&self, place: MirrorPlace) -> bool {
+        let name = self.mirror(place).name.as_str();
+        let led = self.gate.moves.map().upstreams();
+        led.iter().any(|upstream| **upstream == *name)
+    }
+
+    /// Which Sentry has the project that a sender's DSN is of: the first, or where that leads.
+    pub(crate) fn destination(&self, sender: &Pair) -> Upstream {
+        let away = self.gate.moves.away(&sender.key(), sender.project());
+        let name = away.and_then(|one| one.to_upstream.as_deref());
+        // A configuration is only taken up where each name is known.
+        let place = name.and_then(|name| self.mirror_named(name));
+        place.map_or(Upstream::Ingest, Upstream::Mirror)
     }
 
     /// What requests to an upstream call it.

@@ -152,8 +152,9 @@ async fn listen(worker: Rc<Worker>) {
     loop {
         sleep(LISTEN_EVERY).await;
         let rules = worker.rules();
-        worker.ingest.listen(LISTEN_EVERY, &rules);
-        worker.web.listen(LISTEN_EVERY, &rules);
+        for pool in worker.pools(&rules) {
+            pool.listen(LISTEN_EVERY, &rules);
+        }
         worker.desk.hand_over();
     }
 }
@@ -164,8 +165,9 @@ async fn sweep(worker: Rc<Worker>, place: usize) {
         let rules = worker.rules();
         let now = Instant::now();
         worker.shared.pulses.beat(place, worker.shared.millis(now));
-        worker.ingest.sweep(now, &rules);
-        worker.web.sweep(now, &rules);
+        for pool in worker.pools(&rules) {
+            pool.sweep(now, &rules);
+        }
         worker.watch.report(place, &worker.shared.sightings);
         worker.lookout.report(&worker.shared.looks);
         worker.teller.begins_second(&worker.shared.feed);

@@ -12,7 +12,6 @@ use arc_swap::cache::Cache as Latest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::dsn_map::MIRRORS_MAX;
 use crate::domain::endpoint::ProjectId;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Live;
@@ -27,7 +26,7 @@ use crate::policy::repeats::Repeats;
 use crate::policy::strangers::Strangers;
 use crate::policy::switches::{OfProject, Switches};
 use crate::policy::verdicts::Verdicts;
-use crate::telemetry::labels::{MirrorPlace, Upstream};
+use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 use crate::telemetry::metrics::WorkerMetrics;
 
@@ -57,6 +56,7 @@ use crate::server::upstream::pool::Pool;
 use crate::server::upstream::trust::Trusting;
 
 mod in_force;
+mod upstreams;
 
 pub(crate) use in_force::{Finishing, InForce};
 
@@ -198,16 +198,12 @@ pub(crate) struct Worker {
     pub shared: Arc<Shared>,
     /// Its counters, written by it alone.
     pub metrics: Arc<WorkerMetrics>,
-    /// Connections to the ingest upstream.
-    pub ingest: Pool,
-    /// Connections to the web upstream.
-    pub web: Pool,
-    /// Connections to each mirror, of whoever sends to it.
-    pub mirrors: [Pool; MIRRORS_MAX],
+    /// Connections to each upstream, by its index.
+    pools: [Pool; Upstream::COUNT],
     /// Exchanges whose client has left.
     pub finishing: Rc<Cell<u64>>,
-    /// Events on their way upstream whose body is still to come.
-    pub streaming: Cell<u64>,
+    /// Events on their way to each upstream whose body is still to come.
+    streaming: [Cell<u64>; Upstream::COUNT],
     /// Bodies that are unpacked on their way.
     pub unpacking: Places,
     /// Bodies that are here in full, and leave unpacked without some of their items.
@@ -251,11 +247,9 @@ impl Worker {
         Self {
             shared,
             metrics,
-            ingest: Pool::new(Upstream::Ingest),
-            web: Pool::new(Upstream::Web),
-            mirrors: MirrorPlace::ALL.map(|at| Pool::new(Upstream::Mirror(at))),
+            pools: upstreams::pools(),
             finishing: Rc::default(),
-            streaming: Cell::new(0),
+            streaming: Default::default(),
             unpacking: Places::default(),
             parting: Places::default(),
             looking: Places::default(),
@@ -338,21 +332,6 @@ impl Worker {
     pub(crate) fn speaks_clear(&self, listener: usize) -> bool {
         let entrance = self.shared.entrances.get(listener);
         entrance.is_some_and(|entrance| entrance.seal.is_none())
-    }
-
-    /// The pool for an upstream.
-    ///
-    /// # Panics
-    /// Never: there is one for each.
-    pub(crate) fn pool(&self, upstream: Upstream) -> &Pool {
-        match upstream {
-            Upstream::Ingest => &self.ingest,
-            Upstream::Web => &self.web,
-            Upstream::Mirror(place) => {
-                let pool = self.mirrors.get(place.get());
-                pool.expect("there is one for each place")
-            }
-        }
     }
 
     /// Whether a stop was asked for.

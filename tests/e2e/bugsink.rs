@@ -60,6 +60,14 @@ impl Bugsink {
         let listed = run(&python().unwrap(), "bugsink.py", &["--list", place]).swap_remove(0);
         listed.as_array().unwrap().clone()
     }
+
+    /// The ids of all of them.
+    #[track_caller]
+    pub(crate) fn stored_ids(&self) -> Vec<String> {
+        let events = self.stored();
+        let ids = events.iter().filter_map(|event| event["event_id"].as_str());
+        ids.map(|id| id.replace('-', "")).collect()
+    }
 }
 
 /// Bugsink before which the edge stands; runs these clients and looks at what it stored.

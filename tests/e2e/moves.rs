@@ -2,6 +2,8 @@
 //! new one, wherever the key stood; it is judged and booked as the new one's; and nothing else
 //! changes.
 
+mod away;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Trial;
@@ -14,7 +16,7 @@ use crate::parts::promises;
 use crate::upstream::{Fake, Request};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    promises![&[];
+    let mut trials = promises![&[];
         every_way_of_bringing_a_key_arrives_with_the_new_one,
         an_envelope_arrives_with_its_new_dsn_packed_or_not_short_or_long,
         what_is_not_moved_arrives_byte_for_byte,
@@ -24,7 +26,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         what_is_kept_meanwhile_leaves_by_the_new_dsn,
         an_explanation_and_the_status_tell_where_it_leads,
         a_reload_moves_more_and_keeps_the_counts,
-    ]
+    ];
+    trials.extend(away::trials());
+    trials
 }
 
 const OLD: &str = "11111111111111111111111111111111";
@@ -328,7 +332,7 @@ fn an_explanation_and_the_status_tell_where_it_leads() {
     assert_eq!(of("dsn_map"), ["2222... of project 42"], "{told:#}");
     assert!(of("line one").contains(&"moved"), "{told:#}");
     let map = || edge.admin_get("/api/v1/status").json()["dsn_map"].clone();
-    let row = |requests: u64| json!({"key": "1111...", "project": 12, "to": {"key": "2222...", "project": 42}, "requests": requests});
+    let row = |requests: u64| json!({"key": "1111...", "project": 12, "to": {"key": "2222...", "project": 42, "upstream": null}, "requests": requests});
     assert_eq!(map(), json!({"dsns": 1, "unused": 1, "shown": [row(0)]}));
     edge.ask("POST", &path, &[], &body);
     assert_eq!(map(), json!({"dsns": 1, "unused": 0, "shown": [row(1)]}));

@@ -3,6 +3,26 @@
 use super::Reading;
 
 impl Reading {
+    /// What leads to another Sentry names one that is there.
+    pub(super) fn moves(&mut self) {
+        let config = &self.draft.config;
+        let is_known = |name: &str| config.mirrors.iter().any(|mirror| mirror.name == name);
+        let mut moves = config.dsn_map.moves().iter().enumerate();
+        let unknown = moves.find_map(|(at, one)| {
+            let name = one.to_upstream.as_deref()?;
+            (!is_known(name)).then_some((at, name))
+        });
+        if let Some((at, name)) = unknown
+            && !self.failed("mirrors")
+        {
+            let message = format!(
+                "dsn_map[{at}].to.upstream names {name:?}, and no mirror is called so; \
+                 add it to mirrors, with share: 0 if it is to get nothing else"
+            );
+            self.at("dsn_map", &message);
+        }
+    }
+
     /// A mirror that is the first Sentry would have everything twice.
     pub(super) fn mirrors(&mut self) {
         let config = &self.draft.config;

@@ -43,4 +43,13 @@ impl Config {
         let mirrors = self.mirrors.iter();
         mirrors.map(|mirror| mirror.name.as_str()).collect()
     }
+
+    /// The mirror that old DSNs lead to and that a process which was started by `started` does not
+    /// know. `None`: it knows them all.
+    #[must_use]
+    pub fn leads_beyond(&self, started: &Self) -> Option<&str> {
+        let known = started.mirror_names();
+        let mut names = self.dsn_map.upstreams().iter().map(Box::as_ref);
+        names.find(|name| !known.contains(name))
+    }
 }

@@ -87,7 +87,10 @@ fn field(key: &str) -> (&'static str, Json) {
             "The projects that it gets. Default all.",
             shape::list(0, PROJECTS_MAX, number_shape()),
         ),
-        "dsn_map" => ("Where DSNs of the first lead in this one.", Moves.shape()),
+        "dsn_map" => (
+            "Where DSNs of the first lead in this one.",
+            Moves::OF_MIRROR.shape(),
+        ),
         "spool" => (
             "What is kept for it while it is away.",
             shape::fields(&KNOWN_SPOOL, &[], |key| match key {
@@ -119,7 +122,7 @@ fn mirror(node: &Node, faults: &mut Faults) -> Option<Mirror> {
         None => Some(Vec::new()),
     };
     let dsn_map = match fields.optional("dsn_map") {
-        Some(node) => Moves.read(node, faults),
+        Some(node) => Moves::OF_MIRROR.read(node, faults),
         None => Some(DsnMap::default()),
     };
     let spool = match fields.optional("spool") {
@@ -192,7 +195,7 @@ fn show(mirror: &Mirror) -> Shown {
         ("projects", own),
         (
             "dsn_map",
-            (!dsn_map.is_empty()).then(|| Moves.show(dsn_map)),
+            (!dsn_map.is_empty()).then(|| Moves::OF_MIRROR.show(dsn_map)),
         ),
         (
             "spool",

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::address::label;
 use super::projects::{digits, digits_shape, number, number_shape};
 use super::{Fields, Kind, Shown, Variable, at_most, each, map, refuse, refuse_repeats};
 use crate::config::errors::Faults;
@@ -14,12 +15,25 @@ const MOVES_MAX: usize = 100_000;
 
 const FROM: [&str; 3] = ["key", "project", "to"];
 
-const TO: [&str; 2] = ["key", "project"];
+const TO: [&str; 3] = ["key", "project", "upstream"];
+
+/// The same within another Sentry, which leads nobody further.
+const TO_HERE: [&str; 2] = ["key", "project"];
 
 const MOVE: &str = "write {key: OLD, project: 12, to: {key: NEW, project: 42}}";
 
-/// A list of `{key, project, to: {key, project}}`.
-pub(in crate::config) struct Moves;
+/// A list of `{key, project, to: {key, project, upstream}}`.
+pub(in crate::config) struct Moves {
+    to: &'static [&'static str],
+}
+
+impl Moves {
+    /// Where the first Sentry's lead.
+    pub(in crate::config) const OF_FIRST: Self = Self { to: &TO };
+
+    /// Where they lead in another one.
+    pub(in crate::config) const OF_MIRROR: Self = Self { to: &TO_HERE };
+}
 
 impl Kind for Moves {
     type Value = DsnMap;
@@ -29,7 +43,9 @@ impl Kind for Moves {
         const ACCEPTED: &str =
             "write a list such as [{key: OLD, project: 12, to: {key: NEW, project: 42}}]";
         at_most(node, faults, MOVES_MAX, "DSNs")?;
-        let moves = each(node, faults, ACCEPTED, one)?;
+        let moves = each(node, faults, ACCEPTED, |node, faults| {
+            one(node, faults, self.to)
+        })?;
         // Sentry gives no key to two projects.
         refuse_repeats(node, &moves, faults, "key", |one| Some(one.key))?;
         let map = DsnMap::new(moves);
@@ -43,9 +59,13 @@ impl Kind for Moves {
 
     fn shape(&self) -> Json {
         let to = || {
-            shape::fields(&TO, &TO, |key| match key {
+            shape::fields(self.to, &TO_HERE, |key| match key {
                 "key" => ("The new key.", digits_shape()),
                 "project" => ("The new project.", number_shape()),
+                "upstream" => (
+                    "The mirror whose Sentry has it, by its name. Default: the same Sentry.",
+                    shape::text_or_digits("^[a-z0-9_-]{1,32}$"),
+                ),
                 _ => ("", Json::Bool(false)),
             })
         };
@@ -62,7 +82,7 @@ impl Kind for Moves {
     }
 }
 
-fn one(node: &Node, faults: &mut Faults) -> Option<Move> {
+fn one(node: &Node, faults: &mut Faults, known: &[&'static str]) -> Option<Move> {
     let Content::Map(_) = &node.content else {
         return match node.content == Content::Reported {
             true => None,
@@ -78,7 +98,7 @@ fn one(node: &Node, faults: &mut Faults) -> Option<Move> {
     };
     let to = fields.required("to", faults);
     let to = to.and_then(|node| match &node.content {
-        Content::Map(_) => Fields::of(node, faults, &TO, &[]),
+        Content::Map(_) => Fields::of(node, faults, known, &[]),
         Content::Reported => None,
         Content::Empty | Content::Scalar(_) | Content::List(_) => {
             refuse(node, faults, "no key and project", MOVE)
@@ -89,10 +109,14 @@ fn one(node: &Node, faults: &mut Faults) -> Option<Move> {
         let key = key.and_then(|node| digits(node, faults));
         let project = to.required("project", faults);
         let project = project.and_then(|node| number(node, faults));
-        Some((key?, project?))
+        let upstream = match to.optional("upstream") {
+            Some(node) => label(node, faults).map(|name| Some(name.into_boxed_str())),
+            None => Some(None),
+        };
+        Some((key?, project?, upstream?))
     });
-    let (key, project, (to_key, to_project)) = (key?, project?, to?);
-    if key == to_key && project == Some(to_project) {
+    let (key, project, (to_key, to_project, to_upstream)) = (key?, project?, to?);
+    if key == to_key && project == Some(to_project) && to_upstream.is_none() {
         return refuse(node, faults, "the same DSN twice", "leave it out");
     }
     Some(Move {
@@ -100,13 +124,16 @@ fn one(node: &Node, faults: &mut Faults) -> Option<Move> {
         project,
         to_key,
         to_project,
+        to_upstream,
     })
 }
 
-/// Each leads one step: who writes two of them means the second.
+/// Each leads one step: who writes two of them means the second. What leads to another Sentry
+/// has no second here.
 fn refuse_chains(node: &Node, map: &DsnMap, faults: &mut Faults) -> Option<()> {
     let moves = map.moves().iter().enumerate();
-    let chained = moves.filter_map(|(at, one)| {
+    let chained = moves.filter(|(_, one)| !one.leads_away());
+    let chained = chained.filter_map(|(at, one)| {
         let (next, _) = map.find(&one.to_key, Some(one.to_project))?;
         (next != at).then_some((at, next))
     });
@@ -132,6 +159,12 @@ fn show(one: &Move) -> Shown {
     let to = map([
         ("key", Some(key(&one.to_key))),
         ("project", Some(Shown::Number(one.to_project.get()))),
+        (
+            "upstream",
+            one.to_upstream
+                .as_deref()
+                .map(|name| Shown::Text(name.to_owned())),
+        ),
     ]);
     map([
         ("key", Some(key(&one.key))),

@@ -68,6 +68,50 @@ fn both_ends_are_a_key_and_a_project() {
 }
 
 #[test]
+fn what_leads_to_another_sentry_names_a_mirror() {
+    const NEXT: &str = "mirrors: [{name: next, ingest: ['http://next']}]\n";
+    let to = |rest: &str| {
+        format!("{NEXT}dsn_map: [{{key: OLD, project: 12, to: {{key: NEW, project: 42{rest}}}}}]")
+    };
+    check(&to(""), "");
+    check(&to(", upstream: next"), "");
+    check(
+        &to(", upstream: nxt"),
+        "dsn_map[0].to.upstream names \"nxt\", and no mirror is called so",
+    );
+    check(
+        &to(", upstream: NEXT"),
+        "not a name in dsn_map[0].to.upstream",
+    );
+    // It is imported with its key and number, or another's has both.
+    check(
+        &format!(
+            "{NEXT}dsn_map: [{{key: OLD, project: 12, to: {{key: OLD, project: 12, upstream: next}}}}]"
+        ),
+        "",
+    );
+    check(
+        &format!(
+            "{NEXT}dsn_map: [{{key: OLD, to: {{key: NEW, project: 42, upstream: next}}}}, {{key: NEW, to: {{key: OLD, project: 7}}}}]"
+        ),
+        "dsn_map[1] leads to a DSN that dsn_map[0] moves on",
+    );
+    check(
+        "mirrors: [{name: a, ingest: ['http://a'], dsn_map: [{key: OLD, to: {key: NEW, project: 42, upstream: a}}]}]",
+        "unknown key \"upstream\" in mirrors[0].dsn_map[0].to",
+    );
+    let text = keys(&to(", upstream: next"));
+    let config = accepted(&text, &Env::empty());
+    let (back, _) = parse("shown.yml", &config.to_yaml(), &Env::empty()).unwrap();
+    assert_eq!(back, config, "{}", config.to_yaml());
+    assert_eq!(config.leads_beyond(&config), None);
+    assert_eq!(
+        config.leads_beyond(&accepted("", &Env::empty())),
+        Some("next")
+    );
+}
+
+#[test]
 fn a_key_moves_once_and_one_step() {
     check(
         "dsn_map: [{key: OLD, project: 1, to: {key: NEW, project: 42}}, {key: OLD, project: 2, to: {key: NEW, project: 42}}]",
@@ -87,4 +131,18 @@ fn a_key_moves_once_and_one_step() {
         "dsn_map: [{key: OLD, to: {key: NEW, project: 42}}, {key: NEW, to: {key: 33333333333333333333333333333333, project: 7}}]",
         "dsn_map[0] leads to a DSN that dsn_map[1] moves on",
     );
+}
+
+/// It stands in the place of another block's `dsn_map`, and so by itself.
+#[test]
+fn the_readmes_other_sentry_is_taken() {
+    let readme = include_str!("../../../README.md");
+    let (_, block) = readme
+        .split_once("```yml\n# vidette.yml, in the place of `dsn_map`")
+        .unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let (config, warnings) =
+        parse("README.md", &format!("{UPSTREAM}#{block}"), &Env::empty()).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(config.dsn_map.upstreams(), ["next".into()]);
 }

@@ -234,10 +234,12 @@ fn the_readmes_listeners_are_taken() {
     let folder = Folder::new();
     folder.certificate("tls", 2060);
     let readme = include_str!("../../../README.md");
-    let (_, block) = readme.split_once("```yml\n").unwrap();
+    let (_, block) = readme
+        .split_once("```yml\n# vidette.yml, in the place of `listen`")
+        .unwrap();
     let (block, _) = block.split_once("```").unwrap();
     let here = folder.0.path().display().to_string();
-    let text = format!("{UPSTREAM}{}", block.replace("/etc/vidette", &here));
+    let text = format!("{UPSTREAM}#{}", block.replace("/etc/vidette", &here));
     let (config, warnings) = parse("README.md", &text, &Env::empty()).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(config.listen.public.len(), 3);

@@ -67,6 +67,7 @@ mod tests {
             project: ProjectId::parse(b"12"),
             to_key: key(NEW),
             to_project: ProjectId::parse(b"42").unwrap(),
+            to_upstream: None,
         }])
     }
 

@@ -23,7 +23,7 @@ use crate::domain::endpoint::{self, Endpoint, Ingest, Project};
 use crate::domain::path;
 use crate::policy::Refusal;
 use crate::policy::breaker::State;
-use crate::telemetry::labels::Route;
+use crate::telemetry::labels::{Route, Upstream};
 
 use crate::server::client::arrival::{check_bytes, check_method};
 use crate::server::client::blocking;
@@ -32,9 +32,9 @@ use crate::server::delivery::undelivered::undelivered;
 use crate::server::ingest::claims::Claims;
 use crate::server::passage::check_size;
 use crate::server::rules::Rules;
-use crate::server::upstream;
 use crate::server::upstream::connect::ConnectError;
 use crate::server::upstream::send::SendError;
+use crate::server::upstream::{self, Target};
 use crate::server::worker::Shared;
 
 /// The largest body that is looked at; base64 makes it a third longer.
@@ -59,6 +59,8 @@ struct Asked<'a> {
 struct Told {
     steps: Vec<Value>,
     judged: Judged,
+    /// Who would get it, if it is an event.
+    to: Upstream,
 }
 
 /// How much of a request there was to judge.
@@ -101,6 +103,7 @@ pub(super) async fn explain(shared: &Shared, body: &[u8]) -> Result<Value, Strin
     let mut told = Told {
         steps: Vec::new(),
         judged: Judged::All,
+        to: Upstream::Ingest,
     };
     let asking = Asking {
         shared,
@@ -255,11 +258,11 @@ impl Asking<'_> {
     }
 
     /// Whether it would be kept at once. Nobody is asked: the breaker is only looked at.
-    fn would_be_kept(&self, route: Route) -> bool {
+    fn would_be_kept(&self, route: Route, target: &Target) -> bool {
         let shared = self.shared;
-        let away = shared.maintenance.is_on()
-            || self.rules.ingest.breaker.state() == State::Open
-            || self.rules.ingest.addresses().is_empty();
+        let away = target.upstream == Upstream::Ingest && shared.maintenance.is_on()
+            || target.breaker.state() == State::Open
+            || target.addresses().is_empty();
         away && shared.spool.is_open() && route.is_event() && self.can_wait()
     }
 
@@ -280,10 +283,13 @@ impl Asking<'_> {
     }
 
     fn passes(&self, told: &mut Told, route: Route) -> End {
-        let upstream = upstream::of_route(route);
+        let upstream = match route.is_event() {
+            true => told.to,
+            false => upstream::of_route(route),
+        };
         let target = self.rules.target(upstream);
-        told.step("upstream", upstream.as_str(), target.authority());
-        if self.would_be_kept(route) {
+        told.step("upstream", target.name.clone(), target.authority());
+        if self.would_be_kept(route, target) {
             told.step(
                 "spool",
                 "kept",

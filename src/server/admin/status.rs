@@ -273,7 +273,11 @@ fn moves(rules: &Rules) -> Value {
         json!({
             "key": one.key.masked().to_string(),
             "project": one.project.map(ProjectId::get),
-            "to": {"key": one.to_key.masked().to_string(), "project": one.to_project.get()},
+            "to": {
+                "key": one.to_key.masked().to_string(),
+                "project": one.to_project.get(),
+                "upstream": one.to_upstream,
+            },
             "requests": requests,
         })
     });

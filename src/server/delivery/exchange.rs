@@ -38,7 +38,7 @@ pub(crate) async fn exchange(
 ) -> Delivered {
     let watch = outbound.body.watch();
     let way = match &keeper {
-        Some(_) => Way::open(&worker, &rules, ticket.started, &watch),
+        Some(_) => Way::open(&worker, &rules, outbound.upstream, ticket.started, &watch),
         None => None,
     };
     let ended = match (way, &keeper) {

@@ -15,6 +15,7 @@ use crate::domain::coding::Coding;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::outcome::Reason;
 use crate::policy::pair::Pair;
+use crate::telemetry::labels::Upstream;
 
 use crate::server::client::stream::BodyError;
 use crate::server::delivery::lessons;
@@ -38,6 +39,8 @@ const LATE_FOR: Duration = Duration::from_secs(60);
 pub(crate) struct Keeper {
     manifest: Rc<Manifest>,
     endpoint: Endpoint,
+    /// The mirror whose Sentry is to have it, by its name.
+    to: Option<Box<str>>,
     /// How its body leaves.
     coding: Option<Coding>,
     /// Its head as bytes, where the body leaves as it comes and nobody has it any more.
@@ -86,18 +89,24 @@ impl Keeper {
     /// Keeps requests to such an endpoint, if there is a spool.
     pub(crate) fn of(
         worker: &Worker,
+        rules: &InForce,
         pass: Pass,
-        method: &Method,
+        outbound: &Outbound,
         manifest: Option<&Rc<Manifest>>,
     ) -> Option<Self> {
         let endpoint = pass.endpoint;
-        let waits = endpoint.can_wait() && (method == Method::POST || endpoint == Endpoint::Cron);
+        let posted = outbound.head.method == Method::POST;
+        let waits = endpoint.can_wait() && (posted || endpoint == Endpoint::Cron);
         if !waits || !worker.shared.spool.is_open() {
             return None;
         }
         Some(Self {
             manifest: Rc::clone(manifest?),
             endpoint,
+            to: match outbound.upstream {
+                Upstream::Ingest | Upstream::Web => None,
+                Upstream::Mirror(place) => Some(rules.mirror(place).name.as_str().into()),
+            },
             coding: pass.envelope,
             head: Vec::new(),
         })
@@ -152,6 +161,7 @@ impl Keeper {
         let holdings = self.manifest.holdings();
         let parcel = Parcel {
             holdings: holdings.clone(),
+            to: self.to.take(),
             project: self.manifest.project(),
             sender: Some(self.manifest.pair()),
             proven: self.manifest.is_trusted(),

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::policy::breaker::{Heard, Pass, State};
 use crate::policy::pace::Turn;
+use crate::telemetry::labels::Upstream;
 
 use crate::server::delivery::body::BodyWatch;
 use crate::server::upstream::connect::ConnectError;
@@ -22,6 +23,7 @@ use crate::server::worker::{InForce, Worker};
 pub(crate) struct Way {
     worker: Rc<Worker>,
     rules: Rc<InForce>,
+    to: Upstream,
     pass: Pass,
     place: Place,
     told: bool,
@@ -39,18 +41,20 @@ enum Place {
 }
 
 impl Way {
-    /// A way for an event that came at `at`. `None`: it is to be kept.
+    /// A way to an upstream for an event that came at `at`. `None`: it is to be kept.
     pub(crate) fn open(
         worker: &Rc<Worker>,
         rules: &Rc<InForce>,
+        to: Upstream,
         at: Instant,
         body: &BodyWatch,
     ) -> Option<Self> {
-        if worker.shared.maintenance.is_on() {
+        // It is the first Sentry that somebody works on.
+        if to == Upstream::Ingest && worker.shared.maintenance.is_on() {
             return None;
         }
         let now = worker.millis(at);
-        let target = &rules.ingest;
+        let target = rules.target(to);
         let streams = !body.is_complete();
         // All others would wait for a probe whose client takes its time.
         if streams && target.breaker.state() != State::Closed {
@@ -61,7 +65,7 @@ impl Way {
             pass @ (Pass::Go(_) | Pass::Probe(_)) => pass,
         };
         let place = match streams {
-            true => stream_place(worker, rules),
+            true => stream_place(worker, rules, to),
             false => target.pace.try_begin().map(Place::Turn),
         };
         // What cannot be kept is tried all the same.
@@ -71,6 +75,7 @@ impl Way {
             Some(place) => Some(Self {
                 worker: Rc::clone(worker),
                 rules: Rc::clone(rules),
+                to,
                 pass,
                 place,
                 told: false,
@@ -88,7 +93,7 @@ impl Way {
             && answer.head.status.is_success()
         {
             let now = self.worker.millis(answer.at);
-            self.rules.ingest.evidence.took(now);
+            self.rules.target(self.to).evidence.took(now);
         }
         let (at, heard) = match ended {
             Ended::Answered(answer) => (answer.at, heard(&answer.head)),
@@ -102,12 +107,12 @@ impl Way {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
-        let (now, target) = (self.worker.millis(at), &self.rules.ingest);
+        let (now, target) = (self.worker.millis(at), self.rules.target(self.to));
         target.tell(now, self.pass, heard);
         match std::mem::replace(&mut self.place, Place::Nowhere) {
             Place::Turn(turn) => target.pace.end(turn, heard),
             Place::Stream => {
-                let streaming = &self.worker.streaming;
+                let streaming = self.worker.streaming(self.to);
                 streaming.set(streaming.get().saturating_sub(1));
             }
             Place::Nowhere => {}
@@ -124,12 +129,12 @@ impl Drop for Way {
 /// A place for a body that is still to come. Such bodies take no turns, of which a few slow
 /// clients would hold all, but have half of the worker's connections at most: beyond, one is
 /// kept whole first.
-fn stream_place(worker: &Worker, rules: &InForce) -> Option<Place> {
+fn stream_place(worker: &Worker, rules: &InForce, to: Upstream) -> Option<Place> {
     let workers = u64::try_from(rules.workers()).unwrap_or(1);
     let most = (rules.config.upstream.connections / workers.max(1) / 2).max(1);
-    let streaming = worker.streaming.get();
-    (streaming < most).then(|| {
-        worker.streaming.set(streaming + 1);
+    let streaming = worker.streaming(to);
+    (streaming.get() < most).then(|| {
+        streaming.set(streaming.get() + 1);
         Place::Stream
     })
 }

@@ -260,6 +260,7 @@ mod tests {
                 items: 1,
                 bytes: 14,
             }],
+            to: Some("next".into()),
             project,
             sender: Some(Pair::new(&key, project)),
             proven: true,

@@ -96,18 +96,25 @@ fn upstreams(shared: &Shared, now: Millis) -> Vec<Condition> {
         if target.breaker.state() == State::Closed && !unknown {
             return None;
         }
+        let takes_events = match target.upstream {
+            Upstream::Ingest => true,
+            Upstream::Web => false,
+            Upstream::Mirror(place) => rules.is_led_to(place),
+        };
         let says = match (target.upstream, unknown, keeps) {
             (_, true, _) => "the upstream's name does not resolve",
-            (Upstream::Ingest, false, true) => "the upstream does not take events: they are kept",
-            (Upstream::Ingest, false, false) => "the upstream does not take events: they are lost",
+            (_, false, true) if takes_events => "the upstream does not take events: they are kept",
+            (_, false, false) if takes_events => "the upstream does not take events: they are lost",
             (Upstream::Web, false, _) => "the upstream does not answer: pages and uploads fail",
-            (Upstream::Mirror(_), false, _) => "the mirror does not take its copies: they wait",
+            (Upstream::Ingest | Upstream::Mirror(_), false, _) => {
+                "the mirror does not take its copies: they wait"
+            }
         };
         let condition = Condition::new(Kind::NotDelivering, &target.name, says);
         Some(match target.upstream {
-            Upstream::Ingest | Upstream::Web => condition,
             // Nobody loses an event by it.
-            Upstream::Mirror(_) => condition.graded(Severity::Ticket),
+            Upstream::Mirror(_) if !takes_events => condition.graded(Severity::Ticket),
+            Upstream::Ingest | Upstream::Web | Upstream::Mirror(_) => condition,
         })
     });
     holding.collect()

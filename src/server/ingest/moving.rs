@@ -64,6 +64,7 @@ mod tests {
             project: None,
             to_key: key(NEW),
             to_project: ProjectId::parse(b"42").unwrap(),
+            to_upstream: None,
         };
         let mut request = Request::builder().uri(keys(target));
         if let Some((name, value)) = header {

@@ -19,7 +19,7 @@ use crate::policy::breaker::State;
 use crate::policy::millis::Millis;
 use crate::policy::pair::Pair;
 use crate::policy::reports::{Pending, Report, START_MS};
-use crate::telemetry::labels::Reported;
+use crate::telemetry::labels::{Reported, Upstream};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
@@ -240,7 +240,8 @@ impl Round<'_> {
                 return;
             };
             let now = (teller.now(), process::now_s());
-            let request = post::request(&report, now);
+            let (pair, to) = whose(self.rules, &report.pair);
+            let request = post::request(&report, &pair, now);
             let mut underway = Underway {
                 teller,
                 report: Some(report),
@@ -249,7 +250,7 @@ impl Round<'_> {
             let trust = &teller.shared.trust;
             let told = match request {
                 Some(request) => {
-                    post::send(trust, self.rules, request, &mut underway.has_left).await
+                    post::send(trust, self.rules, to, request, &mut underway.has_left).await
                 }
                 None => Told::Refused,
             };
@@ -260,10 +261,22 @@ impl Round<'_> {
                     self.failed.set(Some(told));
                 }
             }
-            if matches!(told, Told::Unsure | Told::Away) {
+            if to == Upstream::Ingest && matches!(told, Told::Unsure | Told::Away) {
                 return;
             }
         }
+    }
+}
+
+/// Whose a report is in the Sentry that has the project, and which that is.
+fn whose(rules: &Rules, pair: &Pair) -> (Pair, Upstream) {
+    let moves = &rules.gate.moves;
+    match moves.away(&pair.key(), pair.project()) {
+        None => (*pair, Upstream::Ingest),
+        Some(to) => (
+            Pair::new(&to.to_key, Some(to.to_project)),
+            rules.destination(pair),
+        ),
     }
 }
 

@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::policy::replay::Replay;
 use crate::telemetry::ledger::Ledger;
 use crate::telemetry::process;
 
@@ -23,6 +22,7 @@ use super::intake::ToldFull;
 use super::log::{Log, OpenError, RealDisk, Recovered};
 use super::orders::Order;
 use super::purge::Erasing;
+use super::queues::Queues;
 use super::room::{Free, log_limits, records_max};
 use super::state::State;
 use crate::server::reports::Share;
@@ -138,7 +138,7 @@ impl Taken {
         let clerk = Clerk {
             log,
             // What an earlier run kept has its place, were that more than may be kept now.
-            held: Replay::new(records_max(max_bytes).saturating_add(found.records.len())),
+            held: Queues::new(records_max(max_bytes).saturating_add(found.records.len())),
             items: items(&found),
             holds: Holds::default(),
             uncarried: found.records.into(),

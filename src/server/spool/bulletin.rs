@@ -21,6 +21,8 @@ impl Clerk {
         self.state.requests.store(requests, Relaxed);
         let aside = u64::try_from(self.held.aside()).unwrap_or(u64::MAX);
         self.state.aside.store(aside, Relaxed);
+        let destinations = self.held.destinations();
+        self.state.destinations.store(destinations, Relaxed);
     }
 
     /// Tells everybody how it stands.

@@ -16,6 +16,7 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::policy::replay::Held;
 use crate::policy::replay::lane::Lane;
+use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::Account;
 
 use super::Kept;
@@ -132,7 +133,11 @@ impl Clerk {
             bytes: u32::try_from(found.bytes).unwrap_or(u32::MAX),
         };
         let abroad = self.abroad.remove(&head.order);
-        if !self.took(held, abroad.as_ref().map(|abroad| abroad.going)) {
+        let to = self.destination(opened.to.as_deref());
+        if to.is_none() {
+            self.waits_for_nobody(opened.to.as_deref());
+        }
+        if !self.took(to, held, abroad.as_ref().map(|abroad| abroad.going)) {
             return;
         }
         if !self.booked {
@@ -146,6 +151,17 @@ impl Clerk {
         }
         if let Some(end) = abroad.and_then(|abroad| abroad.end) {
             self.end(Kept(head.order), &end);
+        }
+    }
+
+    /// What an earlier run kept for a Sentry that is not configured any more waits for it.
+    fn waits_for_nobody(&self, name: Option<&str>) {
+        if self.held.destinations() & 1 << Upstream::COUNT == 0 {
+            tracing::warn!(
+                mirror = name,
+                "requests are kept for a mirror that is not configured any more: they wait for it \
+                 until spool.max_age; add it again and restart, or drop them"
+            );
         }
     }
 

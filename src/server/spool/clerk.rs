@@ -14,7 +14,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::policy::millis::Millis;
-use crate::policy::replay::{Held, Replay};
+use crate::policy::replay::Held;
+use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, WorkerLedger};
 
 use super::abroad::Awaited;
@@ -25,6 +26,7 @@ use super::log::{Disk as _, Found, Log, RealDisk};
 use super::orders::{Order, Steer};
 use super::parcel::Holding;
 use super::purge::Erasing;
+use super::queues::{Destination, Queues};
 use super::room::{Free, Used};
 use super::state::State;
 use super::{Abroad, Kept};
@@ -54,7 +56,7 @@ pub(super) struct Going {
 /// All that the thread has.
 pub(super) struct Clerk {
     pub(super) log: Log<RealDisk>,
-    pub(super) held: Replay<Stowed>,
+    pub(super) held: Queues,
     /// What more of them hold than stands in `held`.
     pub(super) holds: Holds,
     /// What an earlier run kept, and is in no book yet.
@@ -171,8 +173,8 @@ impl Clerk {
         for order in others {
             match order {
                 Steer::End { kept, end } => self.end(kept, &end),
-                Steer::Next { most, told } => {
-                    let next = self.next(most);
+                Steer::Next { to, most, told } => {
+                    let next = self.next(to, most);
                     if let Err(untold) = told.send(next) {
                         self.put_back(&untold);
                     }
@@ -190,15 +192,16 @@ impl Clerk {
     }
 
     /// A request that was kept is known from here on.
-    pub(super) fn took(&mut self, held: Held<Stowed>, going: Option<Going>) -> bool {
-        let pushed = match going {
-            Some(going) => {
-                self.going.insert(held.order, going);
-                self.held.push_under_way(held)
-            }
-            None => self.held.push(held),
-        };
-        if pushed.is_err() {
+    pub(super) fn took(
+        &mut self,
+        to: Destination,
+        held: Held<Stowed>,
+        going: Option<Going>,
+    ) -> bool {
+        if let Some(going) = going {
+            self.going.insert(held.order, going);
+        }
+        if self.held.push(to, held, going.is_some()).is_err() {
             self.going.remove(&held.order);
             self.holds.take(&held);
             self.log.ack(held.place.lies);
@@ -207,6 +210,14 @@ impl Clerk {
         self.items = self.items.saturating_add(items_in(&self.holds.of(&held)));
         self.publish_count();
         true
+    }
+
+    /// Who is to have what was kept for a Sentry of that name: `None`, the first.
+    pub(super) fn destination(&self, name: Option<&str>) -> Destination {
+        let Some(name) = name else {
+            return Some(Upstream::Ingest);
+        };
+        self.rules.load().mirror_named(name).map(Upstream::Mirror)
     }
 
     /// A request is kept no longer. Yields what it held, as it was entered into the books.
@@ -225,7 +236,7 @@ impl Clerk {
         let going = self.going.remove(&held.order).is_some();
         let withdrawn = match going {
             true => self.held.done(held.order),
-            false => self.held.withdraw(held.project, held.lane, held.order),
+            false => self.held.withdraw(held),
         };
         if withdrawn.is_some() {
             self.log.ack(held.place.lies);

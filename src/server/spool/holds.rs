@@ -148,7 +148,7 @@ impl Holds {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::log::{Draft, Head, Log, LogLimits, RealDisk};
     use super::*;
     use crate::policy::replay::lane::Lane;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     /// Any place: only a log gives one.
-    fn place() -> Place {
+    pub(in super::super) fn place() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(folder.path()).unwrap();
         let (mut log, _) = Log::open(disk, LogLimits::default()).unwrap();

@@ -175,7 +175,8 @@ impl Clerk {
             purged: false,
             abroad: whose == Whose::Abroad,
         });
-        let kept = self.took(held, going);
+        let to = self.destination(parcel.to.as_deref());
+        let kept = self.took(to, held, going);
         if kept && !parcel.proven {
             self.is_strangers(head.order, bytes);
         }

@@ -24,6 +24,7 @@ pub(crate) mod parcel;
 pub(crate) mod pause;
 pub(crate) mod prospect;
 mod purge;
+mod queues;
 pub(crate) mod replay;
 pub(crate) mod room;
 pub(crate) mod shares;
@@ -45,6 +46,7 @@ use crate::domain::endpoint::ProjectId;
 use crate::domain::outcome::Reason;
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::outlook::Outlook;
+use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::Ledger;
 
 use crate::server::reports::Share;
@@ -302,9 +304,9 @@ impl Spool {
         tracing::warn!("the spool's queue is full: a request may be sent twice");
     }
 
-    /// Requests to be sent now, at most so many. Each has to [`end`](Self::end).
-    pub(crate) async fn next(&self, most: usize) -> NextUp {
-        let asked = |told| Steer::Next { most, told };
+    /// Requests to be sent to an upstream now, at most so many. Each has to [`end`](Self::end).
+    pub(crate) async fn next(&self, to: Upstream, most: usize) -> NextUp {
+        let asked = |told| Steer::Next { to, most, told };
         self.ask(asked).await.unwrap_or_default()
     }
 

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::domain::endpoint::ProjectId;
+use crate::telemetry::labels::Upstream;
 
 use super::parcel::Parcel;
 use super::replay::NextUp;
@@ -39,8 +40,9 @@ pub(super) enum Whose {
 pub(super) enum Steer {
     /// What became of a request.
     End { kept: Kept, end: End },
-    /// What goes next.
+    /// What goes next to an upstream.
     Next {
+        to: Upstream,
         most: usize,
         told: oneshot::Sender<NextUp>,
     },

@@ -10,6 +10,7 @@ use crate::domain::rate_limits::RateLimit;
 use crate::policy::breaker::State;
 use crate::policy::replay::lane::Lanes;
 use crate::policy::replay::{Failed, Held};
+use crate::telemetry::labels::Upstream;
 
 use super::clerk::{Clerk, Going};
 use super::holds::Stowed;
@@ -74,7 +75,8 @@ impl Clerk {
 
     /// One that was sent and not taken rests, and goes last if the upstream takes others.
     fn has_failed(&mut self, order: u64) {
-        let lately = self.rules.load().ingest.evidence.lately();
+        let to = self.held.destination(order).unwrap_or(Upstream::Ingest);
+        let lately = self.rules.load().target(to).evidence.lately();
         let Some(Failed::SetAside(held)) = self.held.failed(self.now(), order, lately) else {
             return;
         };
@@ -92,15 +94,18 @@ impl Clerk {
         let most_s = self.rules.load().config.limits.retry_after_max.as_secs();
         let now = self.now();
         let names = |limit: &RateLimit| Lanes::limited(limit.categories).has(held.lane);
+        let Some(queue) = self.held.of(held.order) else {
+            return;
+        };
         match limits.iter().any(names) {
-            true => _ = self.held.put_back(held.order),
+            true => _ = queue.put_back(held.order),
             // Of others alone: its own time is not told.
-            false => _ = self.held.again(now, held.order, 0),
+            false => _ = queue.again(now, held.order, 0),
         }
         for limit in limits {
             let wait_ms = limit.retry_after_s.clamp(1, most_s).saturating_mul(1000);
             let lanes = Lanes::limited(limit.categories);
-            self.held.pause(held.project, lanes, now.plus(wait_ms));
+            queue.pause(held.project, lanes, now.plus(wait_ms));
         }
     }
 
@@ -113,18 +118,15 @@ impl Clerk {
         }
     }
 
-    /// Hands out what goes next.
-    pub(super) fn next(&mut self, most: usize) -> NextUp {
+    /// Hands out what goes next to an upstream.
+    pub(super) fn next(&mut self, to: Upstream, most: usize) -> NextUp {
         let now = self.now();
         let mut partings = Vec::new();
         let mut bytes = 0;
         let stays = self.state.pause.is_on() || !self.uncarried.is_empty();
-        let well = self.rules.load().ingest.breaker.state() == State::Closed;
+        let well = self.rules.load().target(to).breaker.state() == State::Closed;
         while !stays && partings.len() < most && bytes < PARTING_BYTES {
-            let next = self.held.next(now);
-            // They say nothing of the upstream: those that do go first.
-            let last = || well.then(|| self.held.next_aside(now)).flatten();
-            let Some(held) = next.or_else(last) else {
+            let Some(held) = self.held.next(to, now, well) else {
                 break;
             };
             match self.log.read(held.place.lies) {
@@ -134,12 +136,12 @@ impl Clerk {
                 }
                 Err(Damaged::Io(error)) => {
                     tracing::error!(%error, "what is kept cannot be read");
-                    self.held.again(now, held.order, 0);
+                    self.held.again(now, held.order);
                 }
                 Err(error) => self.is_damaged(&held, &error),
             }
         }
-        let waits = self.held.wakes_at().map(|at| at.since(now));
+        let waits = self.held.wakes_at(to).map(|at| at.since(now));
         NextUp {
             partings,
             wait: waits.map(Duration::from_millis),

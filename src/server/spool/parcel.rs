@@ -46,6 +46,8 @@ pub(crate) struct Holding {
 pub(crate) struct Parcel {
     /// What it carries.
     pub holdings: Vec<Holding>,
+    /// The mirror whose Sentry is to have it, by its name. `None`: the first.
+    pub to: Option<Box<str>>,
     /// The project that it counts for.
     pub project: Option<ProjectId>,
     /// Its sender's key and its path's project: whose limits its answer will tell of.
@@ -133,6 +135,10 @@ struct Label {
     /// Key and path's project of its sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sender: Option<(String, Option<u64>)>,
+    /// The mirror whose Sentry is to have it. An earlier version sends it to the first, which
+    /// knows no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<Box<str>>,
     /// The crc32 of a body that lies in a file of its own. Earlier versions wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body_crc: Option<u32>,
@@ -158,6 +164,7 @@ pub(crate) fn write_with(parcel: &Parcel, body_crc: Option<u32>) -> Bytes {
             let project = pair.project().map(ProjectId::get);
             (pair.key().as_str().to_owned(), project)
         }),
+        to: parcel.to.clone(),
         body_crc,
     };
     // Strings and numbers are always JSON.
@@ -176,6 +183,8 @@ pub(crate) fn write_with(parcel: &Parcel, body_crc: Option<u32>) -> Bytes {
 pub(crate) struct Opened {
     /// What it carries.
     pub holdings: Vec<Holding>,
+    /// The mirror whose Sentry is to have it.
+    pub to: Option<Box<str>>,
     /// Its sender's key and its path's project.
     pub sender: Option<Pair>,
     /// Its sender's key was known to be real.
@@ -238,6 +247,7 @@ pub(crate) fn open(payload: Bytes) -> Option<Opened> {
         envelope: label.coding(),
         head: Box::new(read_head(&head)?),
         body,
+        to: label.to,
         body_crc: label.body_crc,
     })
 }
@@ -254,6 +264,7 @@ pub(crate) fn reopen(front: Bytes) -> Option<(Parcel, Option<u32>)> {
         proven: !label.unproven,
         maybe_sent: label.maybe_sent,
         envelope: label.coding(),
+        to: label.to,
         head: head.into(),
         body: Copied::Chunks(std::collections::VecDeque::new()),
     };

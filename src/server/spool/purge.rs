@@ -97,7 +97,7 @@ impl Clerk {
         let projects = match project {
             Some(project) => vec![Some(project)],
             None => {
-                let all = self.held.summary(usize::MAX);
+                let all = self.held.summary();
                 all.iter().map(|held| held.project).collect()
             }
         };

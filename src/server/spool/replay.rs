@@ -1,6 +1,6 @@
-//! What was kept is sent: below live traffic, as fast as the upstream bears it, and not
-//! at all while it is away. Runs on one worker. Owns how many are under way; what goes
-//! next the clerk says, and whether the upstream is asked at all its breaker.
+//! What was kept is sent: below live traffic, as fast as its upstream bears it, and not
+//! at all while that is away. Runs on one worker. Owns how many are under way; what goes
+//! next the clerk says, and whether an upstream is asked at all its breaker.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::departure::{Body, Rewriting, Unpacking};
 use super::parcel::Holding;
 use super::{End, Kept};
 use crate::server::delivery::lessons::learn_late;
+use crate::server::upstream::Target;
 use crate::server::upstream::leave::Leave;
 use crate::server::worker::{InForce, Worker};
 
@@ -60,117 +61,168 @@ pub(crate) struct NextUp {
     pub wait: Option<Duration>,
 }
 
-/// Sends what is kept, for as long as the worker runs.
+/// One Sentry that is to have what was kept for it.
+struct Lane {
+    worker: Rc<Worker>,
+    to: Upstream,
+    /// Held by each that is under way.
+    under_way: Rc<()>,
+}
+
+/// Sends what is kept, for as long as the worker runs: to each Sentry as fast as that one takes it.
 pub(crate) async fn run(worker: Rc<Worker>) {
-    let under_way = Rc::new(());
+    let lanes: Vec<Lane> = destinations(&worker.rules())
+        .map(|to| Lane {
+            worker: Rc::clone(&worker),
+            to,
+            under_way: Rc::new(()),
+        })
+        .collect();
     while !worker.is_leaving() {
-        let rest = round(&worker, &under_way).await;
+        let mut rest = LOOK_EVERY;
+        for lane in &lanes {
+            rest = rest.min(lane.round().await);
+        }
         let spool = &worker.shared.spool;
         // Whatever comes first: its time, or word that there is something.
         drop(timeout(rest, spool.is_due()).await);
     }
 }
 
-/// Sends what may be sent now, and says when to look again.
-async fn round(worker: &Rc<Worker>, under_way: &Rc<()>) -> Duration {
-    let rules = worker.rules();
-    let (shared, config) = (&worker.shared, &rules.config.spool);
-    if shared.spool.state().is_empty() {
-        return LOOK_EVERY;
-    }
-    if shared.maintenance.is_on() {
-        return REST.max(rules.config.upstream.probe_interval);
-    }
-    let now_under_way = u64::try_from(Rc::strong_count(under_way) - 1).unwrap_or(u64::MAX);
-    let most = config.replay_requests.saturating_sub(now_under_way);
-    let mut leaves = leaves(worker, &rules, most);
-    if leaves.is_empty() {
-        return REST;
-    }
-    let next = shared.spool.next(leaves.len()).await;
-    let sent = next.partings.len();
-    for parting in next.partings {
-        let Some(leave) = leaves.pop() else {
-            shared.spool.end(parting.kept, End::Unsent);
-            continue;
-        };
-        let (worker, rules) = (Rc::clone(worker), Rc::clone(&rules));
-        let counted = (Rc::clone(under_way), worker.finishes());
-        tokio::task::spawn_local(async move {
-            part(&worker, &rules, parting, leave).await;
-            drop(counted);
-        });
-    }
-    for leave in leaves {
-        give_back(worker, &rules, leave, Heard::Nothing);
-    }
-    match (sent, next.wait) {
-        (0, Some(wait)) => wait.clamp(REST, LOOK_EVERY),
-        (0, None) => LOOK_EVERY,
-        (_, _) => Duration::ZERO,
+/// The Sentrys that may have something kept for them: the first, and those that DSNs lead to.
+fn destinations(rules: &InForce) -> impl Iterator<Item = Upstream> {
+    let all = Upstream::all().filter(|upstream| *upstream != Upstream::Web);
+    // A mirror has its place from the start to the end.
+    all.take(1 + rules.mirrors.len())
+}
+
+impl Lane {
+    /// Sends what may be sent now, and says when to look again.
+    async fn round(&self) -> Duration {
+        let Self {
+            worker,
+            to,
+            under_way,
+        } = self;
+        let rules = worker.rules();
+        let (shared, config) = (&worker.shared, &rules.config.spool);
+        if !shared.spool.state().holds_for(*to) {
+            return LOOK_EVERY;
+        }
+        // It is the first Sentry that somebody works on.
+        if *to == Upstream::Ingest && shared.maintenance.is_on() {
+            return REST.max(rules.config.upstream.probe_interval);
+        }
+        let now_under_way = u64::try_from(Rc::strong_count(under_way) - 1).unwrap_or(u64::MAX);
+        let most = config.replay_requests.saturating_sub(now_under_way);
+        let target = rules.target(*to);
+        let mut leaves = leaves(worker, target, most);
+        if leaves.is_empty() {
+            return REST;
+        }
+        let next = shared.spool.next(*to, leaves.len()).await;
+        let sent = next.partings.len();
+        for parting in next.partings {
+            let Some(leave) = leaves.pop() else {
+                shared.spool.end(parting.kept, End::Unsent);
+                continue;
+            };
+            let errand = Errand {
+                worker: Rc::clone(worker),
+                rules: Rc::clone(&rules),
+                to: *to,
+            };
+            let counted = (Rc::clone(under_way), worker.finishes());
+            tokio::task::spawn_local(async move {
+                errand.part(parting, leave).await;
+                drop(counted);
+            });
+        }
+        for leave in leaves {
+            give_back(worker, target, leave, Heard::Nothing);
+        }
+        match (sent, next.wait) {
+            (0, Some(wait)) => wait.clamp(REST, LOOK_EVERY),
+            (0, None) => LOOK_EVERY,
+            (_, _) => Duration::ZERO,
+        }
     }
 }
 
 /// Leave for as many requests as may go now.
-fn leaves(worker: &Worker, rules: &InForce, most: u64) -> Vec<Leave> {
+fn leaves(worker: &Worker, target: &Target, most: u64) -> Vec<Leave> {
     let now = worker.millis(Instant::now());
-    let leaves = (0..most).map_while(|_| Leave::for_kept(&rules.ingest, now));
+    let leaves = (0..most).map_while(|_| Leave::for_kept(target, now));
     leaves.collect()
 }
 
-fn give_back(worker: &Worker, rules: &InForce, leave: Leave, heard: Heard) {
+fn give_back(worker: &Worker, target: &Target, leave: Leave, heard: Heard) {
     let now = worker.millis(Instant::now());
-    leave.end(&rules.ingest, now, heard);
+    leave.end(target, now, heard);
 }
 
-/// Sends one request if its body is whole, and says what became of it.
-async fn part(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave: Leave) {
-    let end = match parting.body.is_whole(parting.checksum).await {
-        Ok(true) => return set_out(worker, rules, parting, leave).await,
-        Ok(false) => End::Damaged,
-        Err(error) => {
-            tracing::error!(%error, "a body that is kept cannot be read: it is tried again");
-            End::Again
-        }
-    };
-    give_back(worker, rules, leave, Heard::Nothing);
-    worker.shared.spool.end(parting.kept, end);
+/// What one request is sent by, and to whom.
+struct Errand {
+    worker: Rc<Worker>,
+    rules: Rc<InForce>,
+    to: Upstream,
 }
 
-/// Sends one request, and says what became of it.
-async fn set_out(worker: &Rc<Worker>, rules: &Rc<InForce>, parting: Parting, leave: Leave) {
-    let Parting {
-        kept,
-        held,
-        holdings,
-        sender,
-        weight,
-        envelope,
-        head,
-        body,
-        checksum: _,
-    } = parting;
-    let unpacking = Unpacking {
-        limits: rules.decode,
-        folder: worker.shared.spool.folder(),
-        disk: worker.shared.spool.copies_disk(&rules.config.spool),
-    };
-    let leaving = Leaving {
-        upstream: Upstream::Ingest,
-        head,
-        body,
-        envelope,
-        rewriting: Rewriting { held, moves: None },
-    };
-    let tried = attempt(worker, rules, leaving, unpacking).await;
-    if let Some((head, at, _)) = &tried.answer {
-        learn_late(worker, sender, head, rules);
-        if tried.end == End::Taken {
-            rules.ingest.evidence.took(worker.millis(*at));
-        }
+impl Errand {
+    /// Sends one request if its body is whole, and says what became of it.
+    async fn part(self, parting: Parting, leave: Leave) {
+        let end = match parting.body.is_whole(parting.checksum).await {
+            Ok(true) => return self.set_out(parting, leave).await,
+            Ok(false) => End::Damaged,
+            Err(error) => {
+                tracing::error!(%error, "a body that is kept cannot be read: it is tried again");
+                End::Again
+            }
+        };
+        give_back(&self.worker, self.target(), leave, Heard::Nothing);
+        self.worker.shared.spool.end(parting.kept, end);
     }
-    let heard = tried.weighed(weight, leave.pass);
-    give_back(worker, rules, leave, heard);
-    worker.settle_kept(&holdings, &tried.end);
-    worker.shared.spool.end(kept, tried.end);
+
+    fn target(&self) -> &Target {
+        self.rules.target(self.to)
+    }
+
+    /// Sends one request, and says what became of it.
+    async fn set_out(self, parting: Parting, leave: Leave) {
+        let Parting {
+            kept,
+            held,
+            holdings,
+            sender,
+            weight,
+            envelope,
+            head,
+            body,
+            checksum: _,
+        } = parting;
+        let (worker, rules) = (&self.worker, &self.rules);
+        let unpacking = Unpacking {
+            limits: rules.decode,
+            folder: worker.shared.spool.folder(),
+            disk: worker.shared.spool.copies_disk(&rules.config.spool),
+        };
+        let leaving = Leaving {
+            upstream: self.to,
+            head,
+            body,
+            envelope,
+            rewriting: Rewriting { held, moves: None },
+        };
+        let tried = attempt(worker, rules, leaving, unpacking).await;
+        if let Some((head, at, _)) = &tried.answer {
+            learn_late(worker, sender, head, rules);
+            if tried.end == End::Taken {
+                self.target().evidence.took(worker.millis(*at));
+            }
+        }
+        let heard = tried.weighed(weight, leave.pass);
+        give_back(worker, self.target(), leave, heard);
+        worker.settle_kept(&holdings, &tried.end);
+        worker.shared.spool.end(kept, tried.end);
+    }
 }

@@ -3,7 +3,9 @@
 //! read at a scrape.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use crate::telemetry::labels::Upstream;
 
 use super::pause::Pause;
 use super::shares::FullShares;
@@ -15,6 +17,8 @@ pub(crate) struct State {
     pub items: AtomicU64,
     /// Requests that carry them.
     pub requests: AtomicU64,
+    /// For which upstreams any is kept: a bit for each, by its index.
+    pub(super) destinations: AtomicU8,
     /// Bytes on disk.
     pub bytes: AtomicU64,
     /// How long the oldest has been kept, in seconds; 0: nothing is.
@@ -72,6 +76,11 @@ impl State {
     /// Whether nothing is kept.
     pub(crate) fn is_empty(&self) -> bool {
         self.requests.load(Relaxed) == 0
+    }
+
+    /// Whether anything is kept for an upstream.
+    pub(crate) fn holds_for(&self, to: Upstream) -> bool {
+        self.destinations.load(Relaxed) >> to.index() & 1 == 1
     }
 
     /// Whether nothing more can be kept of the most important kind.

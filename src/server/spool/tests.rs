@@ -24,6 +24,7 @@ fn held_up() -> (Spool, Receiver<Order>) {
 fn parcel(head_bytes: usize) -> Parcel {
     Parcel {
         holdings: Vec::new(),
+        to: None,
         project: None,
         sender: None,
         proven: true,

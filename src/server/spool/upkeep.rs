@@ -198,7 +198,7 @@ impl Clerk {
     pub(super) fn overview(&mut self) -> Overview {
         let now_ms = self.now_unix_ms();
         let age_s = |at: u64| now_ms.saturating_sub(at) / 1000;
-        let all = self.held.summary(usize::MAX);
+        let all = self.held.summary();
         let shown = all.iter().take(PROJECTS_SHOWN).map(|held| ProjectKept {
             project: held.project,
             requests: u64::try_from(held.records).unwrap_or(u64::MAX),

@@ -25,7 +25,7 @@ pub enum Upstream {
     Ingest,
     /// Sentry's web.
     Web,
-    /// Another Sentry, which gets copies of what the first takes.
+    /// Another Sentry, which gets copies of what the first takes, and what old DSNs lead to it.
     Mirror(MirrorPlace),
 }
 
@@ -35,6 +35,12 @@ impl Upstream {
 
     /// How many there may be: the length of an array with a place for each.
     pub const COUNT: usize = Self::OWN.len() + MIRRORS_MAX;
+
+    /// All that there may be.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let mirrors = MirrorPlace::ALL.into_iter().map(Self::Mirror);
+        Self::OWN.iter().copied().chain(mirrors)
+    }
 
     /// Its place in such an array.
     #[must_use]
@@ -78,5 +84,16 @@ labels! {
         Undelivered = "undelivered",
         /// The edge stopped, and nothing is kept.
         Stopped = "stopped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_upstream_has_the_place_in_which_it_is_told() {
+        let places: Vec<usize> = Upstream::all().map(Upstream::index).collect();
+        assert_eq!(places, (0..Upstream::COUNT).collect::<Vec<_>>());
     }
 }

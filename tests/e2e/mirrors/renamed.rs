@@ -95,11 +95,7 @@ fn an_old_dsn_reaches_a_stand_in_and_bugsink() {
     let told = settled(&edge);
     assert_eq!(told["sent"], 2, "{told:#}");
     drop(edge);
-    let stored: Vec<String> = bugsink
-        .stored()
-        .iter()
-        .filter_map(|event| Some(event["event_id"].as_str()?.replace('-', "")))
-        .collect();
+    let stored = bugsink.stored_ids();
     for id in &ids {
         assert!(stored.contains(id), "{id} is not in {stored:?}");
     }

@@ -237,11 +237,14 @@ impl Asking<'_> {
         let followed = gate.moves.follow(claim);
         if let Some((_, to)) = &followed {
             let shown = format!("{} of project {}", to.to_key.masked(), to.to_project);
-            told.step(
-                "dsn_map",
-                shown,
-                "the DSN has moved: all else is asked of this one",
-            );
+            let (shown, why) = match &to.to_upstream {
+                Some(name) => (
+                    format!("{shown} at {name}"),
+                    "another Sentry has the project: it goes there, and all else is asked of the old DSN",
+                ),
+                None => (shown, "the DSN has moved: all else is asked of this one"),
+            };
+            told.step("dsn_map", shown, why);
         }
         let claim = followed.as_ref().map_or(claim, |(claim, _)| claim);
         if gate.awaits_list {
@@ -257,6 +260,7 @@ impl Asking<'_> {
         }
         let verdicts = &self.shared.verdicts;
         let sender = sender(claim, known, verdicts);
+        told.to = self.rules.destination(&sender.pair);
         let standing = verdicts.look(self.shared.millis(Instant::now()), &sender);
         let (result, why) = match (gate.mode, standing) {
             (Mode::Learn, Standing::Refused { .. }) => return Err(Refusal::refused_upstream()),

@@ -86,6 +86,7 @@ impl Store {
         };
         let parcel = Parcel {
             holdings: Vec::new(),
+            to: None,
             project: twin.project,
             sender: Some(twin.sender),
             proven: true,

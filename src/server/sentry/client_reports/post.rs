@@ -15,7 +15,9 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::policy::millis::Millis;
+use crate::policy::pair::Pair;
 use crate::policy::reports::Report;
+use crate::telemetry::labels::Upstream;
 
 use crate::server::delivery::rescue::said;
 use crate::server::ingest::claims::X_SENTRY_AUTH;
@@ -69,11 +71,12 @@ impl Told {
 pub(super) async fn send(
     trust: &Trusting,
     rules: &Rules,
+    to: Upstream,
     mut request: Request<Full<Bytes>>,
     has_left: &mut bool,
 ) -> Told {
     let patience = rules.config.upstream.timeouts.connect.min(PATIENCE);
-    let Some((stream, server)) = dial(trust, &rules.ingest, patience).await else {
+    let Some((stream, server)) = dial(trust, rules.target(to), patience).await else {
         return Told::Away;
     };
     request.headers_mut().insert(HOST, server.host.clone());
@@ -110,12 +113,13 @@ impl Drop for Driver {
     }
 }
 
-/// A report as its key's own SDK would post it, to whichever server it goes.
+/// A report as the SDK of this key would post it, to whichever server it goes.
 pub(super) fn request(
     report: &Report,
+    pair: &Pair,
     (now, now_unix_s): (Millis, u64),
 ) -> Option<Request<Full<Bytes>>> {
-    let (key, project) = (report.pair.key(), report.pair.project()?);
+    let (key, project) = (pair.key(), pair.project()?);
     let key = key.as_str();
     let auth = format!("Sentry sentry_version=7, sentry_key={key}, sentry_client={NAME}");
     let mut auth = HeaderValue::try_from(auth).ok()?;

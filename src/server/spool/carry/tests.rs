@@ -20,6 +20,7 @@ use crate::server::delivery::tee::Copied;
 use crate::server::memory::knowledge::Knowledge;
 use crate::server::reports::Share;
 use crate::server::rules::Rules;
+use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, Sum};
 
 /// A clerk of a folder, and its books.
@@ -70,6 +71,7 @@ fn keep(clerk: &mut Clerk, number: u64) {
             holding(Category::Error, 1, 14),
             holding(Category::Attachment, 2, 100_000_000_000),
         ],
+        to: None,
         project: Some(project(number)),
         sender: None,
         proven: true,
@@ -196,7 +198,7 @@ fn what_is_damaged_while_it_waits_leaves_as_it_came() {
     check_books(&clerk, &ledger, 9, 0);
     let whole = fs::read(&segment).unwrap();
     fs::write(&segment, vec![7; whole.len()]).unwrap();
-    assert!(clerk.next(9).partings.is_empty());
+    assert!(clerk.next(Upstream::Ingest, 9).partings.is_empty());
     check_books(&clerk, &ledger, 9, 9);
     assert_eq!((clerk.items, clerk.state.damaged.load(Relaxed)), (0, 3));
     assert_eq!(clerk.log.usage().live_records, 0);

@@ -34,6 +34,7 @@ fn parcel(categories: &[Category]) -> Parcel {
                 bytes: u64::MAX,
             })
             .collect(),
+        to: Some("next".into()),
         project: Some(project(42)),
         sender: Some(Pair::new(&key(), Some(project(42)))),
         proven: false,
@@ -51,6 +52,7 @@ fn what_was_written_is_read() {
     let opened = open([&front, &b"the body"[..]].concat().into()).unwrap();
     assert_eq!(opened.holdings, parcel.holdings);
     assert_eq!(opened.sender, parcel.sender);
+    assert_eq!(opened.to.as_deref(), Some("next"));
     assert!(!opened.proven && opened.maybe_sent);
     assert_eq!(opened.envelope, Some(Coding::Zstd));
     assert_eq!(opened.body, "the body");

@@ -156,6 +156,8 @@ pub(crate) struct Edge {
     pub(crate) log: Log,
     /// Shared by all that take over from one another.
     folder: Arc<TempDir>,
+    /// What they have in their environment.
+    inherited: Arc<[(String, String)]>,
 }
 
 impl Edge {
@@ -220,7 +222,19 @@ impl Edge {
     #[track_caller]
     pub(crate) fn successor(&self) -> Self {
         let folder = Arc::clone(&self.folder);
-        Self::start_in(folder, program(), &["--takeover"])
+        let mut program = program();
+        program.envs(self.inherited.iter().map(|(name, value)| (name, value)));
+        let mut next = Self::start_in(folder, program, &["--takeover"]);
+        next.inherited = Arc::clone(&self.inherited);
+        next
+    }
+
+    /// The same edge, whose successors have this in their environment.
+    pub(crate) fn passing_on(mut self, environment: &[(&str, &str)]) -> Self {
+        let owned = environment.iter();
+        let owned = owned.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.inherited = owned.collect();
+        self
     }
 
     #[track_caller]
@@ -248,6 +262,7 @@ impl Edge {
             admin,
             log,
             folder,
+            inherited: Arc::default(),
         }
     }
 

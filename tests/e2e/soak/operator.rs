@@ -44,6 +44,7 @@ pub(super) enum Act {
     Maintenance,
     Mute,
     NoRoom,
+    DiskFails,
     FrontReload,
     PoolKilled,
     PoolPaused,
@@ -57,6 +58,7 @@ impl Act {
         Self::Maintenance,
         Self::Mute,
         Self::NoRoom,
+        Self::DiskFails,
         Self::FrontReload,
         Self::PoolKilled,
         Self::PoolPaused,
@@ -70,6 +72,7 @@ impl Act {
             Self::Maintenance => "maintenance",
             Self::Mute => "mute",
             Self::NoRoom => "no room on its disk",
+            Self::DiskFails => "EIO from its disk",
             Self::FrontReload => "reload of nginx",
             Self::PoolKilled => "Redis killed, and begun anew",
             Self::PoolPaused => "Redis paused",
@@ -82,16 +85,18 @@ impl Act {
 pub(super) enum Change {
     Killed,
     Upgraded,
+    Signalled,
     Stopped,
 }
 
 impl Change {
-    pub(super) const ALL: &[Self] = &[Self::Killed, Self::Upgraded, Self::Stopped];
+    pub(super) const ALL: &[Self] = &[Self::Killed, Self::Upgraded, Self::Signalled, Self::Stopped];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Killed => "kill -9",
             Self::Upgraded => "--takeover",
+            Self::Signalled => "SIGUSR2",
             Self::Stopped => "stop and start",
         }
     }
@@ -106,6 +111,23 @@ fn wait_joined(edge: &Edge) {
     });
 }
 
+/// An edge starts its successor by itself. That one has no handle here, and soon gives way to one
+/// that has.
+#[track_caller]
+fn upgraded_twice(scene: &Scene, mut edge: Edge) -> Edge {
+    edge.signal(Signal::USR2);
+    let log = edge.log.clone();
+    log.wait_for_text("a process is started to take over pid=");
+    let status = edge.wait_end();
+    assert!(status.success(), "{status}");
+    wait_joined(&edge);
+    let next = edge.successor();
+    assert_eq!((next.public, next.admin), (edge.public, edge.admin));
+    // Both wrote into one pipe, which ends with the second of them.
+    scene.reads(&log);
+    next
+}
+
 /// The edge, and who looks after it.
 pub(super) struct Operator<'a> {
     scene: &'a Scene,
@@ -116,7 +138,7 @@ pub(super) struct Operator<'a> {
 
 impl<'a> Operator<'a> {
     pub(super) fn starts(scene: &'a Scene) -> Self {
-        let edge = Edge::run(&scene.text(false), &[]);
+        let edge = scene.edge();
         wait_joined(&edge);
         Self {
             edge,
@@ -158,6 +180,10 @@ impl<'a> Operator<'a> {
                 self.reloads(&scene.without_room(), 200);
                 thread::sleep(lasts);
                 self.reloads(&scene.text(false), 200);
+            }
+            Act::DiskFails => {
+                let _full = scene.windows.open(Cause::NoRoom);
+                scene.disk_fails(lasts, rng.u32(64..=256));
             }
             Act::FrontReload => {
                 let _leaves = scene.windows.open(Cause::FrontLeaves);
@@ -210,6 +236,10 @@ impl<'a> Operator<'a> {
                 scene.reads(&log);
                 next
             }
+            Change::Signalled => {
+                self.edge.rewrite(&scene.text(false));
+                upgraded_twice(scene, self.edge)
+            }
             Change::Killed | Change::Stopped => {
                 let _gone = scene.windows.open(Cause::EdgeGone);
                 let mut edge = self.edge;
@@ -223,7 +253,7 @@ impl<'a> Operator<'a> {
                 assert!(is_killed || status.success(), "{status}");
                 scene.reads(&edge.log);
                 drop(edge);
-                Edge::run(&scene.text(false), &[])
+                scene.edge()
             }
         };
         wait_joined(&edge);

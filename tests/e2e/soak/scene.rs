@@ -17,9 +17,11 @@ use super::senders::Places;
 use super::stage::{Cause, Stage, Windows};
 use super::stand_in::{Mood, StandIn};
 use super::tally::{SURVIVED, Tally, WAS};
-use crate::edge::{KEY, Log, configuration, lay_over};
+use crate::bugsink::Bugsink;
+use crate::edge::{Edge, KEY, Log, configuration, lay_over};
 use crate::front::Nginx;
 use crate::shared_quotas::pool::Redis;
+use crate::spool::trouble::{SYNC_EIO, Trouble, WRITE_EIO};
 use crate::tls::NAME;
 use crate::tls::authority::Authority;
 use crate::tls::client::Trust;
@@ -27,6 +29,9 @@ use crate::upstream::Silent;
 
 /// An address that no client connects from: the edge's ports stay its own while it is away.
 const PLACE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 8);
+
+/// The key of a project that has moved to another Sentry.
+pub(super) const MOVED: &str = "11111111111111111111111111111111";
 
 /// A quota that is counted and shared, and refuses nobody.
 const AMPLE: u64 = 1_000_000_000;
@@ -37,6 +42,10 @@ const EXPLAINED_ERRORS: &[(&str, Act)] = &[
     ("the spool is full", Act::NoRoom),
     ("nobody's policy dropped: spool_full", Act::NoRoom),
     ("neither delivers nor keeps", Act::NoRoom),
+    ("the spool's disk does not take", Act::DiskFails),
+    ("a large body cannot be kept", Act::DiskFails),
+    ("nobody's policy dropped: no_upstream", Act::DiskFails),
+    ("neither delivers nor keeps", Act::DiskFails),
 ];
 
 /// And what it may say of its upstream, whatever befell that.
@@ -71,6 +80,10 @@ pub(super) struct Scene {
     pub(super) authority: Authority,
     pub(super) front: Nginx,
     pub(super) stand_in: StandIn,
+    /// Another Sentry, which nobody here wrote: project 12 has moved there.
+    pub(super) other: Bugsink,
+    /// What befalls the edge's disk.
+    disk: Trouble,
     /// Where quotas are shared: one that never has no room.
     pool: Mutex<Redis>,
     pub(super) windows: Arc<Windows>,
@@ -83,7 +96,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn set() -> Self {
+    pub(super) fn set(seed: u64) -> Self {
         let free = || SocketAddr::from((PLACE, Silent::at((PLACE, 0).into()).port()));
         let (edge, secure) = (free(), free());
         let authority = Authority::new();
@@ -91,6 +104,8 @@ impl Scene {
         let (windows, tally) = (Arc::new(Windows::default()), Arc::new(Tally::default()));
         // nginx asks nobody behind it before it is asked.
         let front = Nginx::in_front_of(edge);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("spool")).unwrap();
         Self {
             places: Places {
                 front: front.address,
@@ -101,12 +116,14 @@ impl Scene {
             authority,
             front,
             stand_in: StandIn::start(&windows, &tally),
+            other: Bugsink::start(),
+            disk: Trouble::new(seed),
             pool: Mutex::new(Redis::start(&[])),
             windows,
             tally,
             trouble: Stage::default(),
             load: Stage::default(),
-            folder: tempfile::tempdir().unwrap(),
+            folder,
         }
     }
 
@@ -129,6 +146,10 @@ impl Scene {
             "projects": [{"id": 42, "keys": [KEY], "quotas": [
                 {"name": "ample", "limit": AMPLE, "per": "1d"},
             ]}],
+            "mirrors": [{"name": "other", "ingest": [&self.other.url], "share": 0}],
+            "dsn_map": [
+                {"key": MOVED, "project": 12, "to": {"key": KEY, "project": 1, "upstream": "other"}},
+            ],
             "shared_quota": {"url": self.pool.lock().unwrap().url(), "timeout": "500ms"},
             "log": {"level": "info"},
         });
@@ -144,6 +165,19 @@ impl Scene {
     /// The file of an edge that may keep nothing.
     pub(super) fn without_room(&self) -> String {
         self.text_with(&json!({"spool": {"free_floor": "1024TiB"}}))
+    }
+
+    /// An edge on this file, whose disk is what befalls it.
+    pub(super) fn edge(&self) -> Edge {
+        let spool = self.folder.path().join("spool");
+        self.disk.run(&self.text(false), &spool)
+    }
+
+    /// The disk of its spool writes and syncs now and then only, for a while.
+    pub(super) fn disk_fails(&self, lasts: Duration, of_256: u32) {
+        self.disk.faults(WRITE_EIO | SYNC_EIO, of_256);
+        thread::sleep(lasts);
+        self.disk.faults(0, 0);
     }
 
     /// The Redis that quotas are shared by is killed, and begins again with its data or without.

@@ -20,6 +20,8 @@ struct Counts {
     done: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     answers: BTreeMap<String, u64>,
     answered: Vec<u128>,
+    /// Of a project that has moved: answered 200, and not stored by its Sentry.
+    elsewhere: (usize, usize),
     twice: u64,
     broken: Vec<String>,
     more_broken: usize,
@@ -77,6 +79,11 @@ impl Tally {
         }
     }
 
+    /// So many were answered 200 for another Sentry, and so many of them it does not have.
+    pub(super) fn elsewhere(&self, answered: usize, lost: usize) {
+        self.0.lock().unwrap().elsewhere = (answered, lost);
+    }
+
     /// All events that were answered 200.
     pub(super) fn promised(&self) -> Vec<u128> {
         self.0.lock().unwrap().answered.clone()
@@ -97,7 +104,7 @@ impl Tally {
         let answers = list(counts.answers.iter().map(|(word, n)| (&**word, *n)));
         println!("| what | in {:.0} s |\n|---|---|", lasted.as_secs_f64());
         println!(
-            "| load held | {sent} requests, {:.0} a second, and three SDKs; answered {answers} |",
+            "| load held | {sent} requests, {:.0} a second, and four SDKs; answered {answers} |",
             sent as f64 / lasted.as_secs_f64()
         );
         for (group, kinds) in &counts.done {
@@ -108,6 +115,11 @@ impl Tally {
             "| events | {} answered 200, {arrived} arrived, **{lost} lost**, {} twice, each explained |",
             counts.answered.len(),
             counts.twice
+        );
+        let (elsewhere, lost) = counts.elsewhere;
+        println!(
+            "| a project that has moved | {elsewhere} answered 200 by its old DSN, **{lost} lost** on \
+             the way to Bugsink |"
         );
         let rests = held.rests.iter();
         let (mib, more) = (|used: &Used| used.resident_kib / 1024, held.rests.last());

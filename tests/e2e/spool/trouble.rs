@@ -23,13 +23,13 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// Each write fails.
-pub(super) const WRITE_EIO: u32 = 1;
+pub(crate) const WRITE_EIO: u32 = 1;
 /// Each write finds no room.
 pub(super) const WRITE_FULL: u32 = 2;
 /// Each write writes half.
 pub(super) const WRITE_SHORT: u32 = 4;
 /// Each sync fails.
-pub(super) const SYNC_EIO: u32 = 8;
+pub(crate) const SYNC_EIO: u32 = 8;
 /// Each read fails.
 pub(super) const READ_EIO: u32 = 16;
 
@@ -72,11 +72,11 @@ impl Trouble {
             ("TROUBLE_FOLDER", place.as_path()),
         ];
         let environment = environment.map(|(name, path)| (name, path.to_str().unwrap()));
-        Edge::run(text, &environment)
+        Edge::run(text, &environment).passing_on(&environment)
     }
 
     /// From now on, of 256 calls so many meet one of these.
-    pub(super) fn faults(&self, faults: u32, of_256: u32) {
+    pub(crate) fn faults(&self, faults: u32, of_256: u32) {
         let words = [faults.to_ne_bytes(), of_256.to_ne_bytes()].concat();
         self.control.write_all_at(&words, FAULTS).unwrap();
     }

@@ -197,6 +197,12 @@ impl Categories {
         Self(self.0 & !others.0)
     }
 
+    /// Those that both sets have.
+    #[must_use]
+    pub const fn common(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
     /// Those of both sets.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {

@@ -292,7 +292,10 @@ impl Room<'_> {
                 None => Ok(Granted::default()),
             },
         };
-        charged.map_err(|full| (full.reason, told(full)))
+        charged.map_err(|full| {
+            let full = self.quotas.narrowed(self.at, load, full, self.counters);
+            (full.reason, told(full))
+        })
     }
 }
 

@@ -344,6 +344,11 @@ impl Compiled {
         }
     }
 
+    /// Whether a refusal is this one's.
+    pub(super) fn is_called(&self, name: &Arc<str>) -> bool {
+        Arc::ptr_eq(&self.name, name)
+    }
+
     fn full(&self, retry_after_s: u64) -> Full {
         Full {
             reason: match (self.named.identity.owner, self.measure) {

@@ -285,6 +285,26 @@ impl<'q> Applying<'q> {
         charges.find_map(|(quota, amount)| quota.look(at, &self.sender, amount, counters).err())
     }
 
+    /// What the sender of a load that was refused is to hold back: where the quota has room for
+    /// something smaller, no more than what is of the load's own kind.
+    #[must_use]
+    pub fn narrowed(&self, at: Moment, load: &Load, full: Full, counters: &Counters) -> Full {
+        let mut own = self.quotas().filter(|quota| quota.is_called(&full.name));
+        let has_room = own.any(|quota| quota.look(at, &self.sender, 1, counters).is_ok());
+        match has_room {
+            // A limit on everything names nothing.
+            true if full.categories.is_empty() => Full {
+                categories: load.categories,
+                ..full
+            },
+            true => Full {
+                categories: full.categories.common(load.categories),
+                ..full
+            },
+            false => full,
+        }
+    }
+
     /// A quota on everything that has no room for one item or one byte more: whatever comes will be
     /// refused. Changes nothing.
     #[must_use]

@@ -72,6 +72,15 @@ fn told(address: &admin::Address, json: bool) -> anyhow::Result<String> {
     }
 }
 
+/// Days, as far as anybody plans.
+fn days_of(days: u64) -> String {
+    const YEARS: u64 = 3650;
+    match days {
+        0..YEARS => format!("{days} d"),
+        _ => "> 10 y".to_owned(),
+    }
+}
+
 fn table(listed: &Listed) -> Vec<String> {
     let mut lines = Vec::new();
     if !listed.budgets.iter().any(|row| row.quota == "budget") {
@@ -144,9 +153,7 @@ fn cells(budget: &Budget) -> [String; 8] {
         format!("{:.1}%", budget.used_ratio * 100.0),
         budget.per_hour.map_or_else(none, amount),
         reached,
-        budget
-            .days_of_disk
-            .map_or_else(none, |days| format!("{days} d")),
+        budget.days_of_disk.map_or_else(none, days_of),
     ]
 }
 
@@ -173,13 +180,13 @@ mod tests {
                  "reached_in_s":54000,"days_of_disk":2},
                 {"owner":"project","project":42,"quota":"budget","unit":"bytes","used":5368709120,
                  "limit":5368709120,"used_ratio":1.0,"spent":true,"per_hour":536870912,
-                 "reached_in_s":null,"days_of_disk":10},
+                 "reached_in_s":null,"days_of_disk":3650},
                 {"owner":"project","project":42,"quota":"error-1d","unit":"items","used":7,
                  "limit":1000,"used_ratio":0.007,"spent":false,"per_hour":null,
                  "reached_in_s":null,"days_of_disk":null}]}"#,
             "             project  quota                   used          of    share     an hour    reached in      disk\n        \
              installation  budget              20.0 GiB    50.0 GiB    40.0%     2.0 GiB          15 h       2 d\n                  \
-             42  budget               5.0 GiB     5.0 GiB   100.0%   512.0 MiB       used up      10 d\n                  \
+             42  budget               5.0 GiB     5.0 GiB   100.0%   512.0 MiB       used up    > 10 y\n                  \
              42  error-1d                   7        1000     0.7%           -             -         -\n\
              and 2 more\n\
              120.0 GiB are free on the guarded disk with the least; days are those of today's pace that fill it",

@@ -94,7 +94,7 @@ kinds! {
     /// Items go lost that nobody's policy dropped.
     Loss = "loss", Page, after 0, over 0 "nothing more was lost",
     Some("VidetteLoss"),
-    "vidette status and vidette spool ls. spool_full: give spool.max_bytes more, or bring Sentry back; spool_expired: spool.max_age; overloaded: more workers or fewer bodies at a time.";
+    "vidette status and vidette spool ls. spool_full: give spool.max_bytes more, or bring Sentry back; spool_expired: spool.max_age; no_upstream: set spool.path, so that it is kept while Sentry is away (vidette doctor dns says whether it is reached); overloaded: more workers or fewer bodies at a time.";
 
     /// What is kept has waited for over ten minutes.
     SpoolOld = "spool_old", Page, after 0, over 30 "nothing that is kept is old any more",
@@ -124,7 +124,7 @@ kinds! {
     /// An upstream is away.
     NotDelivering = "not_delivering", Ticket, after 0, over 10 "the upstream takes requests again",
     Some("VidetteUpstreamDown"),
-    "docker compose ps relay web; vidette doctor dns names what it finds. What comes meanwhile is kept, where there is a spool.";
+    "docker compose ps relay web; vidette doctor dns names what it finds. What comes meanwhile is kept where spool.path is set, and else lost.";
 
     /// The servers by which quotas are shared are out of reach.
     SharedQuotaAway = "shared_quota_away", Ticket, after 300, over 30 "quotas are shared again",

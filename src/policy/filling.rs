@@ -19,6 +19,10 @@ const NOTE_EVERY_MS: u64 = 10_000;
 /// Less than this says nothing.
 const LEAST_MS: u64 = 10_000;
 
+/// Nothing is foretold for longer than so many times what was seen: what a start writes in its
+/// first minute is no trend.
+const FORESIGHT: u64 = 100;
+
 /// What takes longer is no forecast.
 const FAR_S: u64 = 366 * 86_400;
 
@@ -159,13 +163,19 @@ impl Filling {
         let times = looks.flat_map(|(took_ms, then)| {
             let time = |is: Amount, was: Amount| {
                 let grew = is.used.saturating_sub(was.used);
-                reached_in_s(is.left_to(mark), grew, took_ms).filter(|_| is.whole() > 0)
+                let s = reached_in_s(is.left_to(mark), grew, took_ms);
+                Some((s.filter(|_| is.whole() > 0)?, took_ms))
             };
             [time(seen.bytes, then.bytes), time(seen.inodes, then.inodes)]
         });
-        match times.flatten().min() {
-            Some(s) if s <= FAR_S => Reaches::In { s },
-            Some(_) | None => Reaches::Never,
+        let near: Vec<_> = times.flatten().filter(|(s, _)| *s <= FAR_S).collect();
+        let told = near
+            .iter()
+            .filter(|(s, took_ms)| *s <= took_ms / 1000 * FORESIGHT);
+        match told.map(|(s, _)| *s).min() {
+            Some(s) => Reaches::In { s },
+            None if near.is_empty() => Reaches::Never,
+            None => Reaches::Unknown,
         }
     }
 }
@@ -232,14 +242,24 @@ mod tests {
 
     #[test]
     fn a_disk_that_fills_reaches_each_mark_in_its_time() {
-        // A hundred a second: 850000 after 8500 s, 60 of which are over.
+        // A hundred a second: 850000 after 8500 s, 120 of which are over.
         let fills = |ms: u64| ms / 10;
-        check(MINUTE, fills, "85%", Reaches::In { s: 8440 });
-        check(MINUTE, fills, "100%", Reaches::In { s: 9940 });
+        check(2 * MINUTE, fills, "85%", Reaches::In { s: 8380 });
+        check(2 * MINUTE, fills, "100%", Reaches::In { s: 9880 });
         check(MINUTE, |_| 500_000, "100%", Reaches::Never);
         check(MINUTE, |ms| 900_000 - ms / 100, "100%", Reaches::Never);
         // One byte in a minute: 500000 minutes are more than a year of them.
         check(MINUTE, |ms| 400_000 + ms / MINUTE, "100%", Reaches::Never);
+    }
+
+    #[test]
+    fn a_short_look_foretells_a_short_time() {
+        // A hundred and a fifth of it a second: 6000 s from now a minute has seen enough.
+        let fills = |ms: u64| 1_000_000 - (6060 * SECOND - ms) / 10;
+        check(MINUTE, fills, "100%", Reaches::In { s: 6000 });
+        let fills = |ms: u64| 1_000_000 - (6070 * SECOND - ms) / 10;
+        check(MINUTE, fills, "100%", Reaches::Unknown);
+        check(2 * MINUTE, fills, "100%", Reaches::In { s: 5950 });
     }
 
     #[test]
@@ -263,7 +283,7 @@ mod tests {
             true => 800_000 + ms / 10,
             false => 200_000 + (ms - 10 * MINUTE) / 10,
         };
-        check(11 * MINUTE, used, "100%", Reaches::In { s: 7940 });
+        check(12 * MINUTE, used, "100%", Reaches::In { s: 7880 });
     }
 
     #[test]
@@ -276,13 +296,13 @@ mod tests {
             },
             ..disk(10)
         };
-        for at in (0..=60).step_by(10) {
+        for at in (0..=120).step_by(10) {
             filling.note(Millis(at * SECOND), seen(at));
         }
-        let reaches = filling.reaches(Millis(MINUTE), &seen(60), Share::ALL);
-        assert_eq!(reaches, Reaches::In { s: 9940 });
+        let reaches = filling.reaches(Millis(2 * MINUTE), &seen(120), Share::ALL);
+        assert_eq!(reaches, Reaches::In { s: 9880 });
         filling.forget();
-        let reaches = filling.reaches(Millis(MINUTE), &seen(60), Share::ALL);
+        let reaches = filling.reaches(Millis(2 * MINUTE), &seen(120), Share::ALL);
         assert_eq!(reaches, Reaches::Unknown);
     }
 }

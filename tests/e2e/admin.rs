@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, ask};
-use crate::edge::{Edge, envelope_target};
+use crate::edge::{Edge, KEY, envelope_target};
 use crate::parts::promises;
 use crate::upstream::{Fake, Silent};
 
@@ -16,10 +16,26 @@ pub(crate) fn trials() -> Vec<Trial> {
         health_answers_without_an_upstream,
         every_metric_family_is_there_from_the_start,
         status_is_json,
+        status_tells_who_lets_nobody_in,
         foreign_hosts_and_origins_are_refused,
         beyond_loopback_a_token_is_asked_for,
         public_address_serves_no_admin_route,
     ]
+}
+
+fn status_tells_who_lets_nobody_in() {
+    let fake = Fake::start();
+    let strict = json!({"keys": {"mode": "strict"}});
+    let edge = Edge::configured(&fake.url(), &fake.url(), strict);
+    let status = edge.admin_get("/api/v1/status").json();
+    assert_eq!(status["light"], "amber", "{status}");
+    let reason = status["reasons"][0].as_str().unwrap();
+    assert!(reason.starts_with("keys.mode is strict"), "{reason}");
+    assert_eq!(edge.post_envelope(&[], b"{}\n").status, 403);
+    let named = json!({"keys": {"mode": "strict"}, "projects": [{"id": 42, "keys": [KEY]}]});
+    let edge = Edge::configured(&fake.url(), &fake.url(), named);
+    let status = edge.admin_get("/api/v1/status").json();
+    assert_eq!(status["light"], "green", "{status}");
 }
 
 fn health_answers_without_an_upstream() {

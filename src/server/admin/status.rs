@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::domain::endpoint::ProjectId;
 use crate::domain::reach::ReachFault;
+use crate::policy::Mode;
 use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
 use crate::telemetry::labels::Light;
@@ -27,6 +28,14 @@ use crate::server::worker::Shared;
 /// Why the light is amber after a reload that came to nothing.
 const REFUSED: &str = "the changed configuration was refused, and the old one is in force: vidette \
                        check says where it is wrong; a restart would not start";
+
+/// Why the light is red where nothing is kept.
+const LOST: &str = "what comes now is lost: the upstream does not take it and nothing is kept; \
+                    spool.path keeps it (vidette doctor dns says whether the upstream is reached)";
+
+/// Why it is amber where nobody can send.
+const STRICT_OF_NONE: &str = "keys.mode is strict, and neither the configuration nor Sentry names \
+                              a key: every event is refused";
 
 /// The light, and why it is not green.
 struct Judged {
@@ -73,6 +82,9 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     reasons.extend(desk.incidents.reasons());
     reasons.extend(desk.canary.reasons());
     let delivering = delivers(shared);
+    if !is_safe(shared) {
+        reasons.push(LOST.to_owned());
+    }
     // Whose certificate has ended is believed by nobody.
     let serving = accepting && !over && is_safe(shared);
     let light = match (serving, reasons.is_empty()) {
@@ -197,6 +209,8 @@ fn reasons(
     }
     if rules.gate.awaits_list {
         reasons.push(super::STRICT_WAITS.to_owned());
+    } else if rules.gate.mode == Mode::Strict && rules.gate.directory.is_empty() {
+        reasons.push(STRICT_OF_NONE.to_owned());
     }
     if !pending.is_empty() {
         reasons.push(format!(

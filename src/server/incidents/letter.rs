@@ -191,7 +191,7 @@ mod tests {
             started["text"],
             "vidette on edge-1 [ticket] not_delivering ingest: the upstream does not take events: \
              they are kept. docker compose ps relay web; vidette doctor dns names what it finds. \
-             What comes meanwhile is kept, where there is a spool."
+             What comes meanwhile is kept where spool.path is set, and else lost."
         );
         assert_eq!(
             (&started["state"], &started["id"]),

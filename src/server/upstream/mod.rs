@@ -65,6 +65,8 @@ pub(crate) struct Target {
     addresses: ArcSwap<Vec<Address>>,
     /// Somebody could not connect: look the names up now.
     doubted: AtomicBool,
+    /// A connection to it has stood.
+    met: AtomicBool,
     /// Connect failures since the last connection that stood.
     failures: AtomicU64,
     /// Whether it is asked at all.
@@ -93,6 +95,7 @@ impl Target {
             servers,
             addresses: ArcSwap::from_pointee(literal),
             doubted: AtomicBool::new(false),
+            met: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             breaker: Breaker::new(PROBE_INTERVAL_MS),
             pace: Pace::new(BOUNDS, BOUNDS.max),
@@ -134,9 +137,17 @@ impl Target {
 
     /// A connection stands.
     pub(crate) fn trust(&self) {
+        if !self.is_met() {
+            self.met.store(true, Ordering::Relaxed);
+        }
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a connection to it has ever stood.
+    pub(crate) fn is_met(&self) -> bool {
+        self.met.load(Ordering::Relaxed)
     }
 
     /// Whether the last attempt to connect failed.

@@ -1,6 +1,7 @@
 //! Asks an upstream that is failing whether it is back, so that a quiet site learns of it
 //! without an event. Runs on the control thread, over connections of its own, and asks
-//! nobody who is well or whom events ask already. Never counts as a request.
+//! nobody who is well or whom events ask already; but also whom nobody has reached yet, so that
+//! nothing is called up that may not be there. Never counts as a request.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -73,13 +74,15 @@ async fn keep_asking(worker: &Rc<Worker>, metrics: &Metrics, upstream: Upstream)
     }
 }
 
-/// Whether an upstream is asked now: it is failing, and no event has tried it of late.
+/// Whether an upstream is asked now: it is failing or was never met, and no event has tried it of late.
 fn is_asked(worker: &Worker, rules: &Rules, upstream: Upstream) -> bool {
     if worker.shared.maintenance.is_on() {
         return false;
     }
     let now = worker.millis(Instant::now());
-    let wants = |target: &Target| is_failing(target) && is_quiet(rules, target, now);
+    let met = |target: &Target| target.is_met() || are_one(rules) && is_one_met(rules);
+    let wants =
+        |target: &Target| (is_failing(target) || !met(target)) && is_quiet(rules, target, now);
     // Where both are one, events are the better question.
     let by_other = upstream == Upstream::Web && are_one(rules) && wants(&rules.ingest);
     !by_other && wants(rules.target(upstream))
@@ -97,6 +100,10 @@ fn is_quiet(rules: &Rules, target: &Target, now: Millis) -> bool {
 
 fn are_one(rules: &Rules) -> bool {
     rules.ingest.servers == rules.web.servers
+}
+
+fn is_one_met(rules: &Rules) -> bool {
+    rules.ingest.is_met() || rules.web.is_met()
 }
 
 async fn ask(worker: &Rc<Worker>, rules: &InForce, metrics: &Metrics, upstream: Upstream) {

@@ -22,6 +22,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_quiet_site_learns_that_its_upstream_is_back,
         an_upstream_that_says_it_is_ill_is_not_back,
         one_connection_that_failed_is_not_held_against_web_for_ever,
+        who_was_never_reached_is_asked_once_or_called_down,
         one_question_serves_for_both_where_both_are_one,
         an_upstream_that_is_well_is_asked_nothing,
         one_event_that_is_never_taken_opens_no_breaker,
@@ -57,11 +58,12 @@ fn probes(edge: &Edge, upstream: &str, outcome: &str) -> f64 {
     edge.metric("vidette_upstream_probes_total", &[&labels[0], &labels[1]])
 }
 
-/// An edge whose breaker is open, and that keeps nothing.
+/// An edge whose breaker is open, and that keeps nothing; and its other upstream.
 #[track_caller]
-fn cut_off(down: &Silent, place: &TempDir) -> Edge {
-    let web = json!({"upstream": {"web": [Fake::start().url()]}});
-    let edge = keeping(&down.url(), place.path(), &web);
+fn cut_off(down: &Silent, place: &TempDir) -> (Edge, Fake) {
+    let web = Fake::start();
+    let changes = json!({"upstream": {"web": [web.url()]}});
+    let edge = keeping(&down.url(), place.path(), &changes);
     assert_eq!(edge.post_envelope(&[], &event(1)).status, 200);
     let open = comes(30, || status(&edge)["upstreams"][0]["breaker"] == "open");
     assert!(open, "{}", status(&edge));
@@ -72,12 +74,12 @@ fn cut_off(down: &Silent, place: &TempDir) -> Edge {
         spool(&edge)["items"] == 0
     });
     assert!(dropped, "{}", spool(&edge));
-    edge
+    (edge, web)
 }
 
 fn a_quiet_site_learns_that_its_upstream_is_back() {
     let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
-    let edge = cut_off(&down, &place);
+    let (edge, _web) = cut_off(&down, &place);
     assert_eq!(status(&edge)["light"], "amber");
     let failed = comes(30, || probes(&edge, "ingest", "error") > 2.0);
     assert!(failed, "nobody asks");
@@ -100,7 +102,7 @@ fn a_quiet_site_learns_that_its_upstream_is_back() {
 
 fn an_upstream_that_says_it_is_ill_is_not_back() {
     let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
-    let edge = cut_off(&down, &place);
+    let (edge, _web) = cut_off(&down, &place);
     let up = down.listen(takes);
     up.is_well(503);
     let asked = |more: usize| {
@@ -130,7 +132,33 @@ fn one_connection_that_failed_is_not_held_against_web_for_ever() {
     check_comes(&edge, "green");
     assert!(probes(&edge, "web", "ok") >= 1.0);
     assert!(up.requests().is_empty(), "nobody else has asked");
-    assert_eq!(fake.look(|ledger| ledger.accepted), 0, "the other is well");
+    let asked = fake.look(|ledger| (ledger.accepted, ledger.probes));
+    assert!(
+        asked.0 <= 1 && asked.0 == asked.1,
+        "the other is well: {asked:?}"
+    );
+}
+
+fn who_was_never_reached_is_asked_once_or_called_down() {
+    let (fake, down) = (Fake::start(), Silent::reserve());
+    let changes = json!({"upstream": {"probe_interval": "50ms"}});
+    let edge = Edge::configured(&down.url(), &fake.url(), changes);
+    check_comes(&edge, "red");
+    let told = status(&edge);
+    let reasons = told["reasons"].as_array().unwrap();
+    let lost = |reason: &Value| {
+        reason
+            .as_str()
+            .unwrap()
+            .starts_with("what comes now is lost")
+    };
+    assert!(reasons.iter().any(lost), "{told}");
+    assert!(comes(30, || status(&edge)["upstreams"][0]["state"] == "down"));
+    let asked = fake.look(|ledger| (ledger.accepted, ledger.probes));
+    assert_eq!(asked, (1, 1), "who answers is not asked again");
+    let up = down.listen(takes);
+    check_comes(&edge, "green");
+    assert!(up.requests().is_empty(), "no event has asked");
 }
 
 fn one_question_serves_for_both_where_both_are_one() {

@@ -123,11 +123,15 @@ fn copies_leave_some_of_the_disk_free() {
         "mount -t tmpfs -o size=16m tmpfs {}",
         place.path().display()
     );
-    let changes = json!({"spool": {
-        "max_bytes": "32MiB",
-        "free_floor": "8MiB",
-        "copies": {"memory": 0},
-    }});
+    let changes = json!({
+        // Nobody but its clients finds out that it is away.
+        "upstream": {"probe_interval": "1m"},
+        "spool": {
+            "max_bytes": "32MiB",
+            "free_floor": "8MiB",
+            "copies": {"memory": 0},
+        },
+    });
     let edge = Edge::run_where(&mount, &text(&down.url(), place.path(), &changes));
     assert_eq!(edge.post_envelope(&[], &large(900_000)).status, 200);
     let unprotected = || edge.metric("vidette_spool_unprotected_total", &[]);

@@ -110,7 +110,7 @@ export class Plot {
       },
       axes: [
         { ...axis, size: 24, space: 70, values: (_, moments) => moments.map(clockOf) },
-        { ...axis, size: 58, space: 34, ...(BINARY.has(this.format) ? { incrs: POWERS } : {}), values: (_, numbers) => numbers.map((n) => this.format(n)) },
+        { ...axis, size: 58, space: 34, ...(BINARY.has(this.format) ? { incrs: POWERS } : {}), values: (_, numbers) => this.marks(numbers) },
       ],
       series: [
         {},
@@ -123,6 +123,12 @@ export class Plot {
       bands: this.gap ? [{ series: [1, 2], fill: faded(colour(this.series[0].colour), 0.4) }] : [],
       hooks: { setCursor: [(drawing) => this.explain(drawing.cursor.idx)] },
     };
+  }
+
+  // What stands at an axis: a number that would read as the one below is left out.
+  marks(numbers) {
+    const words = numbers.map((n) => this.format(n));
+    return words.map((word, place) => (word === words[place - 1] ? "" : word));
   }
 
   // The numbers under the cursor, else the latest.

@@ -193,7 +193,7 @@ and as the first line of vidette.yml:
     #[command(after_help = "\
 Examples:
   vidette man | man -l -
-  vidette man --dir /usr/local/share/man/man1")]
+  vidette man --dir /usr/local/share/man")]
     Man(manual::Arguments),
 }
 

@@ -40,11 +40,12 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 
 /// The error, with how to have other addresses where one is taken.
 fn told(error: DemoError) -> anyhow::Error {
-    match &error {
-        DemoError::Edge(start) if start.is_address_taken() => anyhow!(
+    let taken = matches!(&error, DemoError::Edge(start) if start.is_address_taken());
+    match taken {
+        true => anyhow!(
             "{error}; another process has it: name other addresses with --public and --admin, \
              such as 127.0.0.1:0 (see vidette demo --help)"
         ),
-        _ => error.into(),
+        false => error.into(),
     }
 }

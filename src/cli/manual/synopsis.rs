@@ -47,9 +47,15 @@ fn typed(argument: &Arg) -> Vec<Inline> {
         inlines.insert(0, roman("["));
         inlines.push(roman("]"));
     }
-    // As often as there is something to say.
-    inlines.extend(matches!(argument.get_action(), ArgAction::Append).then(|| roman("...")));
+    // As often as there is something to say; names with brackets say it themselves.
+    let repeats = matches!(argument.get_action(), ArgAction::Append) && !has_brackets(argument);
+    inlines.extend(repeats.then(|| roman("...")));
     inlines
+}
+
+fn has_brackets(argument: &Arg) -> bool {
+    let names = argument.get_value_names().unwrap_or_default();
+    names.iter().any(|name| name.contains('['))
 }
 
 /// The names of what it takes, if it takes anything.
@@ -110,7 +116,7 @@ mod tests {
             "vidette limit",
             &format!(
                 "vidette limit [--for <TIME>] [--why <TEXT>] {asks} [-h|--help] <PROJECT> \
-                 [CATEGORY] VALUE..."
+                 [CATEGORY] VALUE"
             ),
         );
         check("vidette doctor", "vidette doctor [-h|--help] <COMMAND>");

@@ -99,6 +99,10 @@ impl Told {
         self.steps
             .push(json!({"step": step, "result": result, "why": why}));
     }
+
+    fn counts(&mut self, found: usize, dropped: usize) {
+        self.items = Some(Items { found, dropped });
+    }
 }
 
 /// Explains what would become of a request.

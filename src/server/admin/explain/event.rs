@@ -24,7 +24,7 @@ use crate::policy::{Claim, Client, Mode, Question, Refusal, sender};
 use crate::telemetry::labels::Route;
 
 use super::items::{Looking, find};
-use super::{Asking, End, Items, Judged, Told};
+use super::{Asking, End, Judged, Told};
 use crate::server::ingest::claims::Claims;
 use crate::server::ingest::event_id;
 use crate::server::ingest::holds_envelope;
@@ -190,10 +190,7 @@ impl Asking<'_> {
             event.as_ref(),
         );
         told.step("item", looked.result, looked.why);
-        told.items = Some(Items {
-            found: 1,
-            dropped: usize::from(looked.dropped.is_some()),
-        });
+        told.counts(1, usize::from(looked.dropped.is_some()));
         match looked.dropped {
             None => Ok(()),
             Some(reason) => Err(nothing_left(reason, endpoint)),
@@ -228,10 +225,7 @@ impl Asking<'_> {
             told.step("item", looked.result, looked.why);
             dropped.extend(looked.dropped);
         }
-        told.items = Some(Items {
-            found: found.len(),
-            dropped: dropped.len(),
-        });
+        told.counts(found.len(), dropped.len());
         match dropped.last() {
             Some(reason) if dropped.len() == found.len() => {
                 Err(nothing_left(*reason, Endpoint::Envelope))

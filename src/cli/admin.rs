@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Method, Request, Response, StatusCode};
@@ -12,7 +12,7 @@ use http_body_util::Full;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::exchange::{Heard, Hearing, PATIENCE, exchange, listen};
+use super::exchange::{Away, Heard, Hearing, PATIENCE, exchange, listen};
 use super::plain;
 
 /// Where the running edge is.
@@ -55,6 +55,17 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// Said where something else than an edge's admin side answers.
 const FOREIGN: &str =
     "what answers there is no vidette's admin address, or is of another version: see --admin";
+
+/// An error with what to look at, where no edge was found.
+fn found(error: anyhow::Error) -> anyhow::Error {
+    match error.is::<Away>() {
+        true => anyhow!(
+            "{error:#}; does vidette run, and is that its listen.admin? Another is named by \
+             --admin or VIDETTE_ADMIN"
+        ),
+        false => error,
+    }
+}
 
 /// A status and the body that came with it.
 #[derive(Debug)]
@@ -108,7 +119,7 @@ impl Address {
     ) -> anyhow::Result<Answer> {
         let to = self.admin.to_string();
         let request = self.request(method, path, body)?;
-        self.let_in(exchange(&to, None, request, patience)?)
+        self.let_in(exchange(&to, None, request, patience).map_err(found)?)
     }
 
     fn request(
@@ -166,7 +177,7 @@ impl Address {
     ) -> anyhow::Result<Option<Answer>> {
         let to = self.admin.to_string();
         let request = self.request(&Method::GET, path, Bytes::new())?;
-        match listen(&to, request, lasts, SILENCE, hear)? {
+        match listen(&to, request, lasts, SILENCE, hear).map_err(found)? {
             Heard::Enough => Ok(None),
             Heard::Refused(answer) => self.let_in(answer).map(Some),
             Heard::Ended => bail!("the edge at {to} has ended it: it stops, or starts anew"),
@@ -230,6 +241,29 @@ mod tests {
                 "--token",
                 "VIDETTE_ADMIN_TOKEN",
                 status,
+            ] {
+                assert!(said.contains(part), "no {part} in: {said}");
+            }
+        }
+    }
+
+    /// It stood there twice, and nobody was told what to look at.
+    #[test]
+    fn where_no_edge_is_found_its_address_is_said_once_and_what_to_look_at() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::of(nobody.local_addr().unwrap());
+        drop(nobody);
+        let asked = address.ask(&Method::GET, "/").unwrap_err();
+        let listened = address.listen("/", None, |_| Hearing::Enough).unwrap_err();
+        for error in [asked, listened] {
+            let said = format!("{error:#}");
+            assert_eq!(said.matches(&address.place()).count(), 1, "{said}");
+            for part in [
+                "no connection to",
+                "refused",
+                "listen.admin",
+                "--admin",
+                "VIDETTE_ADMIN",
             ] {
                 assert!(said.contains(part), "no {part} in: {said}");
             }

@@ -11,7 +11,7 @@ use super::say;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The file, also as a plain argument.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", conflicts_with = "config")]
     file: Option<PathBuf>,
     #[command(flatten)]
     with: super::WithConfig,

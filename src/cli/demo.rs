@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use tracing::level_filters::LevelFilter;
 
-use crate::demo::{self, Options};
+use crate::demo::{self, DemoError, Options};
 use crate::telemetry::log::{self, Format};
 
 use super::fail;
@@ -32,8 +32,20 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         admin: arguments.admin,
         traffic: !arguments.no_traffic,
     };
-    match demo::run(options, &mut std::io::stdout()).context("the demo cannot run") {
+    match demo::run(options, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => fail(&told(error).context("the demo cannot run")),
+    }
+}
+
+/// The error, with how to have other addresses where one is taken.
+fn told(error: DemoError) -> anyhow::Error {
+    let taken = matches!(&error, DemoError::Edge(start) if start.is_address_taken());
+    match taken {
+        true => anyhow!(
+            "{error}; another process has it: name other addresses with --public and --admin, \
+             such as 127.0.0.1:0 (see vidette demo --help)"
+        ),
+        false => error.into(),
     }
 }

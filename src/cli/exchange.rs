@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -25,6 +25,17 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The longest line of an answer that goes on.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Nobody was there, or nobody said anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Away {
+    #[error("no connection to {0}")]
+    NoConnection(String),
+    #[error("no answer from {0}")]
+    NoAnswer(String),
+    #[error("no answer from {to} for {seconds} s")]
+    Silent { to: String, seconds: u64 },
+}
 
 /// With whom TLS is spoken, and whose word about them is believed.
 #[derive(Debug)]
@@ -46,9 +57,8 @@ pub(super) fn exchange(
     patience: Duration,
 ) -> anyhow::Result<Response<Bytes>> {
     let answer = waited(patience, talk(to, seal, request))?;
-    let seconds = patience.as_secs();
-    let answer = answer.with_context(|| format!("no answer from {to} for {seconds} s"))?;
-    answer.with_context(|| format!("no answer from {to}"))
+    let (to, seconds) = (to.to_owned(), patience.as_secs());
+    answer.ok_or(Away::Silent { to, seconds })?
 }
 
 /// Whether TLS can be agreed on with `to`, a `host:port`; nothing is asked there.
@@ -94,12 +104,12 @@ pub(super) fn converse<T>(
 
 async fn dial(to: &str, seal: Option<&Seal>) -> anyhow::Result<Box<dyn Line>> {
     let socket = TcpStream::connect(to).await;
-    let socket = socket.with_context(|| format!("no connection to {to}"))?;
+    let socket = socket.with_context(|| Away::NoConnection(to.to_owned()))?;
     let Some(Seal { trust, name }) = seal else {
         return Ok(Box::new(socket));
     };
     let stream = trust.reach(name, socket).await;
-    let stream = stream.map_err(|fault| anyhow::anyhow!("TLS with it fails: {fault}"))?;
+    let stream = stream.map_err(|fault| anyhow::anyhow!("TLS with {to} fails: {fault}"))?;
     Ok(Box::new(stream))
 }
 
@@ -108,7 +118,8 @@ async fn talk(
     seal: Option<&Seal>,
     request: Request<Full<Bytes>>,
 ) -> anyhow::Result<Response<Bytes>> {
-    ask(dial(to, seal).await?, request).await
+    let answer = ask(dial(to, seal).await?, request).await;
+    answer.with_context(|| Away::NoAnswer(to.to_owned()))
 }
 
 /// What a listener wants of an answer that goes on.
@@ -145,14 +156,18 @@ pub(super) fn listen(
     mut hear: impl FnMut(&str) -> Hearing,
 ) -> anyhow::Result<Heard> {
     let heard = async {
-        let socket = TcpStream::connect(to).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
+        let no_answer = || Away::NoAnswer(to.to_owned());
+        let socket = dial(to, None).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(socket))
+            .await
+            .with_context(no_answer)?;
         tokio::task::spawn_local(connection);
         let answer = sender.send_request(request);
         let Ok(answer) = tokio::time::timeout(PATIENCE, answer).await else {
-            return Ok(Heard::Silent);
+            let (to, seconds) = (to.to_owned(), PATIENCE.as_secs());
+            bail!(Away::Silent { to, seconds });
         };
-        let (head, mut body) = answer?.into_parts();
+        let (head, mut body) = answer.with_context(no_answer)?.into_parts();
         if head.status != StatusCode::OK {
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
@@ -161,7 +176,7 @@ pub(super) fn listen(
         let mut ahead = Vec::new();
         loop {
             let frame = match tokio::time::timeout(silence, body.frame()).await {
-                Ok(Some(frame)) => frame?,
+                Ok(Some(frame)) => frame.with_context(|| format!("what {to} tells breaks off"))?,
                 Ok(None) => return Ok(Heard::Ended),
                 Err(_) => return Ok(Heard::Silent),
             };
@@ -172,14 +187,12 @@ pub(super) fn listen(
                     return Ok(Heard::Enough);
                 }
             }
-            anyhow::ensure!(ahead.len() <= LINE_BYTES_MAX, "a line of it has no end");
+            ensure!(ahead.len() <= LINE_BYTES_MAX, "a line of it has no end");
         }
     };
     let forever = Duration::from_secs(u64::from(u32::MAX));
     let heard = waited(lasts.unwrap_or(forever), heard)?;
-    heard
-        .unwrap_or(Ok(Heard::Enough))
-        .with_context(|| format!("no answer from {to}"))
+    heard.unwrap_or(Ok(Heard::Enough))
 }
 
 async fn ask(

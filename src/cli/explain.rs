@@ -87,10 +87,20 @@ pub(super) struct Explained {
     /// `head` where the body was not given and decides, too.
     #[serde(default)]
     pub(super) judged: Option<String>,
+    /// Its items, where they were looked at. An edge of an earlier version does not say.
+    #[serde(default)]
+    items: Option<Items>,
     /// What the edge itself would answer; absent where the upstream does.
     pub(super) status: Option<u16>,
     /// Why it is refused.
     pub(super) reason: Option<String>,
+}
+
+/// How many items there are, and how many would stay here.
+#[derive(Debug, Deserialize)]
+struct Items {
+    found: u64,
+    dropped: u64,
 }
 
 /// One check, and what came of it.
@@ -139,14 +149,21 @@ impl Explained {
     }
 
     fn ending(&self) -> String {
+        // What stays here is no part of what goes.
+        let without = match &self.items {
+            Some(items) if items.dropped > 0 => {
+                format!(" without {} of {} items", items.dropped, items.found)
+            }
+            Some(_) | None => String::new(),
+        };
         let word = match self.verdict {
             Verdict::Forwarded if self.judged.as_deref() == Some("head") => {
-                "forwarded as far as its head tells; its items were not looked at: give them with --body FILE"
+                "forwarded as far as its head tells; its items were not looked at: give them with --body FILE".to_owned()
             }
-            Verdict::Forwarded => "forwarded",
-            Verdict::Spooled => "kept, and sent once the upstream takes it",
-            Verdict::Refused => "refused",
-            Verdict::Local => "answered by the edge itself",
+            Verdict::Forwarded => format!("forwarded{without}"),
+            Verdict::Spooled => format!("kept{without}, and sent once the upstream takes it"),
+            Verdict::Refused => "refused".to_owned(),
+            Verdict::Local => "answered by the edge itself".to_owned(),
         };
         let status = self.status.map(|status| format!(" with {status}"));
         let reason = self

@@ -1,8 +1,10 @@
 //! `vidette man`: the command line as manual pages, made from what `--help` says, and the
-//! configuration's from what is read; never by hand. Writes into a directory that is there, and makes none.
+//! configuration's from what is read; never by hand. Writes into a directory that is there, and
+//! makes none but its sections.
 
 mod keys;
 mod page;
+mod synopsis;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,8 +15,8 @@ use clap::{Command, CommandFactory as _};
 /// What `man` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Write vidette.1, a page for each command and vidette.yml.5 here; the directory is there
-    /// already.
+    /// Write the pages below this directory, which is there already: man1/vidette.1 and one for
+    /// each command, and man5/vidette.yml.5.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -44,17 +46,30 @@ fn print() -> anyhow::Result<()> {
 }
 
 fn write(dir: &Path) -> anyhow::Result<()> {
-    write_page(&dir.join("vidette.yml.5"), &keys::page())?;
+    let (commands, files) = (section(dir, "man1")?, section(dir, "man5")?);
+    write_page(&files.join("vidette.yml.5"), &keys::page())?;
     let mut left = vec![built()];
     while let Some(command) = left.pop() {
         let name = format!("{}.1", page::name(&command));
-        write_page(&dir.join(name), &page::of(&command)?)?;
+        write_page(&commands.join(name), &page::of(&command)?)?;
         let shown = command
             .get_subcommands()
             .filter(|below| !below.is_hide_set());
         left.extend(shown.cloned());
     }
     Ok(())
+}
+
+/// The folder of a section, where `man` looks for its pages.
+fn section(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = dir.join(name);
+    match std::fs::create_dir(&folder) {
+        Err(_) if folder.is_dir() => Ok(folder),
+        made => {
+            made.with_context(|| format!("cannot make {}", folder.display()))?;
+            Ok(folder)
+        }
+    }
 }
 
 fn write_page(path: &Path, page: &str) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ mod import_nginx;
 mod maintenance;
 mod manual;
 mod place;
+mod project;
 mod reload;
 mod run;
 mod schema;
@@ -162,7 +163,7 @@ code is 1 then. Where nginx ran in a container, copy its files beside one anothe
     #[command(after_help = "\
 Example:
   vidette check -c /etc/vidette/vidette.yml && vidette reload")]
-    Reload(admin::Address),
+    Reload(reload::Arguments),
     /// Exit 0 while the edge is ready; for containers.
     #[command(after_help = "\
 Example:
@@ -193,8 +194,11 @@ and as the first line of vidette.yml:
     #[command(after_help = "\
 Examples:
   vidette man | man -l -
-  vidette man --dir /usr/local/share/man/man1")]
+  vidette man --dir /usr/local/share/man")]
     Man(manual::Arguments),
+    /// Print the version, as -V does.
+    #[command(hide = true)]
+    Version,
 }
 
 /// Which configuration.
@@ -234,13 +238,17 @@ pub fn main() -> ExitCode {
         Command::Budget(arguments) => budget::main(&arguments),
         Command::ImportNginx(arguments) => import_nginx::main(&arguments),
         Command::Tail(arguments) => tail::main(&arguments),
-        Command::Reload(address) => reload::main(&address),
+        Command::Reload(arguments) => reload::main(&arguments),
         Command::Healthcheck(address) => healthcheck::main(&address),
         Command::Credentials(command) => credentials::main(&command),
         Command::SendTest(arguments) => send_test::main(&arguments),
         Command::Completions(arguments) => completions::main(&arguments),
         Command::Schema(arguments) => schema::main(&arguments),
         Command::Man(arguments) => manual::main(&arguments),
+        Command::Version => {
+            say(concat!("vidette ", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
     }
 }
 
@@ -254,6 +262,30 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn misused(error: &anyhow::Error) -> ExitCode {
     eprintln!("vidette: {error:#}");
     ExitCode::from(2)
+}
+
+/// Why a command fails.
+#[derive(Debug)]
+enum Wrong {
+    /// What was typed cannot be.
+    Asked(anyhow::Error),
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Wrong {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Wrong {
+    /// Says it on stderr.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Asked(error) => misused(error),
+            Self::Failed(error) => fail(error),
+        }
+    }
 }
 
 /// The most characters of a foreign text that are shown: a long header line still fits.

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{self, Env, Level, Loaded, LogFormat};
-use crate::server::{Edge, Origin};
+use crate::server::{Edge, Origin, StartError};
 use crate::telemetry::log::{self, Format};
 
 use super::{WithConfig, fail};
@@ -40,9 +40,23 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         false => Origin::Program,
     };
     let ran = Edge::start_as(origin, loaded, Vec::new()).and_then(Edge::wait);
-    match ran.context("the edge cannot run") {
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => fail(&told(error, arguments.takeover).context("the edge cannot run")),
+    }
+}
+
+/// The error, with whose the address may be where one is taken.
+fn told(error: StartError, takeover: bool) -> anyhow::Error {
+    match (error.is_address_taken(), takeover) {
+        (false, _) => error.into(),
+        (true, false) => anyhow!(
+            "{error}; another process has it: if that is a vidette on this configuration, \
+             --takeover takes over from it without a break"
+        ),
+        (true, true) => {
+            anyhow!("{error}; another process has it, which is no vidette on this configuration")
+        }
     }
 }
 
@@ -67,5 +81,36 @@ pub(super) fn start_log(loaded: &Loaded) {
 fn announce(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: io::ErrorKind, takeover: bool, want: &str) {
+        let error = StartError::Listen(io::Error::new(kind, "192.0.2.1:9000: why"));
+        let said = format!("{:#}", told(error, takeover));
+        assert_eq!(said, format!("cannot listen on 192.0.2.1:9000: why{want}"));
+    }
+
+    /// It stood there twice, and a vidette that ran already was not thought of.
+    #[test]
+    fn an_address_that_is_taken_is_said_once_and_who_may_have_it() {
+        check(
+            io::ErrorKind::AddrInUse,
+            false,
+            "; another process has it: if that is a vidette on this configuration, --takeover \
+             takes over from it without a break",
+        );
+        check(
+            io::ErrorKind::AddrInUse,
+            true,
+            "; another process has it, which is no vidette on this configuration",
+        );
+        check(io::ErrorKind::AddrNotAvailable, false, "");
     }
 }

@@ -53,14 +53,20 @@ pub(super) struct Arguments {
         hide_env_values = true
     )]
     sentry_token: Option<String>,
-    /// How long Sentry is given, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    wait: u64,
+    /// How long Sentry is given; a number alone is seconds.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = wait)]
+    wait: Duration,
     #[command(flatten)]
     address: admin::Address,
     /// What was seen, as JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let time = seconds.or_else(|| crate::config::duration(text));
+    time.ok_or_else(|| "not a time; write 30s or 2m".to_owned())
 }
 
 /// What was seen, in its order; the first that is not well ends it.
@@ -316,18 +322,19 @@ fn stored(
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .body(Full::default())?;
         let answer = place.exchange(request, &arguments.authorities)?;
-        let waited = began.elapsed().as_secs();
+        let waited = began.elapsed();
+        let seconds = waited.as_secs();
         match answer.status() {
             StatusCode::OK => {
                 let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
                 let project = body.get("projectSlug").and_then(Value::as_str);
                 let project = project.unwrap_or("?");
                 return Ok(format!(
-                    "it has the event, in project {project}, after {waited} s"
+                    "it has the event, in project {project}, after {seconds} s"
                 ));
             }
             StatusCode::NOT_FOUND if waited < arguments.wait => thread::sleep(ASK_EVERY),
-            StatusCode::NOT_FOUND => bail!("it does not have the event after {waited} s"),
+            StatusCode::NOT_FOUND => bail!("it does not have the event after {seconds} s"),
             other => bail!(
                 "it answers {}: is the token good for {org}?",
                 other.as_u16()
@@ -349,6 +356,17 @@ mod tests {
         let answer = answer.body(Bytes::from(body.to_owned())).unwrap();
         let (well, seen) = judged(&answer, "a1");
         assert_eq!((well, &*seen), want);
+    }
+
+    #[test]
+    fn a_wait_has_a_unit_or_is_seconds() {
+        for (text, want) in [("30s", 30), ("2m", 120), ("45", 45), ("0", 0)] {
+            assert_eq!(wait(text), Ok(Duration::from_secs(want)), "{text}");
+        }
+        for text in ["", "soon", "-1", "1.5"] {
+            let error = wait(text).unwrap_err();
+            assert!(error.contains("30s"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{admin, fail, say};
+use super::project::number_of;
+use super::{Wrong, admin, fail, say};
 use drain::drain;
 use table::table;
 
@@ -59,9 +60,9 @@ Examples:
   vidette spool drop --project 42
   vidette spool drop --all")]
     Drop {
-        /// Only what is this project's; else --all.
-        #[arg(long, value_name = "ID", required_unless_present = "all")]
-        project: Option<u64>,
+        /// Only what is this project's, by its number or its name in the configuration; else --all.
+        #[arg(long, value_name = "PROJECT")]
+        project: Option<String>,
         /// Of all projects.
         #[arg(long, conflicts_with = "project")]
         all: bool,
@@ -76,8 +77,10 @@ pub(super) fn main(command: &Command) -> ExitCode {
         Command::Pause { address } => pause(address),
         Command::Drain { address, no_wait } => drain(address, *no_wait),
         Command::Drop {
-            project, address, ..
-        } => purge(address, *project),
+            project,
+            all,
+            address,
+        } => return drop_kept(address, project.as_deref(), *all),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -171,6 +174,20 @@ fn pause(address: &admin::Address) -> anyhow::Result<()> {
 fn steer(address: &admin::Address, paused: bool) -> anyhow::Result<Value> {
     let answer = address.post("/api/v1/spool", &json!({"paused": paused}))?;
     answer.json()
+}
+
+fn drop_kept(address: &admin::Address, project: Option<&str>, all: bool) -> ExitCode {
+    let dropped = match (project, all) {
+        (None, false) => Err(Wrong::Asked(anyhow::anyhow!(
+            "of which project? Write --project 42, or --all for everything that is kept"
+        ))),
+        (project, _) => number_of(address, project)
+            .and_then(|project| purge(address, project).map_err(Wrong::Failed)),
+    };
+    match dropped {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => wrong.exit_code(),
+    }
 }
 
 fn purge(address: &admin::Address, project: Option<u64>) -> anyhow::Result<()> {

@@ -2,7 +2,6 @@
 //! Owns how they are typed; the edge decides whether they make sense.
 
 mod listed;
-mod project;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{admin, fail, misused, plain, say};
+use super::{Wrong, admin, plain, project, say};
 use listed::{FORGETS, Shown, list, listed};
 
 /// The edge's path of them.
@@ -106,19 +105,6 @@ fn time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "not a time from 1s to 30d; write 90s, 30m or 2h".to_owned())
 }
 
-/// Why a command fails.
-enum Wrong {
-    /// What was typed cannot be.
-    Asked(anyhow::Error),
-    Failed(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Wrong {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 fn done(lines: Result<Vec<String>, Wrong>) -> ExitCode {
     match lines {
         Ok(lines) => {
@@ -127,8 +113,7 @@ fn done(lines: Result<Vec<String>, Wrong>) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(Wrong::Asked(error)) => misused(&error),
-        Err(Wrong::Failed(error)) => fail(&error),
+        Err(wrong) => wrong.exit_code(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `vidette tail`: what becomes of each item, as it happens. Owns how it is asked for and shown;
 //! what is told, how much of it and with what masks is the edge's to say.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +10,12 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::exchange::Hearing;
+use super::project::number_of;
 use super::{admin, fail, misused, plain};
+use crate::domain::category::Category;
+use crate::domain::outcome::Reason;
+use crate::domain::units::show_duration;
+use crate::telemetry::decisions::Outcome;
 
 /// The edge's path of it.
 const PATH: &str = "/api/v1/decisions";
@@ -28,9 +33,9 @@ Examples:
 Times are UTC; keys and addresses are masked. Under load only some are told, and it is said of
 how many nothing was. Ends when its reader does; exits 1 when the edge goes away.")]
 pub(super) struct Arguments {
-    /// Only of this project, by its number.
-    #[arg(long, value_name = "PROJECT", value_parser = clap::value_parser!(u64).range(1..))]
-    project: Option<u64>,
+    /// Only of this project, by its number or its name in the configuration.
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<String>,
     /// Only what was forwarded, spooled or dropped.
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
@@ -76,17 +81,33 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    let address = &arguments.address;
+    let project = match number_of(address, arguments.project.as_deref()) {
+        Ok(project) => project,
+        Err(wrong) => return wrong.exit_code(),
+    };
+    // Who looks at a screen sees that it listens; a pipe gets decisions alone.
+    let watched = io::stderr().is_terminal();
+    let mut begun = false;
     // A line is there once it is written, whoever reads: not in blocks.
     let mut lines = Lines::new(io::stdout().lock(), arguments);
-    let answered = arguments
-        .address
-        .listen(&path(arguments), arguments.lasts, |line| lines.hear(line));
+    let answered = address.listen(&path(arguments, project), arguments.lasts, |line| {
+        if watched && !std::mem::replace(&mut begun, true) {
+            eprintln!("{}", listening(arguments, project));
+        }
+        lines.hear(line)
+    });
     match (answered, lines.fault) {
         (_, Some(error)) => fail(&error),
-        (Ok(None), None) => ExitCode::SUCCESS,
+        (Ok(None), None) => {
+            if watched && !lines.heard {
+                eprintln!("nothing came");
+            }
+            ExitCode::SUCCESS
+        }
         // What there is not to be asked for; the edge names what there is.
         (Ok(Some(answer)), None) if answer.status == StatusCode::BAD_REQUEST => {
-            misused(&anyhow!(answer.fault()))
+            misused(&anyhow!(meant(arguments).unwrap_or_else(|| answer.fault())))
         }
         (Ok(Some(answer)), None) => {
             let refused = answer.json::<serde_json::Value>();
@@ -96,9 +117,54 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// What is listened to, and for how long, in words.
+fn listening(arguments: &Arguments, project: Option<u64>) -> String {
+    let mut words = format!("listening to {}", arguments.address.place());
+    if let Some(project) = project {
+        words.push_str(&format!(", project {project}"));
+    }
+    let asked = [
+        ("outcome", &arguments.outcome),
+        ("reason", &arguments.reason),
+        ("category", &arguments.category),
+    ];
+    for (name, value) in asked {
+        if let Some(value) = value {
+            words.push_str(&format!(", {name} {}", plain(value)));
+        }
+    }
+    match arguments.lasts {
+        Some(lasts) => words.push_str(&format!(", for {}", show_duration(lasts))),
+        None if arguments.count.is_none() => words.push_str("; Ctrl-C ends it"),
+        None => {}
+    }
+    words
+}
+
+/// What was meant by the word that there is not, where a slip of the fingers explains it: shorter
+/// than all that there are.
+fn meant(arguments: &Arguments) -> Option<String> {
+    let outcomes: Vec<&str> = Outcome::ALL.iter().map(|one| one.as_str()).collect();
+    let reasons: Vec<&str> = Reason::ALL.iter().map(|one| one.as_str()).collect();
+    let categories: Vec<&str> = Category::ALL.iter().map(|one| one.name()).collect();
+    let asked = [
+        ("--outcome", &arguments.outcome, outcomes),
+        ("--reason", &arguments.reason, reasons),
+        ("--category", &arguments.category, categories),
+    ];
+    asked.into_iter().find_map(|(option, written, known)| {
+        let written = written.as_deref()?;
+        let unknown = !known.contains(&written);
+        let near = unknown.then(|| crate::config::nearest(written, known.into_iter()))??;
+        Some(format!(
+            "{option}: there is no such word; did you mean \"{near}\"?"
+        ))
+    })
+}
+
 /// The path, with what is asked for. What is no plain word is asked for as it is, and refused.
-fn path(arguments: &Arguments) -> String {
-    let project = arguments.project.map(|project| project.to_string());
+fn path(arguments: &Arguments, project: Option<u64>) -> String {
+    let project = project.map(|project| project.to_string());
     let asked = [
         ("project", &project),
         ("outcome", &arguments.outcome),
@@ -131,6 +197,8 @@ struct Lines<W> {
     /// So many are still to come, if there is an end.
     left: Option<u64>,
     headed: bool,
+    /// Something came.
+    heard: bool,
     /// What was heard was none of it.
     fault: Option<anyhow::Error>,
 }
@@ -142,6 +210,7 @@ impl<W: Write> Lines<W> {
             json: arguments.json,
             left: arguments.count,
             headed: false,
+            heard: false,
             fault: None,
         }
     }
@@ -150,6 +219,7 @@ impl<W: Write> Lines<W> {
         let Some(told) = line.strip_prefix(EVENT) else {
             return Hearing::More;
         };
+        self.heard = true;
         let text = match self.text(told) {
             Ok(text) => text,
             Err(error) => {
@@ -267,7 +337,55 @@ mod tests {
             (&["--reason", "a&b=\n"], "/api/v1/decisions?reason=a-b--"),
             (&["--reason", ""], "/api/v1/decisions?reason=-"),
         ] {
-            assert_eq!(path(&asked(words)), want, "{words:?}");
+            let asked = asked(words);
+            let project = asked
+                .project
+                .as_ref()
+                .map(|project| project.parse().unwrap());
+            assert_eq!(path(&asked, project), want, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn who_watches_is_told_what_is_listened_to() {
+        for (words, project, want) in [
+            (&[][..], None, "listening to 127.0.0.1:9001; Ctrl-C ends it"),
+            (
+                &["--project", "shop", "--for", "90s"],
+                Some(42),
+                "listening to 127.0.0.1:9001, project 42, for 90s",
+            ),
+            (
+                &["--outcome", "dropped", "--reason", "quota", "-n", "1"],
+                None,
+                "listening to 127.0.0.1:9001, outcome dropped, reason quota",
+            ),
+        ] {
+            assert_eq!(listening(&asked(words), project), want, "{words:?}");
+        }
+    }
+
+    /// All fifty words came, and the nearest was to be looked for among them.
+    #[test]
+    fn a_slip_of_the_fingers_is_answered_with_the_word_that_was_meant() {
+        for (words, want) in [
+            (
+                ["--reason", "qouta"],
+                Some("--reason: there is no such word; did you mean \"quota\"?"),
+            ),
+            (
+                ["--category", "errors"],
+                Some("--category: there is no such word; did you mean \"error\"?"),
+            ),
+            (
+                ["--outcome", "droped"],
+                Some("--outcome: there is no such word; did you mean \"dropped\"?"),
+            ),
+            (["--reason", "because of it"], None),
+            // An edge of another version refuses what is a word here.
+            (["--reason", "quota"], None),
+        ] {
+            assert_eq!(meant(&asked(&words)).as_deref(), want, "{words:?}");
         }
     }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use http::Method;
 
+use super::project::number_of;
 use super::{admin, fail, say};
 use crate::telemetry::live::senders::{By, MINUTES_MAX, Order};
 use answers::Top;
@@ -58,9 +59,9 @@ pub(super) struct Arguments {
     /// The last so many minutes, 60 at most.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=MINUTES_MAX))]
     minutes: u64,
-    /// Only this project, by its number.
-    #[arg(long, value_name = "PROJECT", value_parser = clap::value_parser!(u64).range(1..))]
-    project: Option<u64>,
+    /// Only this project, by its number or its name in the configuration.
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<String>,
     /// So many rows: 10 as text, 50 on a screen.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
     rows: Option<u16>,
@@ -101,11 +102,15 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     // A count is of texts: a screen has none.
     let is_text = arguments.plain || arguments.count.is_some() || !std::io::stdout().is_terminal();
     let rows = if is_text { TEXT_ROWS } else { SCREEN_ROWS };
+    let project = match number_of(&arguments.address, arguments.project.as_deref()) {
+        Ok(project) => project,
+        Err(wrong) => return wrong.exit_code(),
+    };
     let question = Question {
         by: arguments.by,
         order: arguments.order,
         minutes: arguments.minutes,
-        project: arguments.project,
+        project,
         rows: arguments.rows.unwrap_or(rows),
     };
     let ended = match (arguments.json, is_text) {

@@ -110,6 +110,12 @@ pub fn load(file: Option<&Path>, env: &Env) -> Result<Loaded, Errors> {
     })
 }
 
+/// The nearest of `known`, if a slip of the fingers can explain the difference: one edit in three
+/// characters, case and dashes aside, or one where many are meant.
+pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    errors::nearest(written, known)
+}
+
 /// A time as the configuration has it: `90s`, `40m`, `2h`. `None`: it is none.
 #[must_use]
 pub fn duration(text: &str) -> Option<std::time::Duration> {
@@ -125,14 +131,10 @@ pub fn category(text: &str) -> Result<Category, String> {
     named.map_err(|fault| format!("{}: {}", fault.wrong, fault.accepted))
 }
 
-/// Every environment variable that sets something, and the key that it sets or sets a part of.
+/// Every environment variable that sets something, and the path of the key that it sets.
 #[must_use]
-pub fn variables() -> Vec<(String, &'static str)> {
-    let all = keys::KEYS.iter().flat_map(|key| {
-        let names = read::settable(key);
-        names.into_iter().map(|name| (name, key.path))
-    });
-    all.collect()
+pub fn variables() -> Vec<(String, String)> {
+    keys::KEYS.iter().flat_map(read::settable).collect()
 }
 
 /// Every key with its default, its variable and what it means, for a manual.

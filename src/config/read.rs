@@ -201,7 +201,8 @@ impl Reading {
     /// Only a warning: Kubernetes sets `VIDETTE_SERVICE_HOST` and others for a
     /// service of our name.
     fn warn_of(&mut self, name: &str) {
-        let known: Vec<String> = KEYS.iter().flat_map(settable).collect();
+        let known = KEYS.iter().flat_map(settable).map(|(name, _)| name);
+        let known: Vec<String> = known.collect();
         let known = known
             .iter()
             .map(String::as_str)
@@ -300,15 +301,20 @@ fn inner_keys(variable: Variable) -> Vec<(&'static str, Variable)> {
     }
 }
 
-/// The variables that a key can be set by.
-pub(super) fn settable(key: &Key) -> Vec<String> {
+/// The variables that a key or a part of it can be set by, each with the path of what it sets.
+pub(super) fn settable(key: &Key) -> Vec<(String, String)> {
     let own = match key.used.variable {
-        Variable::One | Variable::List | Variable::Keys { whole: true, .. } => Some(key.variable()),
+        Variable::One | Variable::List | Variable::Keys { whole: true, .. } => {
+            Some((key.variable(), key.path.to_owned()))
+        }
         Variable::Never | Variable::Keys { whole: false, .. } => None,
     };
     let inner = inner_keys(key.used.variable).into_iter();
     let inner = inner.filter(|(_, held)| !matches!(held, Variable::Never));
-    let inner = inner.map(|(name, _)| format!("{}_{}", key.variable(), name.to_ascii_uppercase()));
+    let inner = inner.map(|(name, _)| {
+        let variable = format!("{}_{}", key.variable(), name.to_ascii_uppercase());
+        (variable, join(key.path, name))
+    });
     own.into_iter().chain(inner).collect()
 }
 

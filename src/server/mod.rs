@@ -61,9 +61,9 @@ pub(crate) use descriptors::SPARE_DESCRIPTORS;
 /// Why the edge does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be listened on.
+    /// An address cannot be listened on. The error names it.
     #[error("cannot listen on {0}")]
-    Listen(#[source] io::Error),
+    Listen(io::Error),
     /// A directory is another process's, which would come to harm, as this one would.
     #[error(
         "{key} is in use: {by} has {}; to take over from it without a break, start with --takeover",
@@ -105,6 +105,14 @@ pub enum StartError {
     /// A thread ended that should not have.
     #[error("a thread of the edge ended unexpectedly")]
     Died,
+}
+
+impl StartError {
+    /// Whether somebody listens where it was to listen.
+    #[must_use]
+    pub fn is_address_taken(&self) -> bool {
+        matches!(self, Self::Listen(error) if error.kind() == io::ErrorKind::AddrInUse)
+    }
 }
 
 /// A running edge. Dropping it stops it at once, without a drain; `wait` is the

@@ -1,6 +1,7 @@
 //! The commands as a user types them: what they print, where, and how they exit.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use libtest_mimic::Trial;
@@ -18,6 +19,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         check_prints_what_is_in_force,
         the_shipped_file_is_good,
         usage_errors_exit_with_2,
+        check_takes_one_file,
+        an_address_that_is_taken_is_said_once,
         run_refuses_to_start_on_a_bad_file,
         run_needs_an_upstream,
         environment_alone_is_enough,
@@ -126,6 +129,43 @@ fn check_names_line_column_and_the_nearest_key() {
             bad.stderr
         );
         assert_eq!(bad.stdout, "", "errors belong on stderr");
+    }
+}
+
+/// The second was not looked at, and all was said to be well.
+fn check_takes_one_file() {
+    let two = checked(GOOD, &["other.yml"], &[]);
+    assert_eq!((two.code, &*two.stdout), (Some(2), ""), "{}", two.stderr);
+    assert!(two.stderr.contains("cannot be used with"), "{}", two.stderr);
+}
+
+fn an_address_that_is_taken_is_said_once() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{GOOD}listen: {{public: [\"127.0.0.1:0\"], admin: \"{taken}\"}}\n\
+         spool: {{path: off}}\nstate: {{path: off}}\nstatic: []\n"
+    );
+    let file = folder.path().join("edge.yml");
+    fs::write(&file, text).unwrap();
+    for (command, next) in [
+        (program().args(["run", "-c"]).arg(&file), "--takeover"),
+        (
+            program().args(["demo", "--public", "127.0.0.1:0", "--admin", &taken]),
+            "with --public and --admin",
+        ),
+    ] {
+        let refused = ran(command);
+        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+        let said = refused.stderr;
+        let said = said
+            .lines()
+            .find(|line| line.starts_with("vidette: "))
+            .unwrap();
+        assert_eq!(said.matches(&taken).count(), 1, "{said}");
+        assert!(said.contains("another process has it"), "{said}");
+        assert!(said.contains(next), "{said}");
     }
 }
 
@@ -279,6 +319,8 @@ fn version_and_help_are_printed() {
         (version.code, version.stdout.trim()),
         (Some(0), concat!("vidette ", env!("CARGO_PKG_VERSION")))
     );
+    let word = ran(program().arg("version"));
+    assert_eq!((word.code, word.stdout), (Some(0), version.stdout));
     let help = ran(program().arg("--help"));
     assert_eq!(help.code, Some(0));
     for command in ["run", "demo", "check", "explain", "doctor"] {

@@ -32,15 +32,31 @@ fn all_pages() -> Vec<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let written = ran(program().args(["man", "--dir"]).arg(folder.path()));
     assert_eq!(written.code, Some(0), "{}", written.stderr);
-    let files = fs::read_dir(folder.path()).unwrap();
+    let mut sections: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|section| section.unwrap().path())
+        .collect();
+    sections.sort();
+    assert_eq!(
+        sections,
+        ["man1", "man5"].map(|name| folder.path().join(name))
+    );
+    let files = sections.iter().flat_map(|one| fs::read_dir(one).unwrap());
     let mut pages: Vec<(String, String)> = files
         .map(|file| {
             let file = file.unwrap();
             let name = file.file_name().into_string().unwrap();
+            // A page lies where `man` looks for its section.
+            let (_, section) = name.rsplit_once('.').unwrap();
+            let above = file.path().parent().unwrap().to_owned();
+            assert!(above.ends_with(format!("man{section}")), "{name}");
             (name, fs::read_to_string(file.path()).unwrap())
         })
         .collect();
     pages.sort();
+    // Once more into the same folder: an upgrade.
+    let again = ran(program().args(["man", "--dir"]).arg(folder.path()));
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
     pages
 }
 
@@ -103,7 +119,8 @@ fn every_command_has_a_page_that_says_what_a_shell_must_know() {
     for part in [
         "VIDETTE_CONFIG",
         "VIDETTE_UPSTREAM_INGEST",
-        "VIDETTE_DEFAULTS_SAMPLE_TRANSACTION",
+        "\\fBVIDETTE_DEFAULTS_SAMPLE_TRANSACTION\\fR\nSets defaults.sample.transaction.\n",
+        "\\fBVIDETTE_ACME_CA\\fR\nSets acme.ca.\n",
         "SSL_CERT_FILE",
         "/etc/vidette/vidette.yml",
         "/var/lib/vidette/spool",

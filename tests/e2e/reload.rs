@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::admin::post;
 use crate::client::{Client, request};
-use crate::edge::{Edge, configuration, dump_target};
+use crate::command_line::ran;
+use crate::edge::{Edge, configuration, dump_target, program};
 use crate::parts::promises;
 use crate::upstream::{Door, Fake};
 
@@ -172,6 +173,17 @@ fn what_needs_a_restart_is_said() {
         passes(&edge),
         "the rest of the file is in force all the same"
     );
+    let typed = |more: &[&str]| {
+        let admin = edge.admin.to_string();
+        let typed = ran(program().args(["reload", "--admin", &admin]).args(more));
+        assert_eq!(typed.code, Some(0), "{}", typed.stderr);
+        typed.stdout
+    };
+    assert_eq!(
+        typed(&[]),
+        "reloaded; these keys count at the next start only: listen, workers\n"
+    );
+    assert_eq!(typed(&["--json"]).trim(), answer.text());
 }
 
 /// The second of two reloads compared with the first, which nobody had started with.

@@ -140,7 +140,7 @@ fn nothing_that_listens_is_a_problem() {
     check(
         &sent(&edge, &nowhere, &[]),
         1,
-        &["problem  answer: no answer from"],
+        &["problem  answer: no connection to"],
     );
 }
 

@@ -149,7 +149,7 @@ fn an_edge_that_is_away_is_a_failure() {
         let told = ran(&mut top(&nowhere(), arguments));
         assert_eq!((told.code, &*told.stdout), (Some(1), ""), "{arguments:?}");
         assert!(
-            told.stderr.contains("no answer from 127.0.0.1:"),
+            told.stderr.contains("no connection to 127.0.0.1:"),
             "{}",
             told.stderr
         );

@@ -15,7 +15,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
 
 use super::super::{misused, say};
@@ -53,6 +53,9 @@ pub(in crate::cli) struct Arguments {
     /// Self-hosted's file or its folder; an override beside it is laid over it. Default: this folder.
     #[arg(value_name = "FILE", default_value = ".")]
     file: PathBuf,
+    /// Files without their option, for what is said of them.
+    #[arg(hide = true)]
+    more: Vec<PathBuf>,
     /// One more file over it, as often as there are some; then none is looked for.
     #[arg(short = 'f', long = "override", value_name = "FILE")]
     overrides: Vec<PathBuf>,
@@ -81,6 +84,13 @@ struct Edge<'n> {
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    if let Some(second) = arguments.more.first() {
+        return misused(&anyhow!(
+            "one file, and each that lies over it behind -f: vidette doctor compose {} -f {}",
+            arguments.file.display(),
+            second.display()
+        ));
+    }
     let project = match read(arguments) {
         Ok(project) => project,
         Err(error) => return misused(&error),

@@ -103,7 +103,11 @@ fn named(upstream: &str, dialled: &str, addresses: &BTreeSet<SocketAddr>) -> Fin
         .why("where the edge finds nothing either, events are kept, and pages fail")
         .mend("is it in the edge's network? docker compose ps; getent hosts NAME");
     }
-    let listed = listed(addresses);
+    let is_address = dialled.parse::<SocketAddr>().is_ok();
+    let found = match is_address {
+        true => format!("{dialled} is an address, so there is nothing to look up"),
+        false => format!("{dialled} is {}", listed(addresses)),
+    };
     let answers =
         |address: &&SocketAddr| TcpStream::connect_timeout(address, CONNECT_WITHIN).is_ok();
     let silent: BTreeSet<SocketAddr> = addresses
@@ -112,11 +116,16 @@ fn named(upstream: &str, dialled: &str, addresses: &BTreeSet<SocketAddr>) -> Fin
         .copied()
         .collect();
     if silent.is_empty() {
-        return Finding::ok(format!("upstream {upstream}: {dialled} is {listed}"));
+        return Finding::ok(format!(
+            "upstream {upstream}: {found}, and it takes connections"
+        ));
     }
-    let silent = self::listed(&silent);
+    let silent = match is_address {
+        true => "there".to_owned(),
+        false => format!("at {}", listed(&silent)),
+    };
     Finding::problem(format!(
-        "upstream {upstream}: {dialled} is {listed}, and nobody answers at {silent}"
+        "upstream {upstream}: {found}, and nobody answers {silent}"
     ))
     .mend("look whether it runs and listens on that port; from a container's host it may not be reached at all")
 }
@@ -168,11 +177,22 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let found = named("web", "web:9000", &BTreeSet::from([address]));
-        assert_eq!(found.seen, format!("upstream web: web:9000 is {address}"));
+        let want = format!("upstream web: web:9000 is {address}, and it takes connections");
+        assert_eq!((found.mark, found.seen), (Mark::Ok, want));
+        // It was said of an address that it is itself.
+        let of_address = || named("web", &address.to_string(), &BTreeSet::from([address]));
+        let bare = format!("upstream web: {address} is an address, so there is nothing to look up");
+        let want = format!("{bare}, and it takes connections");
+        assert_eq!((of_address().mark, of_address().seen), (Mark::Ok, want));
         drop(listener);
         let found = named("web", "web:9000", &BTreeSet::from([address]));
         assert_eq!(found.mark, Mark::Problem);
         assert!(found.seen.contains("nobody answers at"), "{}", found.seen);
+        let want = format!("{bare}, and nobody answers there");
+        assert_eq!(
+            (of_address().mark, of_address().seen),
+            (Mark::Problem, want)
+        );
     }
 
     #[test]

@@ -151,7 +151,8 @@ impl Finding {
         }
         // Whole and as it is, or it could not be pasted: it repeats the operator's own entries.
         if let Some(paste) = &self.paste {
-            lines.push(format!("{:7}  {:4}  {paste}", "", ""));
+            let name = if self.mend.is_some() { "" } else { "mend" };
+            lines.push(format!("{:7}  {name:4}  {paste}", ""));
         }
         lines
     }
@@ -193,6 +194,12 @@ mod tests {
             ]
         );
         assert_eq!(Finding::ok("fine").lines(), ["ok       fine"]);
+        // Nobody knew what a line was for that stood there alone.
+        let alone = Finding::problem("it ends").paste("restart: always");
+        assert_eq!(
+            alone.lines(),
+            ["problem  it ends", "         mend  restart: always"]
+        );
     }
 
     #[test]

@@ -170,6 +170,27 @@ fn the_exit_code_follows_the_verdict() {
     );
 }
 
+/// It said `forwarded`, and nothing of what stays here.
+#[test]
+fn what_goes_without_some_items_is_said_so() {
+    let ended = |verdict: &str, dropped: u64| {
+        json!({"steps": [], "verdict": verdict, "judged": "all", "status": null, "reason": null,
+               "items": {"found": 2, "dropped": dropped}})
+    };
+    for (verdict, dropped, want) in [
+        ("forwarded", 0, "verdict  forwarded"),
+        ("forwarded", 1, "verdict  forwarded without 1 of 2 items"),
+        (
+            "spooled",
+            1,
+            "verdict  kept without 1 of 2 items, and sent once the upstream takes it",
+        ),
+        ("refused", 2, "verdict  refused"),
+    ] {
+        check_printed(&ended(verdict, dropped), &[want], verdict != "refused");
+    }
+}
+
 #[test]
 fn a_running_edge_is_asked_once_and_its_refusal_exits_with_1() {
     let fake = Fake::start(|_| {

@@ -186,6 +186,6 @@ mod tests {
         };
         let asking = Asking::start(&address, wanted, Duration::from_secs(3600)).unwrap();
         let words = asking.heard.recv().unwrap().unwrap_err();
-        assert!(words.starts_with("no answer from 127.0.0.1:"), "{words}");
+        assert!(words.starts_with("no connection to 127.0.0.1:"), "{words}");
     }
 }

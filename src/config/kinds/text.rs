@@ -41,7 +41,13 @@ impl<T: Copy + PartialEq> Kind for Word<T> {
             faults.error(&node.place, message);
             return None;
         }
-        refuse(node, faults, "an unknown word", &accepted)
+        let near = meant(text, self.words.iter().map(|(word, _)| *word));
+        refuse(
+            node,
+            faults,
+            "an unknown word",
+            &format!("{accepted}{near}"),
+        )
     }
 
     fn show(&self, value: &T) -> Shown {

@@ -22,6 +22,24 @@ fn workers_are_auto_or_a_number() {
     }
 }
 
+/// A word of a list was refused without the one that was meant, unlike a key.
+#[test]
+fn a_slip_of_the_fingers_in_a_word_is_answered_with_what_was_meant() {
+    let check = |text: &str, want: &str| {
+        let said = refused(&format!("{UPSTREAM}{text}"), &Env::empty());
+        assert!(said.trim_end().ends_with(want), "{text}: {said}");
+    };
+    check(
+        "keys: {mode: strikt}",
+        "write open, learn or strict; did you mean \"strict\"?",
+    );
+    check(
+        "alerts: {webhook: {url: 'http://a', severity: pgae}}",
+        "write page or ticket; did you mean \"page\"?",
+    );
+    check("keys: {mode: everyone}", "write open, learn or strict");
+}
+
 #[test]
 fn words_come_from_their_lists() {
     let config = accepted(

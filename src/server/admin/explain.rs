@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::domain::client_ip;
@@ -59,6 +59,8 @@ struct Asked<'a> {
 struct Told {
     steps: Vec<Value>,
     judged: Judged,
+    /// How many items there are and how many of them would stay here, where they were looked at.
+    items: Option<Items>,
     /// Who would get it, if it is an event.
     to: Upstream,
 }
@@ -70,6 +72,13 @@ enum Judged {
     All,
     /// Its head: the envelope was not given, and limits may still keep its items here.
     Head,
+}
+
+/// Items that were looked at.
+#[derive(Clone, Copy, Serialize)]
+struct Items {
+    found: usize,
+    dropped: usize,
 }
 
 /// How a request would end.
@@ -90,6 +99,10 @@ impl Told {
         self.steps
             .push(json!({"step": step, "result": result, "why": why}));
     }
+
+    fn counts(&mut self, found: usize, dropped: usize) {
+        self.items = Some(Items { found, dropped });
+    }
 }
 
 /// Explains what would become of a request.
@@ -103,6 +116,7 @@ pub(super) async fn explain(shared: &Shared, body: &[u8]) -> Result<Value, Strin
     let mut told = Told {
         steps: Vec::new(),
         judged: Judged::All,
+        items: None,
         to: Upstream::Ingest,
     };
     let asking = Asking {
@@ -130,6 +144,7 @@ pub(super) async fn explain(shared: &Shared, body: &[u8]) -> Result<Value, Strin
             Judged::All => "all",
             Judged::Head => "head",
         },
+        "items": told.items,
         "status": status,
         "reason": reason,
     }))

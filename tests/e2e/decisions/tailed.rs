@@ -10,19 +10,23 @@ use serde_json::{Value, json};
 
 use super::{EVENT, FROM, edge};
 use crate::command_line::{Ran, ran};
-use crate::edge::{Edge, Log, ended, program};
-use crate::parts::promises;
+use crate::edge::{Edge, KEY, Log, ended, program};
+use crate::parts::{Part, promises, python};
 use crate::upstream::{Fake, HANG};
+use crate::way::run;
 
 pub(super) fn trials() -> Vec<Trial> {
-    promises![&[];
+    let mut trials = promises![&[];
         it_shows_what_was_asked_for_and_ends_after_so_many,
         json_is_one_object_a_line,
         it_ends_after_a_while,
         it_ends_with_its_reader,
         it_says_when_the_edge_goes_away,
         it_says_what_there_is_where_it_is_asked_for_something_else,
-    ]
+        a_project_is_typed_by_its_name,
+    ];
+    trials.extend(promises![&[Part::Python]; a_terminal_is_told_what_is_listened_to]);
+    trials
 }
 
 /// `vidette tail`, in the course of being told.
@@ -165,11 +169,66 @@ fn it_says_what_there_is_where_it_is_asked_for_something_else() {
         ),
         (["--reason", "because"], "reason: write one of no_key,"),
         (["--category", "bugs"], "category: write one of default,"),
-        (["--project", "shop"], "--project"),
+        // A slip of the fingers is answered with the word alone.
+        (["--reason", "qouta"], "did you mean \"quota\"?\n"),
+        (["--category", "errors"], "did you mean \"error\"?\n"),
+        (["--project", "shop"], "write its number"),
+        (["--project", "0"], "no project has such a number"),
         (["--for", "soon"], "30s"),
     ] {
         let ran = ran(&mut command(&edge, &words));
         assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(want), "{words:?}: {}", ran.stderr);
     }
+}
+
+fn a_project_is_typed_by_its_name() {
+    let fake = Fake::start();
+    let edge = edge(
+        &fake,
+        &json!({"projects": [{"id": 42, "name": "shop", "keys": [KEY]}]}),
+    );
+    let mut tail = Tail::start(&edge, &["--project", "shop", "--json", "-n", "1"]);
+    send_until(&edge, || tail.child.try_wait().unwrap().is_some());
+    assert_eq!(tail.code(), Some(0), "{}", tail.err.text());
+    let told: Value = serde_json::from_str(&tail.out.whole()).unwrap();
+    assert_eq!(told["project"], 42);
+    let top = |name: &str| {
+        let admin = edge.admin.to_string();
+        ran(program().args(["top", "--json", "--project", name, "--admin", &admin]))
+    };
+    let named = top("shop");
+    assert_eq!(named.code, Some(0), "{}", named.stderr);
+    let told: Value = serde_json::from_str(&named.stdout).unwrap();
+    assert!(told["rows"].is_array(), "{told}");
+    let unknown = top("shopp");
+    assert_eq!(unknown.code, Some(2), "{}", unknown.stdout);
+    assert!(
+        unknown.stderr.contains("write its number"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+/// Who looked at a quiet project saw nothing at all, and did not know whether it worked.
+fn a_terminal_is_told_what_is_listened_to() {
+    let fake = Fake::start();
+    let edge = edge(&fake, &json!({}));
+    let (vidette, admin) = (env!("CARGO_BIN_EXE_vidette"), edge.admin.to_string());
+    let words = [
+        "tail",
+        "--project",
+        "999",
+        "--for",
+        "300ms",
+        "--admin",
+        &admin,
+    ];
+    let told = run(
+        &python().unwrap(),
+        "terminal.py",
+        &[&[vidette], &words[..]].concat(),
+    );
+    let want = format!("listening to {admin}, project 999, for 300ms\nnothing came\n");
+    assert_eq!(told, [json!({"code": 0, "stdout": "", "stderr": want})]);
 }

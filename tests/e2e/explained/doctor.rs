@@ -232,15 +232,16 @@ fn upstreams_that_are_there_and_one_that_is_not_are_told_apart() {
     let (fake, away) = (Fake::start(), Silent::reserve());
     let well = Edge::before(&fake);
     let at = fake.address();
-    let ingest = format!("ok       upstream ingest: {at} is {at}");
-    let web = format!("ok       upstream web: {at} is {at}");
+    let takes = "is an address, so there is nothing to look up, and it takes connections";
+    let ingest = format!("ok       upstream ingest: {at} {takes}");
+    let web = format!("ok       upstream web: {at} {takes}");
     check(&doctor("dns", well.admin, &[]), 0, &[&ingest, &web]);
     let ill = Edge::configured(&fake.url(), &away.url(), json!({}));
     let told = doctor("dns", ill.admin, &[]);
     check(
         &told,
         1,
-        &[&ingest, "problem  upstream web: ", "nobody answers at"],
+        &[&ingest, "problem  upstream web: ", "nobody answers there"],
     );
     let nowhere = Edge::configured("http://relay.invalid:3000", &fake.url(), json!({}));
     let told = doctor("dns", nowhere.admin, &["--json"]);

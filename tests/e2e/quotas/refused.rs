@@ -179,7 +179,8 @@ fn an_explanation_tells_of_each_item_and_charges_none() {
         let why: Vec<String> = items
             .map(|step| step["why"].as_str().unwrap().to_owned())
             .collect();
-        (why, told["verdict"].clone(), told["status"].clone())
+        let verdict = (told["verdict"].clone(), told["items"].clone());
+        (why, verdict, told["status"].clone())
     };
     let mixed =
         b"{}\n{\"type\":\"session\"}\n{}\n{\"type\":\"event\"}\n{}\n{\"type\":\"attachment\"}\nx";
@@ -190,7 +191,8 @@ fn an_explanation_tells_of_each_item_and_charges_none() {
             "{why:?}"
         );
         assert_eq!(why[1..], ["goes on", "goes on"]);
-        assert_eq!(verdict, json!("forwarded"));
+        let items = json!({"found": 3, "dropped": 1});
+        assert_eq!(verdict, (json!("forwarded"), items));
     }
     assert_eq!(
         statuses(&edge, "event", 2),
@@ -199,7 +201,8 @@ fn an_explanation_tells_of_each_item_and_charges_none() {
     );
     let (why, verdict, status) = explained(mixed);
     assert_eq!(why[2], "stays here with its event: quota");
-    assert_eq!((verdict, status), (json!("refused"), json!(429)));
+    let items = json!({"found": 3, "dropped": 3});
+    assert_eq!((verdict, status), ((json!("refused"), items), json!(429)));
 }
 
 /// While its body came, a place for looking into packed bodies was held: one slow client kept

@@ -247,10 +247,12 @@ fn a_projects_events_are_dropped_for_good() {
         })
     };
     assert!(holds(b"s3cret"));
-    assert!(
-        !command(&edge, &["spool", "drop"]).status.success(),
-        "of whom?"
-    );
+    let of_whom = command(&edge, &["spool", "drop"]);
+    assert_eq!(of_whom.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&of_whom.stderr);
+    for option in ["--project", "--all"] {
+        assert!(said.contains(option), "no {option} in {said}");
+    }
     assert_eq!(
         says(&edge, &["spool", "drop", "--project", "42"]),
         "1 requests dropped\n"

@@ -7,6 +7,9 @@ use crate::config::UpstreamUrl;
 /// Where self-hosted's services listen, which its file does not say.
 const PORTS: [(&str, u16); 2] = [("relay", 3000), ("web", 9000)];
 
+/// How an override is given that does not lie beside its file.
+const OVER: &str = "vidette doctor compose docker-compose.yml -f docker-compose.override.yml";
+
 pub(super) fn of(edge: &Edge<'_>, services: &[Service<'_>]) -> Vec<Finding> {
     let upstream = &edge.config.upstream;
     let mut findings = Vec::new();
@@ -53,11 +56,7 @@ fn server(edge: &Edge<'_>, services: &[Service<'_>], key: &str, url: &UpstreamUr
         if host.contains(['.', ':']) {
             return Finding::ok(format!("{place} is {url}, which is none of these services"));
         }
-        let names: Vec<&str> = services.iter().map(|service| service.name).collect();
-        return Finding::problem(format!("{place} is {url}, and no service is called so"))
-            .why("the edge finds nobody: events are kept, and pages fail")
-            .mend(format!("it may be one of {}:", names.join(", ")))
-            .paste(format!("{variable}: {}", usual(key)));
+        return nobody(&place, services, key, url);
     };
     if theirs.name == edge.service.name {
         return Finding::problem(format!("{place} is {url}, the edge itself"))
@@ -105,6 +104,27 @@ fn server(edge: &Edge<'_>, services: &[Service<'_>], key: &str, url: &UpstreamUr
         ));
     }
     Finding::ok(format!("{place} is {url}, a service in the same network"))
+}
+
+/// What is said where no service has the upstream's name.
+fn nobody(place: &str, services: &[Service<'_>], key: &str, url: &UpstreamUrl) -> Finding {
+    let found = Finding::problem(format!("{place} is {url}, and no service is called so"));
+    let names: Vec<&str> = services.iter().map(|service| service.name).collect();
+    // Self-hosted has them all: these files are not all of it.
+    if !PORTS.iter().any(|(name, _)| names.contains(name)) {
+        return found
+            .why("neither relay nor web is in these files: an override alone is no Sentry")
+            .mend("give the file that it lies over, and it behind -f:")
+            .paste(OVER);
+    }
+    found
+        .why("the edge finds nobody: events are kept, and pages fail")
+        .mend(format!("it may be one of {}:", names.join(", ")))
+        .paste(format!(
+            "VIDETTE_UPSTREAM_{}: {}",
+            key.to_ascii_uppercase(),
+            usual(key)
+        ))
 }
 
 fn usual(key: &str) -> &'static str {

@@ -190,6 +190,7 @@ impl Asking<'_> {
             event.as_ref(),
         );
         told.step("item", looked.result, looked.why);
+        told.counts(1, usize::from(looked.dropped.is_some()));
         match looked.dropped {
             None => Ok(()),
             Some(reason) => Err(nothing_left(reason, endpoint)),
@@ -224,6 +225,7 @@ impl Asking<'_> {
             told.step("item", looked.result, looked.why);
             dropped.extend(looked.dropped);
         }
+        told.counts(found.len(), dropped.len());
         match dropped.last() {
             Some(reason) if dropped.len() == found.len() => {
                 Err(nothing_left(*reason, Endpoint::Envelope))

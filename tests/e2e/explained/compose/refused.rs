@@ -11,6 +11,8 @@ pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
         a_configuration_that_is_refused_is_named,
         files_that_cannot_be_read_are_a_matter_of_usage,
+        a_second_file_is_pointed_to_its_option,
+        an_override_alone_is_pointed_to_its_file,
     ]
 }
 
@@ -67,4 +69,30 @@ fn files_that_cannot_be_read_are_a_matter_of_usage() {
         assert_eq!(told.code, Some(2), "{}", told.stdout);
         assert!(told.stderr.contains(said), "{}", told.stderr);
     }
+}
+
+fn a_second_file_is_pointed_to_its_option() {
+    let folder = folder(BASE, &ours(), BIND);
+    let told = doctor(folder.path(), &["docker-compose.yml", "more.yml"]);
+    assert_eq!(told.code, Some(2), "{}", told.stdout);
+    let want = "vidette doctor compose docker-compose.yml -f more.yml";
+    assert!(told.stderr.contains(want), "{}", told.stderr);
+}
+
+/// It was told to write what stood there already.
+fn an_override_alone_is_pointed_to_its_file() {
+    let folder = folder(BASE, &ours(), BIND);
+    let told = doctor(folder.path(), &["docker-compose.override.yml"]);
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    for part in [
+        "no service is called so",
+        "an override alone is no Sentry",
+        "doctor compose docker-compose.yml -f docker-compose.override.yml",
+    ] {
+        assert!(told.stdout.contains(part), "no {part} in\n{}", told.stdout);
+    }
+    let same = told
+        .stdout
+        .contains("VIDETTE_UPSTREAM_INGEST: http://relay:3000");
+    assert!(!same, "{}", told.stdout);
 }

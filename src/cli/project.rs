@@ -5,8 +5,7 @@ use anyhow::anyhow;
 use http::Method;
 use serde::Deserialize;
 
-use super::super::admin;
-use super::Wrong;
+use super::{Wrong, admin};
 
 #[derive(Deserialize)]
 struct Config {
@@ -21,11 +20,19 @@ struct Project {
     name: Option<String>,
 }
 
+/// The number of the project that was typed, if one was.
+pub(super) fn number_of(
+    address: &admin::Address,
+    typed: Option<&str>,
+) -> Result<Option<u64>, Wrong> {
+    typed.map(|typed| number(address, typed)).transpose()
+}
+
 /// The number of the project that was typed. The edge is asked for names alone.
 pub(super) fn number(address: &admin::Address, typed: &str) -> Result<u64, Wrong> {
     if typed.bytes().all(|byte| byte.is_ascii_digit()) {
-        let number = typed.parse();
-        return number.map_err(|_| Wrong::Asked(anyhow!("no project has such a number")));
+        let number = typed.parse().ok().filter(|number| *number != 0);
+        return number.ok_or_else(|| Wrong::Asked(anyhow!("no project has such a number")));
     }
     let config: Config = address.ask(&Method::GET, "/api/v1/config")?.json()?;
     let named = config.projects.iter();
@@ -47,7 +54,7 @@ pub(super) fn number(address: &admin::Address, typed: &str) -> Result<u64, Wrong
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::fake::{Fake, json};
+    use super::super::fake::{Fake, json};
     use super::*;
 
     const CONFIG: &str = r#"{"projects":[{"id":42,"name":"shop"},{"id":7,"name":"twin"},
@@ -77,10 +84,8 @@ mod tests {
         check("shop", Ok(42), 1);
         check("Shop", Err("write its number"), 1);
         check("twin", Err("(7, 8)"), 1);
-        check(
-            "99999999999999999999",
-            Err("no project has such a number"),
-            0,
-        );
+        for none in ["99999999999999999999", "0"] {
+            check(none, Err("no project has such a number"), 0);
+        }
     }
 }

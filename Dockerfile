@@ -22,10 +22,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D target/release/vidette /out/vidette
 
 FROM debian:bookworm-slim
-# curl, with rm, mkdir, find and ls which every Debian has, is what self-hosted's
-# install/setup-js-sdk-assets.sh runs in this service.
+# curl, or wget in older versions, with rm, mkdir, find and ls which every Debian has, is what
+# self-hosted's install/setup-js-sdk-assets.sh runs in this service.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl \
+    && apt-get install -y --no-install-recommends ca-certificates curl wget \
     && rm -rf /var/lib/apt/lists/*
 # A new sentry-nginx-www volume takes its owner from here.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin vidette \

@@ -1,5 +1,6 @@
 //! What becomes of items, whatever they come in.
 
+mod fitting;
 mod guarded;
 mod sampled;
 
@@ -172,32 +173,6 @@ fn what_belongs_to_a_dropped_event_goes_with_it_and_is_not_charged() {
         scene.check(kind, gone, Fate::Kept);
     }
     scene.check(ItemKind::Attachment, None, Fate::Kept);
-}
-
-#[test]
-fn what_is_larger_than_what_is_left_holds_back_its_own_kind_alone() {
-    let scene = scene(vec![quota(&[], Limit::Bytes(100))]);
-    let judge = |kind, bytes| scene.room().judge(&item(kind, 1), bytes, None, None);
-    let held_back = |kind, bytes| judge(kind, bytes).limit.unwrap().categories;
-    let attachment = Categories::of(&[Category::Attachment, Category::AttachmentItem]);
-    assert_eq!(held_back(ItemKind::Attachment, 101), attachment);
-    assert_eq!(judge(ItemKind::Event, 60).fate, Fate::Kept);
-    assert_eq!(held_back(ItemKind::Attachment, 41), attachment);
-    assert_eq!(judge(ItemKind::Attachment, 40).fate, Fate::Kept);
-    assert_eq!(
-        held_back(ItemKind::Attachment, 1),
-        Categories::EMPTY,
-        "it is full"
-    );
-    assert_eq!(held_back(ItemKind::Event, 1), Categories::EMPTY);
-    // No more than the quota is on.
-    let some = [Category::Attachment, Category::Error];
-    let scene = self::scene(vec![quota(&some, Limit::Bytes(100))]);
-    let ruling = scene
-        .room()
-        .judge(&item(ItemKind::Attachment, 1), 101, None, None);
-    let attachment = Categories::of(&[Category::Attachment]);
-    assert_eq!(ruling.limit.unwrap().categories, attachment);
 }
 
 #[test]

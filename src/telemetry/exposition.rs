@@ -108,7 +108,7 @@ impl Exposition {
         families.extend(books::items(&metrics.ledger.lines()));
         families.extend(upstreams(metrics));
         families.extend(super::mirrors::families(metrics));
-        families.push(super::probes::family_of(&metrics.control));
+        families.push(super::probes::family_of(metrics));
         families.push(books::reported(&metrics.control));
         families.extend(super::incidents::families(&metrics.control.incidents));
         families.extend(super::habits::canary(&metrics.control.canary));

@@ -215,7 +215,7 @@ pub struct ControlMetrics {
     /// Addresses the names of each mirror resolve to.
     pub mirror_addresses: [AtomicU64; MIRRORS_MAX],
     tables: [TableCounts; Table::ALL.len()],
-    probes: [AtomicU64; Upstream::OWN.len() * Probed::ALL.len()],
+    probes: [AtomicU64; Upstream::COUNT * Probed::ALL.len()],
     reported: [AtomicU64; Reported::ALL.len()],
 }
 
@@ -255,9 +255,6 @@ impl ControlMetrics {
     }
 
     /// The counter of probes of an upstream that ended so.
-    ///
-    /// # Panics
-    /// For a mirror: nobody asks after one but by what it is sent.
     #[expect(
         clippy::indexing_slicing,
         reason = "sized as the product of the two closed lists"

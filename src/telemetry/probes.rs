@@ -1,22 +1,19 @@
 //! `vidette_upstream_probes_total`: how often an upstream that fails was asked whether it
-//! is back. Never asks.
+//! is back, or one that was never reached whether it is there. Never asks.
 
 use std::sync::atomic::Ordering;
 
 use prometheus::proto::{MetricFamily, MetricType};
 
 use super::exposition::{counter, family};
-use super::labels::{Probed, Upstream};
-use super::metrics::ControlMetrics;
+use super::labels::Probed;
+use super::metrics::Metrics;
 
-pub(super) fn family_of(control: &ControlMetrics) -> MetricFamily {
-    let all = Upstream::OWN.iter().flat_map(|upstream| {
-        Probed::ALL.iter().map(|probed| {
-            let n = control.probes(*upstream, *probed);
-            let labels = [
-                ("upstream", upstream.as_str()),
-                ("outcome", probed.as_str()),
-            ];
+pub(super) fn family_of(metrics: &Metrics) -> MetricFamily {
+    let all = metrics.upstreams().flat_map(|(upstream, name)| {
+        Probed::ALL.iter().map(move |probed| {
+            let n = metrics.control.probes(upstream, *probed);
+            let labels = [("upstream", &*name), ("outcome", probed.as_str())];
             counter(n.load(Ordering::Relaxed), &labels)
         })
     });

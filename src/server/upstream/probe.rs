@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::policy::breaker::{Heard, Pass, State};
 use crate::policy::millis::Millis;
-use crate::telemetry::labels::{Probed, Upstream};
+use crate::telemetry::labels::{MirrorPlace, Probed, Upstream};
 use crate::telemetry::metrics::{Metrics, WorkerMetrics};
 
 use super::Target;
@@ -47,13 +47,27 @@ const fn path(upstream: Upstream) -> &'static str {
     }
 }
 
-/// Asks after both upstreams until the edge stops, each at most once at a time.
+/// Asks after all upstreams until the edge stops, each at most once at a time.
 pub(crate) async fn keep_probing(shared: Arc<Shared>, metrics: Arc<Metrics>) {
     // For its pools and its rules; its counters are nobody's, since this is no traffic.
     let worker = Rc::new(Worker::new(shared, Arc::new(WorkerMetrics::new(0))));
+    let mirrors = worker.rules().mirrors.len();
+    let [a, b, c, d] = MirrorPlace::ALL.map(|place| {
+        let (worker, metrics) = (&worker, &metrics);
+        async move {
+            // There is one from the start to the end, or never.
+            if place.get() < mirrors {
+                keep_asking(worker, metrics, Upstream::Mirror(place)).await;
+            }
+        }
+    });
     tokio::join!(
         keep_asking(&worker, &metrics, Upstream::Ingest),
         keep_asking(&worker, &metrics, Upstream::Web),
+        a,
+        b,
+        c,
+        d,
     );
 }
 
@@ -74,17 +88,24 @@ async fn keep_asking(worker: &Rc<Worker>, metrics: &Metrics, upstream: Upstream)
     }
 }
 
-/// Whether an upstream is asked now: it is failing or was never met, and no event has tried it of late.
+/// Whether an upstream is asked now: it is failing or was never met, and no event has tried it
+/// of late.
 fn is_asked(worker: &Worker, rules: &Rules, upstream: Upstream) -> bool {
+    let now = worker.millis(Instant::now());
+    let wants =
+        |target: &Target, met: bool| (is_failing(target) || !met) && is_quiet(rules, target, now);
+    if let Upstream::Mirror(_) = upstream {
+        let target = rules.target(upstream);
+        return wants(target, target.is_met());
+    }
     if worker.shared.maintenance.is_on() {
         return false;
     }
-    let now = worker.millis(Instant::now());
-    let met = |target: &Target| target.is_met() || are_one(rules) && is_one_met(rules);
-    let wants =
-        |target: &Target| (is_failing(target) || !met(target)) && is_quiet(rules, target, now);
+    let one = are_one(rules);
+    let met = |target: &Target| target.is_met() || one && is_one_met(rules);
+    let wants = |target: &Target| wants(target, met(target));
     // Where both are one, events are the better question.
-    let by_other = upstream == Upstream::Web && are_one(rules) && wants(&rules.ingest);
+    let by_other = upstream == Upstream::Web && one && wants(&rules.ingest);
     !by_other && wants(rules.target(upstream))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use rustix::process::Signal;
@@ -15,7 +16,7 @@ use crate::edge::Edge;
 use crate::exchange::{Exchange, Next};
 use crate::parts::promises;
 use crate::spool::{arrived, event};
-use crate::upstream::{Door, Fake, Silent};
+use crate::upstream::{Door, Fake, HANG, Silent};
 
 pub(crate) fn trials() -> Vec<Trial> {
     promises![&[];
@@ -24,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_mirror_that_answers_503_is_nothing_to_the_first_and_catches_up,
         a_mirror_that_resets_is_nothing_to_the_first_and_catches_up,
         a_mirror_that_is_gone_is_nothing_to_the_first_and_catches_up,
+        a_quiet_mirror_is_seen_to_be_back,
         a_mirrors_limits_hold_there_and_for_their_kind_alone,
         what_a_mirror_refuses_is_lost_there_alone,
         a_killed_edge_keeps_what_lies_on_disk_for_a_mirror,
@@ -156,6 +158,30 @@ fn a_mirror_that_is_gone_is_nothing_to_the_first_and_catches_up() {
     let second = down.listen(well);
     settled(&edge);
     check_all_in(&numbers(&second.requests()), EVENTS);
+}
+
+fn a_quiet_mirror_is_seen_to_be_back() {
+    let first = Fake::start();
+    let down = Silent::reserve();
+    let place = tempfile::tempdir().unwrap();
+    let edge = mirroring(&first.url(), &down.url(), place.path(), &json!({}));
+    post_all(&edge, 0..3);
+    let status = || edge.admin_get("/api/v1/status").json();
+    let comes = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
+        let deadline = Instant::now() + HANG;
+        while !is_so(&status()) {
+            assert!(Instant::now() < deadline, "never {what}: {}", status());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let breaker = |status: &Value| status["upstreams"][1]["breaker"].clone();
+    comes("open", &|status| breaker(status) == "open");
+    let second = down.listen(well);
+    // What was kept is too little to tell, and nothing more comes.
+    comes("green", &|status| status["light"] == "green");
+    settled(&edge);
+    check_all_in(&numbers(&second.requests()), 3);
+    assert_eq!(second.requests().len(), 3);
 }
 
 fn well(exchange: &mut Exchange<'_>) -> io::Result<Next> {

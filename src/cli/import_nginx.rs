@@ -4,12 +4,14 @@
 mod amounts;
 mod carry;
 mod grammar;
+mod held;
 mod listening;
 mod sheet;
 mod site;
 mod upstreams;
 mod words;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,7 +44,9 @@ fn import(file: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
         Some(output) => write_new(output, &yaml)?,
         None => super::say(yaml.trim_end()),
     }
-    for (place, what, why) in &sheet.left {
+    // On a screen that has the file, the file's own list is before their eyes.
+    let shown = output.is_none() && std::io::stdout().is_terminal();
+    for (place, what, why) in sheet.left.iter().filter(|_| !shown) {
         eprintln!("{}", plain(&format!("{place}: {what}: {why}")));
     }
     // Nothing that is printed here may be refused by `check`.

@@ -1,12 +1,15 @@
 //! From nginx's tree to our sheet. Each part has its function; none reads a file.
 
+mod headers;
 mod rates;
+mod rest;
 
 use crate::domain::endpoint::{Route, route};
 use crate::domain::units::{show_duration, show_size};
 
 use super::amounts;
 use super::grammar::{Directive, Tree};
+use super::held::Side;
 use super::listening;
 use super::sheet::Sheet;
 use super::site::{Purpose, Scope, moves_to_https, purpose};
@@ -52,6 +55,7 @@ pub(super) fn carry(tree: &Tree) -> Sheet {
     let (scope, server) = main;
     carry_site(&mut sheet, &upstreams, scope, server);
     let own = (sheet.ingest.clone(), sheet.web.clone());
+    let mut sites = vec![main];
     for (scope, other) in &servers {
         if let Some(port) = moves_to_https(other) {
             listening::carry(&mut sheet, scope, other, Some(port));
@@ -62,6 +66,8 @@ pub(super) fn carry(tree: &Tree) -> Sheet {
             carry_site(&mut same, &upstreams, scope, other);
             if (same.ingest, same.web) == own {
                 listening::carry(&mut sheet, scope, other, None);
+                sheet.adds(same.statics, same.left);
+                sites.push((scope, other));
             } else {
                 let why = "another site than the Sentry's: keep nginx for it, or another edge";
                 sheet.leaves(&other.place, "server", why);
@@ -69,6 +75,10 @@ pub(super) fn carry(tree: &Tree) -> Sheet {
         }
     }
     listening::settle(&mut sheet);
+    for (scope, server) in sites {
+        rest::name(&mut sheet, scope, server);
+    }
+    rest::name_zones(&mut sheet, &tree.directives);
     sheet
 }
 
@@ -117,7 +127,14 @@ fn carry_site(sheet: &mut Sheet, upstreams: &Upstreams<'_>, scope: &Scope<'_>, s
             .find(|(_, location)| purpose(location) == wanted);
         found.map(|(scope, _)| scope)
     };
-    let (events, web) = (of(Purpose::Events), of(Purpose::Web));
+    // A part of events comes with rules that may be its own alone.
+    let all_events = locations
+        .iter()
+        .find(|(_, location)| purpose(location) == Purpose::Events && !is_one_path(location));
+    let events = all_events
+        .map(|(scope, _)| scope)
+        .or_else(|| of(Purpose::Events));
+    let web = of(Purpose::Web);
     let pass = |sheet: &mut Sheet, scope: Option<&Scope<'_>>| {
         let pass = scope.and_then(|scope| scope.one("proxy_pass"));
         pass.map(|pass| upstreams.urls(sheet, pass))
@@ -138,10 +155,18 @@ fn carry_site(sheet: &mut Sheet, upstreams: &Upstreams<'_>, scope: &Scope<'_>, s
         events.unwrap_or(anywhere),
         web.unwrap_or(anywhere),
     );
-    if let Some(uploads) = of(Purpose::Uploads) {
-        sheet.body_upload = body(uploads).or(sheet.body_upload.take());
-    }
-    carry_headers(sheet, anywhere);
+    let of_ingest = locations
+        .iter()
+        .filter(|(_, location)| rest::side(location) == Side::Ingest)
+        .map(|(scope, _)| scope)
+        .chain(events.or(web));
+    carry_bodies(
+        sheet,
+        of_ingest,
+        web.unwrap_or(anywhere),
+        of(Purpose::Uploads),
+    );
+    headers::carry(sheet, anywhere);
     carry_addresses(sheet, &scope);
     rates::carry(sheet, anywhere);
     for (scope, location) in &locations {
@@ -208,6 +233,12 @@ fn check_part(
     }
 }
 
+/// Whether a location of events is one path alone, of all that there are.
+fn is_one_path(location: &Directive) -> bool {
+    let path = location.arguments.last().map_or("", String::as_str);
+    location.argument(0) == "=" || path.trim_start_matches('^').starts_with("/api/store")
+}
+
 /// Whether what a location is for goes to Relay here.
 fn is_of_ingest(location: &Directive) -> bool {
     match purpose(location) {
@@ -215,82 +246,63 @@ fn is_of_ingest(location: &Directive) -> bool {
         Purpose::Web | Purpose::Uploads | Purpose::Folder | Purpose::Other => false,
         Purpose::Part => {
             let path = location.arguments.last().map_or("", String::as_str);
-            matches!(route(path.as_bytes()), Route::Ingest(_) | Route::Relays)
+            // A project's own, whole or in part.
+            let of_project = path.trim_start_matches('^').strip_prefix("/api/");
+            of_project.is_some_and(|rest| rest.starts_with(|ch| matches!(ch, '1'..='9')))
+                || matches!(route(path.as_bytes()), Route::Ingest(_) | Route::Relays)
         }
     }
 }
 
-fn body(scope: &Scope<'_>) -> Option<String> {
-    let bytes = amounts::bytes(scope.one("client_max_body_size")?.argument(0))?;
-    Some(show_size(if bytes == 0 {
-        UNLIMITED
-    } else {
-        bytes.min(UNLIMITED)
-    }))
+/// How much a body may have, and the directive that says so.
+fn body<'d>(scope: &Scope<'d>) -> Option<(u64, &'d Directive)> {
+    let said = scope.one("client_max_body_size")?;
+    let bytes = match amounts::bytes(said.argument(0))? {
+        0 => UNLIMITED,
+        bytes => bytes.min(UNLIMITED),
+    };
+    Some((bytes, said))
 }
 
-fn span(scope: &Scope<'_>, name: &str) -> Option<String> {
-    let time = amounts::time(scope.one(name)?.argument(0))?;
-    (!time.is_zero()).then(|| show_duration(time))
+/// There is one size for all of ingest: where its locations differ it is the largest.
+fn carry_bodies<'s, 'd: 's>(
+    sheet: &mut Sheet,
+    ingest: impl Iterator<Item = &'s Scope<'d>>,
+    web: &Scope<'_>,
+    uploads: Option<&Scope<'_>>,
+) {
+    let largest = ingest.filter_map(body);
+    let largest = largest.max_by_key(|(bytes, _)| *bytes);
+    let web = body(web);
+    let uploads = uploads.and_then(body).or(web);
+    let mut held = |side, found: Option<(u64, &Directive)>| {
+        let (bytes, said) = found?;
+        sheet.held.note(&[side], said);
+        Some(show_size(bytes))
+    };
+    let sizes = (
+        held(Side::Ingest, largest),
+        held(Side::Web, web),
+        held(Side::Uploads, uploads),
+    );
+    (sheet.body_ingest, sheet.body_web, sheet.body_upload) = sizes;
+}
+
+fn span(sheet: &mut Sheet, sides: &[Side], scope: &Scope<'_>, name: &str) -> Option<String> {
+    let said = scope.one(name)?;
+    let time = amounts::time(said.argument(0)).filter(|time| !time.is_zero())?;
+    sheet.held.note(sides, said);
+    Some(show_duration(time))
 }
 
 fn carry_limits(sheet: &mut Sheet, server: &Scope<'_>, events: &Scope<'_>, web: &Scope<'_>) {
-    sheet.body_ingest = body(events);
-    sheet.body_web = body(web);
-    sheet.body_upload = body(web);
-    sheet.connect = span(web, "proxy_connect_timeout");
-    sheet.read_ingest = span(events, "proxy_read_timeout");
-    sheet.read_web = span(web, "proxy_read_timeout");
-    sheet.head_timeout = span(server, "client_header_timeout");
-    sheet.body_idle = span(web, "client_body_timeout");
-    sheet.keep_alive = span(server, "keepalive_timeout");
-}
-
-/// What upstreams are told by headers of nginx's.
-fn carry_headers(sheet: &mut Sheet, scope: &Scope<'_>) {
-    let set = scope.all("proxy_set_header");
-    // Without a word of its own nginx names the upstream.
-    sheet.host = Some("target");
-    for header in set {
-        let (name, value) = (header.argument(0).to_ascii_lowercase(), header.argument(1));
-        match (name.as_str(), value) {
-            ("host", "$host") => sheet.host = Some("client_without_port"),
-            ("host", "$http_host" | "$host:$server_port") => sheet.host = Some("client"),
-            ("host", _) => sheet.host = Some("target"),
-            ("x-real-ip", "$remote_addr") => {
-                sheet.send_as = vec!["x-forwarded-for".to_owned(), "x-real-ip".to_owned()];
-            }
-            ("x-forwarded-for", "$proxy_add_x_forwarded_for") => {
-                let why = "one address is sent, the client's: nothing that others say before it";
-                sheet.leaves(&header.place, "proxy_set_header X-Forwarded-For", why);
-            }
-            ("x-forwarded-for", "$remote_addr")
-            | ("x-forwarded-proto", "$scheme" | "$http_x_forwarded_proto")
-            | (
-                "connection" | "x-request-id" | "upgrade" | "x-forwarded-host" | "x-forwarded-port",
-                _,
-            ) => {}
-            (_, "") => {}
-            ("x-forwarded-proto", _) => {
-                let why = "believed from client_ip.trusted_proxies: have the proxy that ends TLS send it, or end TLS here";
-                sheet.leaves(&header.place, "proxy_set_header X-Forwarded-Proto", why);
-            }
-            (name, _) => {
-                let why = "no headers are made up here: what clients send goes on";
-                sheet.leaves(&header.place, format!("proxy_set_header {name}"), why);
-            }
-        }
-    }
-    sheet.ca = scope
-        .one("proxy_ssl_trusted_certificate")
-        .map(|one| one.argument(0).to_owned());
-    let pair = (
-        scope.one("proxy_ssl_certificate"),
-        scope.one("proxy_ssl_certificate_key"),
-    );
-    if let (Some(cert), Some(key)) = pair {
-        sheet.certificate = Some((cert.argument(0).to_owned(), key.argument(0).to_owned()));
-    }
+    let (all, pages) = (Side::ALL, &[Side::Web, Side::Uploads]);
+    sheet.connect = span(sheet, all, web, "proxy_connect_timeout");
+    sheet.read_ingest = span(sheet, &[Side::Ingest], events, "proxy_read_timeout");
+    sheet.read_web = span(sheet, pages, web, "proxy_read_timeout");
+    sheet.head_timeout = span(sheet, all, server, "client_header_timeout");
+    sheet.body_idle = span(sheet, all, web, "client_body_timeout");
+    sheet.keep_alive = span(sheet, all, server, "keepalive_timeout");
 }
 
 /// Whose word on the client's address is believed.
@@ -300,6 +312,7 @@ fn carry_addresses(sheet: &mut Sheet, scope: &Scope<'_>) {
         let known =
             network.parse::<ipnet::IpNet>().is_ok() || network.parse::<std::net::IpAddr>().is_ok();
         if known {
+            sheet.held.note(Side::ALL, from);
             sheet.trusted.push(network.to_owned());
         } else {
             let why = "a trusted proxy is an address or a network";
@@ -307,6 +320,9 @@ fn carry_addresses(sheet: &mut Sheet, scope: &Scope<'_>) {
         }
     }
     let named = scope.one("real_ip_header");
+    if let Some(named) = named {
+        sheet.held.note(Side::ALL, named);
+    }
     let mut header = named.map(|one| one.argument(0).to_ascii_lowercase());
     if let Some(first) = scope.all("set_real_ip_from").first() {
         // As nginx has it where nobody says otherwise.

@@ -1,6 +1,9 @@
 //! Where nginx listens, by which certificates, and who may come.
 
+use std::net::IpAddr;
+
 use super::grammar::Directive;
+use super::held::Side;
 use super::sheet::{Entry, Sheet};
 use super::site::Scope;
 
@@ -61,7 +64,7 @@ fn entry(sheet: &mut Sheet, listen: &Directive) -> Option<Entry> {
         format!("127.0.0.1:{port}")
     } else if written.parse::<std::net::SocketAddr>().is_ok() {
         written.to_owned()
-    } else if written.parse::<std::net::IpAddr>().is_ok() || written.starts_with('[') {
+    } else if written.parse::<IpAddr>().is_ok() || written.starts_with('[') {
         format!("{written}:80")
     } else {
         let why = "an address to listen on is an IP address and a port";
@@ -100,19 +103,27 @@ fn allowed(sheet: &mut Sheet, scope: &Scope<'_>, server: &Directive) -> Vec<Stri
         .find(|one| one.name == "location" && one.argument(0) == "/");
     let scope = root.map_or_else(|| scope.clone(), |root| scope.within(root));
     let denied = scope.all("deny");
-    let Some(last) = denied.last() else {
+    // Any other list is named with the locations in which it holds.
+    let [all] = denied.as_slice() else {
         return Vec::new();
     };
-    if denied.len() > 1 || last.argument(0) != "all" {
-        let why = "a listener lists who may see pages (allow), and refuses all others";
-        sheet.leaves(&last.place, format!("deny {}", last.argument(0)), why);
+    if all.argument(0) != "all" {
         return Vec::new();
     }
-    scope
-        .all("allow")
+    let allowed = scope.all("allow");
+    let networks: Vec<String> = allowed
         .iter()
         .map(|one| one.argument(0).to_owned())
-        .collect()
+        .filter(|one| one.parse::<ipnet::IpNet>().is_ok() || one.parse::<IpAddr>().is_ok())
+        .collect();
+    // An empty list would let in everybody.
+    if networks.is_empty() || networks.len() < allowed.len() {
+        return Vec::new();
+    }
+    for one in allowed.iter().chain([all]) {
+        sheet.held.note(&[Side::Web, Side::Uploads], one);
+    }
+    networks
 }
 
 /// Adds an entry; of one address, certificates of all that listen there.

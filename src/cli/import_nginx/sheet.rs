@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::plain;
 use super::grammar::Place;
+use super::held::Held;
 
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +47,8 @@ pub(super) struct Sheet {
     pub global: Option<(u64, String)>,
     /// Path, folder, and whether any origin may read it.
     pub statics: Vec<(String, String, bool)>,
+    /// What all this was said by.
+    pub held: Held,
     /// What was not carried over: where it stands, what it is, and why or what helps.
     pub left: Vec<(Place, String, String)>,
 }
@@ -58,9 +61,27 @@ impl Sheet {
         what: impl Into<String>,
         why: impl Into<String>,
     ) {
-        let note = (place.clone(), what.into(), why.into());
-        if !self.left.contains(&note) {
-            self.left.push(note);
+        let what = what.into();
+        // Once, though it holds in several places.
+        let is_noted = |(at, noted, _): &(Place, String, String)| at == place && *noted == what;
+        if !self.left.iter().any(is_noted) {
+            self.left.push((place.clone(), what, why.into()));
+        }
+    }
+
+    /// Adds folders, and what was not carried over, of another server of the same site.
+    pub(super) fn adds(
+        &mut self,
+        statics: Vec<(String, String, bool)>,
+        left: Vec<(Place, String, String)>,
+    ) {
+        for folder in statics {
+            if !self.statics.contains(&folder) {
+                self.statics.push(folder);
+            }
+        }
+        for (place, what, why) in left {
+            self.leaves(&place, what, why);
         }
     }
 

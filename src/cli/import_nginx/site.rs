@@ -34,7 +34,18 @@ impl<'d> Scope<'d> {
             .unwrap_or_default()
     }
 
-    /// The last of them.
+    /// All that hold here, the innermost first.
+    pub(super) fn every(&self) -> Vec<&'d Directive> {
+        let mut names: Vec<&str> = Vec::new();
+        for directive in self.0.iter().rev().flat_map(|block| block.iter()) {
+            if !names.contains(&directive.name.as_str()) {
+                names.push(&directive.name);
+            }
+        }
+        names.into_iter().flat_map(|name| self.all(name)).collect()
+    }
+
+    /// The last of those of this name.
     pub(super) fn one(&self, name: &str) -> Option<&'d Directive> {
         self.all(name).pop()
     }

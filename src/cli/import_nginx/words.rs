@@ -27,10 +27,8 @@ const NEEDLESS: &[&str] = &[
     "large_client_header_buffers",
     "limit_conn_log_level",
     "limit_conn_status",
-    "limit_conn_zone",
     "limit_req_log_level",
     "limit_req_status",
-    "limit_req_zone",
     "log_format",
     "log_not_found",
     "log_subrequest",
@@ -47,12 +45,8 @@ const NEEDLESS: &[&str] = &[
     "proxy_buffering",
     "proxy_buffers",
     "proxy_busy_buffers_size",
-    "proxy_hide_header",
     "proxy_http_version",
     "proxy_max_temp_file_size",
-    "proxy_next_upstream",
-    "proxy_next_upstream_timeout",
-    "proxy_next_upstream_tries",
     "proxy_request_buffering",
     "proxy_send_timeout",
     "proxy_socket_keepalive",
@@ -125,10 +119,13 @@ const CARRIED: &[&str] = &[
     "deny",
     "keepalive_timeout",
     "limit_conn",
+    "limit_conn_zone",
     "limit_req",
+    "limit_req_zone",
     "listen",
     "location",
     "proxy_connect_timeout",
+    "proxy_hide_header",
     "proxy_pass",
     "proxy_read_timeout",
     "proxy_set_header",
@@ -181,6 +178,14 @@ const INSTEAD: &[(&str, &str)] = &[
         "of web, what caches may keep of the SDK's loader is kept: see cache.paths; all else passes as it comes",
     ),
     ("proxy_cookie_path", "cookies are passed on as they are"),
+    (
+        "proxy_next_upstream",
+        "when a request is tried again, and where, is vidette's own: see upstream.probe_interval and spool",
+    ),
+    (
+        "proxy_ssl_verify",
+        "an upstream's certificate is always checked: see upstream.tls.ca",
+    ),
     ("proxy_set_body", "bodies are passed on as they are"),
     (
         "return",
@@ -193,6 +198,27 @@ const INSTEAD: &[(&str, &str)] = &[
     ),
     ("stream", "other ports are not this program's"),
     ("sub_filter", "bodies are passed on as they are"),
+];
+
+/// What is on in nginx where nobody says so: off is another thing than here.
+const ON_UNSAID: &[&str] = &[
+    "chunked_transfer_encoding",
+    "ignore_invalid_headers",
+    "merge_slashes",
+    "proxy_next_upstream",
+    "proxy_pass_request_body",
+    "proxy_pass_request_headers",
+    "proxy_ssl_verify",
+];
+
+/// After what self-hosted's nginx turns to the next server.
+const TRIED_AGAIN: &[&str] = &[
+    "error",
+    "timeout",
+    "invalid_header",
+    "http_502",
+    "http_503",
+    "non_idempotent",
 ];
 
 /// What a directive is.
@@ -209,6 +235,7 @@ pub(super) enum Standing {
 /// What this directive is.
 pub(super) fn standing(name: &str, arguments: &[String]) -> Standing {
     let off = arguments.first().is_some_and(|first| first == "off");
+    let off = off && !ON_UNSAID.contains(&name);
     if CARRIED.contains(&name) {
         return Standing::Carried;
     }
@@ -221,6 +248,16 @@ pub(super) fn standing(name: &str, arguments: &[String]) -> Standing {
             return Standing::Left("TLS is 1.2 and 1.3");
         }
         "add_header" | "ssl_protocols" => return Standing::Needless,
+        // As self-hosted has it.
+        "proxy_next_upstream"
+            if arguments
+                .iter()
+                .all(|one| TRIED_AGAIN.contains(&one.as_str())) =>
+        {
+            return Standing::Needless;
+        }
+        "proxy_next_upstream_tries" if says("2") => return Standing::Needless,
+        "proxy_ssl_verify" if says("on") => return Standing::Needless,
         _ => {}
     }
     // What is switched off here never was on.
@@ -273,6 +310,15 @@ mod tests {
             "ssl_protocols TLSv1.1 TLSv1.2",
             Standing::Left("TLS is 1.2 and 1.3"),
         );
+        check("proxy_next_upstream error http_502", Standing::Needless);
+        for named in ["error http_500", "off"] {
+            let arguments: Vec<String> = named.split(' ').map(str::to_owned).collect();
+            let found = standing("proxy_next_upstream", &arguments);
+            assert!(
+                matches!(found, Standing::Left(why) if why.contains("tried again")),
+                "{named}"
+            );
+        }
         check("brotli on", Standing::Left("vidette has no such thing"));
     }
 

@@ -4,6 +4,7 @@ use crate::domain::units::show_duration;
 
 use super::super::amounts;
 use super::super::grammar::Directive;
+use super::super::held::Side;
 use super::super::sheet::Sheet;
 use super::super::site::Scope;
 
@@ -27,10 +28,16 @@ pub(super) fn carry(sheet: &mut Sheet, scope: &Scope<'_>) {
         let quota = rate.and_then(|rate| amounts::quota(rate, burst));
         let quota = quota.map(|(most, per)| (most, show_duration(per)));
         match (zone.map(counted), quota) {
-            (Some(Counted::Client), Some(quota)) => sheet.by_ip = Some(quota),
-            (Some(Counted::All), Some(quota)) => sheet.global = Some(quota),
+            (Some(Counted::Client), Some(quota)) if sheet.by_ip.is_none() => {
+                sheet.by_ip = Some(quota);
+                hold(sheet, limit, zone);
+            }
+            (Some(Counted::All), Some(quota)) if sheet.global.is_none() => {
+                sheet.global = Some(quota);
+                hold(sheet, limit, zone);
+            }
             _ => {
-                let why = "its zone counts what quotas cannot: see defaults.quotas (by: ip, key or project)";
+                let why = "its zone counts what quotas cannot, or a second time: see defaults.quotas (by: ip, key or project)";
                 sheet.leaves(
                     &limit.place,
                     format!("limit_req {}", limit.argument(0)),
@@ -43,7 +50,10 @@ pub(super) fn carry(sheet: &mut Sheet, scope: &Scope<'_>) {
         let zone = zone_of(scope, "limit_conn_zone", limit.argument(0));
         let most = limit.argument(1).parse().ok();
         match (zone.map(counted), most) {
-            (Some(Counted::Client), Some(most)) => sheet.per_client = Some(most),
+            (Some(Counted::Client), Some(most)) => {
+                sheet.per_client = Some(most);
+                hold(sheet, limit, zone);
+            }
             _ => {
                 let why = "connections are counted by client alone: limits.connections_per_client";
                 sheet.leaves(
@@ -53,6 +63,12 @@ pub(super) fn carry(sheet: &mut Sheet, scope: &Scope<'_>) {
                 );
             }
         }
+    }
+}
+
+fn hold(sheet: &mut Sheet, limit: &Directive, zone: Option<&Directive>) {
+    for one in [Some(limit), zone].into_iter().flatten() {
+        sheet.held.note(Side::ALL, one);
     }
 }
 

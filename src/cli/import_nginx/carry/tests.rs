@@ -1,5 +1,6 @@
 //! Files that are the shipped one but for a change, and what of the outcome is other.
 
+mod named;
 mod unsaid;
 
 use super::super::grammar::read;
@@ -175,7 +176,8 @@ fn where_nginx_listens_is_carried_over() {
             "-- {address: \"0.0.0.0:80\"}",
             "+- {address: \"0.0.0.0:80\", allow: [10.0.0.0/8]}",
         ],
-        &[],
+        // Of pages: events come from everywhere.
+        &["allow 10.0.0.0/8", "deny all"],
     );
     check(here, "listen 80; deny 10.0.0.1;", &[], &["deny 10.0.0.1"]);
 }
@@ -333,7 +335,12 @@ fn rates_are_quotas() {
         &[],
     );
     let other = "gzip off; limit_req_zone $uri zone=one:10m rate=1r/s; limit_req zone=one;";
-    check("gzip off;", other, &[], &["limit_req zone=one"]);
+    check(
+        "gzip off;",
+        other,
+        &[],
+        &["limit_req zone=one", "limit_req_zone $uri"],
+    );
     check(
         "gzip off;",
         "limit_req zone=gone;",
@@ -378,16 +385,4 @@ fn what_has_no_place_here_is_named() {
         &[],
         &["location /.well-known/acme-challenge/"],
     );
-}
-
-#[test]
-fn a_file_without_a_sentry_says_so() {
-    let sheet = carried("http { server { listen 80; return 404; } }");
-    assert!(
-        sheet
-            .left
-            .iter()
-            .any(|(_, what, why)| what == "http" && why.contains("no Sentry"))
-    );
-    assert_eq!(carried("").left, []);
 }

@@ -190,17 +190,28 @@ fn a_canary_that_is_kept_is_missing_until_sentry_is_back() {
     drop(up);
 }
 
-fn a_canary_whose_dsn_has_moved_is_looked_for_where_it_went() {
+/// A canary whose DSN leads there, where nobody is, is known to be kept.
+#[track_caller]
+fn check_kept(to: &Value) {
     let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
-    let to = json!({"key": "1".repeat(32), "project": 7});
     let mut changes = flying(&json!({}));
-    let moved = json!({"dsn_map": [{"key": KEY, "project": 42, "to": to}]});
+    let moved = json!({
+        "dsn_map": [{"key": KEY, "project": 42, "to": to}],
+        "mirrors": [{"name": "next", "ingest": ["http://127.0.0.1:1"], "share": 0}],
+    });
     crate::edge::lay_over(&mut changes, &moved);
     let edge = keeping(&down.url(), place.path(), &changes);
     // Among the old project's there would be none, and nobody could say that it is only kept.
     flown(&edge, "kept", 2.0);
     let forwarded = edge.metric("vidette_canary_total", &["outcome=\"forwarded\""]);
     assert!(forwarded < 0.5, "{forwarded}");
+}
+
+fn a_canary_whose_dsn_has_moved_is_looked_for_where_it_went() {
+    let key = "1".repeat(32);
+    check_kept(&json!({"key": key, "project": 7}));
+    // Another Sentry's project is the old one's here.
+    check_kept(&json!({"key": key, "project": 7, "upstream": "next"}));
 }
 
 fn no_canary_is_sent_in_maintenance_and_none_is_missed() {

@@ -211,16 +211,6 @@ const ON_UNSAID: &[&str] = &[
     "proxy_ssl_verify",
 ];
 
-/// After what self-hosted's nginx turns to the next server.
-const TRIED_AGAIN: &[&str] = &[
-    "error",
-    "timeout",
-    "invalid_header",
-    "http_502",
-    "http_503",
-    "non_idempotent",
-];
-
 /// What a directive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -248,15 +238,6 @@ pub(super) fn standing(name: &str, arguments: &[String]) -> Standing {
             return Standing::Left("TLS is 1.2 and 1.3");
         }
         "add_header" | "ssl_protocols" => return Standing::Needless,
-        // As self-hosted has it.
-        "proxy_next_upstream"
-            if arguments
-                .iter()
-                .all(|one| TRIED_AGAIN.contains(&one.as_str())) =>
-        {
-            return Standing::Needless;
-        }
-        "proxy_next_upstream_tries" if says("2") => return Standing::Needless,
         "proxy_ssl_verify" if says("on") => return Standing::Needless,
         _ => {}
     }
@@ -310,8 +291,7 @@ mod tests {
             "ssl_protocols TLSv1.1 TLSv1.2",
             Standing::Left("TLS is 1.2 and 1.3"),
         );
-        check("proxy_next_upstream error http_502", Standing::Needless);
-        for named in ["error http_500", "off"] {
+        for named in ["error timeout", "error http_500", "off"] {
             let arguments: Vec<String> = named.split(' ').map(str::to_owned).collect();
             let found = standing("proxy_next_upstream", &arguments);
             assert!(

@@ -195,6 +195,11 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
             "spool: {aside} requests are set aside: the upstream takes others and never them"
         ));
     }
+    if state.holds_for_nobody() {
+        let detail = "spool: some of it waits for a mirror that is not configured any more: add \
+                      it again and restart, or vidette spool drop";
+        reasons.push(detail.to_owned());
+    }
     reasons.extend(growing_old(&prospect));
     reasons.extend(full_shares(&state.full_shares()));
     if let Some(since_s) = state.pause.since_unix_s() {

@@ -30,8 +30,8 @@ const REFUSED: &str = "the changed configuration was refused, and the old one is
                        check says where it is wrong; a restart would not start";
 
 /// Why the light is red where nothing is kept.
-const LOST: &str = "what comes now is lost: the upstream does not take it and nothing is kept; \
-                    spool.path keeps it (vidette doctor dns says whether the upstream is reached)";
+const LOST: &str = "what the upstream does not take is lost, and it does not take everything now: \
+                    spool.path would keep it (vidette doctor dns says whether it is reached)";
 
 /// Why it is amber where nobody can send.
 const STRICT_OF_NONE: &str = "keys.mode is strict, and neither the configuration nor Sentry names \

@@ -235,10 +235,12 @@ fn judged(answer: &Answer, id: &str) -> Option<Landed> {
     }
 }
 
-/// The project whose events they are: a DSN may have moved to another.
+/// The project whose events they are: a DSN may have moved to another, but is its own still where
+/// another Sentry has it now.
 fn booked_as(shared: &Shared, dsn: &CanaryDsn) -> ProjectId {
     let rules = shared.rules.load();
     let moved = rules.gate.moves.map().find(&dsn.key, Some(dsn.project));
+    let moved = moved.filter(|(_, moved)| !moved.leads_away());
     moved.map_or(dsn.project, |(_, moved)| moved.to_project)
 }
 

@@ -161,7 +161,7 @@ impl Keeper {
         let holdings = self.manifest.holdings();
         let parcel = Parcel {
             holdings: holdings.clone(),
-            to: self.to.take(),
+            to: self.to.clone(),
             project: self.manifest.project(),
             sender: Some(self.manifest.pair()),
             proven: self.manifest.is_trusted(),

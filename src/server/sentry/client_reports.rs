@@ -103,6 +103,8 @@ struct Round<'t> {
     teller: &'t Teller,
     rules: &'t Rules,
     waiting: RefCell<VecDeque<Report>>,
+    /// Who did not answer one: a bit for each, by its index. The others for it wait.
+    silent: Cell<u8>,
     /// One has arrived.
     sent: Cell<bool>,
     /// One has not.
@@ -168,6 +170,7 @@ impl Teller {
             teller: self,
             rules: &rules,
             waiting: RefCell::new(self.due(&rules).into()),
+            silent: Cell::new(0),
             sent: Cell::new(false),
             failed: Cell::new(None),
         };
@@ -200,14 +203,17 @@ impl Teller {
         }
     }
 
-    /// Takes out what is to be told.
+    /// Takes out what is to be told, to whom it can be.
     fn due(&self, rules: &Rules) -> Vec<Report> {
         let shared = &self.shared;
-        if shared.maintenance.is_on() || rules.ingest.breaker.state() != State::Closed {
-            return Vec::new();
-        }
-        let vouched = |pair: &Pair| rules.gate.vouches_for(pair, &shared.verdicts);
-        self.pending.borrow_mut().take(SENDERS_MAX, vouched)
+        let is_there = |to: Upstream| {
+            let worked_on = to == Upstream::Ingest && shared.maintenance.is_on();
+            !worked_on && rules.target(to).breaker.state() == State::Closed
+        };
+        let due = |pair: &Pair| {
+            is_there(rules.destination(pair)) && rules.gate.vouches_for(pair, &shared.verdicts)
+        };
+        self.pending.borrow_mut().take(SENDERS_MAX, due)
     }
 
     /// Tells the log when reports begin to fail, and when all arrive again.
@@ -230,8 +236,8 @@ impl Teller {
 }
 
 impl Round<'_> {
-    /// Tells one after the other, until there is none left or the upstream is away: then
-    /// the others wait for the next round.
+    /// Tells one after the other, until there is none left. Where an upstream is away, the others
+    /// for it wait for the next round, and hold up nobody's.
     async fn lane(&self) {
         let teller = self.teller;
         loop {
@@ -241,6 +247,10 @@ impl Round<'_> {
             };
             let now = (teller.now(), process::now_s());
             let (pair, to) = whose(self.rules, &report.pair);
+            if self.silent.get() >> to.index() & 1 == 1 {
+                teller.pending.borrow_mut().put_back(report);
+                continue;
+            }
             let request = post::request(&report, &pair, now);
             let mut underway = Underway {
                 teller,
@@ -261,8 +271,8 @@ impl Round<'_> {
                     self.failed.set(Some(told));
                 }
             }
-            if to == Upstream::Ingest && matches!(told, Told::Unsure | Told::Away) {
-                return;
+            if matches!(told, Told::Unsure | Told::Away) {
+                self.silent.set(self.silent.get() | 1 << to.index());
             }
         }
     }

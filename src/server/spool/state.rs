@@ -78,6 +78,11 @@ impl State {
         self.requests.load(Relaxed) == 0
     }
 
+    /// Whether anything is kept for a mirror that is not configured any more.
+    pub(crate) fn holds_for_nobody(&self) -> bool {
+        self.destinations.load(Relaxed) >> Upstream::COUNT & 1 == 1
+    }
+
     /// Whether anything is kept for an upstream.
     pub(crate) fn holds_for(&self, to: Upstream) -> bool {
         self.destinations.load(Relaxed) >> to.index() & 1 == 1

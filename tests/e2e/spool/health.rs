@@ -150,7 +150,7 @@ fn who_was_never_reached_is_asked_once_or_called_down() {
         reason
             .as_str()
             .unwrap()
-            .starts_with("what comes now is lost")
+            .contains("spool.path would keep it")
     };
     assert!(reasons.iter().any(lost), "{told}");
     assert!(comes(30, || status(&edge)["upstreams"][0]["state"] == "down"));

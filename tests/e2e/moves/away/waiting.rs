@@ -1,14 +1,21 @@
 //! What is led to another Sentry while one of the two is away: each is waited for by its own
 //! events alone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use libtest_mimic::Trial;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{MOVED, STAYED, check_arrived, leading, send, send_both, well};
-use crate::edge::Edge;
+use super::super::{NEW, STAYS, target};
+use super::{MOVED, STAYED, check_arrived, leading, send, send_both, text, well};
+use crate::edge::{Edge, lay_over};
+use crate::explained::post;
 use crate::parts::promises;
-use crate::spool::{emptied, says};
+use crate::spool::{arrived, emptied, says};
 use crate::upstream::{Fake, Silent};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -17,6 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         maintenance_is_of_the_first_sentry,
         what_waits_for_another_sentry_outlives_a_kill_and_an_upgrade,
         a_sentry_that_is_configured_no_more_is_waited_for,
+        what_found_no_room_at_first_goes_to_its_own_sentry_all_the_same,
+        a_silent_sentry_holds_up_nobody_elses_reports,
     ]
 }
 
@@ -130,9 +139,102 @@ fn a_sentry_that_is_configured_no_more_is_waited_for() {
     assert_eq!(stays.status, 200, "{}", stays.text());
     check_arrived(&first, 2, STAYED);
     assert_eq!(kept(&edge), 1);
+    let reasons = edge.admin_get("/api/v1/status").json()["reasons"].to_string();
+    assert!(reasons.contains("not configured any more"), "{reasons}");
     edge.signal(Signal::TERM);
     assert!(edge.wait_end().success());
     let edge = leading(&first.url(), &next.url(), place.path(), &json!({}));
     emptied(&edge);
     check_arrived(&next, 1, MOVED);
+}
+
+fn what_found_no_room_at_first_goes_to_its_own_sentry_all_the_same() {
+    let first = Fake::start();
+    let (asked, goes_on) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let went = Arc::clone(&goes_on);
+    // Of its first request it says nothing for long, and then resets.
+    let next = Fake::with(move |exchange| {
+        exchange.read_body()?;
+        if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+            return exchange.answer(200, &[], b"{}");
+        }
+        while !went.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        exchange.reset()
+    });
+    let place = tempfile::tempdir().unwrap();
+    let changes = |free_floor: &str| {
+        json!({
+            "upstream": {"ingest_deadline": "300ms"},
+            "spool": {"free_floor": free_floor},
+        })
+    };
+    let full = changes("1024TiB");
+    let edge = leading(&first.url(), &next.url(), place.path(), &full);
+    thread::scope(|scope| {
+        let posted = scope.spawn(|| {
+            send(
+                &edge,
+                "/api/12/envelope/?sentry_key=OLD",
+                "https://OLD@h/12",
+            )
+        });
+        edge.log
+            .wait_for_text("the spool has no room for a request");
+        let mut roomy = changes("0");
+        let listen = json!({
+            "listen": {"public": [edge.public.to_string()], "admin": edge.admin.to_string()},
+        });
+        lay_over(&mut roomy, &listen);
+        edge.rewrite(&text(&first.url(), &next.url(), place.path(), &roomy));
+        let reloaded = post(&edge, "/api/v1/reload", b"{}");
+        assert_eq!(reloaded.status, 200, "{}", reloaded.text());
+        goes_on.store(true, Ordering::SeqCst);
+        let answer = posted.join().unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    });
+    emptied(&edge);
+    check_arrived(&next, 2, MOVED);
+    assert_eq!(first.requests().len(), 0);
+}
+
+fn a_silent_sentry_holds_up_nobody_elses_reports() {
+    let (first, next) = (
+        Fake::start(),
+        Fake::with(|exchange| {
+            exchange.read_body()?;
+            exchange.hold()
+        }),
+    );
+    let place = tempfile::tempdir().unwrap();
+    let keys: Vec<String> = (1..=16).map(|number| format!("{number:032x}")).collect();
+    let to = json!({"key": NEW, "project": 42, "upstream": "next"});
+    let map: Vec<Value> = keys
+        .iter()
+        .map(|key| json!({"key": key, "project": 12, "to": to}))
+        .collect();
+    let none = json!([{"limit": 0, "per": "1h"}]);
+    let changes = json!({
+        "client_reports": {"enabled": true, "interval": "1s"},
+        "dsn_map": map,
+        "projects": [
+            {"id": 12, "quotas": none},
+            {"id": 7, "keys": [STAYS], "quotas": none},
+        ],
+    });
+    let edge = leading(&first.url(), &next.url(), place.path(), &changes);
+    for key in &keys {
+        let path = format!("/api/12/envelope/?sentry_key={key}");
+        assert_eq!(
+            send(&edge, &path, &format!("https://{key}@h/12")).status,
+            429
+        );
+    }
+    assert_eq!(send(&edge, STAYED.0, STAYED.1).status, 429);
+    let told = arrived(&first, 1).swap_remove(0);
+    assert_eq!(target(&told), "/api/7/envelope/");
+    // One of each of those that tell at once, in a round or two.
+    let asked = next.requests().len();
+    assert!(asked <= 8, "{asked} reports were waited for before");
 }

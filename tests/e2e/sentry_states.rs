@@ -249,13 +249,17 @@ fn strict_lets_in_whom_sentry_knows() {
 fn what_sentry_works_out_is_asked_for_until_it_is_there() {
     let (rig, office) = (Rig::new(), Office::open());
     office.set(OFF, disabled());
-    office.books().pending.insert(OFF.to_owned(), 2);
+    office.books().pending.insert(OFF.to_owned(), u32::MAX);
     let edge = rig.edge(&office, &json!({}));
     assert_eq!(send(&edge, 42, OFF).status, 200);
     wait_states(&edge, "a key worked out", |states| states["pending"] == 1);
+    office.fake.wait_for("a third question", |_| {
+        (office.books().asked.len() >= 3).then_some(())
+    });
+    assert_eq!(send(&edge, 42, OFF).status, 200);
+    office.books().pending.clear();
     check_refused("off", &send_until(&edge, 42, OFF, 403), 403, "disabled_key");
-    let asked = office.books().asked.len();
-    assert_eq!(asked, 3);
+    wait_states(&edge, "nothing pending", |states| states["pending"] == 0);
 }
 
 fn what_has_not_changed_is_not_told_again() {
@@ -269,7 +273,7 @@ fn what_has_not_changed_is_not_told_again() {
     wait_states(&edge, "a state", |states| states["keys"] == 1);
     // After its interval, by itself.
     office.fake.wait_for("a second question", |_| {
-        (office.books().unchanged == 1).then_some(())
+        (office.books().unchanged >= 1).then_some(())
     });
     let foreign = [("Origin", "https://blog.example")];
     let answer = edge.ask("POST", &target(42, KEY), &foreign, ENVELOPE);

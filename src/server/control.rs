@@ -32,6 +32,7 @@ use crate::server::memory::switches::Switchboard;
 use crate::server::memory::{self, Memory};
 use crate::server::reloader::Reloader;
 use crate::server::supervisor;
+use crate::server::upkeep::keep_up;
 use crate::server::upstream::probe::keep_probing;
 use crate::server::upstream::resolve::keep_resolving;
 use crate::server::upstream::trust::keep_trusting;
@@ -143,7 +144,8 @@ impl Control {
     fn hold(self, listening: Listening) -> io::Result<Rc<Holding>> {
         let memory = Rc::new(self.memory);
         let renewing = Renewing::new(Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        tokio::task::spawn_local(Rc::clone(&renewing).keep());
+        let certificates = Rc::clone(&renewing);
+        begin("certificates", move || Rc::clone(&certificates).keep());
         let reloader = Rc::new(Reloader::new(
             self.loaded,
             Rc::clone(&memory),
@@ -182,20 +184,48 @@ impl Control {
 }
 
 /// Begins what goes on to the end, whoever has the rest.
-fn keep_all(holding: &Holding, metrics: &Arc<Metrics>) {
+fn keep_all(holding: &Rc<Holding>, metrics: &Arc<Metrics>) {
     let ours = || (Arc::clone(&holding.shared), Arc::clone(metrics));
     let (shared, metrics) = ours();
-    tokio::task::spawn_local(async move { keep_resolving(&shared, &metrics).await });
+    begin("resolving", move || {
+        let (shared, metrics) = (Arc::clone(&shared), Arc::clone(&metrics));
+        async move { keep_resolving(&shared, &metrics).await }
+    });
     let (shared, metrics) = ours();
-    tokio::task::spawn_local(keep_probing(shared, metrics));
+    begin("probing", move || {
+        keep_probing(Arc::clone(&shared), Arc::clone(&metrics))
+    });
     let (shared, metrics) = ours();
-    tokio::task::spawn_local(keep_trusting(shared, metrics));
+    begin("trust", move || {
+        keep_trusting(Arc::clone(&shared), Arc::clone(&metrics))
+    });
     let (shared, metrics) = ours();
-    tokio::task::spawn_local(Rc::clone(&holding.memory).keep(shared, metrics));
-    tokio::task::spawn_local(Rc::clone(&holding.reloader).keep_retiring());
+    let memory = Rc::clone(&holding.memory);
+    begin("remembering", move || {
+        Rc::clone(&memory).keep(Arc::clone(&shared), Arc::clone(&metrics))
+    });
+    let reloader = Rc::clone(&holding.reloader);
+    begin("retiring", move || Rc::clone(&reloader).keep_retiring());
     let (shared, switchboard) = (Arc::clone(&holding.shared), Rc::clone(&holding.switchboard));
-    tokio::task::spawn_local(Keeper::new(shared, switchboard).keep());
-    tokio::task::spawn_local(supervisor::keep_alive(Arc::clone(&holding.shared)));
+    begin("guarding disks", move || {
+        Keeper::new(Arc::clone(&shared), Rc::clone(&switchboard)).keep()
+    });
+    let desk = Rc::clone(&holding.desk);
+    begin("live numbers", move || admin::keep_live(Rc::clone(&desk)));
+    let desk = Rc::clone(&holding.desk);
+    begin("decisions", move || admin::keep_decisions(Rc::clone(&desk)));
+    let shared = Arc::clone(&holding.shared);
+    begin("signs of life", move || {
+        supervisor::keep_alive(Arc::clone(&shared))
+    });
+}
+
+/// Begins work that ends with the control thread.
+fn begin<F>(what: &'static str, work: impl FnMut() -> F + 'static)
+where
+    F: Future<Output = ()> + 'static,
+{
+    tokio::task::spawn_local(keep_up(what, work));
 }
 
 /// From now on everything new is another process's.

@@ -31,6 +31,7 @@ use crate::server::memory::switches::Switchboard;
 use crate::server::reloader::{Reloader, reload_on_hangup, watch_file, watch_project_files};
 use crate::server::sentry::client_reports::Telling;
 use crate::server::shared_quota::Sharing;
+use crate::server::upkeep::keep_up;
 use crate::server::worker::Shared;
 
 /// How often what another process had is asked for again.
@@ -66,35 +67,50 @@ pub(crate) struct Chores {
     sharing: Option<Sharing>,
 }
 
+#[derive(Default)]
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Tasks {
+    fn begin<T: 'static, F>(
+        &mut self,
+        what: &'static str,
+        of: &Rc<T>,
+        work: impl Fn(Rc<T>) -> F + 'static,
+    ) where
+        F: Future<Output = ()> + 'static,
+    {
+        let of = Rc::clone(of);
+        let task = tokio::task::spawn_local(keep_up(what, move || work(Rc::clone(&of))));
+        self.0.push(task);
+    }
+}
+
 impl Holding {
     /// Begins the work.
     pub(crate) fn begin(&self, issuance: Issuance) -> io::Result<()> {
-        let ours = || (Arc::clone(&self.shared), Arc::clone(&self.metrics));
-        let mut tasks = Vec::new();
+        let mut tasks = Tasks::default();
         if let Some(admin) = self.admin_socket()? {
-            let admin = TcpListener::from_std(admin)?;
-            let desk = Rc::clone(&self.desk);
-            tasks.push(tokio::task::spawn_local(admin::serve(desk, admin)));
+            let admin = Rc::new(TcpListener::from_std(admin)?);
+            tasks.begin("admin", &self.desk, move |desk| {
+                admin::serve(desk, Rc::clone(&admin))
+            });
         }
-        let (shared, metrics) = ours();
-        tasks.push(tokio::task::spawn_local(issuance.keep(shared, metrics)));
-        let telling = keep_telling(Rc::clone(&self.desk));
-        tasks.push(tokio::task::spawn_local(telling));
-        let switchboard = Rc::clone(&self.switchboard);
-        tasks.push(tokio::task::spawn_local(switchboard.keep()));
-        let reloader = &self.reloader;
-        reloader.ask_sentry();
-        let files = watch_project_files(Rc::clone(reloader));
-        tasks.push(tokio::task::spawn_local(files));
-        tasks.push(tokio::task::spawn_local(watch_file(Rc::clone(reloader))));
-        let hangup = signal(SignalKind::hangup());
-        let reloading = reload_on_hangup(hangup, Rc::clone(reloader));
-        tasks.push(tokio::task::spawn_local(reloading));
-        let habits = habits::keep(Arc::clone(&self.shared));
-        tasks.push(tokio::task::spawn_local(habits));
-        let canary = canary::keep(Rc::clone(&self.desk));
-        tasks.push(tokio::task::spawn_local(canary));
-        let (shared, metrics) = ours();
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
+        let issuing = issuance.keep(shared, metrics);
+        tasks.0.push(tokio::task::spawn_local(issuing));
+        tasks.begin("incidents", &self.desk, keep_telling);
+        tasks.begin("switches", &self.switchboard, Switchboard::keep);
+        self.reloader.ask_sentry();
+        tasks.begin("project files", &self.reloader, watch_project_files);
+        tasks.begin("configuration file", &self.reloader, watch_file);
+        tasks.begin("SIGHUP", &self.reloader, |reloader| {
+            reload_on_hangup(signal(SignalKind::hangup()), reloader)
+        });
+        tasks.begin("habits", &self.desk, |desk| {
+            habits::keep(Arc::clone(&desk.shared))
+        });
+        tasks.begin("canary", &self.desk, canary::keep);
+        let (shared, metrics) = (Arc::clone(&self.shared), Arc::clone(&self.metrics));
         let telling = Telling::start(shared, metrics, self.memory.untold());
         let sharing = Sharing::begin(
             &self.shared,
@@ -102,7 +118,7 @@ impl Holding {
             self.memory.folder().cloned(),
         );
         let chores = Chores {
-            tasks,
+            tasks: tasks.0,
             telling,
             sharing,
         };

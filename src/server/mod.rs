@@ -38,6 +38,7 @@ mod start;
 mod supervisor;
 mod thread;
 mod ticket;
+mod upkeep;
 mod upstream;
 mod worker;
 

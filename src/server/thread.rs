@@ -6,13 +6,13 @@ use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::LocalRuntime;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::telemetry::metrics::WorkerMetrics;
@@ -20,6 +20,7 @@ use crate::telemetry::metrics::WorkerMetrics;
 use crate::server::client::listen::{accept, empty};
 use crate::server::heap;
 use crate::server::spool::replay;
+use crate::server::upkeep::keep_up;
 use crate::server::worker::{Shared, Worker};
 
 /// How often a worker shows that it comes round, idle upstream connections are looked through, the
@@ -53,7 +54,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Starts the thread. It ends after a stop, once it has drained.
-    pub(crate) fn start(self) -> io::Result<JoinHandle<io::Result<()>>> {
+    pub(crate) fn start(self) -> io::Result<thread::JoinHandle<io::Result<()>>> {
         let name = format!("worker-{}", self.place);
         Builder::new().name(name).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -72,15 +73,19 @@ impl Plan {
             for (listener, own) in self.sockets.into_iter().enumerate() {
                 for socket in own {
                     let socket = Rc::new(TcpListener::from_std(socket)?);
-                    accepting.spawn_local(accept(Rc::clone(&worker), listener, Rc::clone(&socket)));
+                    let (worker, own) = (Rc::clone(&worker), Rc::clone(&socket));
+                    let accept = move || accept(Rc::clone(&worker), listener, Rc::clone(&own));
+                    accepting.spawn_local(keep_up("accepting", accept));
                     sockets.push((listener, socket));
                 }
             }
-            let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker), self.place));
+            let place = self.place;
+            let upkeep = [
+                begin("sweeping", &worker, move |worker| sweep(worker, place)),
+                begin("listening", &worker, listen),
+            ];
             // One is enough: what was kept goes below what comes.
-            let replaying = (self.place == 0)
-                .then(|| tokio::task::spawn_local(replay::run(Rc::clone(&worker))));
-            let listening = tokio::task::spawn_local(listen(Rc::clone(&worker)));
+            let replaying = (place == 0).then(|| begin("replaying", &worker, replay::run));
             // An error means that the sender is gone, and with it the edge.
             if self.stopped.wait_for(|stopped| *stopped).await.is_err() {
                 tracing::debug!("the edge was dropped without a stop");
@@ -93,15 +98,24 @@ impl Plan {
             }
             worker.wake_stopping();
             drain(&worker).await;
-            sweeping.abort();
-            listening.abort();
-            if let Some(replaying) = replaying {
-                replaying.abort();
-            }
+            upkeep.iter().chain(&replaying).for_each(JoinHandle::abort);
             worker.shared.pulses.end(self.place);
             Ok(())
         })
     }
+}
+
+/// Begins work that goes on for as long as the worker.
+fn begin<F>(
+    what: &'static str,
+    worker: &Rc<Worker>,
+    work: impl Fn(Rc<Worker>) -> F + 'static,
+) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(keep_up(what, move || work(Rc::clone(&worker))))
 }
 
 /// Lets clients go at their next answer, for as long as they may keep silent.

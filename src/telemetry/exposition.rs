@@ -87,6 +87,7 @@ impl Exposition {
         families.extend(habits::families(&readings.habits));
         families.extend(sharing::families(&readings.sharing));
         families.push(access::family_of(readings.access));
+        families.push(super::panics::family_of());
         families.extend(super::process::families());
         // The encoder takes no family without a sample.
         let (sampled, empty): (Vec<_>, Vec<_>) = families
@@ -495,6 +496,11 @@ mod tests {
                 "{name} is missing"
             );
         }
+    }
+
+    #[test]
+    fn panics_are_counted_from_the_start() {
+        check(|_| {}, "vidette_panics_total 0");
     }
 
     #[test]

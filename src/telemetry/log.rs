@@ -42,7 +42,7 @@ impl Format {
     }
 }
 
-/// Starts logging to stderr. A second call in one process changes nothing.
+/// Starts logging to stderr, panics included. A second call in one process changes nothing.
 pub fn start(format: Format, level: LevelFilter) {
     let layer = fmt::layer().with_writer(std::io::stderr);
     let lines = match format.found() {
@@ -63,11 +63,8 @@ pub fn start(format: Format, level: LevelFilter) {
             .with_filter(level)
             .boxed(),
     };
-    if tracing_subscriber::registry()
-        .with(lines)
-        .try_init()
-        .is_err()
-    {
-        tracing::debug!("logging had been started before");
+    match tracing_subscriber::registry().with(lines).try_init() {
+        Ok(()) => super::panics::watch(),
+        Err(_) => tracing::debug!("logging had been started before"),
     }
 }

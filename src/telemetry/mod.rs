@@ -22,6 +22,7 @@ pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod mirrors;
+pub mod panics;
 mod probes;
 pub mod process;
 pub mod sharing;

@@ -285,8 +285,12 @@ impl Drop for Edge {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        let log = self.log.text();
         if thread::panicking() {
-            eprintln!("--- the edge's log ---\n{}\n---", self.log.text());
+            eprintln!("--- the edge's log ---\n{log}\n---");
+        } else {
+            // A task that ends by one is missed by nobody else.
+            assert!(!log.contains("panicked at"), "the edge panicked:\n{log}");
         }
     }
 }

@@ -132,7 +132,7 @@ impl Desk {
 }
 
 /// Looks after the listeners until the control thread ends. A stop ends all listening.
-pub(super) async fn keep(desk: Rc<Desk>) {
+pub(in crate::server) async fn keep(desk: Rc<Desk>) {
     let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looks = 0_u32;

@@ -145,7 +145,9 @@ pub(super) struct Desk {
 }
 
 pub(super) use decisions::Decisions;
+pub(super) use decisions::keep as keep_decisions;
 pub(super) use live::Live;
+pub(super) use live::keep as keep_live;
 pub(super) use loops::looping;
 pub(super) use sharing::reasons as sharing_reasons;
 pub(super) use status::{is_safe, keeps};
@@ -157,12 +159,10 @@ type Answer = Response<Full<Bytes>>;
 type Going = Response<Either<Full<Bytes>, listening::Listening>>;
 
 /// Serves admin connections until the control thread's runtime ends.
-pub(super) async fn serve(desk: Rc<Desk>, socket: TcpListener) {
+pub(super) async fn serve(desk: Rc<Desk>, socket: Rc<TcpListener>) {
     let Ok(bound) = socket.local_addr() else {
         return;
     };
-    tokio::task::spawn_local(live::keep(Rc::clone(&desk)));
-    tokio::task::spawn_local(decisions::keep(Rc::clone(&desk)));
     let open = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&open).acquire_owned().await else {

@@ -13,6 +13,7 @@ use crate::policy::Mode;
 use crate::policy::breaker::State;
 use crate::telemetry::clock::rfc3339;
 use crate::telemetry::labels::Light;
+use crate::telemetry::panics;
 
 use super::budgets::Budgets;
 use super::limits::Limits;
@@ -100,6 +101,7 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
             .into_iter()
             .chain(told::notes(desk))
             .chain(predecessor(shared))
+            .chain(panicked(panics::seen()))
             .collect(),
         guard,
         accepting,
@@ -165,6 +167,16 @@ fn predecessor(shared: &Shared) -> Option<String> {
         format!(
             "process {}, which this one took over from {seconds} s ago, still finishes what it had begun",
             elder.pid
+        )
+    })
+}
+
+/// That there is a bug, which ended some of the work.
+fn panicked(times: u64) -> Option<String> {
+    (times > 0).then(|| {
+        format!(
+            "something in vidette panicked ({times} since the start), which is a bug: what it had \
+             in hand was given up. Please report the log's lines with \"panicked\""
         )
     })
 }

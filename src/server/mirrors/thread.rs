@@ -23,6 +23,7 @@ use crate::telemetry::mirrors::MirrorCounts;
 
 use super::store::{Bounds, Store};
 use super::{MirrorRules, Twin};
+use crate::server::upkeep::keep_up;
 use crate::server::upstream::Target;
 use crate::server::upstream::leave::Leave;
 use crate::server::worker::{InForce, Shared, Worker};
@@ -86,7 +87,9 @@ impl Plan {
             changed: Notify::new(),
         });
         runtime.block_on(async {
-            let listening = tokio::task::spawn_local(listen(Rc::clone(&desk)));
+            let ours = Rc::clone(&desk);
+            let listening = keep_up("listening", move || listen(Rc::clone(&ours)));
+            let listening = tokio::task::spawn_local(listening);
             desk.serve(self.taken, self.closing).await;
             listening.abort();
         });

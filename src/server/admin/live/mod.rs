@@ -214,7 +214,7 @@ impl Kept {
 }
 
 /// Looks each two seconds, until the control thread ends. A stop ends all listening.
-pub(super) async fn keep(desk: Rc<Desk>) {
+pub(in crate::server) async fn keep(desk: Rc<Desk>) {
     // Whoever listens from the beginning is told what there are numbers of, though none is yet.
     desk.live.look(&desk);
     let every = Duration::from_millis(FINE_MS);

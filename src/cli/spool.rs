@@ -104,12 +104,23 @@ struct Overview {
     maintenance: Option<Maintenance>,
     projects: Vec<Held>,
     more_projects: u64,
+    #[serde(default)]
+    upstreams: Vec<KeptFor>,
     max_age_s: Option<u64>,
     forecast: Option<Forecast>,
     #[serde(default)]
     full_shares: Vec<FullShare>,
     #[serde(default)]
     more_full_shares: u64,
+}
+
+/// What is kept for one Sentry.
+#[derive(Debug, Deserialize)]
+struct KeptFor {
+    /// `None`: one that is not configured any more.
+    name: Option<String>,
+    requests: u64,
+    oldest_s: u64,
 }
 
 /// What becomes of it.

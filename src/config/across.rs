@@ -33,8 +33,7 @@ impl Reading {
         self.draft.config.sentry = self.sentry();
         self.warn();
         self.warn_of_budgets();
-        self.warn_of_guard();
-        self.warn_of_webhook();
+        self.warn_of_idle();
         self.warn_of_canary();
     }
 
@@ -318,28 +317,42 @@ impl Reading {
         }
     }
 
-    /// Keys of a guard that guards nothing.
-    fn warn_of_guard(&mut self) {
-        let nothing = self.draft.config.disk_guard.paths.is_empty();
-        let said = |key: &&str| key.starts_with("disk_guard.");
-        // Who writes that there are none knows it.
-        let knows = self.places.contains_key("disk_guard.paths");
-        if nothing && !knows && self.places.keys().any(said) {
-            let message = "disk_guard does nothing: disk_guard.paths names no disk";
-            self.faults.warnings.push(message.to_owned());
-        }
-    }
-
-    /// Keys of a webhook that is nowhere.
-    fn warn_of_webhook(&mut self) {
-        let webhook = &self.draft.config.alerts.webhook;
-        let nowhere = webhook.url.is_none() && webhook.url_file.is_none();
-        let said = |key: &&str| key.starts_with("alerts.webhook.");
-        // Who writes that there is none knows it.
-        let knows = self.places.contains_key("alerts.webhook.url");
-        if nowhere && !knows && self.places.keys().any(said) {
-            let message = "alerts.webhook does nothing: neither its url nor its url_file is set";
-            self.faults.warnings.push(message.to_owned());
+    /// Sections whose keys do nothing, as the one that matters is not there.
+    fn warn_of_idle(&mut self) {
+        let config = &self.draft.config;
+        let webhook = &config.alerts.webhook;
+        let idle = [
+            (
+                "disk_guard",
+                "paths",
+                config.disk_guard.paths.is_empty(),
+                "disk_guard.paths names no disk",
+            ),
+            (
+                "alerts.webhook",
+                "url",
+                webhook.url.is_none() && webhook.url_file.is_none(),
+                "neither its url nor its url_file is set",
+            ),
+            (
+                "access_log",
+                "mode",
+                !config.access_log.is_on(),
+                "access_log.mode is off; sampled writes what did not end well",
+            ),
+        ];
+        for (section, switch, is_idle, why) in idle {
+            let within = |key: &str| {
+                key.strip_prefix(section)?
+                    .strip_prefix('.')
+                    .map(str::to_owned)
+            };
+            let said: Vec<String> = self.places.keys().filter_map(|key| within(key)).collect();
+            // Who writes the one that matters knows it.
+            if is_idle && !said.is_empty() && !said.iter().any(|key| key == switch) {
+                let message = format!("{section} does nothing: {why}");
+                self.faults.warnings.push(message);
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //   ... token WRONG RIGHT
 //   ... project PROJECT
 //   ... senders               the tabs of who sends most, by keyboard, and uploads
-//   ... mirrors               what is said of mirrors, if there are any
+//   ... card CARD               the table of mirrors or incidents, if there is anything in it
 //   ... steer                   maintenance on and off, then a reload
 //   ... shots FOLDER            dashboard-light.png, -dark.png, -narrow.png
 //
@@ -261,14 +261,14 @@ async function senders(browser) {
   return result;
 }
 
-/** What is said of mirrors, in both lights and on a phone. */
-async function mirrors(browser) {
+/** What a card says that is not always there, in both lights and on a phone. */
+async function card(browser, id) {
   const { page, told } = await open(browser, { colorScheme: "light" });
   await page.goto(url);
   await heard(page, 1);
-  const shown = await page.isVisible("#mirrors");
+  const shown = await page.isVisible(`#${id}`);
   if (!shown) return { ...told, shown };
-  const rows = await page.$$eval("#mirrors tbody tr", (rows) =>
+  const rows = await page.$$eval(`#${id} tbody tr`, (rows) =>
     rows.map((row) => [...row.children].map((cell) => cell.textContent)),
   );
   const light = await pale(page);
@@ -320,7 +320,7 @@ async function shots(browser, folder) {
   return { sizes };
 }
 
-const scenes = { look, mute, token, project, senders, mirrors, steer, shots };
+const scenes = { look, mute, token, project, senders, card, steer, shots };
 if (!url || !(scene in scenes)) {
   console.error(`usage: node dashboard.mjs ADMIN-URL ${Object.keys(scenes).join("|")} [...]`);
   process.exit(2);

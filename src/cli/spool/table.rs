@@ -4,7 +4,7 @@ use crate::domain::units::about_size as size;
 use crate::telemetry::clock::lasting;
 
 use super::super::plain;
-use super::{FullShare, Overview};
+use super::{FullShare, KeptFor, Overview};
 
 /// What is kept, line by line.
 pub(super) fn table(overview: &Overview) -> Vec<String> {
@@ -20,6 +20,7 @@ pub(super) fn table(overview: &Overview) -> Vec<String> {
         maintained(overview),
     )];
     lines.extend(foretold(overview));
+    lines.extend(waits_for(overview));
     lines.extend(overview.full_shares.iter().map(full));
     if overview.more_full_shares > 0 {
         lines.push(format!(
@@ -75,6 +76,23 @@ fn foretold(overview: &Overview) -> Option<String> {
         "steady" => "at this rate it is neither sent nor full before the first expire".to_owned(),
         _ => "when it is sent, or full, is not known yet".to_owned(),
     })
+}
+
+/// Who is to have it, where that is not the one Sentry that every edge has.
+fn waits_for(overview: &Overview) -> Vec<String> {
+    let elsewhere = |to: &KeptFor| to.name.as_deref() != Some("ingest");
+    if !overview.upstreams.iter().any(elsewhere) {
+        return Vec::new();
+    }
+    let lines = overview.upstreams.iter().map(|to| {
+        let whom = to
+            .name
+            .as_deref()
+            .map_or("a mirror that is not configured any more".to_owned(), plain);
+        let (requests, oldest) = (to.requests, lasting(to.oldest_s));
+        format!("for {whom}: {requests} requests, oldest {oldest}")
+    });
+    lines.collect()
 }
 
 /// That a share is full.

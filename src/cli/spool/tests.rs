@@ -24,6 +24,30 @@ fn what_is_kept_is_shown_by_project() {
     assert_eq!(table(&overview).join("\n"), want);
 }
 
+/// The lines that say who is to have it.
+#[track_caller]
+fn check_waits(upstreams: &str, want: &[&str]) {
+    let more = format!("\"more_projects\":0,\"upstreams\":{upstreams}");
+    let text = NOTHING.replace("\"more_projects\":0", &more);
+    let overview: Overview = serde_json::from_str(&text).unwrap();
+    assert_eq!(table(&overview)[1..], *want);
+}
+
+#[test]
+fn who_is_to_have_it_is_said_where_that_is_another_sentry() {
+    check_waits(r#"[{"name":"ingest","requests":7,"oldest_s":90}]"#, &[]);
+    check_waits(
+        r#"[{"name":"ingest","requests":7,"oldest_s":90},
+            {"name":"mirror-next","requests":2,"oldest_s":7200},
+            {"name":null,"requests":1,"oldest_s":5}]"#,
+        &[
+            "for ingest: 7 requests, oldest 90 s",
+            "for mirror-next: 2 requests, oldest 2 h",
+            "for a mirror that is not configured any more: 1 requests, oldest 5 s",
+        ],
+    );
+}
+
 #[test]
 fn a_drop_names_its_project() {
     for (project, path) in [

@@ -89,3 +89,16 @@ fn a_folder_that_is_not_there_is_warned_of() {
     let want = "the folder of access_log.to is not there: its lines are dropped until it is";
     assert_eq!(warnings("later/access.log", "all"), [want]);
 }
+
+#[test]
+fn keys_without_a_mode_are_warned_of() {
+    let warnings = |text: &str| {
+        let text = format!("{UPSTREAM}access_log: {{{text}}}");
+        parse("v.yml", &text, &Env::empty()).unwrap().1
+    };
+    let want = "access_log does nothing: access_log.mode is off; sampled writes what did not end \
+                well";
+    assert_eq!(warnings("to: /var/log/x.log"), [want]);
+    assert_eq!(warnings("mode: 'off', to: /var/log/x.log"), [""; 0]);
+    assert_eq!(warnings("mode: all, to: /var/log/x.log"), [""; 0]);
+}

@@ -326,6 +326,14 @@ fn shown(shared: &Shared, overview: &Overview) -> Value {
             "oldest_s": held.oldest_s,
         })
     });
+    let rules = shared.rules.load();
+    let destinations = overview.destinations.iter().map(|held| {
+        json!({
+            "name": held.to.map(|to| rules.target(to).name.clone()),
+            "requests": held.requests,
+            "oldest_s": held.oldest_s,
+        })
+    });
     json!({
         "items": overview.items,
         "requests": overview.requests,
@@ -338,6 +346,7 @@ fn shown(shared: &Shared, overview: &Overview) -> Value {
         "maintenance": maintenance(shared),
         "projects": projects.collect::<Vec<_>>(),
         "more_projects": overview.more_projects,
+        "upstreams": destinations.collect::<Vec<_>>(),
         "full_shares": told_shares(&overview.full),
         "max_age_s": prospect.standing.max_age_ms / 1000,
         "forecast": told_prospect(&prospect),

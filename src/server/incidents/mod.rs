@@ -139,6 +139,21 @@ impl Watch {
         })
     }
 
+    /// The gravest that are going on and the latest that are over, so many of each.
+    pub(crate) fn foremost(&self, going_on: usize, over: usize) -> Value {
+        let incidents = self.incidents.borrow();
+        let active = incidents.active();
+        let more = active.len().saturating_sub(going_on) + incidents.without_place();
+        let active = active.iter().take(going_on);
+        let ended = incidents.ended().take(over);
+        let told = |one| letter::told(self.run, one);
+        json!({
+            "active": active.map(told).collect::<Vec<_>>(),
+            "more": more,
+            "ended": ended.map(told).collect::<Vec<_>>(),
+        })
+    }
+
     /// Those that are going on, in short.
     pub(crate) fn summary(&self) -> Value {
         let incidents = self.incidents.borrow();

@@ -6,6 +6,7 @@ use crate::domain::endpoint::ProjectId;
 use crate::telemetry::labels::Upstream;
 
 use super::parcel::Parcel;
+use super::queues::Destination;
 use super::replay::NextUp;
 use super::shares::FullShares;
 use super::{Abroad, Due, End, Kept, NotKept};
@@ -89,8 +90,21 @@ pub(crate) struct Overview {
     pub projects: Vec<ProjectKept>,
     /// Projects that are not shown.
     pub more_projects: u64,
+    /// By the Sentry that is to have it; none of which nothing is kept.
+    pub destinations: Vec<KeptFor>,
     /// Whose share is full.
     pub full: FullShares,
+}
+
+/// What is kept for one Sentry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeptFor {
+    /// Which. `None`: one that is not configured any more.
+    pub to: Destination,
+    /// Requests.
+    pub requests: u64,
+    /// How long the oldest has been kept, in seconds.
+    pub oldest_s: u64,
 }
 
 /// What is kept of one project.

@@ -14,7 +14,7 @@ use super::holds::Stowed;
 
 /// Who is to have a request. `None`: a Sentry that is not configured any more; it waits for that
 /// one to come back, until it is too old.
-pub(super) type Destination = Option<Upstream>;
+pub(crate) type Destination = Option<Upstream>;
 
 /// One queue for each upstream, and one for those that have none.
 const PLACES: usize = Upstream::COUNT + 1;
@@ -184,6 +184,17 @@ impl Queues {
             summary = merged(summary.into_iter().chain(others));
         }
         summary
+    }
+
+    /// Who is to have how many, and when the oldest of them was taken in, in Unix milliseconds.
+    pub(super) fn by_destination(&self) -> Vec<(Destination, usize, u64)> {
+        let all = self.queues.iter().enumerate();
+        let held = all.filter_map(|(place, queue)| {
+            let queue = queue.as_ref()?;
+            let to = Upstream::all().find(|upstream| upstream.index() == place);
+            Some((to, queue.len(), queue.oldest_at()?))
+        });
+        held.collect()
     }
 
     /// How many are held, those under way with them.

@@ -16,7 +16,7 @@ use super::log::{Compacted, Damaged, Place};
 use super::parcel::{self, Holding};
 use super::room::{COMMON_BYTES, log_limits};
 use super::shares::{self, FullShares};
-use super::{Overview, ProjectKept};
+use super::{KeptFor, Overview, ProjectKept};
 
 /// Requests given up in one go, so that those that come are not kept waiting.
 const EXPIRED_AT_ONCE: usize = 256;
@@ -205,6 +205,12 @@ impl Clerk {
             bytes: held.bytes,
             oldest_s: age_s(held.oldest_at),
         });
+        let all_to = self.held.by_destination();
+        let destinations = all_to.iter().map(|(to, requests, oldest_at)| KeptFor {
+            to: *to,
+            requests: u64::try_from(*requests).unwrap_or(u64::MAX),
+            oldest_s: age_s(*oldest_at),
+        });
         Overview {
             items: self.items,
             requests: u64::try_from(self.held.len() + self.erasing.len()).unwrap_or(u64::MAX),
@@ -215,6 +221,7 @@ impl Clerk {
             paused_since_unix_s: self.state.pause.since_unix_s(),
             more_projects: u64::try_from(all.len().saturating_sub(PROJECTS_SHOWN)).unwrap_or(0),
             projects: shown.collect(),
+            destinations: destinations.collect(),
             full: self.full_shares(),
         }
     }

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::EVENT;
 use crate::client::{Client, request};
 use crate::edge::{Edge, KEY};
+use crate::incidents::once;
 use crate::parts::{Part, node, promises};
-use crate::upstream::Fake;
+use crate::spool::keeping;
+use crate::upstream::{Fake, Silent};
 use crate::way::run;
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -24,6 +26,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_projects_page_opens,
         who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen,
         mirrors_are_told_of_beside_the_first_where_there_are_any,
+        incidents_are_told_of_with_what_to_do_and_with_their_end,
         maintenance_and_reload_say_what_they_do,
     ]
 }
@@ -257,7 +260,7 @@ fn who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen() {
 fn mirrors_are_told_of_beside_the_first_where_there_are_any() {
     let (first, second) = (Fake::start(), Fake::start());
     let alone = Edge::before(&first);
-    assert_eq!(quiet_scene(&alone, &["mirrors"])["shown"], false);
+    assert_eq!(quiet_scene(&alone, &["card", "mirrors"])["shown"], false);
 
     let mirrors = json!({"mirrors": [{"name": "next", "ingest": [second.url()]}]});
     let edge = Edge::configured(&first.url(), &first.url(), mirrors);
@@ -266,15 +269,56 @@ fn mirrors_are_told_of_beside_the_first_where_there_are_any() {
     }
     let labels = ["mirror=\"next\"", "outcome=\"sent\""];
     edge.wait_metric("vidette_mirror_requests_total", &labels, 3.0);
-    let told = quiet_scene(&edge, &["mirrors"]);
+    let told = quiet_scene(&edge, &["card", "mirrors"]);
     let row = told["rows"][0].as_array().unwrap();
     let words: Vec<&str> = row.iter().filter_map(Value::as_str).collect();
     assert_eq!(words[..6], ["next", "3", "3", "0", "0", "3 \u{d7} 200"]);
     assert!(words[6..].iter().all(|time| time.ends_with('s')), "{told}");
+    check_seen(&told);
+}
+
+/// A card is readable in both lights and on a phone.
+#[track_caller]
+fn check_seen(told: &Value) {
     for colours in ["light", "dark"] {
         assert_eq!(told[colours]["wrong"], json!([]), "{colours}: too pale");
     }
     assert!(told["overflow"].as_i64() <= Some(0), "too wide: {told}");
+}
+
+fn incidents_are_told_of_with_what_to_do_and_with_their_end() {
+    let (down, folder) = (Silent::reserve(), tempfile::tempdir().unwrap());
+    let web = Fake::start();
+    let well = Edge::before(&web);
+    assert_eq!(quiet_scene(&well, &["card", "incidents"])["shown"], false);
+
+    let changes = json!({"upstream": {"web": [web.url()]}});
+    let edge = keeping(&down.url(), folder.path(), &changes);
+    assert_eq!(edge.ask("POST", &target(42), &[], EVENT).status, 200);
+    let going_on = once(&edge, "active", "not_delivering");
+    let told = quiet_scene(&edge, &["card", "incidents"]);
+    let row = &told["rows"][0];
+    let says = format!(
+        "not delivering ingest: {}{}",
+        going_on["says"].as_str().unwrap(),
+        going_on["advice"].as_str().unwrap()
+    );
+    assert_eq!((&row[0], &row[1]), (&json!("ticket"), &json!(says)));
+    assert_eq!(row[4], "nothing", "{told}");
+    check_seen(&told);
+
+    let _up = down.listen(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    once(&edge, "ended", "not_delivering");
+    let told = quiet_scene(&edge, &["card", "incidents"]);
+    let rows = told["rows"].as_array().unwrap();
+    let over = rows.iter().find(|row| row[0] == "over").unwrap();
+    let says = over[1].as_str().unwrap();
+    assert!(says.starts_with("not delivering ingest: "), "{told}");
+    assert!(!says.contains("doctor"), "it asks for nothing: {told}");
+    check_seen(&told);
 }
 
 fn maintenance_and_reload_say_what_they_do() {

@@ -22,6 +22,9 @@ const LEADERS_MAX: usize = 10;
 /// Quotas that are named.
 const QUOTAS_MAX: usize = 20;
 
+/// Incidents that are named, of those that go on and of those that are over.
+const INCIDENTS_MAX: usize = 10;
+
 /// The windows of the board.
 const WINDOWS: [(&str, u64); 2] = [("10m", 600_000), ("1h", 3_600_000)];
 
@@ -37,6 +40,7 @@ pub(super) fn facts(desk: &Desk, kept: &Kept) -> Value {
         "since": rfc3339(desk.metrics.ledger.since()),
         "workers": desk.metrics.workers.len(),
         "status": desk.status(),
+        "incidents": desk.incidents.foremost(INCIDENTS_MAX, INCIDENTS_MAX),
         "spool_max_bytes": spool_max_bytes(desk),
         "leaders": leaders(desk, kept),
         "quotas": quotas(desk, kept),

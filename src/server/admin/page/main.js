@@ -4,6 +4,7 @@ import { build } from "./board.js";
 import { openEnd, openMaintenance, openReload, openSwitch } from "./dialogs.js";
 import { at, say, show } from "./elements.js";
 import { Frames } from "./frames.js";
+import * as incidents from "./incidents.js";
 import { light } from "./light.js";
 import { follows } from "./project.js";
 import { listen } from "./stream.js";
@@ -15,12 +16,14 @@ let now = null;
 let shown = "10m";
 
 const redraw = build(at("plots"), () => draw());
+const drawIncidents = incidents.create(at("incidents"), at("incidents-list"));
 const drawSwitches = switches.create(at("switches"), at("switches-list"), openEnd);
 
 function draw() {
   if (now === null) return;
   light(now);
   tiles({ frames, now });
+  drawIncidents(now);
   drawSwitches(now);
   redraw(frames, now, shown);
 }

@@ -49,6 +49,7 @@ files! {
         "elements.js",
         "endings.js",
         "frames.js",
+        "incidents.js",
         "leaders.js",
         "light.js",
         "machine.js",

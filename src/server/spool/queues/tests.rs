@@ -71,6 +71,17 @@ fn each_sentry_gets_its_own_in_their_order_whatever_the_others_do() {
 }
 
 #[test]
+fn each_is_told_with_how_much_waits_for_it_and_for_how_long() {
+    let mut queues = filled(9, &[FIRST, mirror(1), NOBODY, mirror(1)]);
+    let want = [(FIRST, 1, 1000), (mirror(1), 2, 2000), (NOBODY, 1, 3000)];
+    assert_eq!(queues.by_destination(), want);
+    let next = queues.next(Upstream::Ingest, Millis(0), false).unwrap();
+    assert_eq!(queues.by_destination(), want, "what is under way is kept");
+    queues.done(next.order);
+    assert_eq!(queues.by_destination(), want[1..]);
+}
+
+#[test]
 fn all_share_the_room() {
     let mut queues = filled(2, &[FIRST, mirror(0)]);
     let third = Held {

@@ -35,6 +35,15 @@ fn kept(edge: &Edge) -> u64 {
     spool["items"].as_u64().unwrap()
 }
 
+/// `vidette spool ls` says who waits.
+#[track_caller]
+fn check_listed(edge: &Edge, want: &[&str]) {
+    let listed = says(edge, &["spool", "ls"]);
+    for line in want {
+        assert!(listed.contains(line), "{line}: {listed}");
+    }
+}
+
 /// One of the two is down, and comes back.
 #[track_caller]
 fn check_outage(first_is_down: bool) {
@@ -73,6 +82,10 @@ fn each_sentry_is_waited_for_by_its_own_events_alone() {
         send_both(&edge);
     }
     assert_eq!(kept(&edge), 10);
+    check_listed(
+        &edge,
+        &["for ingest: 5 requests, ", "for mirror-next: 5 requests, "],
+    );
     let next = other.listen(well);
     check_arrived(&next, 5, MOVED);
     edge.wait_metric("vidette_spool_replayed_total", &[], 5.0);
@@ -141,6 +154,7 @@ fn a_sentry_that_is_configured_no_more_is_waited_for() {
     assert_eq!(kept(&edge), 1);
     let reasons = edge.admin_get("/api/v1/status").json()["reasons"].to_string();
     assert!(reasons.contains("not configured any more"), "{reasons}");
+    check_listed(&edge, &["for a mirror that is not configured any more: 1 "]);
     edge.signal(Signal::TERM);
     assert!(edge.wait_end().success());
     let edge = leading(&first.url(), &next.url(), place.path(), &json!({}));

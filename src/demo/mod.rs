@@ -4,14 +4,15 @@
 //! The edge is the real one, configured as an operator would. `stand_in` plays
 //! the upstream (`reception` reads a request, `decoder`, `intake` and `scanner`
 //! its body, `answers` replies), `events` keeps what arrived, `traffic` sends
-//! what `samples` makes of the `senders`. Nothing is written to disk, nothing
-//! beyond the machine is spoken to.
+//! what `samples` makes of the `senders`. What is kept lies in a `place` that goes with the
+//! demo, and nothing beyond the machine is spoken to.
 
 mod answers;
 mod decoder;
 mod event_id;
 mod events;
 mod intake;
+mod place;
 mod reception;
 mod refused;
 mod samples;
@@ -22,9 +23,11 @@ mod traffic;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde_json::json;
 
 use crate::config::{self, Env, Loaded};
 use crate::server::Edge;
@@ -32,6 +35,8 @@ use crate::server::StartError;
 use crate::server::admin::Page;
 
 use events::Events;
+use place::Place;
+use senders::{API, APP, WEB};
 use stand_in::StandIn;
 use traffic::Traffic;
 
@@ -81,7 +86,12 @@ pub fn run(options: Options, out: &mut dyn Write) -> Result<(), DemoError> {
     let events = Arc::new(Events::default());
     // Declared first, dropped last: the edge drains into a stand-in that still answers.
     let stand_in = StandIn::start(Arc::clone(&events)).map_err(DemoError::StandIn)?;
-    let text = configuration(options, stand_in.address());
+    let place = Place::within(&std::env::temp_dir());
+    let place = place.inspect_err(|error| {
+        tracing::warn!(%error, "there is no folder for the demo: it keeps nothing");
+    });
+    let folder = place.as_ref().ok().map(Place::path);
+    let text = configuration(options, stand_in.address(), folder);
     let (config, warnings) =
         config::parse("demo", &text, &Env::empty()).map_err(DemoError::Config)?;
     let loaded = Loaded {
@@ -94,8 +104,7 @@ pub fn run(options: Options, out: &mut dyn Write) -> Result<(), DemoError> {
     let dsn = Arc::new(OnceLock::new());
     let edge = Edge::start(loaded, pages(&events, &dsn))?;
     let public = reachable(edge.public());
-    let dsn =
-        dsn.get_or_init(|| format!("http://{}@{public}/{}", senders::WEB.key, senders::WEB.id));
+    let dsn = dsn.get_or_init(|| format!("http://{}@{public}/{}", WEB.key, WEB.id));
     announce(out, dsn, reachable(edge.admin())).map_err(DemoError::Output)?;
     let traffic = options.traffic.then(|| Traffic::start(public)).transpose();
     let traffic = traffic.map_err(DemoError::Traffic)?;
@@ -106,10 +115,22 @@ pub fn run(options: Options, out: &mut dyn Write) -> Result<(), DemoError> {
 }
 
 /// The demo's configuration as a file would have it. One worker is plenty for a
-/// trickle; loopback is trusted, since the traffic plays a proxy in front; nothing is
-/// kept, since nobody asked for a file.
-fn configuration(options: Options, stand_in: SocketAddr) -> String {
+/// trickle; loopback is trusted, since the traffic plays a proxy in front. The quota is used up
+/// within the hour, and is not of the project that the printed DSN is for.
+fn configuration(options: Options, stand_in: SocketAddr, folder: Option<&Path>) -> String {
     let Options { public, admin, .. } = options;
+    let within = |name: &str| {
+        let path = folder.map(|folder| folder.join(name));
+        path.map_or_else(|| json!("off"), |path| json!(path))
+    };
+    let (state, spool) = (within("state"), within("spool"));
+    let projects = json!([
+        {"id": WEB.id, "name": "shop-web", "keys": [WEB.key]},
+        {"id": API.id, "name": "shop-api", "keys": [API.key], "quotas": [
+            {"name": "errors-per-hour", "categories": ["error"], "limit": 500, "per": "1h"},
+        ]},
+        {"id": APP.id, "name": "shop-app", "keys": [APP.key]},
+    ]);
     format!(
         "workers: 1\n\
          listen: {{public: [\"{public}\"], admin: \"{admin}\"}}\n\
@@ -117,7 +138,9 @@ fn configuration(options: Options, stand_in: SocketAddr) -> String {
          client_ip: {{trusted_proxies: [loopback]}}\n\
          keys: {{mode: open}}\n\
          static: []\n\
-         state: {{path: off}}\nspool: {{path: off}}\n"
+         state: {{path: {state}}}\n\
+         spool: {{path: {spool}, max_bytes: 64MiB, free_floor: 0}}\n\
+         projects: {projects}\n"
     )
 }
 
@@ -179,10 +202,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_config(public: &str, admin: &str) {
+    fn check_config(public: &str, admin: &str, folder: Option<&str>) {
         let options = options(public, admin);
         let stand_in = "127.0.0.1:4711".parse().expect("an address");
-        let text = configuration(options, stand_in);
+        let text = configuration(options, stand_in, folder.map(Path::new));
         let (config, warnings) = config::parse("demo", &text, &Env::empty()).expect("accepted");
         assert_eq!(warnings, [""; 0], "the demo starts without a warning");
         let listening: Vec<_> = config
@@ -202,13 +225,15 @@ mod tests {
             .map(config::UpstreamUrl::authority)
             .collect();
         assert_eq!(upstream, ["127.0.0.1:4711"]);
+        let spool = folder.map(|folder| Path::new(folder).join("spool"));
+        assert_eq!(config.spool.path, spool);
     }
 
     #[test]
     fn its_configuration_is_accepted_for_every_kind_of_address() {
-        check_config("127.0.0.1:0", "127.0.0.1:0");
-        check_config("0.0.0.0:9000", "127.0.0.1:9001");
-        check_config("[::1]:0", "[::]:9001");
+        check_config("127.0.0.1:0", "127.0.0.1:0", Some("/tmp/a demo: \"it\""));
+        check_config("0.0.0.0:9000", "127.0.0.1:9001", Some("/tmp"));
+        check_config("[::1]:0", "[::]:9001", None);
     }
 
     #[test]

@@ -161,7 +161,13 @@ fn envelope(
     items: &[Vec<u8>],
     rng: &mut Rng,
 ) -> Sample {
-    let mut header = json!({"sent_at": rfc3339(now), "sdk": sdk(project)});
+    let mut header = json!({
+        "sent_at": rfc3339(now), "sdk": sdk(project),
+        "trace": {
+            "trace_id": fresh_id(rng), "public_key": project.key,
+            "release": project.release, "environment": "production",
+        },
+    });
     if let (Some(id), Some(fields)) = (event_id, header.as_object_mut()) {
         fields.insert("event_id".to_owned(), id.into());
     }
@@ -368,6 +374,22 @@ mod tests {
         };
         let packed = samples.iter().filter(packed).count();
         assert!(packed > 20 && packed < 180, "{packed} of 200 are packed");
+    }
+
+    #[test]
+    fn each_names_the_release_that_it_is_of() {
+        let samples = draws(3, 100);
+        let plain = samples
+            .iter()
+            .filter(|sample| sample.body.starts_with(b"{"));
+        let lines = plain.filter_map(|sample| sample.body.split(|byte| *byte == b'\n').next());
+        let headers = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        let traces = headers.filter_map(|header| header.get("trace").cloned());
+        let releases: BTreeSet<String> = traces.map(|trace| trace["release"].to_string()).collect();
+        assert!(
+            releases.contains(&format!("\"{}\"", WEB.release)),
+            "{releases:?}"
+        );
     }
 
     #[test]

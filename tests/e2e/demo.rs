@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::client::ask;
 use crate::command_line::Running;
@@ -16,7 +17,11 @@ use crate::upstream::HANG;
 use crate::way::run;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = promises![&[]; an_event_shows, traffic_shows_by_itself];
+    let mut trials = promises![&[];
+        an_event_shows,
+        traffic_shows_by_itself,
+        what_is_kept_in_maintenance_arrives_after_it,
+    ];
     trials.extend(promises![&[Part::Python]; what_sentry_sdk_sends_shows]);
     trials
 }
@@ -24,6 +29,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// A running demo, found by what it printed.
 struct Demo {
     running: Running,
+    /// Where it has its own.
+    folder: TempDir,
     dsn: String,
     public: SocketAddr,
     key: String,
@@ -34,11 +41,13 @@ struct Demo {
 impl Demo {
     #[track_caller]
     fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut child = program()
             .args(["demo", "--public", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(arguments)
             // It has a configuration of its own, whatever is set for another edge.
             .env("VIDETTE_UPSTREAM_INGEST", "http://127.0.0.1:9")
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -60,6 +69,7 @@ impl Demo {
         let (public, project) = rest.split_once('/').unwrap();
         Self {
             running,
+            folder,
             dsn: dsn.trim_start_matches("dsn: ").to_owned(),
             public: public.parse().unwrap(),
             key: key.to_owned(),
@@ -84,20 +94,55 @@ impl Demo {
     }
 }
 
+/// Posts an error with this id, which is taken.
+#[track_caller]
+fn post(demo: &Demo, id: &str) {
+    let body =
+        format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{{\"message\":\"x\"}}\n");
+    let target = format!("/api/{}/envelope/?sentry_key={}", demo.project, demo.key);
+    let from = [("X-Forwarded-For", "203.0.113.9")];
+    let answer = ask(demo.public, "POST", &target, &from, body.as_bytes());
+    assert_eq!(answer.status, 200);
+}
+
+/// The first thing that a newcomer should see: Sentry is away, and nothing is lost.
+fn what_is_kept_in_maintenance_arrives_after_it() {
+    let demo = Demo::start(&["--no-traffic"]);
+    let maintenance = |on: bool| {
+        let json = [("Host", "localhost"), ("Content-Type", "application/json")];
+        let mut asked = json!({"on": on});
+        if on {
+            asked["for_s"] = json!(600);
+        }
+        let body = asked.to_string();
+        let path = "/api/v1/maintenance";
+        assert_eq!(
+            ask(demo.admin, "POST", path, &json, body.as_bytes()).status,
+            200
+        );
+    };
+    maintenance(true);
+    let id = "1ec79c33ec9942ab8353589fcb2e04dc";
+    post(&demo, id);
+    let host = [("Host", "localhost")];
+    let kept = ask(demo.admin, "GET", "/api/v1/spool", &host, b"").json();
+    assert_eq!(kept["requests"], 1, "{kept}");
+    let seen = ask(demo.admin, "GET", "/api/v1/demo/events", &host, b"").json();
+    assert_eq!(seen, json!([]));
+    maintenance(false);
+    demo.wait_event(|event| event["event_id"] == id);
+    assert_eq!(demo.running.stop(), Some(0));
+    let left = std::fs::read_dir(demo.folder.path()).unwrap().count();
+    assert_eq!(left, 0, "its folder is left behind");
+}
+
 fn an_event_shows() {
     let demo = Demo::start(&["--no-traffic"]);
     let json = [("Host", "localhost"), ("Content-Type", "application/json")];
     let reloaded = ask(demo.admin, "POST", "/api/v1/reload", &json, b"{}");
     assert_eq!(reloaded.status, 200, "{}", reloaded.text());
     let id = "9ec79c33ec9942ab8353589fcb2e04dc";
-    let body =
-        format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{{\"message\":\"x\"}}\n");
-    let target = format!("/api/{}/envelope/?sentry_key={}", demo.project, demo.key);
-    let from = [("X-Forwarded-For", "203.0.113.9")];
-    assert_eq!(
-        ask(demo.public, "POST", &target, &from, body.as_bytes()).status,
-        200
-    );
+    post(&demo, id);
     let event = demo.wait_event(|event| event["event_id"] == id);
     assert_eq!(event["client_ip"], "203.0.113.9", "{event}");
     assert_eq!(

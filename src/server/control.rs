@@ -237,7 +237,6 @@ fn leave(shared: &Shared, heir: &Heir) {
         "another process serves: this one finishes what was begun"
     );
     shared.succession.leave(heir.dropped.clone());
-    shared.spool.heir_serves();
 }
 
 /// Completes when another process serves in this one's place; never where nobody can ask.

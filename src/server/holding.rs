@@ -75,7 +75,7 @@ impl Tasks {
         &mut self,
         what: &'static str,
         of: &Rc<T>,
-        work: impl Fn(Rc<T>) -> F + 'static,
+        mut work: impl FnMut(Rc<T>) -> F + 'static,
     ) where
         F: Future<Output = ()> + 'static,
     {
@@ -103,8 +103,14 @@ impl Holding {
         self.reloader.ask_sentry();
         tasks.begin("project files", &self.reloader, watch_project_files);
         tasks.begin("configuration file", &self.reloader, watch_file);
-        tasks.begin("SIGHUP", &self.reloader, |reloader| {
-            reload_on_hangup(signal(SignalKind::hangup()), reloader)
+        // One that comes before the work has begun is heard, too.
+        let mut heard = Some(signal(SignalKind::hangup()));
+        tasks.begin("SIGHUP", &self.reloader, move |reloader| {
+            let hangup = heard.take();
+            reload_on_hangup(
+                hangup.unwrap_or_else(|| signal(SignalKind::hangup())),
+                reloader,
+            )
         });
         tasks.begin("habits", &self.desk, |desk| {
             habits::keep(Arc::clone(&desk.shared))

@@ -110,6 +110,12 @@ async function visit(browser, address) {
     result.sent.push({ kind: "parting", event_id });
   }
   await page.close();
+  if (values["close-at-end"]) {
+    // The visitor's browser goes on: to end it at once would end what the page left to it.
+    const next = await browser.newPage();
+    await next.goto(address);
+    await next.close();
+  }
   return { ...result, complaints: heard };
 }
 

@@ -7,7 +7,7 @@
 Prints `url: http://127.0.0.1:PORT` and `ready`; stops when its stdin closes or
 on SIGTERM. What it got lies in DIR:
 
-    requests.jsonl        one line a request, as it arrived: method, target
+    requests.jsonl        one line a client's request, as it arrived: method, target
                           (raw path and query), headers, body bytes and SHA-1
     parts/SHA1            a chunk's bytes as they came, still compressed
     chunks/SHA1           the chunk itself, its SHA-1 checked against its name
@@ -150,7 +150,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         }
         if len(body) < 4096 and not self.headers.get("Content-Type", "").startswith("multipart/"):
             line["text"] = body.decode("utf-8", "replace")
-        self.store.append("requests.jsonl", json.dumps(line))
+        # Whether it is well an edge may ask at any time: that is no request of a client's.
+        if not self.headers.get("User-Agent", "").endswith(" (probe)"):
+            self.store.append("requests.jsonl", json.dumps(line))
         path = self.path.partition("?")[0]
         status, value = self.route(path, body)
         self.answer(status, value)

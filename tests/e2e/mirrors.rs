@@ -3,6 +3,7 @@
 
 mod renamed;
 mod trouble;
+mod upgraded;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ];
     trials.extend(renamed::trials());
     trials.extend(trouble::trials());
+    trials.extend(upgraded::trials());
     trials
 }
 

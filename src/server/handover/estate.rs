@@ -141,7 +141,9 @@ pub(super) fn write_going(going: &[(Kept, Abroad)]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(going.len() * 9);
     for (kept, abroad) in going {
         bytes.extend_from_slice(&kept.number().to_le_bytes());
-        bytes.push(u8::from(abroad.late) | u8::from(abroad.maybe_sent) << 1);
+        let flags = [abroad.late, abroad.maybe_sent, abroad.purged];
+        let flags = (0..).zip(flags).map(|(bit, set)| u8::from(set) << bit);
+        bytes.push(flags.fold(0, |all, flag| all | flag));
     }
     bytes
 }
@@ -155,6 +157,7 @@ pub(super) fn read_going(mut bytes: &[u8]) -> Option<Vec<(Kept, Abroad)>> {
         let abroad = Abroad {
             late: flags & 1 != 0,
             maybe_sent: flags & 2 != 0,
+            purged: flags & 4 != 0,
         };
         going.push((kept, abroad));
     }
@@ -221,10 +224,19 @@ mod tests {
     #[test]
     fn what_is_under_way_is_read_as_it_was_written() {
         let mut going = Vec::new();
-        for (number, late, maybe_sent) in
-            [(1, false, false), (u64::MAX, true, false), (7, true, true)]
-        {
-            going.push((Kept::of(number), Abroad { late, maybe_sent }));
+        for (number, late, maybe_sent, purged) in [
+            (1, false, false, false),
+            (u64::MAX, true, false, false),
+            (7, true, true, false),
+            (8, false, true, true),
+            (9, false, false, true),
+        ] {
+            let abroad = Abroad {
+                late,
+                maybe_sent,
+                purged,
+            };
+            going.push((Kept::of(number), abroad));
         }
         let bytes = write_going(&going);
         assert_eq!(read_going(&bytes).unwrap(), going);

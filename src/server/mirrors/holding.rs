@@ -15,28 +15,18 @@ use super::store::{NoStore, Store};
 use super::thread::{BATCH_MAX, Desk, REST};
 use crate::server::worker::InForce;
 
-/// How long a stop waits for what is under way: what is not answered by then is kept.
+/// How long a stop, and giving the store away, wait for what is under way: what is not answered
+/// by then is kept.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Desk {
-    /// Tidies the store; takes it where it is to be had, and gives it away where an heir is to
-    /// have it.
+    /// Tidies the store, or takes it where it is to be had.
     pub(super) fn tidy(&self, rules: &InForce) {
         let mirror = self.mirror(rules);
-        if self.worker.is_leaving() {
-            self.gone.set(true);
-            // What is under way from it is told of before.
-            if self.kept.get() == 0
-                && let Some(store) = self.store.take()
-            {
-                store.close();
-            }
-            return;
-        }
         if let Some(store) = &mut *self.store.borrow_mut() {
             return store.tidy(&mirror.spool);
         }
-        if self.gone.get() {
+        if self.leaving.get().is_some() {
             return;
         }
         let Some(path) = self.path() else {
@@ -46,8 +36,14 @@ impl Desk {
             Ok(store) => {
                 self.told.set(false);
                 self.store.replace(Some(store));
+                self.awaited.set(false);
+                self.keep(rules, self.left.take());
             }
             Err(error) => {
+                self.awaited.set(matches!(error, NoStore::Busy));
+                if !self.awaited.get() {
+                    self.keep(rules, self.left.take());
+                }
                 if !self.told.replace(true) {
                     let mirror = &mirror.name;
                     match error {
@@ -61,6 +57,23 @@ impl Desk {
                     }
                 }
             }
+        }
+    }
+
+    /// Gives the store to the heir, and with it what waits and what is not answered soon. What
+    /// the last clients of this process send later is sent by it, or lost.
+    pub(super) fn give_away(&self, rules: &InForce, waiting: impl FnOnce() -> Vec<Twin>) {
+        let since = self.leaving.get().unwrap_or_else(Instant::now);
+        self.leaving.set(Some(since));
+        let is_idle = self.fresh.borrow().is_empty() && self.kept.get() == 0;
+        if self.store.borrow().is_none() || !is_idle && since.elapsed() < PATIENCE {
+            return;
+        }
+        let waiting = waiting().into_iter().map(|twin| (Rc::new(twin), false));
+        let under_way = self.fresh.take().into_values().map(|twin| (twin, true));
+        self.keep_last(rules, under_way.chain(waiting).collect());
+        if let Some(store) = self.store.take() {
+            store.close();
         }
     }
 
@@ -80,6 +93,7 @@ impl Desk {
         let rules = self.worker.rules();
         // Nothing comes any more: workers have ended.
         taken.close();
+        self.keep_last(&rules, self.left.take());
         let mut left: Vec<_> = next
             .into_iter()
             .map(|twin| (Rc::new(twin), false))

@@ -32,13 +32,13 @@ impl Desk {
         self.fresh.borrow_mut().insert(number, Rc::clone(&twin));
         let (own, rules) = (Rc::clone(self), Rc::clone(rules));
         tokio::task::spawn_local(async move {
-            own.deliver(&rules, twin, leave).await;
+            own.deliver(&rules, (number, twin), leave).await;
             own.fresh.borrow_mut().remove(&number);
             own.changed.notify_one();
         });
     }
 
-    async fn deliver(&self, rules: &InForce, twin: Rc<Twin>, leave: Leave) {
+    async fn deliver(&self, rules: &InForce, (number, twin): (u64, Rc<Twin>), leave: Leave) {
         let Some(head) = parcel::read_head(&twin.head) else {
             self.give_back(rules, Some(leave), Heard::Nothing);
             return self.counts.loses(MirrorLoss::Damaged, 1);
@@ -67,6 +67,9 @@ impl Desk {
                 }
             }
             End::Refused(_) | End::Damaged => self.counts.loses(MirrorLoss::Refused, 1),
+            // It is kept already, by an heir.
+            End::Again | End::Unsent | End::Limited(_)
+                if !self.fresh.borrow().contains_key(&number) => {}
             end @ (End::Again | End::Unsent | End::Limited(_)) => {
                 let project = twin.project;
                 self.keep(rules, vec![(twin, maybe_sent)]);
@@ -78,10 +81,11 @@ impl Desk {
         }
     }
 
-    /// Keeps what the mirror did not take. Without a store it is lost.
-    fn keep(&self, rules: &InForce, twins: Vec<(Rc<Twin>, bool)>) {
+    /// Keeps what the mirror did not take, once there is a store. Where there is none it is lost.
+    pub(super) fn keep(&self, rules: &InForce, twins: Vec<(Rc<Twin>, bool)>) {
         match &mut *self.store.borrow_mut() {
             Some(store) => store.keep(twins, self.bounds(rules)),
+            None if self.awaited.get() => self.left.borrow_mut().extend(twins),
             None => {
                 let requests = u64::try_from(twins.len()).unwrap_or(u64::MAX);
                 self.counts.loses(MirrorLoss::Undelivered, requests);

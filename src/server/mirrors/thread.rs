@@ -82,7 +82,9 @@ impl Plan {
             fresh: RefCell::default(),
             kept: Cell::new(0),
             number: Cell::new(0),
-            gone: Cell::new(false),
+            leaving: Cell::default(),
+            awaited: Cell::new(false),
+            left: RefCell::default(),
             told: Cell::new(false),
             changed: Notify::new(),
         });
@@ -108,8 +110,12 @@ pub(super) struct Desk {
     /// How many of what is kept are under way.
     pub(super) kept: Cell<usize>,
     pub(super) number: Cell<u64>,
-    /// The store was given to the process that took over.
-    pub(super) gone: Cell<bool>,
+    /// Since when another process is to have the store.
+    pub(super) leaving: Cell<Option<Instant>>,
+    /// The process before has the store, and gives it away soon.
+    pub(super) awaited: Cell<bool>,
+    /// What waits for that, and was not taken.
+    pub(super) left: RefCell<Vec<(Rc<Twin>, bool)>>,
     /// It was said why there is none.
     pub(super) told: Cell<bool>,
     /// Something ended.
@@ -144,7 +150,13 @@ impl Desk {
             let rules = self.worker.rules();
             if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
                 tidied = Some(Instant::now());
-                self.tidy(&rules);
+                match self.worker.is_leaving() {
+                    true => self.give_away(&rules, || {
+                        let queued = std::iter::from_fn(|| taken.try_recv().ok());
+                        next.take().into_iter().chain(queued).collect()
+                    }),
+                    false => self.tidy(&rules),
+                }
             }
             let rest = self.round(&rules, &mut next, &mut taken);
             // One that is here waits for its turn: nothing is taken out of the queue behind it.
@@ -191,9 +203,12 @@ impl Desk {
                     .as_ref()
                     .is_some_and(|store| store.is_paused(twin.project, twin.lane))
             };
-            match leave.filter(|_| !paused) {
-                Some(leave) => self.send(rules, Rc::new(twin), leave),
-                None => keeps.push((Rc::new(twin), false)),
+            match leave {
+                Some(leave) if !paused => self.send(rules, Rc::new(twin), leave),
+                leave @ (Some(_) | None) => {
+                    self.give_back(rules, leave, Heard::Nothing);
+                    keeps.push((Rc::new(twin), false));
+                }
             }
         }
         if let Some(store) = &mut *self.store.borrow_mut() {

@@ -2,14 +2,13 @@
 //! one before this, which hands over. Owns what is known of that; what becomes of them is told
 //! like any other end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
 use super::beginning::{Plan, Taken};
 use super::clerk::{Clerk, Going};
 use super::courier::Courier;
-use super::log::{Log, RealDisk, Recovered};
 use super::orders::{Order, Steer, Wanted, Whose};
 use super::parcel::Parcel;
 use super::{Due, End, Kept, NotKept, Spool};
@@ -22,6 +21,8 @@ pub(crate) struct Abroad {
     pub late: bool,
     /// And may have taken it.
     pub maybe_sent: bool,
+    /// An operator has dropped it: unless it is taken it is overwritten.
+    pub purged: bool,
 }
 
 /// What is known of what lies in the directory before it is read.
@@ -51,13 +52,6 @@ impl Spool {
             return Some(Vec::new());
         }
         self.ask(|told| Steer::Yield { post, told }).await
-    }
-
-    /// The process that has the directory serves: what it keeps is not only ours.
-    pub(crate) fn heir_serves(&self) {
-        if let Some(desk) = &self.desk {
-            desk.orders.send(Order::Steer(Steer::Served)).ok();
-        }
     }
 
     /// Takes the directory back from a process that is gone. `false`: somebody has it still.
@@ -91,9 +85,6 @@ pub(super) struct Estate {
     /// It stands in the books already.
     pub(super) booked: bool,
     pub(super) abroad: HashMap<u64, Awaited>,
-    /// What was written beyond this number was written by an heir that is gone; of that, only
-    /// these were told to us. What is not told is brought again.
-    pub(super) told: Option<(u64, HashSet<u64>)>,
     /// What was ordered meanwhile.
     pub(super) orders: Vec<Order>,
 }
@@ -115,27 +106,10 @@ pub(super) const fn awaited(abroad: Abroad, with_another: bool) -> Awaited {
         going: Going {
             late: abroad.late,
             maybe_sent: abroad.maybe_sent,
-            purged: false,
+            purged: abroad.purged,
             abroad: with_another,
         },
         end: None,
-    }
-}
-
-impl Estate {
-    /// Leaves out what nobody was told of, and is brought again.
-    pub(super) fn leave_out(&self, log: &mut Log<RealDisk>, found: &mut Recovered) {
-        let Some((beyond, told)) = &self.told else {
-            return;
-        };
-        found.records.retain(|record| {
-            let order = record.head.order;
-            let stays = order <= *beyond || told.contains(&order);
-            if !stays {
-                log.ack(record.place);
-            }
-            stays
-        });
     }
 }
 
@@ -190,6 +164,7 @@ impl Clerk {
         let abroad = |going: &Going| Abroad {
             late: going.late,
             maybe_sent: going.maybe_sent,
+            purged: going.purged,
         };
         let going = self.going.iter();
         let going: Vec<_> = going
@@ -205,7 +180,7 @@ impl Clerk {
             queued_bytes: self.queued_bytes,
             epoch: self.epoch,
         };
-        let courier = Courier::new(post, plan, self.next_order - 1, &going);
+        let courier = Courier::new(post, plan, &going);
         let disk = self.log.disk().clone();
         drop(self.log);
         disk.release();

@@ -61,8 +61,7 @@ impl Plan {
     /// The directory cannot be read.
     pub(super) fn take_up(self, disk: RealDisk, estate: Estate) -> Result<Taken, OpenError> {
         let max_bytes = self.rules.load().config.spool.max_bytes;
-        let (mut log, mut found) = Log::open(disk, log_limits(max_bytes))?;
-        estate.leave_out(&mut log, &mut found);
+        let (log, found) = Log::open(disk, log_limits(max_bytes))?;
         if found.damaged > 0 || !found.quarantined.is_empty() {
             tracing::error!(
                 requests = found.damaged,

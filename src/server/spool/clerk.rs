@@ -184,7 +184,6 @@ impl Clerk {
                 Steer::Yield { post, told } => ending = Some(Ending::Yield(post, told)),
                 Steer::TakeBack { told } => drop(told.send(true)),
                 Steer::Alone => self.is_alone(),
-                Steer::Served => {}
                 Steer::Close => ending = Some(Ending::Close),
             }
         }

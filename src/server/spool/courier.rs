@@ -2,7 +2,7 @@
 //! what they say of it. Never keeps anything itself; where the other process is gone it takes
 //! the directory back, and all that was under way with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -34,12 +34,6 @@ pub(super) struct Courier {
     post: Option<Post>,
     /// How to begin again.
     plan: Plan,
-    /// The last number that was given here.
-    last: u64,
-    /// Those that the other process has told us of.
-    told: HashSet<u64>,
-    /// The other process has clients of its own.
-    served: bool,
     /// What is under way here.
     going: HashMap<u64, Abroad>,
 }
@@ -52,14 +46,11 @@ enum Back {
 
 impl Courier {
     /// Begins with what was under way.
-    pub(super) fn new(post: Post, plan: Plan, last: u64, going: &[(Kept, Abroad)]) -> Self {
+    pub(super) fn new(post: Post, plan: Plan, going: &[(Kept, Abroad)]) -> Self {
         let going = going.iter().map(|(kept, abroad)| (kept.0, *abroad));
         Self {
             post: Some(post),
             plan,
-            last,
-            told: HashSet::new(),
-            served: false,
             going: going.collect(),
         }
     }
@@ -106,7 +97,6 @@ impl Courier {
                     // Whoever asks is told that nobody answers.
                     Steer::Overview { .. } | Steer::Purge { .. } | Steer::Yield { .. } => {}
                     Steer::Alone => {}
-                    Steer::Served => self.served = true,
                     Steer::Close => return None,
                 }
             }
@@ -132,15 +122,15 @@ impl Courier {
                 self.plan
                     .queued_bytes
                     .fetch_sub(queued_bytes(&one.parcel), Relaxed);
-                if let Ok(kept) = answer {
-                    self.told.insert(kept.0);
-                    if one.due == Due::WhenTold {
-                        let abroad = Abroad {
-                            late: true,
-                            maybe_sent: one.parcel.maybe_sent,
-                        };
-                        self.going.insert(kept.0, abroad);
-                    }
+                if let Ok(kept) = answer
+                    && one.due == Due::WhenTold
+                {
+                    let abroad = Abroad {
+                        late: true,
+                        maybe_sent: one.parcel.maybe_sent,
+                        purged: false,
+                    };
+                    self.going.insert(kept.0, abroad);
                 }
                 // Nobody waits for it any more, and it stands in no book: it goes again.
                 if let (Err(_), Ok(kept)) = (one.told.send(answer), answer) {
@@ -170,7 +160,11 @@ impl Courier {
     }
 
     /// Takes the directory back, with these to be kept, if that goes soon. Else they are refused.
-    fn take_back(mut self, wanted: Vec<Wanted>) -> Back {
+    ///
+    /// All that lies there stays, whoever wrote it. Among it may be what was brought to the other
+    /// process and is brought again, as its answer was not heard: better twice than never, since
+    /// nobody can tell it from what that process promised its own clients.
+    fn take_back(self, wanted: Vec<Wanted>) -> Back {
         let until = Instant::now() + PATIENCE;
         let disk = loop {
             match RealDisk::open(&self.plan.path) {
@@ -189,8 +183,6 @@ impl Courier {
         let estate = Estate {
             booked: true,
             abroad: abroad.collect(),
-            // What its own clients were told is kept stays: better twice than never.
-            told: (!self.served).then(|| (self.last, std::mem::take(&mut self.told))),
             orders: Vec::new(),
         };
         match self.plan.clone().take_up(disk, estate) {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -252,7 +252,7 @@ fn moved(
 ///
 /// # Errors
 /// It does not unpack, or there is no room for it.
-fn unpack(mut file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<Spill> {
+fn unpack(file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<Spill> {
     let mut decoder = Decoder::new(coding, unpacking.limits);
     let made = tempfile::tempfile_in(&unpacking.folder)?;
     let mut out = made.try_clone()?;
@@ -260,12 +260,14 @@ fn unpack(mut file: &File, coding: Coding, unpacking: &Unpacking) -> io::Result<
     // Gives back what was taken, however this ends.
     let mut spill = Spill::of(made, 0, disk.clone());
     let (mut packed, mut slice) = (vec![0; SLICE_BYTES], vec![0; SLICE_BYTES]);
-    file.seek(SeekFrom::Start(0))?;
+    // Never by the file's own place: several may read it at once.
+    let mut at = 0;
     loop {
-        let read = file.read(&mut packed)?;
+        let read = file.read_at(&mut packed, at)?;
         if read == 0 {
             break;
         }
+        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         let mut rest = packed.get(..read).unwrap_or_default();
         loop {
             let progress = decoder.push(rest, &mut slice).map_err(io::Error::other)?;

@@ -61,8 +61,6 @@ pub(super) enum Steer {
     },
     /// Take the directory back, and say whether it is.
     TakeBack { told: oneshot::Sender<bool> },
-    /// The process that has the directory has clients of its own now.
-    Served,
     /// What the process before was sending is sent here.
     Alone,
     /// Write down what is done, and end.

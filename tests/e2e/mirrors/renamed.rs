@@ -13,7 +13,10 @@ use crate::spool::arrived;
 use crate::upstream::Fake;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = promises![&[]; a_mirror_knows_projects_by_other_dsns];
+    let mut trials = promises![&[];
+        a_mirror_knows_projects_by_other_dsns,
+        mirrors_unpack_the_same_large_body_at_once,
+    ];
     trials.extend(promises![&[Part::Python]; an_old_dsn_reaches_a_stand_in_and_bugsink]);
     trials
 }
@@ -48,6 +51,45 @@ fn a_mirror_knows_projects_by_other_dsns() {
         let target = format!("/api/7/envelope/?sentry_key={NEXT}&sentry_version=7");
         assert_eq!(copy.target_text(), target);
         assert_eq!(copy.headers.one("content-encoding"), None, "{packing:?}");
+    }
+}
+
+/// It lies in one file, of which each makes its own.
+fn mirrors_unpack_the_same_large_body_at_once() {
+    let (first, second, third) = (Fake::start(), Fake::start(), Fake::start());
+    let place = tempfile::tempdir().unwrap();
+    let to = |name: &str, url: String, project: u32| {
+        json!({
+            "name": name, "ingest": [url],
+            "dsn_map": [{"key": KEY, "project": 42, "to": {"key": KEY, "project": project}}],
+        })
+    };
+    let mirrors = json!({"mirrors": [to("next", second.url(), 7), to("other", third.url(), 8)]});
+    let edge = mirroring(&first.url(), &second.url(), place.path(), &mirrors);
+    let of = |project: u32, body: &str| {
+        format!(
+            "{{\"event_id\":\"{:032x}\",\"dsn\":\"https://{KEY}@h/{project}\"}}\n{{\"type\":\"attachment\",\"length\":{}}}\n{body}\n",
+            1,
+            body.len()
+        )
+    };
+    for count in 1..=5 {
+        // What does not pack well stays large.
+        let mut rng = fastrand::Rng::with_seed(count);
+        let body: String = std::iter::repeat_with(|| rng.alphanumeric())
+            .take(4_000_000)
+            .collect();
+        let packed = Packing::Gzip.pack(of(42, &body).as_bytes());
+        let count = usize::try_from(count).unwrap();
+        assert_eq!(
+            edge.post_envelope(Packing::Gzip.headers(), &packed).status,
+            200
+        );
+        for (mirror, project) in [(&second, 7), (&third, 8)] {
+            let copy = arrived(mirror, count).swap_remove(count - 1);
+            assert_eq!(copy.headers.one("content-encoding"), None, "{count}");
+            assert!(copy.body == of(project, &body).into_bytes(), "{count}");
+        }
     }
 }
 

@@ -41,7 +41,10 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     };
     let ran = Edge::start_as(origin, loaded, Vec::new()).and_then(Edge::wait);
     match ran {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&told(error, arguments.takeover).context("the edge cannot run")),
     }
 }

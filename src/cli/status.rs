@@ -43,7 +43,7 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         say(&plain(&light));
         for reason in list(&status, "reasons") {
-            say(&format!("  {}", text(reason)));
+            say(&format!("  {}", plain(&text(reason))));
         }
         for note in list(&status, "notes") {
             // It may name what a client calls itself.
@@ -81,6 +81,10 @@ fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         if let Some(quotas) = status.get("quotas").filter(|quotas| quotas.is_object()) {
             say(&quotas_line(quotas));
+        }
+        let sharing = status.get("shared_quota");
+        if let Some(sharing) = sharing.filter(|sharing| sharing.is_object()) {
+            say(&sharing_line(sharing));
         }
     }
     Ok(if light == "red" {
@@ -202,6 +206,32 @@ fn quotas_line(quotas: &Value) -> String {
     )
 }
 
+/// With how many others quotas are shared.
+fn sharing_line(sharing: &Value) -> String {
+    let number = |name| {
+        sharing
+            .get(name)
+            .and_then(Value::as_u64)
+            .unwrap_or_default()
+    };
+    let state = sharing.get("state").and_then(Value::as_str).unwrap_or("?");
+    let settling = sharing.get("settling").and_then(Value::as_bool) == Some(true);
+    let settling = if settling {
+        ", settling: nothing is lent yet"
+    } else {
+        ""
+    };
+    let (edges, leases) = (number("edges"), number("leases"));
+    let edges = match edges {
+        1 => "this edge alone".to_owned(),
+        edges => format!("{edges} edges"),
+    };
+    format!(
+        "sharing  {}, {edges}, {leases} counters{settling}",
+        plain(state)
+    )
+}
+
 /// A list by its name, or by its way to it.
 fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
     let found = match name.starts_with('/') {
@@ -234,6 +264,19 @@ mod tests {
         );
         assert!(line.ends_with("(since 2026-01-02T03:04:05.678Z)"), "{line}");
         assert!(!line.contains('\u{1b}'), "{line}");
+    }
+
+    #[test]
+    fn sharing_is_one_line_with_how_many_share() {
+        let mut sharing = json!({"state": "joined", "settling": false, "edges": 3, "leases": 12});
+        assert_eq!(
+            sharing_line(&sharing),
+            "sharing  joined, 3 edges, 12 counters"
+        );
+        sharing["edges"] = 1.into();
+        sharing["settling"] = true.into();
+        let want = "sharing  joined, this edge alone, 12 counters, settling: nothing is lent yet";
+        assert_eq!(sharing_line(&sharing), want);
     }
 
     #[test]

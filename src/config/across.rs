@@ -2,6 +2,7 @@
 //! Reads no value: `read` and `kinds` did.
 
 mod canary;
+mod looping;
 mod moving;
 
 use super::checked::{
@@ -21,6 +22,7 @@ impl Reading {
         self.sockets();
         self.acme();
         self.upstreams(end);
+        self.loops();
         self.client_certificate();
         self.tunnels();
         self.spool();
@@ -277,6 +279,20 @@ impl Reading {
             let message = "keys.mode is strict, but no project has keys and sentry.url is not set: \
                            every event is refused";
             self.faults.warnings.push(message.to_owned());
+        }
+        let keyless = config.projects.iter().enumerate();
+        let keyless = keyless.filter(|(_, project)| project.keys.is_empty());
+        // Where nobody else names keys, and some are named.
+        let shut = config.keys.mode == KeyMode::Strict
+            && listed
+            && config.sentry.is_none()
+            && config.project_files.is_none();
+        for (at, project) in keyless.filter(|_| shut) {
+            let id = project.id;
+            self.faults.warnings.push(format!(
+                "keys.mode is strict, and projects[{at}] (project {id}) has no keys: every event \
+                 of it is refused"
+            ));
         }
         if config.upstream.tls != UpstreamTls::default() && !config.reaches_by_tls() {
             let message = "upstream.tls does nothing: neither an upstream nor sentry.url is https";

@@ -16,6 +16,9 @@ use super::{Maintenance, Overview, overview, steer};
 /// How often a drain looks how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// For how long nothing is sent until that is worth a word.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+
 /// Ends a pause, and waits until what is kept is sent.
 pub(super) fn drain(address: &admin::Address, no_wait: bool) -> anyhow::Result<()> {
     let before = overview(address)?;
@@ -43,8 +46,15 @@ pub(super) fn drain(address: &admin::Address, no_wait: bool) -> anyhow::Result<(
 fn wait(address: &admin::Address, first: u64) -> anyhow::Result<()> {
     let shows = std::io::stderr().is_terminal();
     let began = Instant::now();
+    let (mut least, mut moved, mut warned) = (first, began, false);
     loop {
         let now = overview(address)?;
+        if now.requests < least {
+            (least, moved) = (now.requests, Instant::now());
+        } else if moved.elapsed() >= STUCK_AFTER && !warned && end(&now).is_none() {
+            warned = true;
+            say(&stuck(now.requests));
+        }
         let ended = end(&now);
         if shows {
             match ended.is_some() {
@@ -62,6 +72,15 @@ fn wait(address: &admin::Address, first: u64) -> anyhow::Result<()> {
             None => sleep(LOOK_EVERY),
         }
     }
+}
+
+/// That nobody takes anything.
+fn stuck(left: u64) -> String {
+    format!(
+        "{left} requests wait, and Sentry has taken none for {}: vidette status says why; this \
+         waits on, and an interrupt ends no more than the waiting",
+        lasting(STUCK_AFTER.as_secs())
+    )
 }
 
 /// Whether a drain is over, well or not.

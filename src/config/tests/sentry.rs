@@ -130,6 +130,12 @@ fn sentry_is_not_asked_too_often() {
 fn a_strict_edge_that_knows_no_key_is_warned_of() {
     let want = "keys.mode is strict, but no project has keys and sentry.url is not set: \
                 every event is refused";
+    let keyless = "keys.mode is strict, and projects[1] (project 7) has no keys: every event of it \
+                   is refused";
+    check_warnings(
+        "keys: {mode: strict}\nprojects: [{id: 42, keys: [a94ae32be2584e0bbd7a4cbb95971fee]}, {id: 7}]",
+        &[keyless],
+    );
     check_warnings("keys: {mode: strict}", &[want]);
     check_warnings("keys: {mode: strict}\nprojects: [{id: 42}]", &[want]);
     check_warnings(

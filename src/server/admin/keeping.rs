@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::domain::endpoint::ProjectId;
+use crate::domain::units::about_size;
 use crate::policy::outlook::Forecast;
 use crate::telemetry::clock::{lasting, rfc3339};
 use crate::telemetry::kept::SpoolReading;
@@ -181,12 +182,12 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
         reasons.push("spool: it is full; what the upstream does not take is lost".to_owned());
     } else if !state.is_empty() {
         let items = state.items.load(Relaxed);
-        let mib = state.bytes.load(Relaxed).div_ceil(1 << 20);
-        let most = shared.rules.load().config.spool.max_bytes >> 20;
+        let bytes = about_size(state.bytes.load(Relaxed));
+        let most = about_size(shared.rules.load().config.spool.max_bytes);
         let oldest = lasting(state.oldest_s.load(Relaxed));
         let then = foretold(prospect.forecast);
         reasons.push(format!(
-            "spool: {items} items wait for the upstream, {mib} of {most} MiB, the oldest for {oldest}{then}"
+            "spool: {items} items wait for the upstream, {bytes} of {most}, the oldest for {oldest}{then}"
         ));
     }
     let aside = state.aside.load(Relaxed);

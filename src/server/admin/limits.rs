@@ -1,16 +1,19 @@
 //! What an operator should know of quotas and limits: how full they are, and in words
 //! what is not as it should be. Reads counts, never changes one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::domain::credentials::Key;
 use crate::domain::quota::BUDGET;
+use crate::domain::units::about_size;
 use crate::policy::learned::Held;
-use crate::policy::quotas::{Owner, Usage};
+use crate::policy::quotas::{Owner, Spent, Usage};
+use crate::telemetry::clock::rfc3339;
 use crate::telemetry::exposition::{QuotaUsed, Readings};
 use crate::telemetry::labels::{Journal, Light, Table};
 use crate::telemetry::metrics::ControlMetrics;
@@ -105,7 +108,7 @@ pub(super) struct Limits {
     /// Whether there is any quota.
     any: bool,
     /// The first of the full ones, and how many there are.
-    named: BTreeSet<(Owner, Arc<str>)>,
+    named: BTreeMap<(Owner, Arc<str>), Option<Spent>>,
     full: usize,
     by_ip: usize,
     journal: Journal,
@@ -121,7 +124,7 @@ impl Limits {
         let quotas = &rules.gate.quotas;
         let mut limits = Self {
             any: !quotas.is_empty(),
-            named: BTreeSet::new(),
+            named: BTreeMap::new(),
             full: 0,
             by_ip: quotas.by_ip(),
             journal: shared.journal.state(),
@@ -131,16 +134,16 @@ impl Limits {
         each(shared, &rules, |usage| {
             // Of budgets more is told elsewhere.
             let told = &*usage.name == BUDGET || quotas.is_switch(usage.owner, &usage.name);
-            if usage.ratio >= 1.0 && !told {
-                limits.full(usage.owner, usage.name);
+            if is_full(&usage, shared.counters.is_shared()) && !told {
+                limits.full(usage);
             }
         });
         limits
     }
 
-    fn full(&mut self, owner: Owner, name: Arc<str>) {
+    fn full(&mut self, usage: Usage) {
         self.full += 1;
-        self.named.insert((owner, name));
+        self.named.insert((usage.owner, usage.name), usage.spent);
         if self.named.len() > NAMED_MAX {
             self.named.pop_last();
         }
@@ -148,7 +151,8 @@ impl Limits {
 
     /// What is not as it should be: a line each, and few of them.
     pub(super) fn reasons(&self) -> Vec<String> {
-        let mut reasons: Vec<String> = self.named.iter().map(full_words).collect();
+        let reasons = self.named.iter();
+        let mut reasons: Vec<String> = reasons.map(full_words).collect();
         let more = self.full - self.named.len();
         if let Some(last) = reasons.last_mut().filter(|_| more > 0) {
             last.push_str(&format!(", and {more} more"));
@@ -202,7 +206,31 @@ impl Limits {
     }
 }
 
-fn full_words((owner, name): &(Owner, Arc<str>)) -> String {
+/// Whether nothing more passes. Of a window that edges share a hundredth is not lent to those who
+/// use it.
+fn is_full(usage: &Usage, shared: bool) -> bool {
+    let lent = usage.spent.filter(|spent| shared && spent.limit > 0);
+    let spent = |spent: Spent| spent.used >= spent.limit.saturating_sub(spent.limit / 100);
+    usage.ratio >= 1.0 || lent.is_some_and(spent)
+}
+
+/// That a quota is full, of how much, and until when.
+fn full_words(((owner, name), spent): (&(Owner, Arc<str>), &Option<Spent>)) -> String {
+    let mut words = whose_words(*owner, name);
+    if let Some(spent) = spent {
+        let limit = match spent.is_bytes {
+            true => about_size(spent.limit),
+            false => format!("{} items", spent.limit),
+        };
+        let ends = rfc3339(UNIX_EPOCH + Duration::from_secs(spent.ends_unix_s));
+        // `2026-11-26 14:05:00`.
+        let ends = ends.get(..19).unwrap_or_default().replace('T', " ");
+        words.push_str(&format!(" ({limit}) until {ends} UTC"));
+    }
+    words
+}
+
+fn whose_words(owner: Owner, name: &str) -> String {
     match owner {
         Owner::Global => format!("quota {name} of everybody is full"),
         Owner::Defaults => format!("quota {name} of the defaults is full"),
@@ -216,7 +244,7 @@ fn full_words((owner, name): &(Owner, Arc<str>)) -> String {
             format!("quota {name} of organization {number}, which Sentry told of, is full")
         }
         Owner::Key(key) => {
-            let key = Key::unpacked(*key);
+            let key = Key::unpacked(key);
             format!("quota {name} of key {} is full", key.masked())
         }
     }
@@ -241,7 +269,7 @@ mod tests {
     fn well() -> Limits {
         Limits {
             any: true,
-            named: BTreeSet::new(),
+            named: BTreeMap::new(),
             full: 0,
             by_ip: 0,
             journal: Journal::Written,
@@ -270,13 +298,70 @@ mod tests {
         );
     }
 
+    #[track_caller]
+    fn check_full(used: u64, limit: u64, alone: bool, shared: bool) {
+        let usage = Usage {
+            owner: Owner::Global,
+            name: Arc::from("q"),
+            ratio: if used >= limit { 1.0 } else { 0.5 },
+            spent: Some(Spent {
+                used,
+                limit,
+                is_bytes: false,
+                begins_unix_s: 0,
+                ends_unix_s: 60,
+            }),
+        };
+        let found = [false, true].map(|shared| is_full(&usage, shared));
+        assert_eq!(found, [alone, shared], "{used} of {limit}");
+    }
+
+    /// Three edges had admitted 990 of 1000 and refused all else, and their light was green.
+    #[test]
+    fn a_window_is_full_when_all_that_is_lent_is_used() {
+        check_full(989, 1000, false, false);
+        check_full(990, 1000, false, true);
+        check_full(1000, 1000, true, true);
+        check_full(49, 50, false, false);
+        check_full(50, 50, true, true);
+    }
+
+    #[test]
+    fn a_full_window_says_of_how_much_and_until_when() {
+        let spent = |is_bytes, limit| Usage {
+            owner: Owner::Global,
+            name: Arc::from("q"),
+            ratio: 1.0,
+            spent: Some(Spent {
+                used: limit,
+                limit,
+                is_bytes,
+                begins_unix_s: 0,
+                ends_unix_s: 1_800_000_000,
+            }),
+        };
+        check(
+            |limits| limits.full(spent(false, 200)),
+            &["quota q of everybody is full (200 items) until 2027-01-15 08:00:00 UTC"],
+        );
+        check(
+            |limits| limits.full(spent(true, 3 << 20)),
+            &["quota q of everybody is full (3.0 MiB) until 2027-01-15 08:00:00 UTC"],
+        );
+    }
+
     #[test]
     fn five_full_quotas_are_named_and_the_rest_is_a_number() {
         let fill = |count: u64| {
             move |limits: &mut Limits| {
                 for id in (1..=count).rev() {
                     let project = ProjectId::parse(id.to_string().as_bytes()).unwrap();
-                    limits.full(Owner::Project(project), Arc::from("errors"));
+                    limits.full(Usage {
+                        owner: Owner::Project(project),
+                        name: Arc::from("errors"),
+                        ratio: 1.0,
+                        spent: None,
+                    });
                 }
             }
         };

@@ -3,10 +3,11 @@
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, KeyMode};
 use crate::domain::endpoint::ProjectId;
 use crate::domain::incident::{Condition, Kind};
 use crate::domain::project_state::ProjectState;
+use crate::policy::Mode;
 use crate::policy::millis::Millis;
 use crate::server::sentry::states::keep::Standing;
 use crate::server::sentry::states::known::Teller;
@@ -16,6 +17,10 @@ use super::Desk;
 
 /// For how long Sentry may be away until somebody should know: it is upgraded in less.
 const STALE_S: u64 = 600;
+
+/// Why the light is amber where `strict` is not kept.
+const LAX: &str = "keys.mode strict is not in force: Sentry does not say which keys are good, and \
+                   who is not known passes meanwhile, as with learn";
 
 /// That Sentry says no more how its projects are set: at once where it refuses to, after ten
 /// minutes where it is away.
@@ -42,13 +47,25 @@ fn trouble(standing: &Standing, now: Millis) -> Option<Condition> {
 /// What is not as it should be, in words.
 pub(super) fn reasons(desk: &Desk) -> Vec<String> {
     let states = desk.reloader.states();
+    let lax = is_lax(desk, states.as_deref()).then(|| LAX.to_owned());
     let failing = states.and_then(|standing| standing.failing.clone());
     let failing = failing.map(|failing| format!("what Sentry says of projects: {failing}"));
     let files = desk.reloader.file_faults().into_iter();
     failing
         .into_iter()
         .chain(files.map(|fault| format!("sentry.projects: {fault}")))
+        .chain(lax)
         .collect()
+}
+
+/// Whether `strict` lets in whom nobody knows: Sentry is to say of each key whether it is good,
+/// and does not.
+fn is_lax(desk: &Desk, states: Option<&Standing>) -> bool {
+    let rules = desk.shared.rules.load();
+    let learns = rules.gate.mode == Mode::Learn && !rules.gate.awaits_list;
+    let strict = desk.reloader.config().keys.mode == KeyMode::Strict;
+    let says = states.is_some_and(|standing| standing.registered && standing.failing.is_none());
+    strict && learns && !says
 }
 
 /// What Sentry does not tell, and what counts instead: worth knowing, and nothing is wrong.

@@ -46,7 +46,8 @@ fn check_reasons(edge: &Edge, want: &[&str]) {
     let began = Instant::now();
     loop {
         let (light, reasons) = light(edge);
-        if reasons == want {
+        let begin = |(reason, want): (&String, &&str)| reason.starts_with(want);
+        if reasons.len() == want.len() && reasons.iter().zip(want).all(begin) {
             assert_eq!(light, want_light);
             return;
         }
@@ -64,7 +65,10 @@ fn a_full_quota_is_a_reason() {
     assert_eq!(statuses(&edge, "event", 1), [200]);
     check_reasons(&edge, &[]);
     assert_eq!(statuses(&edge, "event", 2), [200, 429]);
-    check_reasons(&edge, &["quota errors of project 42 is full"]);
+    check_reasons(
+        &edge,
+        &["quota errors of project 42 is full (2 items) until "],
+    );
     let status = edge.admin_get("/api/v1/status").json();
     assert_eq!(
         status["quotas"],
@@ -73,10 +77,14 @@ fn a_full_quota_is_a_reason() {
     let told = ran(program().args(["status", "--admin", &edge.admin.to_string()]));
     assert_eq!(told.code, Some(0), "{}", told.stderr);
     for line in [
-        "  quota errors of project 42 is full",
+        "  quota errors of project 42 is full (2 items) until ",
         "quotas   1 full, journal off",
     ] {
-        assert!(told.stdout.lines().any(|l| l == line), "{}", told.stdout);
+        assert!(
+            told.stdout.lines().any(|l| l.starts_with(line)),
+            "{}",
+            told.stdout
+        );
     }
 }
 

@@ -85,11 +85,12 @@ impl Held {
         let window = self.window.number;
         let missed = self.counter.lent().take_missed();
         let used = self.counter.used_of(window);
-        self.note_pace(now, used, missed);
+        let came = self.note_pace(now, used, missed);
         let lent = self.counter.lent();
         let limit = lent.limit();
         let ahead = self.pace.saturating_mul(AHEAD_S).max(missed);
-        let ahead = ahead.max(u64::from(used > 0 || missed > 0)).min(limit);
+        // Who is idle keeps nothing of what another needs.
+        let ahead = ahead.max(u64::from(came > 0)).min(limit);
         let standing = lent.lease(window);
         let held = match (self.heard, standing) {
             (Some(heard), Some(lease)) => {
@@ -132,13 +133,15 @@ impl Held {
         }
     }
 
-    /// What comes in a second: at least half as much as it did.
-    fn note_pace(&mut self, now: Moment, used: u64, missed: u64) {
+    /// What comes in a second: at least half as much as it did. Yields what came since the last
+    /// question.
+    fn note_pace(&mut self, now: Moment, used: u64, missed: u64) -> u64 {
         let took_ns = now.since_start_ns.saturating_sub(self.asked_at_ns);
         let took_ns = took_ns.max(SECOND_NS / 20);
         let came = used.saturating_sub(self.used).saturating_add(missed);
         let pace = u128::from(came) * u128::from(SECOND_NS) / u128::from(took_ns);
         let pace = u64::try_from(pace).unwrap_or(u64::MAX);
         self.pace = pace.max(self.pace / 2);
+        came
     }
 }

@@ -131,6 +131,42 @@ fn what_a_dead_process_held_is_its_successors() {
     assert!(*admitted >= 980, "{admitted}");
 }
 
+/// Goes on until a minute begins at all edges, and yields which.
+fn next_minute(world: &mut World) -> u64 {
+    let minute = world.now_ms / 60_000 + 1;
+    while world.now_ms < minute * 60_000 + 1000 {
+        world.step(answered, 0);
+    }
+    minute
+}
+
+#[test]
+fn who_is_idle_keeps_nothing_of_what_another_needs() {
+    let mut world = World::new(1, 8, (20, true));
+    next_minute(&mut world);
+    let minute = next_minute(&mut world);
+    for place in 0..8 {
+        assert_eq!(world.load(place, 1), 1, "an even part");
+    }
+    while world.now_ms < (minute + 1) * 60_000 - 20_000 {
+        world.step(answered, 0);
+        world.load(0, 5);
+    }
+    assert_eq!(world.admitted[&minute], 20);
+    for place in 0..8 {
+        world.load(place, 1);
+        for _ in 0..20 {
+            world.step(answered, 0);
+        }
+        let node = &world.nodes[place];
+        let load = items(ERROR, 1);
+        let (_, wait_s) = node
+            .limiter
+            .refusal(node.now(world.now_ms), &who(1, 1, 1), &load);
+        assert!(wait_s > 1, "{place}: to the end of its window");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

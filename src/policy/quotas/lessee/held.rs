@@ -96,7 +96,7 @@ impl Held {
             (Some(heard), Some(lease)) => {
                 let even = limit.saturating_sub(heard.all_used) / 2 / sharers.max(1);
                 let enough = used.saturating_add(ahead.max(even));
-                if enough < lease && !counters.is_shared_with_elder() {
+                if enough < lease && !counters.is_held_with_another(self.begins_unix_s()) {
                     lent.lower(window, enough);
                     fence(SeqCst);
                     // Whoever charged before it saw that is seen here.

@@ -167,6 +167,27 @@ fn who_is_idle_keeps_nothing_of_what_another_needs() {
     }
 }
 
+#[test]
+fn an_heir_whose_elder_ended_without_a_word_gives_back_what_it_does_not_need() {
+    let mut world = World::new(1, 2, (1000, true));
+    next_minute(&mut world);
+    let node = &world.nodes[0];
+    let now_s = node.now(world.now_ms).unix_s;
+    node.limiter.counters.leave_elders_part();
+    node.limiter.counters.lose_elders_part(now_s);
+    let minute = next_minute(&mut world);
+    for _ in 0..10 {
+        world.load(0, 20);
+        world.step(answered, 0);
+    }
+    while world.now_ms < (minute + 1) * 60_000 - 5000 {
+        world.step(answered, 0);
+        world.load(1, 50);
+    }
+    let admitted = world.admitted[&minute];
+    assert!(admitted >= 950, "{admitted}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -138,10 +138,7 @@ impl Counters {
         if let Some(named) = names.known.get(&identity) {
             return Arc::clone(named);
         }
-        let named = Arc::new(Named {
-            number: names.next,
-            identity: identity.clone(),
-        });
+        let named = Arc::new(Named::new(names.next, identity.clone()));
         names.next += 1;
         names.known.insert(identity, Arc::clone(&named));
         named

@@ -30,6 +30,10 @@
 //! until it is back, or [`FORGOTTEN_MS`] have passed. Who starts while it cannot reach the pool
 //! counts alone after [`PRESENT_MS`], or with its predecessor's part: nobody leaves it that.
 //!
+//! **Another limit.** A limit that a reload changes is asked by within half a second, also for
+//! counters that are idle. What is lent beyond it is given back with the question after that: the
+//! pool says how much that is.
+//!
 //! **Lowering.** Workers charge while a lease is lowered. A worker swaps the count and then
 //! looks at the lease again; who lowers it stores the lease and then looks at the count; between
 //! both there is a fence on both sides. So one of them sees the other: either the charge is taken
@@ -214,9 +218,8 @@ impl Leasing {
     }
 
     /// Has somebody look at a counter.
-    pub(super) fn want(&self, counter: &Arc<Counter>, limit: u64) {
+    pub(super) fn want(&self, counter: &Arc<Counter>) {
         let lent = counter.lent();
-        lent.set_limit(limit);
         if !lent.queue() {
             return;
         }
@@ -320,11 +323,11 @@ impl Counters {
                 counter.change(|word| measure.undone(word, after, amount));
                 continue;
             }
-            if let Measure::Window { per, limit } = measure
+            if let Measure::Window { per, .. } = measure
                 && let Some(window) = window_of(per, at, Some(counter))
                 && counter.lent().is_low(window.number, used)
             {
-                self.leasing.want(counter, limit);
+                self.leasing.want(counter);
             }
             return Ok(after);
         }
@@ -347,7 +350,7 @@ impl Counters {
             return wait_s;
         }
         counter.lent().miss(amount);
-        self.leasing.want(counter, limit);
+        self.leasing.want(counter);
         self.wait_s((per, limit), at, Some(counter), amount, wait_s)
     }
 

@@ -69,16 +69,17 @@ impl Keeper {
         for (ask, answer) in asks.iter().zip(answers) {
             let answer = answer.list().unwrap_or_default();
             let count = |at: usize| answer.get(at).and_then(Answer::count);
-            match (count(0), count(1), count(2), count(3)) {
-                (Some(1), Some(leased), Some(all_used), Some(left)) => {
+            match (count(0), count(1), count(2), count(3), count(4)) {
+                (Some(1), Some(leased), Some(all_used), Some(left), Some(over)) => {
                     let lease = Lease {
                         leased,
                         all_used,
                         left,
+                        over,
                     };
                     self.lessee.heard(now, ask, lease);
                 }
-                (Some(0), Some(number), _, _) => self.lessee.outrun(ask, number),
+                (Some(0), Some(number), ..) => self.lessee.outrun(ask, number),
                 _ => return Err(LinkFault::Odd),
             }
         }

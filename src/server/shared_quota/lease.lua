@@ -5,7 +5,7 @@
 -- ARGV     edge, number, used, held, wanted, limit, reserved, present, takes, takes up,
 --          milliseconds to keep it, what is left to those that are away and not named, in
 --          2^40ths, then the name of each that is and its part, one in so many.
--- Answers  {1, leased, used by all, left} or {0, the number of a later question}.
+-- Answers  {1, leased, used by all, left, beyond the limit} or {0, the number of a later question}.
 local key, edge = KEYS[1], ARGV[1]
 local number, used, held = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local wanted, limit, reserved = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -47,4 +47,4 @@ redis.call('HSET', key,
   '=leased', whole(others + held + more),
   '=used', whole(all_used))
 redis.call('PEXPIRE', key, ARGV[11])
-return {1, held + more, all_used, pool - more}
+return {1, held + more, all_used, pool - more, math.max(0, others + held - limit)}

@@ -24,6 +24,7 @@ pub(super) struct Held {
     /// What was answered last of this window; `None`: nothing.
     pub(super) heard: Option<Lease>,
     /// As last asked.
+    pub(super) limit: u64,
     pub(super) used: u64,
     pub(super) asked_at_ns: u64,
     /// Used or missed in a second, lately.
@@ -74,6 +75,16 @@ impl Held {
         (named && Arc::strong_count(&self.counter) > 1) || used
     }
 
+    /// Whether a configuration has changed its limit since it was asked for.
+    pub(super) fn has_another_limit(&self) -> bool {
+        self.limit != self.counter.named().limit()
+    }
+
+    /// Whether it was last heard that too much is lent.
+    pub(super) fn is_over(&self) -> bool {
+        self.heard.is_some_and(|lease| lease.over > 0)
+    }
+
     pub(super) fn ask(
         &mut self,
         now: Moment,
@@ -87,7 +98,7 @@ impl Held {
         let used = self.counter.used_of(window);
         let came = self.note_pace(now, used, missed);
         let lent = self.counter.lent();
-        let limit = lent.limit();
+        let limit = self.counter.named().limit();
         let ahead = self.pace.saturating_mul(AHEAD_S).max(missed);
         // Who is idle keeps nothing of what another needs.
         let ahead = ahead.max(u64::from(came > 0)).min(limit);
@@ -96,6 +107,7 @@ impl Held {
             (Some(heard), Some(lease)) => {
                 let even = limit.saturating_sub(heard.all_used) / 2 / sharers.max(1);
                 let enough = used.saturating_add(ahead.max(even));
+                let enough = enough.min(lease.saturating_sub(heard.over)).max(used);
                 if enough < lease && !counters.is_held_with_another(self.begins_unix_s()) {
                     lent.lower(window, enough);
                     fence(SeqCst);
@@ -114,7 +126,7 @@ impl Held {
                 cold.max(self.counter.used_of(window))
             }
         };
-        self.used = used;
+        (self.limit, self.used) = (limit, used);
         self.asked_at_ns = now.since_start_ns;
         self.due_at_ns = now.since_start_ns.saturating_add(ASK_EVERY_NS);
         Ask {

@@ -188,6 +188,42 @@ fn an_heir_whose_elder_ended_without_a_word_gives_back_what_it_does_not_need() {
     assert!(admitted >= 950, "{admitted}");
 }
 
+/// Four edges whose limit a reload lowers, a second before more comes than there is.
+#[track_caller]
+fn check_lowered((before, after): (u64, u64), named: bool, pace: [u64; 4]) {
+    let mut world = World::new(1, 4, (before, named));
+    next_minute(&mut world);
+    let minute = next_minute(&mut world);
+    for _ in 0..10 {
+        for (place, pace) in pace.into_iter().enumerate() {
+            world.load(place, pace);
+        }
+        world.step(answered, 0);
+    }
+    world.reload(after);
+    for _ in 0..10 {
+        world.step(answered, 0);
+    }
+    while world.now_ms < (minute + 1) * 60_000 - 5000 {
+        for place in 0..4 {
+            world.load(place, after);
+        }
+        world.step(answered, 0);
+    }
+    let admitted = world.admitted[&minute];
+    assert!(admitted * 100 >= after * 95, "{admitted} of {after}");
+}
+
+#[test]
+fn a_limit_that_a_reload_lowers_is_all_edges_limit_within_a_second() {
+    for named in [true, false] {
+        check_lowered((1000, 100), named, [1, 1, 1, 1]);
+        check_lowered((1000, 100), named, [9, 1, 0, 0]);
+        check_lowered((100_000, 10_000), named, [200, 200, 200, 200]);
+        check_lowered((100_000, 10_000), named, [900, 20, 20, 20]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -55,6 +55,7 @@ impl Pool {
             leased,
             all_used,
             left: pool - more,
+            over: (sums.0 + held).saturating_sub(ask.limit),
         })
     }
 

@@ -137,6 +137,15 @@ impl World {
         self.nodes[place] = next;
     }
 
+    /// All edges' configuration has another limit from now on.
+    pub(super) fn reload(&mut self, limit: u64) {
+        self.limit = limit;
+        let spec = spec(limit, self.named);
+        for node in &mut self.nodes {
+            node.limiter.reload(&spec);
+        }
+    }
+
     /// Cuts one off that has ever been heard.
     pub(super) fn cut_off(&mut self, place: usize, lasts_ms: u64) {
         let node = &mut self.nodes[place];

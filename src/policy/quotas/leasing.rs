@@ -10,7 +10,8 @@
 //! **What holds.** In total never more is admitted than the limit, whatever messages are lost,
 //! late or doubled, whoever dies or is cut off, as long as
 //! 1. the pool loses nothing of what it confirmed, or else all edges that counted reach it again
-//!    before one of them takes more (each waits [`SETTLE_MS`] for that);
+//!    before one of them takes more (each waits [`SETTLE_MS`] for that, and who has lost but one
+//!    window, [`RELEARN_MS`]), and none that never counted asks for it before they do;
 //! 2. clocks are within [`SKEW_S`] of one another;
 //! 3. nobody is cut off for [`FORGOTTEN_MS`] while others are not, or starts while it is.
 //!
@@ -61,6 +62,10 @@ pub const FORGOTTEN_MS: u64 = 3_600_000;
 /// A pool that may have lost something lends nothing for so long. All edges try to reach it
 /// once a second, and report what they have before anything else.
 pub const SETTLE_MS: u64 = 5000;
+
+/// A window that the pool has lost while edges reach it is lent to nobody for so long: each of
+/// them asks about each of its counters every ten seconds, and says then what it holds.
+pub const RELEARN_MS: u64 = 15_000;
 
 /// By so much two edges' clocks may differ.
 pub const SKEW_S: u64 = 2;

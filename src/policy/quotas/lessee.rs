@@ -60,6 +60,8 @@ pub struct Ask {
     pub takes: bool,
     /// What an earlier question got that was never heard of is held as well.
     pub takes_up: bool,
+    /// The pool has answered a question about this window: it has to know of it.
+    pub heard: bool,
     /// The first second that is not of the window any more.
     pub ends_unix_s: u64,
     place: Place,
@@ -77,6 +79,8 @@ pub struct Lease {
     pub left: u64,
     /// All leases are so much beyond the limit, which was lowered.
     pub over: u64,
+    /// The pool has lost what it had heard of that window.
+    pub lost: bool,
 }
 
 /// All that is asked for. The control thread's.

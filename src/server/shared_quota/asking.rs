@@ -5,7 +5,9 @@
 use std::rc::Rc;
 
 use crate::domain::resp::Answer;
-use crate::policy::quotas::{Absent, Ask, Contact, FORGOTTEN_MS, Lease, PRESENT_MS, Report, Roll};
+use crate::policy::quotas::{
+    Absent, Ask, Contact, FORGOTTEN_MS, Lease, PRESENT_MS, RELEARN_MS, Report, Roll,
+};
 use crate::telemetry::process;
 
 use super::fleet::{Fleet, Question};
@@ -19,6 +21,9 @@ const ABSENT_MAX: &str = "64";
 
 /// How long a window is kept behind its end.
 const KEPT_S: u64 = 600;
+
+/// How often losses are told of.
+const LOSSES_TOLD_EVERY_NS: u64 = 60_000_000_000;
 
 /// The field that changes with every switch.
 const VERSION: &str = "=version";
@@ -66,24 +71,48 @@ impl Keeper {
         let questions = asks.iter().map(|ask| self.question(ask)).collect();
         let answers = self.exchange(questions).await?;
         let now = self.now();
+        let mut losses = 0;
         for (ask, answer) in asks.iter().zip(answers) {
             let answer = answer.list().unwrap_or_default();
             let count = |at: usize| answer.get(at).and_then(Answer::count);
-            match (count(0), count(1), count(2), count(3), count(4)) {
-                (Some(1), Some(leased), Some(all_used), Some(left), Some(over)) => {
+            match [0, 1, 2, 3, 4, 5].map(count) {
+                [
+                    Some(1),
+                    Some(leased),
+                    Some(all_used),
+                    Some(left),
+                    Some(over),
+                    Some(lost),
+                ] => {
                     let lease = Lease {
                         leased,
                         all_used,
                         left,
                         over,
+                        lost: lost == 1,
                     };
+                    losses += u64::from(lease.lost);
                     self.lessee.heard(now, ask, lease);
                 }
-                (Some(0), Some(number), ..) => self.lessee.outrun(ask, number),
+                [Some(0), Some(number), ..] => self.lessee.outrun(ask, number),
                 _ => return Err(LinkFault::Odd),
             }
         }
+        self.note_losses(losses);
         Ok(())
+    }
+
+    /// Tells of windows that the servers have lost, at most once a minute.
+    fn note_losses(&mut self, losses: u64) {
+        let now_ns = self.now().since_start_ns;
+        if losses == 0 || now_ns < self.tells_losses_at_ns {
+            return;
+        }
+        self.tells_losses_at_ns = now_ns.saturating_add(LOSSES_TOLD_EVERY_NS);
+        tracing::warn!(
+            windows = losses,
+            "the servers of shared_quota have lost windows, as where they evict keys (maxmemory-policy should be noeviction): all edges tell them anew, and nothing of these is lent for fifteen seconds"
+        );
     }
 
     /// A question as the script reads it.
@@ -104,6 +133,8 @@ impl Keeper {
             u64::from(ask.takes_up),
             keeps_ms,
             roll.absent_more,
+            u64::from(ask.heard),
+            RELEARN_MS,
         ];
         let mut rest = command(&["1", &self.name.edge]);
         rest.extend(numbers.map(|number| number.to_string().into_bytes()));

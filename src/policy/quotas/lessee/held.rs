@@ -139,6 +139,7 @@ impl Held {
             reserved: limit / RESERVED,
             takes: true,
             takes_up: self.heard.is_none(),
+            heard: self.heard.is_some(),
             ends_unix_s: self.window.ends_unix_s,
             place,
             window,

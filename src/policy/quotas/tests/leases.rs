@@ -206,7 +206,7 @@ fn check_lowered((before, after): (u64, u64), named: bool, pace: [u64; 4]) {
     }
     while world.now_ms < (minute + 1) * 60_000 - 5000 {
         for place in 0..4 {
-            world.load(place, after);
+            world.load(place, after / 20);
         }
         world.step(answered, 0);
     }
@@ -221,6 +221,30 @@ fn a_limit_that_a_reload_lowers_is_all_edges_limit_within_a_second() {
         check_lowered((1000, 100), named, [9, 1, 0, 0]);
         check_lowered((100_000, 10_000), named, [200, 200, 200, 200]);
         check_lowered((100_000, 10_000), named, [900, 20, 20, 20]);
+    }
+}
+
+#[test]
+fn a_window_that_the_pool_forgets_while_all_reach_it_is_told_anew() {
+    for idle_s in [1, 20] {
+        let mut world = World::new(1, 3, (1000, true));
+        next_minute(&mut world);
+        let minute = next_minute(&mut world);
+        for _ in 0..10 {
+            world.load(0, 30);
+            world.load(1, 30);
+            world.step(answered, 0);
+        }
+        for _ in 0..idle_s * 10 {
+            world.step(answered, 0);
+        }
+        world.pool.windows.clear();
+        while world.now_ms < (minute + 1) * 60_000 - 3000 {
+            world.load(1, 20);
+            world.step(answered, 0);
+        }
+        let admitted = world.admitted[&minute];
+        assert!(admitted >= 950, "{admitted}");
     }
 }
 

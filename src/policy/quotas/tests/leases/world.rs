@@ -222,7 +222,9 @@ impl World {
         for ask in node.lessee.asks(now, takes, &node.limiter.counters) {
             let fate = fate(&mut self.draws);
             let answer = match fate {
-                Fate::Answered | Fate::AnswerLost => Some(self.pool.ask(&node.id, &ask, &roll)),
+                Fate::Answered | Fate::AnswerLost => {
+                    Some(self.pool.ask(&node.id, (&ask, &roll), now_ms))
+                }
                 Fate::Lost => None,
                 Fate::Late => {
                     let at_ms = now_ms + self.draws.below(20_000);
@@ -285,7 +287,9 @@ impl World {
         let now_ms = self.now_ms;
         for (_, edge, delayed) in self.late.extract_if(.., |late| late.0 <= now_ms) {
             match delayed {
-                Delayed::Ask(ask, roll) => drop(self.pool.ask(&edge, &ask, &roll)),
+                Delayed::Ask(ask, roll) => {
+                    self.pool.ask(&edge, (&ask, &roll), now_ms).ok();
+                }
                 Delayed::Report(report) => drop(self.pool.report(&edge, report, now_ms)),
             }
         }

@@ -248,6 +248,39 @@ fn a_window_that_the_pool_forgets_while_all_reach_it_is_told_anew() {
     }
 }
 
+#[test]
+fn who_said_nothing_for_long_on_a_whole_connection_claims_before_it_reports() {
+    let at_s = |s: u64| at(s * 1000);
+    let roll = |one_in| Roll {
+        known: true,
+        one_in,
+        present: 2,
+        sharers: 2,
+        ..Roll::default()
+    };
+    let mut membership = Membership::new(0);
+    membership.reached(at_s(10), "pool", (60_000, 0));
+    assert!(membership.begins_claiming());
+    membership.claimed();
+    assert!(membership.report(at_s(10), || 0).is_some());
+    membership.confirmed(at_s(10), at_s(10), roll(2));
+    let late_s = 10 + PRESENT_MS / 1000;
+    let just = Moment {
+        since_start_ns: at_s(late_s).since_start_ns - 1,
+        ..at_s(late_s)
+    };
+    assert!(membership.report(just, || 0).is_some(), "just in time");
+    membership.confirmed(at_s(10), just, roll(2));
+    // It stood still meanwhile.
+    assert_eq!(membership.report(at_s(40), || 0), None);
+    assert_eq!(membership.standing(at_s(40)).away, None);
+    assert!(membership.begins_claiming());
+    membership.claimed();
+    assert!(membership.report(at_s(40), || 0).is_some(), "once");
+    membership.confirmed(at_s(40), at_s(40), roll(2));
+    assert!(membership.takes(at_s(40)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

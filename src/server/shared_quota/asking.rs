@@ -14,7 +14,6 @@ use super::fleet::{Fleet, Question};
 use super::keeper::Keeper;
 use super::link::{LinkFault, command};
 use super::name::EdgeName;
-use super::switches::Exchange;
 
 /// So many that are away are named; the rest is told as one.
 const ABSENT_MAX: &str = "64";
@@ -229,15 +228,14 @@ impl Keeper {
         let version = plain(&["HGET", &key, VERSION]);
         questions.push((key.clone().into_bytes(), version));
         let answers = self.exchange(questions).await?;
-        self.switches.told(&edge, words);
-        let version = answers.last().and_then(Answer::text).unwrap_or_default();
-        let before = self.switches.version.as_deref();
-        if before == Some(version) {
-            return Ok(());
+        if !words.is_empty() {
+            let stand = answers.first().and_then(Answer::count);
+            let stand = stand.and_then(|stand| usize::try_from(stand).ok());
+            self.switches.told(words, stand.ok_or(LinkFault::Odd)?);
         }
-        if version.is_empty() && before.is_some() {
-            // They have lost all: what is on here is told anew.
-            self.switches = Exchange::default();
+        let version = answers.last().and_then(Answer::text).unwrap_or_default();
+        if self.switches.is_current(version) {
+            return Ok(());
         }
         let version = version.to_owned();
         let all = (key.clone().into_bytes(), plain(&["HGETALL", &key]));
@@ -253,9 +251,11 @@ impl Keeper {
         let now_s = process::now_s();
         let over = self.switches.take(rows.collect(), version, &board, now_s);
         if !over.is_empty() {
-            let mut forgets = command(&["HDEL", &key]);
-            forgets.extend(over.into_iter().map(String::into_bytes));
-            let question = (key.into_bytes(), Question::Plain(forgets));
+            let mut forgets = command(&["1"]);
+            for (place, stamp_ms) in over {
+                forgets.extend(command(&[&place, &stamp_ms.to_string(), ""]));
+            }
+            let question = (key.into_bytes(), Question::Switch(forgets));
             self.exchange(vec![question]).await?;
         }
         Ok(())

@@ -123,6 +123,12 @@ impl Counters {
         self.look_whether_sole();
     }
 
+    /// Whether this process took over from another, of which something is left alone.
+    #[must_use]
+    pub fn has_elder(&self) -> bool {
+        self.sharing.leaves_until_s.load(Relaxed) != 0
+    }
+
     /// The elder is gone, and has said what it used.
     pub fn take_elders_part(&self) {
         self.sharing.leaves_until_s.store(0, Relaxed);

@@ -24,38 +24,55 @@ const KEPT_S: u64 = 600;
 /// How often losses are told of.
 const LOSSES_TOLD_EVERY_NS: u64 = 60_000_000_000;
 
+const NAME: &str = include_str!("name.lua");
+
+/// Who lives reports again within so many milliseconds: twice as long as it takes.
+const REPORTS_AGAIN_MS: u64 = 2000;
+
 /// The field that changes with every switch.
 const VERSION: &str = "=version";
 
 impl Keeper {
-    /// Looks who goes by this edge's name, before anything is said under it. Yields the pool's
-    /// time, in milliseconds.
-    pub(super) async fn know(&mut self, fleet: &mut Fleet) -> Result<u64, LinkFault> {
+    /// Takes this edge's name, before anything is said under it. Yields the pool's time, in
+    /// milliseconds; nothing while the process before may still go by it.
+    pub(super) async fn know(&mut self, fleet: &mut Fleet) -> Result<Option<u64>, LinkFault> {
         let edges = self.edges();
-        let asks = command(&["HGET", &processes(&edges), &self.name.edge]);
-        let key = edges.into_bytes();
-        let questions = vec![
-            (key.clone(), Question::Plain(asks)),
-            (key, Question::Plain(command(&["TIME"]))),
-        ];
-        let answers = fleet.exchange(questions).await?;
-        let owner = answers.first().and_then(Answer::text);
-        let owner = owner.and_then(|owner| owner.split(' ').next());
-        if owner.is_some_and(|owner| !self.name.is_of(owner)) {
-            tracing::warn!(
-                "another process goes by this edge's name in shared_quota, as where state.path is a copy: this one takes another"
-            );
-            self.name.renew();
-        }
-        let time = answers.last().and_then(Answer::list).unwrap_or_default();
-        let [seconds, micros] = time else {
+        let has_elder = self.shared.counters.has_elder();
+        let asks = command(&[
+            "EVAL",
+            NAME,
+            "2",
+            &edges,
+            &processes(&edges),
+            &self.name.edge,
+            &self.name.process,
+            &self.name.earlier,
+            &REPORTS_AGAIN_MS.to_string(),
+            if has_elder { "1" } else { "0" },
+        ]);
+        let question = (edges.into_bytes(), Question::Plain(asks));
+        let answers = fleet.exchange(vec![question]).await?;
+        let answer = answers.first().and_then(Answer::list).unwrap_or_default();
+        let [at_ms, said, rest @ ..] = answer else {
             return Err(LinkFault::Odd);
         };
-        let number = |answer: &Answer| answer.text().and_then(|text| text.parse::<u64>().ok());
-        match (number(seconds), number(micros)) {
-            (Some(seconds), Some(micros)) => Ok(seconds.saturating_mul(1000) + micros / 1000),
-            _ => Err(LinkFault::Odd),
+        let at_ms = at_ms.count().ok_or(LinkFault::Odd)?;
+        match (said.count(), rest) {
+            (Some(1), _) => return Ok(Some(at_ms)),
+            (Some(0), _) => {}
+            (Some(2), [reported]) => {
+                let reported_ms = reported.count().ok_or(LinkFault::Odd)?;
+                if !self.name.goes_on_elsewhere(reported_ms) {
+                    return Ok(None);
+                }
+            }
+            _ => return Err(LinkFault::Odd),
         }
+        tracing::warn!(
+            "another process goes by this edge's name in shared_quota, as where state.path is a copy: this one takes another"
+        );
+        self.name.renew();
+        Ok(Some(at_ms))
     }
 
     /// The key of who shares.

@@ -133,11 +133,12 @@ impl Keeper {
         };
         let reached = Fleet::reach(&self.config, trust.as_ref()).await;
         let known = match reached {
-            Ok(mut fleet) => self.know(&mut fleet).await.map(|time_ms| (fleet, time_ms)),
+            Ok(mut fleet) => self.know(&mut fleet).await.map(|known| (fleet, known)),
             Err(fault) => Err(fault),
         };
         match known {
-            Ok((fleet, time_ms)) => {
+            Ok((_, None)) => false,
+            Ok((fleet, Some(time_ms))) => {
                 let now = self.now();
                 let identity = &fleet.identity;
                 let times = (identity.up_ms, time_ms);

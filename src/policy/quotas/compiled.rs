@@ -120,6 +120,9 @@ impl Compiled {
             strangers,
             scope,
         };
+        if let Measure::Window { limit, .. } = compiled.measure {
+            compiled.named.set_limit(limit);
+        }
         compiled.want(counters);
         compiled
     }

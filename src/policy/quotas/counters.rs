@@ -127,9 +127,10 @@ impl Counters {
         self.sole.store(sole, Relaxed);
     }
 
-    /// Whether another process holds a part of what is lent to this one.
-    pub(super) fn is_shared_with_elder(&self) -> bool {
-        !self.sharing.is_sole()
+    /// Whether another process holds, or held, a part of what is lent to this one of a window that
+    /// began then.
+    pub(super) fn is_held_with_another(&self, begins_s: u64) -> bool {
+        self.sharing.is_with_another(begins_s)
     }
 
     pub(super) fn named(&self, identity: Identity) -> Arc<Named> {
@@ -137,10 +138,7 @@ impl Counters {
         if let Some(named) = names.known.get(&identity) {
             return Arc::clone(named);
         }
-        let named = Arc::new(Named {
-            number: names.next,
-            identity: identity.clone(),
-        });
+        let named = Arc::new(Named::new(names.next, identity.clone()));
         names.next += 1;
         names.known.insert(identity, Arc::clone(&named));
         named

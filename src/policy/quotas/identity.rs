@@ -3,6 +3,7 @@
 //! Owns its spelling in the journal; never the count itself.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::domain::credentials::Key;
@@ -59,6 +60,28 @@ pub(super) enum Whom {
 pub(super) struct Named {
     pub(super) number: u64,
     pub(super) identity: Identity,
+    /// Of its windows, as the latest configuration has it.
+    limit: AtomicU64,
+}
+
+impl Named {
+    /// One that no configuration has given a limit yet.
+    pub(super) fn new(number: u64, identity: Identity) -> Self {
+        Self {
+            number,
+            identity,
+            limit: AtomicU64::new(0),
+        }
+    }
+
+    /// The limit of each of its windows; 0: no configuration has one.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+
+    pub(super) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Relaxed);
+    }
 }
 
 impl Identity {

@@ -10,7 +10,8 @@
 //! **What holds.** In total never more is admitted than the limit, whatever messages are lost,
 //! late or doubled, whoever dies or is cut off, as long as
 //! 1. the pool loses nothing of what it confirmed, or else all edges that counted reach it again
-//!    before one of them takes more (each waits [`SETTLE_MS`] for that);
+//!    before one of them takes more (each waits [`SETTLE_MS`] for that, and who has lost but one
+//!    window, [`RELEARN_MS`]), and none that never counted asks for it before they do;
 //! 2. clocks are within [`SKEW_S`] of one another;
 //! 3. nobody is cut off for [`FORGOTTEN_MS`] while others are not, or starts while it is.
 //!
@@ -29,6 +30,10 @@
 //! part of the whole limit: the others leave it that (2. is for this, see [`AWAY_WINDOWS_S`])
 //! until it is back, or [`FORGOTTEN_MS`] have passed. Who starts while it cannot reach the pool
 //! counts alone after [`PRESENT_MS`], or with its predecessor's part: nobody leaves it that.
+//!
+//! **Another limit.** A limit that a reload changes is asked by within half a second, also for
+//! counters that are idle. What is lent beyond it is given back with the question after that: the
+//! pool says how much that is.
 //!
 //! **Lowering.** Workers charge while a lease is lowered. A worker swaps the count and then
 //! looks at the lease again; who lowers it stores the lease and then looks at the count; between
@@ -57,6 +62,10 @@ pub const FORGOTTEN_MS: u64 = 3_600_000;
 /// A pool that may have lost something lends nothing for so long. All edges try to reach it
 /// once a second, and report what they have before anything else.
 pub const SETTLE_MS: u64 = 5000;
+
+/// A window that the pool has lost while edges reach it is lent to nobody for so long: each of
+/// them asks about each of its counters every ten seconds, and says then what it holds.
+pub const RELEARN_MS: u64 = 15_000;
 
 /// By so much two edges' clocks may differ.
 pub const SKEW_S: u64 = 2;
@@ -214,9 +223,8 @@ impl Leasing {
     }
 
     /// Has somebody look at a counter.
-    pub(super) fn want(&self, counter: &Arc<Counter>, limit: u64) {
+    pub(super) fn want(&self, counter: &Arc<Counter>) {
         let lent = counter.lent();
-        lent.set_limit(limit);
         if !lent.queue() {
             return;
         }
@@ -320,11 +328,11 @@ impl Counters {
                 counter.change(|word| measure.undone(word, after, amount));
                 continue;
             }
-            if let Measure::Window { per, limit } = measure
+            if let Measure::Window { per, .. } = measure
                 && let Some(window) = window_of(per, at, Some(counter))
                 && counter.lent().is_low(window.number, used)
             {
-                self.leasing.want(counter, limit);
+                self.leasing.want(counter);
             }
             return Ok(after);
         }
@@ -347,7 +355,7 @@ impl Counters {
             return wait_s;
         }
         counter.lent().miss(amount);
-        self.leasing.want(counter, limit);
+        self.leasing.want(counter);
         self.wait_s((per, limit), at, Some(counter), amount, wait_s)
     }
 

@@ -16,8 +16,6 @@ pub(super) struct Lent {
     others: AtomicU64,
     /// What was refused because too little is lent, since that was last taken.
     missed: AtomicU64,
-    /// The limit as the last charge had it.
-    limit: AtomicU64,
     /// All of the window is used, wherever.
     spent: AtomicBool,
     /// Somebody is asked to look at it.
@@ -77,14 +75,6 @@ impl Lent {
     /// What was missed since this was last asked.
     pub(super) fn take_missed(&self) -> u64 {
         self.missed.swap(0, Relaxed)
-    }
-
-    pub(super) fn limit(&self) -> u64 {
-        self.limit.load(Relaxed)
-    }
-
-    pub(super) fn set_limit(&self, limit: u64) {
-        self.limit.store(limit, Relaxed);
     }
 
     /// Whether this is the first to queue it.

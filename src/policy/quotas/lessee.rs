@@ -60,6 +60,8 @@ pub struct Ask {
     pub takes: bool,
     /// What an earlier question got that was never heard of is held as well.
     pub takes_up: bool,
+    /// The pool has answered a question about this window: it has to know of it.
+    pub heard: bool,
     /// The first second that is not of the window any more.
     pub ends_unix_s: u64,
     place: Place,
@@ -75,6 +77,10 @@ pub struct Lease {
     pub all_used: u64,
     /// So much can still be lent.
     pub left: u64,
+    /// All leases are so much beyond the limit, which was lowered.
+    pub over: u64,
+    /// The pool has lost what it had heard of that window.
+    pub lost: bool,
 }
 
 /// All that is asked for. The control thread's.
@@ -162,7 +168,8 @@ impl Lessee {
             self.looks_at_ns = now_ns.saturating_add(LOOK_EVERY_NS);
             self.held.retain(|_, held| held.goes_on(now));
             let over = self.held.iter();
-            let over = over.filter(|(_, held)| held.due_at_ns <= now_ns);
+            let over =
+                over.filter(|(_, held)| held.due_at_ns <= now_ns || held.has_another_limit());
             due.extend(over.map(|(place, _)| *place));
         }
         let sharers = counters.leasing.sharers();
@@ -205,6 +212,11 @@ impl Lessee {
             false => ASK_EVERY_NS,
         };
         held.due_at_ns = now.since_start_ns.saturating_add(held.rests_ns);
+        if lease.over > 0 && lease.leased > ask.used && (more || !held.is_over()) {
+            // What is too much is given back with the next turn.
+            held.due_at_ns = 0;
+            self.looks_at_ns = 0;
+        }
         held.heard = Some(lease);
         let low = ask
             .used
@@ -259,6 +271,7 @@ impl Lessee {
             counter: Arc::clone(&counter),
             window,
             heard: None,
+            limit: 0,
             used: 0,
             asked_at_ns: now.since_start_ns,
             pace: 0,

@@ -162,6 +162,13 @@ impl Membership {
     /// for [`SKEW_S`] more.
     pub fn report(&mut self, now: Moment, newest_s: impl Fn() -> u64) -> Option<Report> {
         let due = self.reached && !self.claims && now.since_start_ns >= self.report_at_ns;
+        if due && self.heard && self.was_given_up(now) {
+            // Nothing was said for so long that all others leave it its part, as to one that is
+            // cut off.
+            self.heard = false;
+            (self.claims, self.walks) = (true, true);
+            return None;
+        }
         let away = self.away(now).filter(|_| due && !self.heard);
         let waits = away.is_some_and(|away| {
             let newest_s = newest_s();
@@ -176,6 +183,13 @@ impl Membership {
         Some(Report {
             one_in: self.roll.one_in,
             until_ms: pool_ms.saturating_add(since_ns / MS_NS + REPORT_WITHIN_MS),
+        })
+    }
+
+    /// Whether others may take it for one that is away.
+    fn was_given_up(&self, now: Moment) -> bool {
+        self.sent.is_some_and(|sent| {
+            now.since_start_ns.saturating_sub(sent.since_start_ns) >= PRESENT_MS * MS_NS
         })
     }
 

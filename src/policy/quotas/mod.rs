@@ -51,7 +51,8 @@ pub use counters::{CounterLimits, Counters};
 pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
 pub use leasing::{
-    AWAY_WINDOWS_S, FORGOTTEN_MS, PRESENT_MS, SETTLE_MS, SKEW_S, Standing, Unasked, WHOLE,
+    AWAY_WINDOWS_S, FORGOTTEN_MS, PRESENT_MS, RELEARN_MS, SETTLE_MS, SKEW_S, Standing, Unasked,
+    WHOLE,
 };
 pub use lessee::{Ask, Lease, Lessee};
 pub use membership::{Absent, Contact, Membership, Report, Roll};

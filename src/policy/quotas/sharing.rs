@@ -47,6 +47,16 @@ impl Sharing {
         !self.is_elder.load(Relaxed) && self.leaves_until_s.load(Relaxed) == 0
     }
 
+    /// Whether another process counts, or counted, in a window that began then.
+    pub(super) fn is_with_another(&self, begins_s: u64) -> bool {
+        self.is_elder.load(Relaxed) || self.leaves_elder(begins_s)
+    }
+
+    /// Whether the elder's part of a window that began then is left alone.
+    fn leaves_elder(&self, begins_s: u64) -> bool {
+        begins_s < self.leaves_until_s.load(Relaxed)
+    }
+
     /// How far a count of a window may go in this process. `most`: how far all of this edge may,
     /// where edges share, and whether that is lent. `counter`: what was counted so far; `None`:
     /// nothing.
@@ -70,7 +80,7 @@ impl Sharing {
             };
             return whole.min(base.saturating_add(part));
         }
-        match per.begins_unix_s(on) < self.leaves_until_s.load(Relaxed) {
+        match self.leaves_elder(per.begins_unix_s(on)) {
             true => whole.saturating_sub(whole.div_ceil(PART)),
             false => whole,
         }
@@ -111,6 +121,12 @@ impl Counters {
     pub fn leave_elders_part(&self) {
         self.sharing.leaves_until_s.store(FOR_NOW, Relaxed);
         self.look_whether_sole();
+    }
+
+    /// Whether this process took over from another, of which something is left alone.
+    #[must_use]
+    pub fn has_elder(&self) -> bool {
+        self.sharing.leaves_until_s.load(Relaxed) != 0
     }
 
     /// The elder is gone, and has said what it used.

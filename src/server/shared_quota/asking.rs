@@ -5,14 +5,15 @@
 use std::rc::Rc;
 
 use crate::domain::resp::Answer;
-use crate::policy::quotas::{Absent, Ask, Contact, FORGOTTEN_MS, Lease, PRESENT_MS, Report, Roll};
+use crate::policy::quotas::{
+    Absent, Ask, Contact, FORGOTTEN_MS, Lease, PRESENT_MS, RELEARN_MS, Report, Roll,
+};
 use crate::telemetry::process;
 
 use super::fleet::{Fleet, Question};
 use super::keeper::Keeper;
 use super::link::{LinkFault, command};
 use super::name::EdgeName;
-use super::switches::Exchange;
 
 /// So many that are away are named; the rest is told as one.
 const ABSENT_MAX: &str = "64";
@@ -20,38 +21,58 @@ const ABSENT_MAX: &str = "64";
 /// How long a window is kept behind its end.
 const KEPT_S: u64 = 600;
 
+/// How often losses are told of.
+const LOSSES_TOLD_EVERY_NS: u64 = 60_000_000_000;
+
+const NAME: &str = include_str!("name.lua");
+
+/// Who lives reports again within so many milliseconds: twice as long as it takes.
+const REPORTS_AGAIN_MS: u64 = 2000;
+
 /// The field that changes with every switch.
 const VERSION: &str = "=version";
 
 impl Keeper {
-    /// Looks who goes by this edge's name, before anything is said under it. Yields the pool's
-    /// time, in milliseconds.
-    pub(super) async fn know(&mut self, fleet: &mut Fleet) -> Result<u64, LinkFault> {
+    /// Takes this edge's name, before anything is said under it. Yields the pool's time, in
+    /// milliseconds; nothing while the process before may still go by it.
+    pub(super) async fn know(&mut self, fleet: &mut Fleet) -> Result<Option<u64>, LinkFault> {
         let edges = self.edges();
-        let asks = command(&["HGET", &processes(&edges), &self.name.edge]);
-        let key = edges.into_bytes();
-        let questions = vec![
-            (key.clone(), Question::Plain(asks)),
-            (key, Question::Plain(command(&["TIME"]))),
-        ];
-        let answers = fleet.exchange(questions).await?;
-        let owner = answers.first().and_then(Answer::text);
-        let owner = owner.and_then(|owner| owner.split(' ').next());
-        if owner.is_some_and(|owner| !self.name.is_of(owner)) {
-            tracing::warn!(
-                "another process goes by this edge's name in shared_quota, as where state.path is a copy: this one takes another"
-            );
-            self.name.renew();
-        }
-        let time = answers.last().and_then(Answer::list).unwrap_or_default();
-        let [seconds, micros] = time else {
+        let has_elder = self.shared.counters.has_elder();
+        let asks = command(&[
+            "EVAL",
+            NAME,
+            "2",
+            &edges,
+            &processes(&edges),
+            &self.name.edge,
+            &self.name.process,
+            &self.name.earlier,
+            &REPORTS_AGAIN_MS.to_string(),
+            if has_elder { "1" } else { "0" },
+        ]);
+        let question = (edges.into_bytes(), Question::Plain(asks));
+        let answers = fleet.exchange(vec![question]).await?;
+        let answer = answers.first().and_then(Answer::list).unwrap_or_default();
+        let [at_ms, said, rest @ ..] = answer else {
             return Err(LinkFault::Odd);
         };
-        let number = |answer: &Answer| answer.text().and_then(|text| text.parse::<u64>().ok());
-        match (number(seconds), number(micros)) {
-            (Some(seconds), Some(micros)) => Ok(seconds.saturating_mul(1000) + micros / 1000),
-            _ => Err(LinkFault::Odd),
+        let at_ms = at_ms.count().ok_or(LinkFault::Odd)?;
+        match (said.count(), rest) {
+            (Some(1), _) => return Ok(Some(at_ms)),
+            (Some(0), _) => {}
+            (Some(2), [reported]) => {
+                let reported_ms = reported.count().ok_or(LinkFault::Odd)?;
+                if !self.name.goes_on_elsewhere(reported_ms) {
+                    return Ok(None);
+                }
+            }
+            _ => return Err(LinkFault::Odd),
         }
+        tracing::warn!(
+            "another process goes by this edge's name in shared_quota, as where state.path is a copy: this one takes another"
+        );
+        self.name.renew();
+        Ok(Some(at_ms))
     }
 
     /// The key of who shares.
@@ -66,23 +87,48 @@ impl Keeper {
         let questions = asks.iter().map(|ask| self.question(ask)).collect();
         let answers = self.exchange(questions).await?;
         let now = self.now();
+        let mut losses = 0;
         for (ask, answer) in asks.iter().zip(answers) {
             let answer = answer.list().unwrap_or_default();
             let count = |at: usize| answer.get(at).and_then(Answer::count);
-            match (count(0), count(1), count(2), count(3)) {
-                (Some(1), Some(leased), Some(all_used), Some(left)) => {
+            match [0, 1, 2, 3, 4, 5].map(count) {
+                [
+                    Some(1),
+                    Some(leased),
+                    Some(all_used),
+                    Some(left),
+                    Some(over),
+                    Some(lost),
+                ] => {
                     let lease = Lease {
                         leased,
                         all_used,
                         left,
+                        over,
+                        lost: lost == 1,
                     };
+                    losses += u64::from(lease.lost);
                     self.lessee.heard(now, ask, lease);
                 }
-                (Some(0), Some(number), _, _) => self.lessee.outrun(ask, number),
+                [Some(0), Some(number), ..] => self.lessee.outrun(ask, number),
                 _ => return Err(LinkFault::Odd),
             }
         }
+        self.note_losses(losses);
         Ok(())
+    }
+
+    /// Tells of windows that the servers have lost, at most once a minute.
+    fn note_losses(&mut self, losses: u64) {
+        let now_ns = self.now().since_start_ns;
+        if losses == 0 || now_ns < self.tells_losses_at_ns {
+            return;
+        }
+        self.tells_losses_at_ns = now_ns.saturating_add(LOSSES_TOLD_EVERY_NS);
+        tracing::warn!(
+            windows = losses,
+            "the servers of shared_quota have lost windows, as where they evict keys (maxmemory-policy should be noeviction): all edges tell them anew, and nothing of these is lent for fifteen seconds"
+        );
     }
 
     /// A question as the script reads it.
@@ -103,6 +149,8 @@ impl Keeper {
             u64::from(ask.takes_up),
             keeps_ms,
             roll.absent_more,
+            u64::from(ask.heard),
+            RELEARN_MS,
         ];
         let mut rest = command(&["1", &self.name.edge]);
         rest.extend(numbers.map(|number| number.to_string().into_bytes()));
@@ -197,15 +245,14 @@ impl Keeper {
         let version = plain(&["HGET", &key, VERSION]);
         questions.push((key.clone().into_bytes(), version));
         let answers = self.exchange(questions).await?;
-        self.switches.told(&edge, words);
-        let version = answers.last().and_then(Answer::text).unwrap_or_default();
-        let before = self.switches.version.as_deref();
-        if before == Some(version) {
-            return Ok(());
+        if !words.is_empty() {
+            let stand = answers.first().and_then(Answer::count);
+            let stand = stand.and_then(|stand| usize::try_from(stand).ok());
+            self.switches.told(words, stand.ok_or(LinkFault::Odd)?);
         }
-        if version.is_empty() && before.is_some() {
-            // They have lost all: what is on here is told anew.
-            self.switches = Exchange::default();
+        let version = answers.last().and_then(Answer::text).unwrap_or_default();
+        if self.switches.is_current(version) {
+            return Ok(());
         }
         let version = version.to_owned();
         let all = (key.clone().into_bytes(), plain(&["HGETALL", &key]));
@@ -221,9 +268,11 @@ impl Keeper {
         let now_s = process::now_s();
         let over = self.switches.take(rows.collect(), version, &board, now_s);
         if !over.is_empty() {
-            let mut forgets = command(&["HDEL", &key]);
-            forgets.extend(over.into_iter().map(String::into_bytes));
-            let question = (key.into_bytes(), Question::Plain(forgets));
+            let mut forgets = command(&["1"]);
+            for (place, stamp_ms) in over {
+                forgets.extend(command(&[&place, &stamp_ms.to_string(), ""]));
+            }
+            let question = (key.into_bytes(), Question::Switch(forgets));
             self.exchange(vec![question]).await?;
         }
         Ok(())

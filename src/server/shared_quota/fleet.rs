@@ -91,6 +91,7 @@ impl Fleet {
             identity: Identity {
                 run: String::new(),
                 up_ms: u64::MAX,
+                evicts: false,
             },
         };
         let mut known: BTreeMap<Place, usize> = BTreeMap::new();
@@ -107,6 +108,7 @@ impl Fleet {
                     let mut link = Link::open((&place.0, place.1), config, trust).await?;
                     let identity = link.log_in(config).await?;
                     runs.push(identity.run);
+                    fleet.identity.evicts |= identity.evicts;
                     fleet.identity.up_ms = fleet.identity.up_ms.min(identity.up_ms);
                     fleet.links.push(link);
                     known.insert(place, fleet.links.len() - 1);

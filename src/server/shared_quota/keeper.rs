@@ -49,6 +49,8 @@ pub(super) struct Keeper {
     reach_at: Instant,
     pub(super) fault: Option<LinkFault>,
     told: Contact,
+    pub(super) tells_losses_at_ns: u64,
+    told_of_evictions: bool,
     took: Duration,
     exchanges: u64,
     failures: u64,
@@ -73,6 +75,8 @@ impl Keeper {
             reach_at: Instant::now(),
             fault: None,
             told: Contact::New,
+            tells_losses_at_ns: 0,
+            told_of_evictions: false,
             took: Duration::ZERO,
             exchanges: 0,
             failures: 0,
@@ -129,14 +133,20 @@ impl Keeper {
         };
         let reached = Fleet::reach(&self.config, trust.as_ref()).await;
         let known = match reached {
-            Ok(mut fleet) => self.know(&mut fleet).await.map(|time_ms| (fleet, time_ms)),
+            Ok(mut fleet) => self.know(&mut fleet).await.map(|known| (fleet, known)),
             Err(fault) => Err(fault),
         };
         match known {
-            Ok((fleet, time_ms)) => {
+            Ok((_, None)) => false,
+            Ok((fleet, Some(time_ms))) => {
                 let now = self.now();
                 let identity = &fleet.identity;
                 let times = (identity.up_ms, time_ms);
+                if identity.evicts && !std::mem::replace(&mut self.told_of_evictions, true) {
+                    tracing::warn!(
+                        "the servers of shared_quota evict keys where their memory is full: set maxmemory-policy to noeviction, or limits may be exceeded"
+                    );
+                }
                 self.membership.reached(now, &identity.run, times);
                 self.fleet = Some(fleet);
                 self.stand();

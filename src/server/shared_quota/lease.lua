@@ -1,17 +1,21 @@
 -- One edge's question about one window of one quota; src/policy/quotas/lessee.rs says what it
 -- means, and Pool in its tests says the same as this.
 --
--- KEYS[1]  a hash: an edge's name -> "number leased used"; "=leased" and "=used" are their sums.
+-- KEYS[1]  a hash: an edge's name -> "number leased used"; "=leased" and "=used" are their sums;
+--          "=relearns": until then, in milliseconds, nothing is lent.
 -- ARGV     edge, number, used, held, wanted, limit, reserved, present, takes, takes up,
 --          milliseconds to keep it, what is left to those that are away and not named, in
---          2^40ths, then the name of each that is and its part, one in so many.
--- Answers  {1, leased, used by all, left} or {0, the number of a later question}.
+--          2^40ths, whether this window was answered for before, milliseconds for which nothing
+--          is lent where that is not known here, then the name of each that is away and its part,
+--          one in so many.
+-- Answers  {1, leased, used by all, left, beyond the limit, whether that is not known} or {0, the
+--          number of a later question}.
 local key, edge = KEYS[1], ARGV[1]
 local number, used, held = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local wanted, limit, reserved = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local present = math.max(1, tonumber(ARGV[8]))
 
-local before = redis.call('HMGET', key, edge, '=leased', '=used')
+local before = redis.call('HMGET', key, edge, '=leased', '=used', '=relearns')
 local old_number, old_leased, old_used = 0, 0, 0
 if before[1] then
   local a, b, c = string.match(before[1], '^(%d+) (%d+) (%d+)$')
@@ -27,10 +31,23 @@ end
 local others = tonumber(before[2] or '0') - old_leased
 local all_used = tonumber(before[3] or '0') - old_used + used
 local away = math.ceil(limit * tonumber(ARGV[12]) / 1099511627776)
-for at = 13, #ARGV, 2 do
+for at = 15, #ARGV, 2 do
   if redis.call('HEXISTS', key, ARGV[at]) == 0 then
     away = away + math.floor(limit / math.max(1, tonumber(ARGV[at + 1])))
   end
+end
+
+-- Lost, as where keys are evicted: first everybody says again what it holds.
+local lost = ARGV[13] == '1' and not before[1]
+local relearns = false
+if lost or before[4] then
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local relearned = before[4] and tonumber(before[4]) or now + tonumber(ARGV[14])
+  if not before[4] then
+    redis.call('HSET', key, '=relearns', string.format('%.0f', relearned))
+  end
+  relearns = now < relearned
 end
 
 local pool = math.max(0, limit - reserved - others - held - away)
@@ -39,7 +56,7 @@ if ARGV[9] == '1' then
   even = used + math.floor(math.floor(math.max(0, limit - all_used) / 2) / present)
 end
 local more = math.max(0, math.max(wanted, even) - held)
-more = math.min(more, math.ceil(pool / 2))
+more = relearns and 0 or math.min(more, math.ceil(pool / 2))
 
 local whole = function(value) return string.format('%.0f', value) end
 redis.call('HSET', key,
@@ -47,4 +64,4 @@ redis.call('HSET', key,
   '=leased', whole(others + held + more),
   '=used', whole(all_used))
 redis.call('PEXPIRE', key, ARGV[11])
-return {1, held + more, all_used, pool - more}
+return {1, held + more, all_used, pool - more, math.max(0, others + held - limit), lost and 1 or 0}

@@ -79,6 +79,8 @@ pub(super) struct Identity {
     pub run: String,
     /// Since then.
     pub up_ms: u64,
+    /// It drops keys where its memory is full, as far as it says.
+    pub evicts: bool,
 }
 
 enum Stream {
@@ -156,12 +158,14 @@ impl Link {
         let up_s: u64 = up_s
             .and_then(|up_s| up_s.parse().ok())
             .ok_or(LinkFault::Odd)?;
+        let memory = self.ask(command(&["INFO", "memory"])).await?;
         self.lease = self.load(LEASE).await?;
         self.report = self.load(REPORT).await?;
         self.switch = self.load(SWITCH).await?;
         Ok(Identity {
             run: run.to_owned(),
             up_ms: up_s.saturating_mul(1000),
+            evicts: evicts(memory.text()),
         })
     }
 
@@ -269,6 +273,13 @@ fn field<'t>(text: Option<&'t str>, name: &str) -> Option<&'t str> {
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
+/// Whether keys are dropped, by what `INFO memory` says: where it has a limit, and drops any that
+/// have an end, as all of ours do.
+fn evicts(info: Option<&str>) -> bool {
+    let has_limit = field(info, "maxmemory").is_some_and(|bytes| bytes != "0");
+    has_limit && field(info, "maxmemory_policy").is_some_and(|policy| policy != "noeviction")
+}
+
 /// The code that a refusal begins with: what follows may hold what was sent.
 fn code(words: &str) -> String {
     const LETTERS_MAX: usize = 20;
@@ -290,6 +301,19 @@ mod tests {
         assert_eq!(code("wrong"), "ERR");
         assert_eq!(code(""), "ERR");
         assert_eq!(code("AAAAAAAAAAAAAAAAAAAAA x"), "ERR");
+    }
+
+    #[test]
+    fn a_server_that_has_a_limit_and_any_other_policy_than_to_refuse_evicts() {
+        let memory = |bytes: u64, policy: &str| {
+            format!("# Memory\r\nmaxmemory:{bytes}\r\nmaxmemory_policy:{policy}\r\n")
+        };
+        assert!(evicts(Some(&memory(1, "volatile-lru"))));
+        assert!(evicts(Some(&memory(1, "allkeys-lfu"))));
+        assert!(!evicts(Some(&memory(1, "noeviction"))));
+        assert!(!evicts(Some(&memory(0, "volatile-lru"))));
+        assert!(!evicts(Some("# Memory\r\n")));
+        assert!(!evicts(None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! By which name this edge is known to those that it shares quotas with. Kept over a restart,
 //! so that the next process goes on with what this one holds; the file tells the process that
-//! wrote it, so that no copy of the folder goes by the same name.
+//! wrote it, so that no copy of the folder goes by the same name. Of a copy of what a process that
+//! lives goes by, the name is taken only where that one reports no more.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub(super) struct EdgeName {
     pub earlier: String,
     /// Its part was one in so many when that was last heard; 0: that was never.
     pub one_in: u64,
+    /// When the process before was last seen to have reported, by the pool's time.
+    reported_ms: Option<u64>,
     folder: Option<StateFolder>,
 }
 
@@ -50,6 +53,7 @@ impl EdgeName {
                 process: drawn(),
                 earlier: process,
                 one_in,
+                reported_ms: None,
                 folder,
             },
             None => Self::fresh(folder),
@@ -62,13 +66,16 @@ impl EdgeName {
             process: drawn(),
             earlier: String::from("-"),
             one_in: 0,
+            reported_ms: None,
             folder,
         }
     }
 
-    /// Whether a process may go by the name: this one, or the one before it.
-    pub(super) fn is_of(&self, process: &str) -> bool {
-        process == self.process || process == self.earlier
+    /// Notes when the process before was seen to have reported. Whether that has changed: so it
+    /// lives.
+    pub(super) fn goes_on_elsewhere(&mut self, reported_ms: u64) -> bool {
+        let before = self.reported_ms.replace(reported_ms);
+        before.is_some_and(|before| before != reported_ms)
     }
 
     /// Another name, as somebody else goes by this one.
@@ -128,6 +135,16 @@ mod tests {
         assert_ne!(next.process, first.process);
         folder.write(FILE, b"{}").unwrap();
         assert_ne!(EdgeName::recall(Some(folder)).edge, first.edge);
+    }
+
+    #[test]
+    fn the_process_before_lives_where_it_reports_again() {
+        let mut name = EdgeName::recall(None);
+        assert!(!name.goes_on_elsewhere(1000), "it may have ended since");
+        assert!(!name.goes_on_elsewhere(1000));
+        assert!(name.goes_on_elsewhere(2000));
+        name.renew();
+        assert!(!name.goes_on_elsewhere(3000), "of another name");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! at all. Owns what is told and what is taken; what is on is the switchboard's.
 //!
 //! Each switch has a place (its project, category and action), and the latest word on it stands:
-//! later by the second in which it was said, and of two in one second the first that arrived.
-//! Who is cut off keeps its own switches and tells of them afterwards. What is over stays known
-//! until its time would have ended, so that nobody who comes back switches it on again.
+//! later by the second in which it was said, but always later than what was known there then, and
+//! of two in one second the first that arrived. Who is cut off keeps its own switches and tells of
+//! them afterwards. What is over stays known until its time would have ended, so that nobody who
+//! comes back switches it on again; and where the servers have lost a word, or have an older one,
+//! whoever knows it tells it anew.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +44,8 @@ struct Known {
     /// The switch here; `None`: it is off.
     id: Option<u64>,
     until: u64,
+    /// The servers do not have it.
+    missing: bool,
 }
 
 /// A word that is to be told.
@@ -53,6 +57,7 @@ pub(super) struct Word {
     pub stamp_ms: u64,
     /// As it is told.
     pub row: String,
+    edge: String,
     id: Option<u64>,
     until: u64,
 }
@@ -62,7 +67,9 @@ pub(super) struct Word {
 pub(super) struct Exchange {
     known: BTreeMap<String, Known>,
     /// The servers' rows as last read; `None`: never.
-    pub version: Option<String>,
+    version: Option<String>,
+    /// They did not take all that was told.
+    unsure: bool,
 }
 
 fn place_of(switch: &Switch) -> String {
@@ -81,60 +88,89 @@ impl Exchange {
         let mut words = Vec::new();
         for on in on.iter() {
             let place = place_of(&on.switch);
-            let told = self.known.get(&place);
-            if told.is_none_or(|known| known.id != Some(on.id)) {
-                words.extend(word(place, edge, on));
+            let set_ms = on.set_unix_s.saturating_mul(1000);
+            match self.known.get(&place) {
+                Some(known) if known.id == Some(on.id) => {
+                    if known.missing {
+                        words.extend(word(place, &known.edge, known.stamp_ms, on));
+                    }
+                }
+                Some(known) => {
+                    let stamp_ms = set_ms.max(known.stamp_ms.saturating_add(1));
+                    words.extend(word(place, edge, stamp_ms, on));
+                }
+                None => words.extend(word(place, edge, set_ms, on)),
             }
         }
         for (place, known) in &self.known {
-            let is_on = |id| {
-                on.iter()
-                    .any(|on| on.id == id || place_of(&on.switch) == *place)
-            };
-            let over = known.until <= now_s;
-            if known.id.is_some_and(|id| !is_on(id)) && !over {
-                let row = Row {
-                    edge: edge.to_owned(),
-                    until: known.until,
-                    on: None,
-                    by: last_to_end(board, known.id),
-                };
-                // Later than what it ends, which may have begun in this second.
-                let stamp_ms = (now_s * 1000).max(known.stamp_ms + 1);
-                words.extend(spelled(place.clone(), stamp_ms, &row, None));
+            if known.until <= now_s {
+                continue;
             }
+            let is_on = on.iter().any(|on| place_of(&on.switch) == *place);
+            let (edge, stamp_ms) = match known.id {
+                // Later than what it ends, which may have begun in this second.
+                Some(_) if !is_on => {
+                    let now_ms = now_s.saturating_mul(1000);
+                    (edge, now_ms.max(known.stamp_ms.saturating_add(1)))
+                }
+                None if known.missing && !is_on => (&*known.edge, known.stamp_ms),
+                Some(_) | None => continue,
+            };
+            let row = Row {
+                edge: edge.to_owned(),
+                until: known.until,
+                on: None,
+                by: last_to_end(board, place),
+            };
+            words.extend(spelled(place.clone(), stamp_ms, &row, None));
         }
         words
     }
 
-    /// The servers have them.
-    pub(super) fn told(&mut self, edge: &str, words: Vec<Word>) {
+    /// The servers have them; so many stand, where others' words of the same places are not later.
+    pub(super) fn told(&mut self, words: Vec<Word>, stand: usize) {
+        self.unsure |= stand < words.len();
         for word in words {
             let known = Known {
                 stamp_ms: word.stamp_ms,
-                edge: edge.to_owned(),
+                edge: word.edge,
                 id: word.id,
                 until: word.until,
+                missing: false,
             };
             self.know(word.place, known);
         }
     }
 
-    /// Takes what the servers hold: places and their rows. Yields the places that are over.
+    /// Whether their rows of that version are known.
+    pub(super) fn is_current(&self, version: &str) -> bool {
+        !self.unsure && self.version.as_deref() == Some(version)
+    }
+
+    /// Takes what the servers hold: places and their rows. Yields the places that are over, and
+    /// the stamps by which they are.
     pub(super) fn take(
         &mut self,
         rows: Vec<(String, String)>,
         version: String,
         board: &Switchboard,
         now_s: u64,
-    ) -> Vec<String> {
+    ) -> Vec<(String, u64)> {
         let mut over = Vec::new();
+        self.known
+            .values_mut()
+            .for_each(|known| known.missing = true);
         for (place, row) in rows {
-            let Some((stamp_ms, row)) = read(&row) else {
+            let read = read(&row);
+            if let Some(known) = self.known.get_mut(&place) {
+                let is_older = |(stamp_ms, _): &(u64, Row)| *stamp_ms < known.stamp_ms;
+                known.missing = read.as_ref().is_some_and(is_older);
+            }
+            let Some((stamp_ms, row)) = read else {
                 continue;
             };
             if row.until.saturating_add(FORGOTTEN_S) <= now_s {
-                over.push(place);
+                over.push((place, stamp_ms));
             } else {
                 self.take_one(place, stamp_ms, row, board, now_s);
             }
@@ -142,6 +178,7 @@ impl Exchange {
         let forgotten = |known: &Known| known.until.saturating_add(FORGOTTEN_S) <= now_s;
         self.known.retain(|_, known| !forgotten(known));
         self.version = Some(version);
+        self.unsure = false;
         over
     }
 
@@ -194,6 +231,7 @@ impl Exchange {
             edge: row.edge,
             id,
             until: row.until,
+            missing: false,
         };
         self.know(place, known);
     }
@@ -205,14 +243,14 @@ impl Exchange {
     }
 }
 
-fn word(place: String, edge: &str, on: &On) -> Option<Word> {
+fn word(place: String, edge: &str, stamp_ms: u64, on: &On) -> Option<Word> {
     let row = Row {
         edge: edge.to_owned(),
         until: on.switch.until_unix_s,
         on: Some(on_to_json(on)?),
         by: None,
     };
-    spelled(place, on.set_unix_s * 1000, &row, Some(on.id))
+    spelled(place, stamp_ms, &row, Some(on.id))
 }
 
 fn spelled(place: String, stamp_ms: u64, row: &Row, id: Option<u64>) -> Option<Word> {
@@ -220,6 +258,7 @@ fn spelled(place: String, stamp_ms: u64, row: &Row, id: Option<u64>) -> Option<W
         place,
         stamp_ms,
         row: serde_json::to_string(row).ok()?,
+        edge: row.edge.clone(),
         id,
         until: row.until,
     })
@@ -231,11 +270,11 @@ fn read(row: &str) -> Option<(u64, Row)> {
     Some((stamp.parse().ok()?, serde_json::from_str(row).ok()?))
 }
 
-/// Who ended a switch here.
-fn last_to_end(board: &Switchboard, id: Option<u64>) -> Option<String> {
+/// Who ended the switch of a place here.
+fn last_to_end(board: &Switchboard, place: &str) -> Option<String> {
     let ended = board.ended();
     let mut ended = ended.iter().rev();
-    let ended = ended.find(|ended| Some(ended.was.id) == id)?;
+    let ended = ended.find(|ended| place_of(&ended.was.switch) == place)?;
     ended.by.clone()
 }
 

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::pool::{Redis, comes, edge, flood, sharing, wait_joined, wait_state};
+use super::pool::{Redis, comes, edge, flood, post_events, sharing, wait_joined, wait_state};
 use crate::edge::Edge;
 use crate::parts::{Part, promises};
 use crate::upstream::{Fake, Silent};
@@ -20,6 +20,8 @@ pub(super) fn trials() -> Vec<Trial> {
         a_redis_that_is_paused_is_done_without,
         one_edge_cut_off_goes_on_with_its_part,
         an_edge_that_is_killed_goes_on_where_it_was,
+        a_copy_of_a_running_edges_folder_takes_nothing_of_what_that_one_holds,
+        a_redis_that_evicts_a_window_lends_nothing_twice,
         where_redis_never_was_an_edge_counts_alone,
     ]
 }
@@ -170,6 +172,58 @@ fn an_edge_that_is_killed_goes_on_where_it_was() {
         sum <= LIMIT && sum * 100 > LIMIT * 95,
         "{before} and {after}"
     );
+}
+
+fn a_copy_of_a_running_edges_folder_takes_nothing_of_what_that_one_holds() {
+    let (redis, fake) = (Redis::start(&[]), Fake::start());
+    let (place, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let at = |place: &tempfile::TempDir| json!({"state": {"path": place.path()}});
+    let mut edges = vec![edge(&fake, &redis.url(), LIMIT, &at(&place))];
+    wait_joined(&edges);
+    comes("its name is kept", || {
+        place.path().join("shared-quota").exists()
+    });
+    for entry in std::fs::read_dir(place.path()).unwrap().flatten() {
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let before = post_events(&edges[0], LIMIT * 3 / 4);
+    comes("what was used is told", || {
+        redis.counted("/shared/").0 == before
+    });
+    edges.push(edge(&fake, &redis.url(), LIMIT, &at(&copy)));
+    // At once: what it took up it would soon give back.
+    let after: u64 = flood(&[&edges[0], &edges[1]], 150).iter().sum();
+    for edge in &edges {
+        comes("each is an edge by itself", || sharing(edge)["edges"] == 2);
+    }
+    let sum = before + after;
+    assert!(
+        sum <= LIMIT && sum * 100 > LIMIT * 90,
+        "{before} and {after}"
+    );
+}
+
+fn a_redis_that_evicts_a_window_lends_nothing_twice() {
+    let (redis, fake) = (Redis::start(&[]), Fake::start());
+    let start = || edge(&fake, &redis.url(), LIMIT, &json!({}));
+    let edges = [start(), start()];
+    wait_joined(&edges);
+    let before = post_events(&edges[0], LIMIT / 2);
+    comes("what was used is told", || {
+        redis.counted("/shared/").0 == before
+    });
+    for key in redis.cli(&["KEYS", "vidette:q:*/shared/*"]).lines() {
+        redis.cli(&["DEL", key]);
+    }
+    let after: u64 = flood(&[&edges[0], &edges[1]], 400).iter().sum();
+    let sum = before + after;
+    assert!(
+        sum <= LIMIT && sum * 100 > LIMIT * 95,
+        "{before} and {after}"
+    );
+    comes("counts agree", || redis.counted("/shared/").0 == sum);
 }
 
 fn where_redis_never_was_an_edge_counts_alone() {

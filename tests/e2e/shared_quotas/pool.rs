@@ -176,6 +176,24 @@ pub(crate) fn wait_state(edge: &Edge, state: &str) {
 
 const EVENT: &[u8] = b"{}\n{\"type\":\"event\",\"length\":2}\n{}\n";
 
+/// Posts single events until so many were admitted.
+#[track_caller]
+pub(crate) fn post_events(edge: &Edge, most: u64) -> u64 {
+    let posts = request("POST", &envelope_target(), &[], EVENT);
+    let mut client = edge.connect();
+    let (mut admitted, deadline) = (0, Instant::now() + HANG);
+    while admitted < most {
+        assert!(Instant::now() < deadline, "{admitted} of {most}");
+        client.send(&posts);
+        match client.answer_to("POST").status {
+            200 => admitted += 1,
+            429 => thread::sleep(Duration::from_millis(50)),
+            other => panic!("{other}"),
+        }
+    }
+    admitted
+}
+
 /// Posts single events to every edge at once until each has refused `enough` in a row, a moment
 /// between refusals, and says how many each admitted.
 #[track_caller]

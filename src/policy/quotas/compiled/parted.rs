@@ -62,11 +62,11 @@ impl Compiled {
 
     /// Has its counter asked for before anybody needs it.
     pub(super) fn want(&self, counters: &Counters) {
-        if let (Kept::Here(counter), Measure::Window { limit, .. }) = (&self.kept, self.measure)
+        if let Kept::Here(counter) = &self.kept
             && counters.leasing.is_on()
             && self.is_parted()
         {
-            counters.leasing.want(counter, limit);
+            counters.leasing.want(counter);
         }
     }
 }

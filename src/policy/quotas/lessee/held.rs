@@ -24,6 +24,7 @@ pub(super) struct Held {
     /// What was answered last of this window; `None`: nothing.
     pub(super) heard: Option<Lease>,
     /// As last asked.
+    pub(super) limit: u64,
     pub(super) used: u64,
     pub(super) asked_at_ns: u64,
     /// Used or missed in a second, lately.
@@ -74,6 +75,16 @@ impl Held {
         (named && Arc::strong_count(&self.counter) > 1) || used
     }
 
+    /// Whether a configuration has changed its limit since it was asked for.
+    pub(super) fn has_another_limit(&self) -> bool {
+        self.limit != self.counter.named().limit()
+    }
+
+    /// Whether it was last heard that too much is lent.
+    pub(super) fn is_over(&self) -> bool {
+        self.heard.is_some_and(|lease| lease.over > 0)
+    }
+
     pub(super) fn ask(
         &mut self,
         now: Moment,
@@ -85,17 +96,19 @@ impl Held {
         let window = self.window.number;
         let missed = self.counter.lent().take_missed();
         let used = self.counter.used_of(window);
-        self.note_pace(now, used, missed);
+        let came = self.note_pace(now, used, missed);
         let lent = self.counter.lent();
-        let limit = lent.limit();
+        let limit = self.counter.named().limit();
         let ahead = self.pace.saturating_mul(AHEAD_S).max(missed);
-        let ahead = ahead.max(u64::from(used > 0 || missed > 0)).min(limit);
+        // Who is idle keeps nothing of what another needs.
+        let ahead = ahead.max(u64::from(came > 0)).min(limit);
         let standing = lent.lease(window);
         let held = match (self.heard, standing) {
             (Some(heard), Some(lease)) => {
                 let even = limit.saturating_sub(heard.all_used) / 2 / sharers.max(1);
                 let enough = used.saturating_add(ahead.max(even));
-                if enough < lease && !counters.is_shared_with_elder() {
+                let enough = enough.min(lease.saturating_sub(heard.over)).max(used);
+                if enough < lease && !counters.is_held_with_another(self.begins_unix_s()) {
                     lent.lower(window, enough);
                     fence(SeqCst);
                     // Whoever charged before it saw that is seen here.
@@ -113,7 +126,7 @@ impl Held {
                 cold.max(self.counter.used_of(window))
             }
         };
-        self.used = used;
+        (self.limit, self.used) = (limit, used);
         self.asked_at_ns = now.since_start_ns;
         self.due_at_ns = now.since_start_ns.saturating_add(ASK_EVERY_NS);
         Ask {
@@ -126,19 +139,22 @@ impl Held {
             reserved: limit / RESERVED,
             takes: true,
             takes_up: self.heard.is_none(),
+            heard: self.heard.is_some(),
             ends_unix_s: self.window.ends_unix_s,
             place,
             window,
         }
     }
 
-    /// What comes in a second: at least half as much as it did.
-    fn note_pace(&mut self, now: Moment, used: u64, missed: u64) {
+    /// What comes in a second: at least half as much as it did. Yields what came since the last
+    /// question.
+    fn note_pace(&mut self, now: Moment, used: u64, missed: u64) -> u64 {
         let took_ns = now.since_start_ns.saturating_sub(self.asked_at_ns);
         let took_ns = took_ns.max(SECOND_NS / 20);
         let came = used.saturating_sub(self.used).saturating_add(missed);
         let pace = u128::from(came) * u128::from(SECOND_NS) / u128::from(took_ns);
         let pace = u64::try_from(pace).unwrap_or(u64::MAX);
         self.pace = pace.max(self.pace / 2);
+        came
     }
 }

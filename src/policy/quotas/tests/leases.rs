@@ -131,6 +131,156 @@ fn what_a_dead_process_held_is_its_successors() {
     assert!(*admitted >= 980, "{admitted}");
 }
 
+/// Goes on until a minute begins at all edges, and yields which.
+fn next_minute(world: &mut World) -> u64 {
+    let minute = world.now_ms / 60_000 + 1;
+    while world.now_ms < minute * 60_000 + 1000 {
+        world.step(answered, 0);
+    }
+    minute
+}
+
+#[test]
+fn who_is_idle_keeps_nothing_of_what_another_needs() {
+    let mut world = World::new(1, 8, (20, true));
+    next_minute(&mut world);
+    let minute = next_minute(&mut world);
+    for place in 0..8 {
+        assert_eq!(world.load(place, 1), 1, "an even part");
+    }
+    while world.now_ms < (minute + 1) * 60_000 - 20_000 {
+        world.step(answered, 0);
+        world.load(0, 5);
+    }
+    assert_eq!(world.admitted[&minute], 20);
+    for place in 0..8 {
+        world.load(place, 1);
+        for _ in 0..20 {
+            world.step(answered, 0);
+        }
+        let node = &world.nodes[place];
+        let load = items(ERROR, 1);
+        let (_, wait_s) = node
+            .limiter
+            .refusal(node.now(world.now_ms), &who(1, 1, 1), &load);
+        assert!(wait_s > 1, "{place}: to the end of its window");
+    }
+}
+
+#[test]
+fn an_heir_whose_elder_ended_without_a_word_gives_back_what_it_does_not_need() {
+    let mut world = World::new(1, 2, (1000, true));
+    next_minute(&mut world);
+    let node = &world.nodes[0];
+    let now_s = node.now(world.now_ms).unix_s;
+    node.limiter.counters.leave_elders_part();
+    node.limiter.counters.lose_elders_part(now_s);
+    let minute = next_minute(&mut world);
+    for _ in 0..10 {
+        world.load(0, 20);
+        world.step(answered, 0);
+    }
+    while world.now_ms < (minute + 1) * 60_000 - 5000 {
+        world.step(answered, 0);
+        world.load(1, 50);
+    }
+    let admitted = world.admitted[&minute];
+    assert!(admitted >= 950, "{admitted}");
+}
+
+/// Four edges whose limit a reload lowers, a second before more comes than there is.
+#[track_caller]
+fn check_lowered((before, after): (u64, u64), named: bool, pace: [u64; 4]) {
+    let mut world = World::new(1, 4, (before, named));
+    next_minute(&mut world);
+    let minute = next_minute(&mut world);
+    for _ in 0..10 {
+        for (place, pace) in pace.into_iter().enumerate() {
+            world.load(place, pace);
+        }
+        world.step(answered, 0);
+    }
+    world.reload(after);
+    for _ in 0..10 {
+        world.step(answered, 0);
+    }
+    while world.now_ms < (minute + 1) * 60_000 - 5000 {
+        for place in 0..4 {
+            world.load(place, after / 20);
+        }
+        world.step(answered, 0);
+    }
+    let admitted = world.admitted[&minute];
+    assert!(admitted * 100 >= after * 95, "{admitted} of {after}");
+}
+
+#[test]
+fn a_limit_that_a_reload_lowers_is_all_edges_limit_within_a_second() {
+    for named in [true, false] {
+        check_lowered((1000, 100), named, [1, 1, 1, 1]);
+        check_lowered((1000, 100), named, [9, 1, 0, 0]);
+        check_lowered((100_000, 10_000), named, [200, 200, 200, 200]);
+        check_lowered((100_000, 10_000), named, [900, 20, 20, 20]);
+    }
+}
+
+#[test]
+fn a_window_that_the_pool_forgets_while_all_reach_it_is_told_anew() {
+    for idle_s in [1, 20] {
+        let mut world = World::new(1, 3, (1000, true));
+        next_minute(&mut world);
+        let minute = next_minute(&mut world);
+        for _ in 0..10 {
+            world.load(0, 30);
+            world.load(1, 30);
+            world.step(answered, 0);
+        }
+        for _ in 0..idle_s * 10 {
+            world.step(answered, 0);
+        }
+        world.pool.windows.clear();
+        while world.now_ms < (minute + 1) * 60_000 - 3000 {
+            world.load(1, 20);
+            world.step(answered, 0);
+        }
+        let admitted = world.admitted[&minute];
+        assert!(admitted >= 950, "{admitted}");
+    }
+}
+
+#[test]
+fn who_said_nothing_for_long_on_a_whole_connection_claims_before_it_reports() {
+    let at_s = |s: u64| at(s * 1000);
+    let roll = |one_in| Roll {
+        known: true,
+        one_in,
+        present: 2,
+        sharers: 2,
+        ..Roll::default()
+    };
+    let mut membership = Membership::new(0);
+    membership.reached(at_s(10), "pool", (60_000, 0));
+    assert!(membership.begins_claiming());
+    membership.claimed();
+    assert!(membership.report(at_s(10), || 0).is_some());
+    membership.confirmed(at_s(10), at_s(10), roll(2));
+    let late_s = 10 + PRESENT_MS / 1000;
+    let just = Moment {
+        since_start_ns: at_s(late_s).since_start_ns - 1,
+        ..at_s(late_s)
+    };
+    assert!(membership.report(just, || 0).is_some(), "just in time");
+    membership.confirmed(at_s(10), just, roll(2));
+    // It stood still meanwhile.
+    assert_eq!(membership.report(at_s(40), || 0), None);
+    assert_eq!(membership.standing(at_s(40)).away, None);
+    assert!(membership.begins_claiming());
+    membership.claimed();
+    assert!(membership.report(at_s(40), || 0).is_some(), "once");
+    membership.confirmed(at_s(40), at_s(40), roll(2));
+    assert!(membership.takes(at_s(40)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

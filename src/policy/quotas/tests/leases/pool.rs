@@ -17,12 +17,22 @@ pub(super) struct Pool {
 #[derive(Default)]
 pub(super) struct Kept {
     pub(super) edges: HashMap<String, (u64, u64, u64)>,
+    pub(super) relearns_until_ms: u64,
 }
 
 impl Pool {
     /// The answer, or the number of a later question.
-    pub(super) fn ask(&mut self, edge: &str, ask: &Ask, roll: &Roll) -> Result<Lease, u64> {
+    pub(super) fn ask(
+        &mut self,
+        edge: &str,
+        (ask, roll): (&Ask, &Roll),
+        now_ms: u64,
+    ) -> Result<Lease, u64> {
         let kept = self.windows.entry(ask.name.clone()).or_default();
+        let lost = ask.heard && !kept.edges.contains_key(edge);
+        if lost && kept.relearns_until_ms == 0 {
+            kept.relearns_until_ms = now_ms + RELEARN_MS;
+        }
         let (number, leased, _) = kept.edges.get(edge).copied().unwrap_or_default();
         if ask.number <= number {
             return Err(number);
@@ -47,7 +57,10 @@ impl Pool {
             false => 0,
         };
         let more = ask.wanted.max(even).saturating_sub(held);
-        let more = more.min(pool.div_ceil(2));
+        let more = match now_ms < kept.relearns_until_ms {
+            true => 0,
+            false => more.min(pool.div_ceil(2)),
+        };
         let leased = held + more;
         kept.edges
             .insert(edge.to_owned(), (ask.number, leased, ask.used));
@@ -55,6 +68,8 @@ impl Pool {
             leased,
             all_used,
             left: pool - more,
+            over: (sums.0 + held).saturating_sub(ask.limit),
+            lost,
         })
     }
 

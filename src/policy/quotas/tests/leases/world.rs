@@ -137,6 +137,15 @@ impl World {
         self.nodes[place] = next;
     }
 
+    /// All edges' configuration has another limit from now on.
+    pub(super) fn reload(&mut self, limit: u64) {
+        self.limit = limit;
+        let spec = spec(limit, self.named);
+        for node in &mut self.nodes {
+            node.limiter.reload(&spec);
+        }
+    }
+
     /// Cuts one off that has ever been heard.
     pub(super) fn cut_off(&mut self, place: usize, lasts_ms: u64) {
         let node = &mut self.nodes[place];
@@ -213,7 +222,9 @@ impl World {
         for ask in node.lessee.asks(now, takes, &node.limiter.counters) {
             let fate = fate(&mut self.draws);
             let answer = match fate {
-                Fate::Answered | Fate::AnswerLost => Some(self.pool.ask(&node.id, &ask, &roll)),
+                Fate::Answered | Fate::AnswerLost => {
+                    Some(self.pool.ask(&node.id, (&ask, &roll), now_ms))
+                }
                 Fate::Lost => None,
                 Fate::Late => {
                     let at_ms = now_ms + self.draws.below(20_000);
@@ -276,7 +287,9 @@ impl World {
         let now_ms = self.now_ms;
         for (_, edge, delayed) in self.late.extract_if(.., |late| late.0 <= now_ms) {
             match delayed {
-                Delayed::Ask(ask, roll) => drop(self.pool.ask(&edge, &ask, &roll)),
+                Delayed::Ask(ask, roll) => {
+                    self.pool.ask(&edge, (&ask, &roll), now_ms).ok();
+                }
                 Delayed::Report(report) => drop(self.pool.report(&edge, report, now_ms)),
             }
         }

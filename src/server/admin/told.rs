@@ -166,7 +166,7 @@ fn one(config: &Config, project: ProjectId, teller: Teller, state: &ProjectState
         "rev": state.rev,
         "allowed_origins": from(origins, allowed.is_some_and(|allowed| !allowed.is_any())),
         "filters": from(filters, state.filters.as_ref().is_some_and(|told| *told != Default::default())),
-        "sampling": from(samples, state.sampling.is_some()),
+        "sampling": from(samples, state.sampling.rules().is_some()),
         "quotas": quotas,
         "left_to_sentry": state.left_out,
     })

@@ -229,7 +229,9 @@ impl Reloader {
 
     /// Takes up Sentry's list of its keys.
     fn knows(&self, list: Arc<KeyList>) {
-        self.memory.keep_list(&list);
+        if let Some(sentry) = &self.config().sentry {
+            self.memory.keep_list(&sentry.url, &list);
+        }
         let before = self
             .knowledge
             .borrow_mut()

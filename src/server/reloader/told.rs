@@ -88,10 +88,11 @@ impl Reloader {
         tracing::debug!(states, ?took, "what Sentry says of projects is in force");
     }
 
-    fn keep_states(&self) {
-        if let Some(known) = &self.knowledge.borrow().states {
-            self.memory.keep_states(known);
-        }
+    /// False: not now.
+    fn keep_states(&self) -> bool {
+        let (config, knowledge) = (self.config(), self.knowledge.borrow());
+        let both = config.sentry.as_ref().zip(knowledge.states.as_ref());
+        both.is_none_or(|(sentry, known)| self.memory.keep_states(&sentry.url, known))
     }
 
     /// How states stand; `None` where Sentry is not asked for any.

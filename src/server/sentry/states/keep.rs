@@ -146,8 +146,8 @@ impl Keeper {
     }
 
     /// Asks, and hands what has changed to `take_up`, as often as [`MAKING_PART`] lets it, and
-    /// then and when to `write_down`. Never ends; dropping it closes its connections.
-    pub(crate) async fn keep(&self, take_up: impl Fn(Known), write_down: impl Fn()) {
+    /// then and when to `write_down`, which may put it off. Never ends; dropping it closes its connections.
+    pub(crate) async fn keep(&self, take_up: impl Fn(Known), write_down: impl Fn() -> bool) {
         self.shared.strangers.first_seen.switch(true);
         let _off = SwitchOff(&self.shared);
         let mut desk = Desk::new(&self.source);
@@ -177,9 +177,9 @@ impl Keeper {
                 unwritten = true;
             }
             let copy = self.source.bounds.copy;
-            if unwritten && written_at.is_none_or(|at: Instant| at.elapsed() >= copy) {
+            let is_due = written_at.is_none_or(|at: Instant| at.elapsed() >= copy);
+            if unwritten && is_due && write_down() {
                 (unwritten, written_at) = (false, Some(Instant::now()));
-                write_down();
             }
             sleep(self.source.bounds.batch).await;
         }

@@ -105,7 +105,7 @@ impl Memory {
                 states: told::recall(folder.as_ref(), config).map(Arc::new),
                 files: config.project_files.as_deref().map(|folder| {
                     // The watch says what of it cannot be read.
-                    Arc::new(files::read(folder).known)
+                    Arc::new(files::read(folder, None))
                 }),
                 secret: secret(folder.as_ref()).into(),
             },

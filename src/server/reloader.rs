@@ -75,8 +75,6 @@ pub(crate) struct Reloader {
     /// How the states of keys stand, and who keeps them.
     states: Arc<ArcSwap<States>>,
     keeper: RefCell<Option<(Rc<Keeper>, AbortHandle)>>,
-    /// What could not be read of Relay's files.
-    file_faults: RefCell<Vec<String>>,
 }
 
 impl Reloader {
@@ -102,7 +100,6 @@ impl Reloader {
             listing: RefCell::default(),
             states: Arc::default(),
             keeper: RefCell::default(),
-            file_faults: RefCell::default(),
         }
     }
 

@@ -173,6 +173,14 @@ impl Categories {
     /// None at all.
     pub const EMPTY: Self = Self(0);
 
+    /// What is kept of items of which the upstream takes metrics first: full, it still takes those,
+    /// so that the items must arrive (PROTOCOL 4.2).
+    pub const KEPT: Self = Self::of(&[
+        Category::TransactionIndexed,
+        Category::ProfileIndexed,
+        Category::SpanIndexed,
+    ]);
+
     /// The set of these.
     #[must_use]
     pub const fn of(categories: &[Category]) -> Self {

@@ -32,11 +32,30 @@ pub struct AskingRules {
     pub pending_ms: u64,
 }
 
+/// How much is asked to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Everything, quotas among it: only for relays that Sentry takes for its own.
+    Full,
+    /// What any relay may know.
+    Limited,
+}
+
+/// Which revision of a state was told. It is Sentry's for a state, whatever was told of it: that
+/// nothing has changed since means something only where as much is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rev {
+    /// As Sentry calls it.
+    pub word: Box<str>,
+    /// How much was told.
+    pub depth: Depth,
+}
+
 /// How an answer speaks of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// There is a state, of this revision if it has one.
-    State(Option<Box<str>>),
+    State(Option<Rev>),
     /// The revision that was named is the present one.
     Unchanged,
     /// It is being worked out.
@@ -51,7 +70,7 @@ pub struct Question {
     /// The key.
     pub key: Key,
     /// The revision that is known.
-    pub rev: Option<Box<str>>,
+    pub rev: Option<Rev>,
 }
 
 /// How many keys there are, of which kind.
@@ -71,10 +90,8 @@ pub struct Census {
 enum Standing {
     /// No answer yet.
     Waiting,
-    /// So many times Sentry has said that it is working on it.
-    Pending {
-        times: u32,
-    },
+    /// Sentry is working on it.
+    Pending,
     Given,
     Unknown,
 }
@@ -84,14 +101,16 @@ struct Entry {
     standing: Standing,
     /// Named by the configuration or a list.
     named: bool,
-    rev: Option<Box<str>>,
+    /// How often in a row Sentry has said that it is working on it, given or not.
+    pending: u32,
+    rev: Option<Rev>,
     /// `None`: it is being asked for.
     due: Option<Millis>,
 }
 
 impl Entry {
     const fn is_stranger(&self) -> bool {
-        !self.named && matches!(self.standing, Standing::Waiting | Standing::Pending { .. })
+        !self.named && matches!(self.standing, Standing::Waiting | Standing::Pending)
     }
 }
 
@@ -134,7 +153,7 @@ impl Asking {
 
     /// Somebody names a key; with the revision of what is known of it, if anything is. False: there
     /// is no room for it.
-    pub fn name(&mut self, now: Millis, key: &Key, rev: Option<Box<str>>) -> bool {
+    pub fn name(&mut self, now: Millis, key: &Key, rev: Option<Rev>) -> bool {
         let packed = key.packed();
         if let Some(entry) = self.entries.get_mut(&packed) {
             self.strangers -= usize::from(entry.is_stranger());
@@ -149,7 +168,7 @@ impl Asking {
     }
 
     /// Sentry was known to know a key, at an earlier time. False: there is no room for it.
-    pub fn knows(&mut self, now: Millis, key: &Key, rev: Option<Box<str>>) -> bool {
+    pub fn knows(&mut self, now: Millis, key: &Key, rev: Option<Rev>) -> bool {
         let packed = key.packed();
         let is_new = !self.entries.contains_key(&packed);
         if is_new && self.entries.len() < self.rules.keys_max {
@@ -189,11 +208,12 @@ impl Asking {
         true
     }
 
-    fn put(&mut self, now: Millis, key: [u8; 16], named: bool, rev: Option<Box<str>>) {
+    fn put(&mut self, now: Millis, key: [u8; 16], named: bool, rev: Option<Rev>) {
         self.due.insert((now, key));
         let entry = Entry {
             standing: Standing::Waiting,
             named,
+            pending: 0,
             rev,
             due: Some(now),
         };
@@ -246,6 +266,8 @@ impl Asking {
         };
         let was_stranger = entry.is_stranger();
         let rules = &self.rules;
+        let is_pending = told == Told::Pending;
+        let times = std::mem::take(&mut entry.pending);
         let wait_ms = match told {
             Told::State(rev) => {
                 entry.standing = Standing::Given;
@@ -257,13 +279,10 @@ impl Asking {
                 spread_over(rules.fresh_ms, spread)
             }
             Told::Pending => {
-                let times = match entry.standing {
-                    Standing::Pending { times } => times.saturating_add(1),
-                    Standing::Waiting | Standing::Given | Standing::Unknown => 0,
-                };
+                entry.pending = times.saturating_add(1);
                 // What is given stays so until there is another word.
                 if entry.standing != Standing::Given {
-                    entry.standing = Standing::Pending { times };
+                    entry.standing = Standing::Pending;
                 }
                 let doubled = rules.pending_ms.saturating_mul(1 << times.min(20));
                 doubled.min(rules.fresh_ms)
@@ -285,7 +304,7 @@ impl Asking {
             }
         }
         let due = now.plus(wait_ms);
-        match (forgotten, known && wait_ms > self.rules.pending_ms) {
+        match (forgotten, known && !is_pending) {
             (true, _) => drop(self.entries.remove(&key)),
             (false, true) => self.put_off(key, self.gathered(due)),
             (false, false) => self.put_off(key, due),
@@ -318,7 +337,7 @@ impl Asking {
         Census {
             keys: self.entries.len(),
             waiting: count(|entry| entry.standing == Standing::Waiting),
-            pending: count(|entry| matches!(entry.standing, Standing::Pending { .. })),
+            pending: count(|entry| entry.standing == Standing::Pending),
             turned_away: self.turned_away,
         }
     }

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use crate::config::checked::{Config, Rate, StorePolicy};
+use crate::config::checked::{Config, Rate, StorePolicy, UpstreamUrl};
 use crate::policy::millis::Millis;
 use crate::policy::proven_file;
 use crate::policy::quotas::Counters;
@@ -38,6 +38,7 @@ use crate::server::memory::state::{StateError, StateFolder};
 use crate::server::memory::switches::Switchboard;
 use crate::server::memory::untold::Untold;
 use crate::server::sentry::copy;
+use crate::server::sentry::list::KeyList;
 use crate::server::sentry::states::{files, known::Known};
 use crate::server::spool::pause::Pause;
 use crate::server::worker::Shared;
@@ -60,6 +61,7 @@ pub(crate) struct Memory {
     /// What is known.
     pub knowledge: Knowledge,
     folder: Option<StateFolder>,
+    copying: told::Copying,
     /// Whether the configuration names a folder, be it of use or not.
     wants_folder: bool,
 }
@@ -90,30 +92,25 @@ impl Memory {
                 }
             },
         };
-        let listed = folder
-            .as_ref()
-            .filter(|_| {
-                config
-                    .sentry
-                    .as_ref()
-                    .is_some_and(|sentry| sentry.token.is_some())
-            })
-            .and_then(|folder| {
-                copy::load(&folder.file(LISTED))
-                    .inspect_err(|error| tracing::warn!(%error, "it is read from Sentry anew"))
-                    .ok()?
-            });
+        let sentry = config.sentry.as_ref();
+        let lists = sentry.filter(|sentry| sentry.token.is_some());
+        let listed = folder.as_ref().zip(lists).and_then(|(folder, sentry)| {
+            copy::load(&folder.file(LISTED), &sentry.url.to_string())
+                .inspect_err(|error| tracing::warn!(%error, "it is read from Sentry anew"))
+                .ok()?
+        });
         Ok(Self {
             knowledge: Knowledge {
                 listed: listed.map(Arc::new),
                 states: told::recall(folder.as_ref(), config).map(Arc::new),
                 files: config.project_files.as_deref().map(|folder| {
                     // The watch says what of it cannot be read.
-                    Arc::new(files::read(folder).known)
+                    Arc::new(files::read(folder, None))
                 }),
                 secret: secret(folder.as_ref()).into(),
             },
             folder,
+            copying: told::Copying::default(),
             wants_folder: config.state.path.is_some(),
         })
     }
@@ -207,22 +204,23 @@ impl Memory {
         }
     }
 
-    /// Keeps Sentry's list for the next start.
-    pub(crate) fn keep_list(&self, list: &Arc<crate::server::sentry::list::KeyList>) {
+    /// Keeps the list of the Sentry at this URL for the next start.
+    pub(crate) fn keep_list(&self, of: &UpstreamUrl, list: &Arc<KeyList>) {
         let Some(folder) = self.folder.clone() else {
             return;
         };
-        let list = Arc::clone(list);
+        let (of, list) = (of.to_string(), Arc::clone(list));
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = copy::save(&folder.file(LISTED), &list) {
+            if let Err(error) = copy::save(&folder.file(LISTED), &of, &list) {
                 tracing::warn!(%error, "a restart will have to wait for Sentry's list");
             }
         });
     }
 
-    /// Keeps what Sentry says of projects for the next start.
-    pub(crate) fn keep_states(&self, known: &Arc<Known>) {
-        told::keep(self.folder.as_ref(), known);
+    /// Keeps what the Sentry at this URL says of projects for the next start. False: what was kept
+    /// before is still being written, and this has to be kept later.
+    pub(crate) fn keep_states(&self, of: &UpstreamUrl, known: &Arc<Known>) -> bool {
+        self.copying.keep(self.folder.as_ref(), of, known)
     }
 
     /// Sweeps the tables and writes down what is proven, for as long as it runs.

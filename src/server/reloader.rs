@@ -75,8 +75,6 @@ pub(crate) struct Reloader {
     /// How the states of keys stand, and who keeps them.
     states: Arc<ArcSwap<States>>,
     keeper: RefCell<Option<(Rc<Keeper>, AbortHandle)>>,
-    /// What could not be read of Relay's files.
-    file_faults: RefCell<Vec<String>>,
 }
 
 impl Reloader {
@@ -102,7 +100,6 @@ impl Reloader {
             listing: RefCell::default(),
             states: Arc::default(),
             keeper: RefCell::default(),
-            file_faults: RefCell::default(),
         }
     }
 
@@ -229,7 +226,9 @@ impl Reloader {
 
     /// Takes up Sentry's list of its keys.
     fn knows(&self, list: Arc<KeyList>) {
-        self.memory.keep_list(&list);
+        if let Some(sentry) = &self.config().sentry {
+            self.memory.keep_list(&sentry.url, &list);
+        }
         let before = self
             .knowledge
             .borrow_mut()

@@ -266,12 +266,13 @@ fn leave_copy(fake: &Fake, place: &TempDir, sentry: &str) {
 fn a_restart_without_sentry_begins_with_the_last_list() {
     let place = TempDir::new().unwrap();
     let (fake, sentry) = (Fake::start(), open_sentry());
-    leave_copy(&fake, &place, &sentry.url());
+    let url = sentry.url();
+    leave_copy(&fake, &place, &url);
     let copy = std::fs::metadata(place.path().join("sentry-keys")).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&copy.permissions());
     assert_eq!(mode & 0o777, 0o600);
     drop(sentry);
-    let mut changes = strict(&Silent::reserve().url());
+    let mut changes = strict(&url);
     changes["state"] = json!({"path": place.path()});
     let edge = Edge::configured(&fake.url(), &fake.url(), changes.clone());
     // From the first request on, whether or not Sentry was asked already.
@@ -281,6 +282,14 @@ fn a_restart_without_sentry_begins_with_the_last_list() {
     assert_eq!(status["keys"]["sentry"]["keys"], 3, "{status}");
     check_listed(&edge);
     // A list counts only while its Sentry is configured.
+    drop(edge);
+    changes["sentry"]["url"] = json!(Silent::reserve().url());
+    let edge = Edge::configured(&fake.url(), &fake.url(), changes.clone());
+    edge.log.wait_for("a warning", |line| {
+        (line.contains("WARN") && line.contains("another Sentry's")).then_some(())
+    });
+    let answer = edge.ask("POST", &target(42, OFF), &[], ENVELOPE);
+    assert_eq!(answer.status, 200, "{}", answer.text());
     drop(edge);
     changes["sentry"] = json!({});
     changes["keys"] = json!({"mode": "learn"});

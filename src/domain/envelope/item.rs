@@ -188,12 +188,7 @@ impl ItemKind {
     /// transaction whose kept part is limited the upstream still takes metrics, so it must arrive.
     #[must_use]
     pub const fn learned(self) -> Categories {
-        const KEPT: Categories = Categories::of(&[
-            Category::TransactionIndexed,
-            Category::ProfileIndexed,
-            Category::SpanIndexed,
-        ]);
-        self.categories().without(KEPT)
+        self.categories().without(Categories::KEPT)
     }
 
     /// Whether no limit ever applies: what clients report on must be heard whatever is full.

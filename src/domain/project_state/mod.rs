@@ -10,7 +10,6 @@ mod quotas;
 mod sampling;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,7 +20,7 @@ use super::filter::Filters;
 use super::origin::AllowedOrigins;
 use super::quota::Quota;
 
-pub use sampling::{Facts, Level, SentrySampling, Words, sentry_keeps};
+pub use sampling::{Facts, Level, SentrySampling, StateSampling, Words, sentry_keeps};
 
 /// The largest state, of what is read of one: beyond lists of ten thousand addresses and a
 /// thousand patterns there is nothing to say.
@@ -69,8 +68,8 @@ pub struct ProjectState {
     pub quotas: Option<StateQuotas>,
     /// What is not wanted; `None`: not told.
     pub filters: Option<Filters>,
-    /// How many transactions are kept; `None`: all, or what is said is not certain.
-    pub sampling: Option<Arc<SentrySampling>>,
+    /// How many transactions are kept.
+    pub sampling: StateSampling,
     /// What it says that is not done here, each word once.
     pub left_out: BTreeSet<&'static str>,
     /// What it was read from: as JSON, without what means nothing here.
@@ -193,8 +192,8 @@ impl ProjectState {
             .and_then(|listed| quotas::read(listed, &state, &mut left_out));
         state.sampling = config
             .sampling
-            .and_then(|rules| sampling::read(rules, &mut left_out))
-            .map(Arc::new);
+            .map(|rules| sampling::read(rules, &mut left_out))
+            .unwrap_or_default();
         state.left_out = left_out;
         Ok(state)
     }

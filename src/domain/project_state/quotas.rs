@@ -1,5 +1,6 @@
 //! A state's `quotas` (PROTOCOL 4.3) as our own. One that is counted otherwise than anything here
-//! is left to Sentry, which counts it anyway.
+//! is left to Sentry, which counts it anyway; and so is one of what is kept of items of which
+//! Sentry takes metrics when it keeps nothing of them (PROTOCOL 4.2).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -65,12 +66,15 @@ pub(super) fn read(
     let mut read = StateQuotas::default();
     for (place, row) in rows.iter().enumerate() {
         let quota = match place < QUOTAS_MAX {
-            true => object(row.get()).and_then(quota),
-            false => None,
+            true => object(row.get()).map_or(Err(UNKNOWN), quota),
+            false => Err(UNKNOWN),
         };
-        let Some(Found(scope, id, quota)) = quota else {
-            left_out.insert("quotas");
-            continue;
+        let Found(scope, id, quota) = match quota {
+            Ok(found) => found,
+            Err(words) => {
+                left_out.insert(words);
+                continue;
+            }
         };
         // Without a limit it only counts.
         let Some(quota) = quota else { continue };
@@ -108,8 +112,29 @@ enum Id {
 /// A quota with its scope; `None` for one without a limit.
 struct Found(Scope, Id, Option<Quota>);
 
-/// `None`: it says what nothing here can do.
-fn quota(row: QuotaFields<'_>) -> Option<Found> {
+/// What is left out of it: something that nothing here can do, or all of it that is met here.
+const UNKNOWN: &str = "quotas";
+const KEPT: &str = "quotas of transaction_indexed, profile_indexed or span_indexed";
+
+/// The error: what to say of one that nothing here can do.
+fn quota(row: QuotaFields<'_>) -> Result<Found, &'static str> {
+    let listed: Vec<String> = match row.categories {
+        // Without a limit it only counts, whatever that is.
+        Some(listed) if row.limit.is_some() => value(Some(listed)).ok_or(UNKNOWN)?,
+        Some(_) | None => Vec::new(),
+    };
+    let known = listed.iter().filter_map(|name| Category::of_name(name));
+    let (kept, whole): (Vec<Category>, Vec<Category>) =
+        known.partition(|category| Categories::KEPT.has(*category));
+    match (listed.is_empty(), whole.is_empty(), kept.is_empty()) {
+        (false, true, false) => Err(KEPT),
+        (false, true, true) => Err(UNKNOWN),
+        (true, _, _) | (false, false, _) => of_categories(row, &whole).ok_or(UNKNOWN),
+    }
+}
+
+/// One on these categories; without any it is on all. `None`: nothing here can do it.
+fn of_categories(row: QuotaFields<'_>, on: &[Category]) -> Option<Found> {
     let scope = match value::<String>(row.scope).as_deref() {
         None | Some("organization") => Scope::Organization,
         Some("project") => Scope::Project,
@@ -134,7 +159,7 @@ fn quota(row: QuotaFields<'_>) -> Option<Found> {
         window => Duration::from_secs(number(window)?),
     };
     let per = Per::of(time).filter(|_| time <= PER_MAX)?;
-    let (categories, unit) = categories(row.categories)?;
+    let (categories, unit) = (Categories::of(on), unit_of(on)?);
     let limit = match unit {
         Unit::Items => Limit::Items(limit),
         Unit::Bytes => Limit::Bytes(limit),
@@ -161,24 +186,12 @@ fn quota(row: QuotaFields<'_>) -> Option<Found> {
     ))
 }
 
-/// The categories, and what is counted of them. Empty: all. `None`: none that is known, or those
-/// of which one is counted otherwise than another.
-fn categories(field: Option<&RawValue>) -> Option<(Categories, Unit)> {
-    let names: Vec<String> = match field {
-        None => Vec::new(),
-        field => value(field)?,
-    };
-    if names.is_empty() {
-        return Some((Categories::EMPTY, Unit::Items));
-    }
-    let known: Vec<Category> = names
-        .iter()
-        .filter_map(|name| Category::of_name(name))
-        .collect();
-    let mut units = known.iter().map(|category| unit(*category));
-    let first = units.next()?;
+/// What is counted of categories; of all of them items. `None`: of one otherwise than of another.
+fn unit_of(categories: &[Category]) -> Option<Unit> {
+    let mut units = categories.iter().map(|category| unit(*category));
+    let first = units.next().unwrap_or(Unit::Items);
     let same = units.all(|unit| unit == first);
-    same.then(|| (Categories::of(&known), first))
+    same.then_some(first)
 }
 
 /// What Sentry counts of a category: an attachment in bytes, a profile's duration in time.

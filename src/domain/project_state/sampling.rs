@@ -1,13 +1,16 @@
 //! A state's `sampling` (PROTOCOL 7): the rules by which Sentry keeps a share of transactions, gone
-//! through as a Relay does, with its function of the same ids: what is left out by them here would
-//! be left out behind it.
+//! through as a Relay does: what is left out by them here would be left out behind it.
 //!
-//! Owns the form of the rules, their order and that function. A set with anything in it that is not
-//! known for certain is none: Sentry goes through it again, so that to keep too much is mended
-//! there, and to keep too little nowhere. Never knows whose rules count.
+//! Owns the form of the rules and their order. Of a set with anything in it that is not known for
+//! certain nothing counts, and nobody else's rules in its place: Sentry goes through it again, so
+//! that to keep too much is mended there, and to keep too little nowhere. Never knows whose rules
+//! count.
+
+mod place;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,10 +20,35 @@ use super::value;
 use crate::domain::glob::Glob;
 use crate::domain::sampling::Rate;
 
+pub use place::sentry_keeps;
+
 /// Rules of one set, texts of one condition, and conditions in each other.
 const RULES_MAX: usize = 1_000;
 const TEXTS_MAX: usize = 1_000;
 const NESTING_MAX: u32 = 8;
+
+/// What one project says of how many transactions are kept.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum StateSampling {
+    /// Nothing: it has no rules.
+    #[default]
+    Silent,
+    /// These rules.
+    Certain(Arc<SentrySampling>),
+    /// It has rules of which nobody knows here what they keep.
+    Uncertain,
+}
+
+impl StateSampling {
+    /// The rules, where they are known.
+    #[must_use]
+    pub const fn rules(&self) -> Option<&Arc<SentrySampling>> {
+        match self {
+            Self::Certain(rules) => Some(rules),
+            Self::Silent | Self::Uncertain => None,
+        }
+    }
+}
 
 /// The rules of one project that are known for certain.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,25 +131,29 @@ enum Word {
     Transaction,
 }
 
-/// Reads the rules; `None`: there are none, or not all of them are known for certain.
-pub(super) fn read(
-    sampling: &RawValue,
-    left_out: &mut BTreeSet<&'static str>,
-) -> Option<SentrySampling> {
-    let sampling: Value = value(Some(sampling))?;
+/// Reads the rules.
+pub(super) fn read(sampling: &RawValue, left_out: &mut BTreeSet<&'static str>) -> StateSampling {
+    let Some(sampling) = value::<Value>(Some(sampling)) else {
+        return StateSampling::Silent;
+    };
     let some = |key: &str| {
         let rules = sampling.get(key).and_then(Value::as_array);
         rules.filter(|rules| !rules.is_empty())
     };
     let (rules, older) = (some("rules"), some("rulesV2"));
-    rules.or(older)?;
+    if rules.or(older).is_none() {
+        return StateSampling::Silent;
+    }
     let is_known = sampling.get("version").and_then(Value::as_u64) == Some(2);
     let read = rules.filter(|rules| is_known && rules.len() <= RULES_MAX);
     let read = read.and_then(|rules| rules.iter().map(rule).collect::<Option<Vec<Rule>>>());
-    if read.is_none() {
-        left_out.insert("sampling");
+    match read {
+        Some(rules) => StateSampling::Certain(Arc::new(SentrySampling(rules))),
+        None => {
+            left_out.insert("sampling");
+            StateSampling::Uncertain
+        }
     }
-    read.map(SentrySampling)
 }
 
 fn rule(rule: &Value) -> Option<Rule> {
@@ -345,36 +377,6 @@ impl Field {
             Word::Transaction => words.transaction,
         }
     }
-}
-
-/// Whether Sentry keeps what has this id at a rate.
-///
-/// Newer Relays have one bit more of the same number than older ones: left out is only what
-/// either leaves out.
-#[must_use]
-pub fn sentry_keeps(rate: Rate, id: u128) -> bool {
-    place(id) < rate.share()
-}
-
-/// Where an id stands between 0 and 1 for Sentry: PCG XSH-RR 64/32, its state from the high half
-/// and its stream from the low half of the id.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "halves of 128 bits, 32 of 64 as the generator takes them, and 52 that fit a mantissa"
-)]
-fn place(id: u128) -> f64 {
-    const FACTOR: u64 = 6_364_136_223_846_793_005;
-    let (start, stream) = ((id >> 64) as u64, id as u64);
-    let step = stream.wrapping_mul(2).wrapping_add(1);
-    let next = |state: u64| state.wrapping_mul(FACTOR).wrapping_add(step);
-    let word =
-        |state: u64| (((state >> 18 ^ state) >> 27) as u32).rotate_right((state >> 59) as u32);
-    let first = next(start.wrapping_add(step));
-    let number = u64::from(word(first)) | u64::from(word(next(first))) << 32;
-    // 2^-52.
-    (number >> 12) as f64 * (1.0 / 4_503_599_627_370_496.0)
 }
 
 #[cfg(test)]

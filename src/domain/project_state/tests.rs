@@ -227,6 +227,29 @@ fn a_limit_is_read_with_its_unit_and_time() {
     check_quota(r#"{"id":"p","limit":null,"window":60}"#, &[], false);
 }
 
+/// A full one would refuse whole transactions, of which Sentry still takes metrics (PROTOCOL 4.2).
+#[test]
+fn a_quota_on_what_is_kept_of_an_item_refuses_none_whole() {
+    let on = |categories: &str| {
+        with(&format!(
+            r#"{{"quotas":[{{"scope":"project","categories":[{categories}],"limit":0}}]}}"#
+        ))
+    };
+    let all = r#""transaction_indexed","profile_indexed","span_indexed""#;
+    for kept in [all, r#""span_indexed""#, r#""profile_indexed","new""#] {
+        let state = on(kept);
+        assert!(state.quotas.unwrap().project.is_empty(), "{kept}");
+        let left_out: Vec<_> = state.left_out.into_iter().collect();
+        let words = "quotas of transaction_indexed, profile_indexed or span_indexed";
+        assert_eq!(left_out, [words], "{kept}");
+    }
+    // Beside others it counts for those.
+    let state = on(&format!(r#""transaction",{all}"#));
+    let quota = state.quotas.unwrap().project.remove(0);
+    assert_eq!(quota.categories, Categories::of(&[Category::Transaction]));
+    assert!(state.left_out.is_empty());
+}
+
 #[test]
 fn quotas_of_one_owner_have_names_of_their_own() {
     let row = |fields: &str| format!(r#"{{"scope":"project","limit":5,"window":60,{fields}}}"#);

@@ -32,8 +32,14 @@ fn take(asking: &mut Asking, now: Millis) -> Vec<u64> {
     taken
 }
 
-fn state(rev: &str) -> Told {
-    Told::State(Some(rev.into()))
+fn rev(word: &str) -> Option<Rev> {
+    let word = word.into();
+    let depth = Depth::Full;
+    Some(Rev { word, depth })
+}
+
+fn state(word: &str) -> Told {
+    Told::State(rev(word))
 }
 
 /// When a named key is asked for again after such an answer, which follows `before`.
@@ -69,6 +75,19 @@ fn each_answer_has_its_wait() {
     check_wait(&[Told::Pending, state("a")], Told::Pending, 500);
 }
 
+/// What Sentry cannot work out, or nobody read, would be asked for twice a second for ever.
+#[test]
+fn what_is_known_and_worked_out_again_waits_longer_each_time() {
+    let known = |pending: usize| [vec![state("a")], vec![Told::Pending; pending]].concat();
+    check_wait(&known(0), Told::Pending, 500);
+    check_wait(&known(1), Told::Pending, 1000);
+    check_wait(&known(2), Told::Pending, 2000);
+    check_wait(&known(30), Told::Pending, 60_000);
+    for word in [state("b"), Told::Unchanged, Told::Unknown] {
+        check_wait(&[known(3), vec![word]].concat(), Told::Pending, 500);
+    }
+}
+
 #[test]
 fn what_was_asked_for_together_drifts_apart() {
     let mut asking = asking();
@@ -96,22 +115,22 @@ fn what_is_only_asked_again_is_asked_for_together() {
 #[test]
 fn a_question_names_the_revision_that_is_known() {
     let mut asking = asking();
-    asking.name(T0, &key(1), Some("old".into()));
-    let rev = |asking: &mut Asking| {
+    asking.name(T0, &key(1), rev("old"));
+    let named = |asking: &mut Asking| {
         let now = asking.next().unwrap();
         asking.take(now, 1).remove(0).rev
     };
-    assert_eq!(rev(&mut asking).as_deref(), Some("old"));
+    assert_eq!(named(&mut asking), rev("old"));
     for (told, want) in [
-        (Told::Unchanged, Some("old")),
-        (state("new"), Some("new")),
-        (Told::Pending, Some("new")),
+        (Told::Unchanged, rev("old")),
+        (state("new"), rev("new")),
+        (Told::Pending, rev("new")),
         (Told::State(None), None),
-        (state("newer"), Some("newer")),
+        (state("newer"), rev("newer")),
         (Told::Unknown, None),
     ] {
         asking.told(T0, &key(1), told.clone(), 0.0);
-        assert_eq!(rev(&mut asking).as_deref(), want, "{told:?}");
+        assert_eq!(named(&mut asking), want, "{told:?}");
     }
 }
 
@@ -159,12 +178,12 @@ fn a_stranger_that_sentry_does_not_know_is_asked_for_once() {
 fn what_was_known_before_costs_strangers_nothing_and_names_its_revision() {
     let mut asking = asking();
     for number in 1..=4 {
-        assert!(asking.knows(T0, &key(number), Some("old".into())));
+        assert!(asking.knows(T0, &key(number), rev("old")));
     }
     assert!(asking.knows(T0, &key(1), None) && !asking.is_named(&key(1)));
     assert!(asking.sees(T0, &key(5)), "none of them is a stranger");
     let asked = asking.take(T0, 1).remove(0);
-    assert_eq!(asked.rev.as_deref(), Some("old"));
+    assert_eq!(asked.rev, rev("old"));
     asking.name(T0, &key(1), None);
     assert!(asking.is_named(&key(1)));
 }

@@ -1,7 +1,7 @@
 //! Which transactions Sentry's own rules keep (PROTOCOL 7), for a project that says nothing of that
 //! here. Owns whose rules are asked: first its own, then those of the project in which the trace
 //! began, if that is one of its organization. What is not known for certain is kept: Sentry
-//! decides again.
+//! decides again. So nothing is left out of a project whose own rules are not known.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -13,7 +13,9 @@ use crate::domain::credentials::Key;
 use crate::domain::envelope::item::ItemKind;
 use crate::domain::envelope::trace::Trace;
 use crate::domain::event::Event;
-use crate::domain::project_state::{Facts, Level, SentrySampling, Words, sentry_keeps};
+use crate::domain::project_state::{
+    Facts, Level, SentrySampling, StateSampling, Words, sentry_keeps,
+};
 use crate::domain::sampling::Rate;
 
 use super::About;
@@ -29,18 +31,24 @@ struct Root {
 }
 
 impl Roots {
-    /// From the rules of each key's project, with its organization; those that are on no trace
-    /// are passed over. Of one key the last counts.
-    pub fn new(of_keys: impl Iterator<Item = (Key, u64, Arc<SentrySampling>)>) -> Self {
-        let of_keys = of_keys.filter(|(_, _, rules)| rules.has(Level::Trace));
-        let roots = of_keys.map(|(key, organization, rules)| {
-            let root = Root {
-                organization,
-                rules,
-            };
-            (key.packed(), root)
-        });
-        Self(roots.collect())
+    /// From what each key's project says, with its organization; those of which nothing is on a
+    /// trace are passed over. Of one key the last that says anything counts.
+    pub fn new(of_keys: impl Iterator<Item = (Key, u64, StateSampling)>) -> Self {
+        let mut roots = HashMap::<[u8; 16], Root, RandomState>::default();
+        for (key, organization, said) in of_keys {
+            match said {
+                StateSampling::Certain(rules) if rules.has(Level::Trace) => {
+                    let root = Root {
+                        organization,
+                        rules,
+                    };
+                    roots.insert(key.packed(), root);
+                }
+                StateSampling::Certain(_) | StateSampling::Silent => {}
+                StateSampling::Uncertain => drop(roots.remove(&key.packed())),
+            }
+        }
+        Self(roots)
     }
 }
 
@@ -54,15 +62,21 @@ pub struct SentryRules {
 }
 
 impl SentryRules {
-    /// The rules of a project of this organization. `None`: there are none that could leave
-    /// anything out.
+    /// The rules for a project of this organization that says so much. `None`: there are none that
+    /// could leave anything out.
     #[must_use]
     pub fn new(
-        own: Option<&Arc<SentrySampling>>,
+        said: &StateSampling,
         organization: Option<u64>,
         roots: &Arc<Roots>,
     ) -> Option<Self> {
-        let own = own.filter(|rules| rules.has(Level::Transaction)).cloned();
+        if *said == StateSampling::Uncertain {
+            return None;
+        }
+        let own = said
+            .rules()
+            .filter(|rules| rules.has(Level::Transaction))
+            .cloned();
         let organization = organization.filter(|_| !roots.0.is_empty());
         (own.is_some() || organization.is_some()).then(|| Self {
             own,

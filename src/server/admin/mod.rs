@@ -99,6 +99,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Why mode `strict` lets in keys that nobody names.
 const STRICT_WAITS: &str =
     "keys.mode strict is not in force yet: Sentry's list of keys has not been read";
+const STRICT_READS: &str =
+    "keys.mode strict is not in force yet: not all of sentry.projects has been read";
 
 /// A further page of the admin server, guarded like the API.
 pub struct Page {

@@ -13,7 +13,7 @@ use crate::server::sentry::states::keep::Standing;
 use crate::server::sentry::states::known::Teller;
 use crate::telemetry::clock::{lasting, rfc3339};
 
-use super::Desk;
+use super::{Desk, STRICT_READS};
 
 /// For how long Sentry may be away until somebody should know: it is upgraded in less.
 const STALE_S: u64 = 600;
@@ -51,10 +51,12 @@ pub(super) fn reasons(desk: &Desk) -> Vec<String> {
     let failing = states.and_then(|standing| standing.failing.clone());
     let failing = failing.map(|failing| format!("what Sentry says of projects: {failing}"));
     let files = desk.reloader.file_faults().into_iter();
+    let awaits = desk.reloader.awaits_files();
     failing
         .into_iter()
         .chain(files.map(|fault| format!("sentry.projects: {fault}")))
         .chain(lax)
+        .chain(awaits.then(|| STRICT_READS.to_owned()))
         .collect()
 }
 
@@ -64,7 +66,8 @@ fn is_lax(desk: &Desk, states: Option<&Standing>) -> bool {
     let rules = desk.shared.rules.load();
     let learns = rules.gate.mode == Mode::Learn && !rules.gate.awaits_list;
     let strict = desk.reloader.config().keys.mode == KeyMode::Strict;
-    let says = states.is_some_and(|standing| standing.registered && standing.failing.is_none());
+    // Where it is asked for none, `strict` waits for files.
+    let says = states.is_none_or(|standing| standing.registered && standing.failing.is_none());
     strict && learns && !says
 }
 
@@ -166,7 +169,7 @@ fn one(config: &Config, project: ProjectId, teller: Teller, state: &ProjectState
         "rev": state.rev,
         "allowed_origins": from(origins, allowed.is_some_and(|allowed| !allowed.is_any())),
         "filters": from(filters, state.filters.as_ref().is_some_and(|told| *told != Default::default())),
-        "sampling": from(samples, state.sampling.is_some()),
+        "sampling": from(samples, state.sampling.rules().is_some()),
         "quotas": quotas,
         "left_to_sentry": state.left_out,
     })

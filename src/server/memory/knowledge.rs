@@ -22,6 +22,7 @@ use crate::policy::wanted::{Own, Wanted};
 use crate::policy::{Gate, Mode};
 
 use crate::server::sentry::list::{KeyList, ListedKey};
+use crate::server::sentry::states::files::Files;
 use crate::server::sentry::states::known::Known;
 use told::{Beside, Told};
 
@@ -35,7 +36,7 @@ pub(crate) struct Knowledge {
     /// What Sentry says of keys and their projects, once it was asked.
     pub states: Option<Arc<Known>>,
     /// The same from files of Relay's.
-    pub files: Option<Arc<Known>>,
+    pub files: Option<Arc<Files>>,
     /// What addresses are hashed with where the configuration names no secret.
     pub secret: Arc<[u8]>,
 }
@@ -65,7 +66,8 @@ impl Knowledge {
             Some((project.id, allowed(patterns)))
         });
         let awaits_list = self.awaits_list(config);
-        let closed = awaits_list || config.keys.mode == KeyMode::Strict && asks(config);
+        let awaits = awaits_list || self.awaits_files(config);
+        let closed = awaits || config.keys.mode == KeyMode::Strict && asks(config);
         let gate = Gate {
             body_bytes_max: config.limits.bodies.ingest,
             mode: self.mode(config),
@@ -92,7 +94,8 @@ impl Knowledge {
             files: self
                 .files
                 .as_deref()
-                .filter(|_| config.project_files.is_some()),
+                .filter(|_| config.project_files.is_some())
+                .map(|files| &files.known),
             sentry: self.states.as_deref().filter(|_| asks(config)),
         }
     }
@@ -118,14 +121,15 @@ impl Knowledge {
         }
     }
 
-    /// Until Sentry's list has been read once, nobody could pass: that long, `strict` acts as
-    /// `learn` does. Where Sentry is asked for single keys, and lists none, it acts so on: who
+    /// Until Sentry's list has been read once, nobody could pass, and until Relay's files have,
+    /// nobody of whom one of them tells: that long, `strict` acts as `learn` does. Where Sentry is asked for single keys, and lists none, it acts so on: who
     /// has not been asked for yet passes, and who is not known is refused.
     fn mode(&self, config: &Config) -> Mode {
         match config.keys.mode {
             KeyMode::Open => Mode::Open,
             KeyMode::Learn => Mode::Learn,
             KeyMode::Strict if self.awaits_list(config) => Mode::Learn,
+            KeyMode::Strict if self.awaits_files(config) => Mode::Learn,
             KeyMode::Strict if asks(config) && !lists(config) => Mode::Learn,
             KeyMode::Strict => Mode::Strict,
         }
@@ -133,6 +137,12 @@ impl Knowledge {
 
     fn awaits_list(&self, config: &Config) -> bool {
         config.keys.mode == KeyMode::Strict && lists(config) && self.listed.is_none()
+    }
+
+    /// Whether `strict` waits for what Relay's files say.
+    pub(crate) fn awaits_files(&self, config: &Config) -> bool {
+        let files = self.files.as_ref().filter(|files| files.unread);
+        config.keys.mode == KeyMode::Strict && config.project_files.is_some() && files.is_some()
     }
 
     fn directory(&self, config: &Config) -> Directory {
@@ -376,6 +386,37 @@ mod tests {
         check_gate(&format!("{strict}{sentry}"), true, (Mode::Strict, None));
         check_gate(&strict, false, (Mode::Strict, None));
         check_gate(&format!("{own}{sentry}"), false, (Mode::Learn, None));
+    }
+
+    /// Those whom a file names that nobody could read yet would be refused.
+    #[test]
+    fn strict_waits_until_all_files_have_been_read_once() {
+        let mode = |text: &str, unread| {
+            let text = format!(
+                "upstream: {{ingest: ['http://relay:3000']}}\n\
+                 keys: {{mode: strict}}\nprojects: [{{id: 7}}]\n{text}"
+            );
+            let config = config::parse("v.yml", &text, &Env::empty()).unwrap().0;
+            let files = Files {
+                unread,
+                ..Files::default()
+            };
+            let knowledge = Knowledge {
+                listed: None,
+                states: None,
+                files: Some(Arc::new(files)),
+                secret: Arc::from([0; 32]),
+            };
+            let limits = CounterLimits {
+                ips: 1,
+                counters: 10,
+            };
+            knowledge.gate(&config, &Counters::new(limits)).0.mode
+        };
+        let folder = "sentry: {projects: /projects}\n";
+        assert_eq!(mode(folder, true), Mode::Learn);
+        assert_eq!(mode(folder, false), Mode::Strict);
+        assert_eq!(mode("", true), Mode::Strict, "none is configured");
     }
 
     #[test]

@@ -88,10 +88,11 @@ impl Reloader {
         tracing::debug!(states, ?took, "what Sentry says of projects is in force");
     }
 
-    fn keep_states(&self) {
-        if let Some(known) = &self.knowledge.borrow().states {
-            self.memory.keep_states(known);
-        }
+    /// False: not now.
+    fn keep_states(&self) -> bool {
+        let (config, knowledge) = (self.config(), self.knowledge.borrow());
+        let both = config.sentry.as_ref().zip(knowledge.states.as_ref());
+        both.is_none_or(|(sentry, known)| self.memory.keep_states(&sentry.url, known))
     }
 
     /// How states stand; `None` where Sentry is not asked for any.
@@ -102,7 +103,14 @@ impl Reloader {
 
     /// What could not be read of Relay's files, in words.
     pub(crate) fn file_faults(&self) -> Vec<String> {
-        self.file_faults.borrow().clone()
+        let knowledge = self.knowledge.borrow();
+        let files = knowledge.files.as_ref();
+        files.map_or_else(Vec::new, |files| files.faults.clone())
+    }
+
+    /// Whether `strict` acts as `learn` does for want of what Relay's files say.
+    pub(crate) fn awaits_files(&self) -> bool {
+        self.knowledge.borrow().awaits_files(&self.config())
     }
 
     /// What is told of a project, and by whom.
@@ -113,7 +121,7 @@ impl Reloader {
     ) -> Option<T> {
         let config = self.config();
         let knowledge = self.knowledge.borrow();
-        let files = knowledge.files.as_deref();
+        let files = knowledge.files.as_deref().map(|files| &files.known);
         let files = files.filter(|_| config.project_files.is_some());
         let asks = config
             .sentry
@@ -125,20 +133,26 @@ impl Reloader {
         Some(tell(told.teller, told.state))
     }
 
+    /// What Relay's files said last; `None`: they were not read yet.
+    fn files(&self) -> Option<Arc<Files>> {
+        self.knowledge.borrow().files.clone()
+    }
+
     /// Takes up what Relay's files say.
     pub(super) fn take_up_files(&self, files: Files) {
         if !files.faults.is_empty() {
             let faults = files.faults.join("; ");
             tracing::warn!(faults, "not all of sentry.projects can be read");
         }
-        self.file_faults.replace(files.faults);
-        let known = Arc::new(files.known);
+        let files = Arc::new(files);
         let before = self
             .knowledge
             .borrow_mut()
             .files
-            .replace(Arc::clone(&known));
-        if before.is_none_or(|before| before != known) {
+            .replace(Arc::clone(&files));
+        let same =
+            |before: Arc<Files>| before.known == files.known && before.unread == files.unread;
+        if !before.is_some_and(same) {
             self.put_in_force();
         }
     }
@@ -147,9 +161,8 @@ impl Reloader {
     pub(super) fn follow_files(&self, before: &Config, now: &Config) {
         if before.project_files != now.project_files {
             let folder = now.project_files.as_deref();
-            let files = folder.map(files::read).unwrap_or_default();
-            self.file_faults.replace(files.faults);
-            self.knowledge.borrow_mut().files = Some(Arc::new(files.known));
+            let files = folder.map(|folder| Arc::new(files::read(folder, None)));
+            self.knowledge.borrow_mut().files = files;
         }
     }
 }
@@ -169,7 +182,12 @@ pub(crate) async fn watch_project_files(reloader: Rc<Reloader>) {
             seen.clone_from(&now);
             if settled && now != taken {
                 taken = now;
-                if let Ok(files) = tokio::task::spawn_blocking(move || files::read(&folder)).await {
+                let (of, before) = (folder.clone(), reloader.files());
+                let read = move || files::read(&folder, before.as_deref());
+                let read = tokio::task::spawn_blocking(read).await;
+                // Meanwhile a reload may have named another folder, and read it.
+                let still = reloader.config().project_files.as_ref() == Some(&of);
+                if let (Ok(files), true) = (read, still) {
                     reloader.take_up_files(files);
                 }
             }

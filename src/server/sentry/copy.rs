@@ -40,6 +40,9 @@ pub(crate) enum CopyError {
     /// Cut short or changed since it was written.
     #[error("the copy of the key list is damaged")]
     Damaged,
+    /// What another Sentry said.
+    #[error("the copy of the key list is another Sentry's")]
+    Others,
     /// Over what any list takes.
     #[error("the copy of the key list is over {FILE_BYTES_MAX} bytes")]
     TooLarge,
@@ -47,6 +50,9 @@ pub(crate) enum CopyError {
 
 #[derive(Serialize, Deserialize)]
 struct Saved<'l> {
+    /// Whose list it is: the URL. Earlier copies do not say.
+    #[serde(borrow, default)]
+    of: Option<Cow<'l, str>>,
     at: SystemTime,
     skipped: u64,
     #[serde(borrow)]
@@ -76,16 +82,18 @@ struct SavedKey<'l> {
     limit: Option<(u64, u64)>,
 }
 
-/// Puts the list in the place of the copy at `path`, readable by its owner
-/// alone. Blocks until the disk has it. Until then, and when this fails, the
+/// Puts the list of the Sentry at the URL `of` in the place of the copy at `path`,
+/// readable by its owner alone. Blocks until the disk has it. Until then, and when this fails, the
 /// older copy stands.
-pub(crate) fn save(path: &Path, list: &KeyList) -> Result<(), CopyError> {
-    let body = serde_json::to_vec(&saved(list)).map_err(|error| CopyError::Write(error.into()))?;
+pub(crate) fn save(path: &Path, of: &str, list: &KeyList) -> Result<(), CopyError> {
+    let body =
+        serde_json::to_vec(&saved(of, list)).map_err(|error| CopyError::Write(error.into()))?;
     write(path, &body).map_err(CopyError::Write)
 }
 
-/// The copy at `path`; `None` when there is none. Blocks while it reads.
-pub(crate) fn load(path: &Path) -> Result<Option<KeyList>, CopyError> {
+/// The copy at `path` of what the Sentry at the URL `of` said; `None` when there is none. One that
+/// does not say whose it is counts as its. Blocks while it reads.
+pub(crate) fn load(path: &Path, of: &str) -> Result<Option<KeyList>, CopyError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -98,7 +106,7 @@ pub(crate) fn load(path: &Path) -> Result<Option<KeyList>, CopyError> {
         return Err(CopyError::TooLarge);
     }
     tracing::debug!(bytes = read, "a copy of the key list was found");
-    parse(&bytes).map(Some)
+    parse(&bytes, of).map(Some)
 }
 
 fn write(path: &Path, body: &[u8]) -> io::Result<()> {
@@ -117,17 +125,21 @@ fn write(path: &Path, body: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn parse(bytes: &[u8]) -> Result<KeyList, CopyError> {
+fn parse(bytes: &[u8], of: &str) -> Result<KeyList, CopyError> {
     let body = SEAL.open(bytes).map_err(|unsealed| match unsealed {
         Unsealed::Foreign => CopyError::Foreign,
         Unsealed::Damaged => CopyError::Damaged,
     })?;
     let saved: Saved<'_> = serde_json::from_slice(body).map_err(|_| CopyError::Damaged)?;
+    if saved.of.as_deref().is_some_and(|other| other != of) {
+        return Err(CopyError::Others);
+    }
     listed(saved).ok_or(CopyError::Damaged)
 }
 
-fn saved(list: &KeyList) -> Saved<'_> {
+fn saved<'l>(of: &'l str, list: &'l KeyList) -> Saved<'l> {
     Saved {
+        of: Some(Cow::Borrowed(of)),
         at: list.at,
         skipped: list.skipped,
         projects: list.projects.iter().map(SavedProject::of).collect(),

@@ -40,6 +40,11 @@ pub(super) struct Fake {
 impl Fake {
     /// Answers each request by its path, query included.
     pub(super) async fn start(answer: impl Fn(&str) -> Reply + 'static) -> Rc<Self> {
+        Self::hearing(move |path, _| answer(path)).await
+    }
+
+    /// The same by its path and its body.
+    pub(super) async fn hearing(answer: impl Fn(&str, &str) -> Reply + 'static) -> Rc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fake = Rc::new(Self {
             address: listener.local_addr().unwrap(),
@@ -57,7 +62,7 @@ impl Fake {
         fake
     }
 
-    async fn serve(&self, mut stream: TcpStream, answer: &impl Fn(&str) -> Reply) {
+    async fn serve(&self, mut stream: TcpStream, answer: &impl Fn(&str, &str) -> Reply) {
         loop {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
@@ -68,8 +73,15 @@ impl Fake {
             }
             let head = String::from_utf8(head).unwrap();
             let path = head.split(' ').nth(1).unwrap().to_owned();
+            let length = head.split_once("content-length: ").map_or(0, |(_, rest)| {
+                rest.split_once("\r\n").unwrap().0.parse().unwrap()
+            });
             self.heads.borrow_mut().push(head);
-            match answer(&path) {
+            let mut body = vec![0; length];
+            if stream.read_exact(&mut body).await.is_err() {
+                return;
+            }
+            match answer(&path, &String::from_utf8(body).unwrap()) {
                 Reply::Whole(bytes) => stream.write_all(bytes.as_bytes()).await.unwrap(),
                 Reply::Last(bytes) => return stream.write_all(bytes.as_bytes()).await.unwrap(),
                 Reply::Stall => std::future::pending().await,

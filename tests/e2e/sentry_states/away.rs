@@ -18,6 +18,7 @@ pub(super) fn trials() -> Vec<Trial> {
         what_was_told_stands_while_sentry_is_away_and_is_asked_for_once_it_is_back,
         a_restart_without_sentry_begins_with_what_was_told,
         a_damaged_copy_is_asked_for_anew,
+        a_copy_of_another_sentrys_word_is_not_believed,
         a_sentry_that_has_forgotten_the_relay_is_told_of_it_again,
         a_relay_that_is_refused_for_good_asks_no_more,
         a_slow_sentry_keeps_no_event_waiting,
@@ -78,9 +79,9 @@ fn what_was_told_stands_while_sentry_is_away_and_is_asked_for_once_it_is_back() 
     check_told(&edge);
 }
 
-/// An edge on this folder that was told, and is stopped.
+/// An edge on this folder that was told, and is stopped; yields who told it.
 #[track_caller]
-fn leave_copy(rig: &Rig, state: &Value) {
+fn leave_copy(rig: &Rig, state: &Value) -> Office {
     let office = office();
     let mut more = named();
     more["state"] = state.clone();
@@ -94,16 +95,18 @@ fn leave_copy(rig: &Rig, state: &Value) {
     }
     edge.signal(Signal::TERM);
     assert_eq!(edge.wait_end().code(), Some(0), "{}", edge.log.text());
+    office
 }
 
 fn a_restart_without_sentry_begins_with_what_was_told() {
     let rig = Rig::new();
     let folder = json!({"path": rig.folder.path().join("state")});
-    leave_copy(&rig, &folder);
+    let office = leave_copy(&rig, &folder);
+    office.books().away = true;
     let copy = std::fs::metadata(rig.folder.path().join("state/sentry-states")).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&copy.permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let edge = rig.edge_at(&Silent::reserve().url(), &json!({"state": folder}));
+    let edge = rig.edge(&office, &json!({"state": folder}));
     // From the first request on, whether or not Sentry was asked already, and though nobody
     // names the keys.
     check_told(&edge);
@@ -118,18 +121,30 @@ fn a_restart_without_sentry_begins_with_what_was_told() {
 fn a_damaged_copy_is_asked_for_anew() {
     let rig = Rig::new();
     let folder = json!({"path": rig.folder.path().join("state")});
-    leave_copy(&rig, &folder);
+    let office = leave_copy(&rig, &folder);
     let file = rig.folder.path().join("state/sentry-states");
     let mut bytes = std::fs::read(&file).unwrap();
     let last = bytes.len() - 10;
     bytes[last] ^= 1;
     std::fs::write(&file, &bytes).unwrap();
-    let office = office();
     let edge = rig.edge(&office, &json!({"state": folder}));
     edge.log.wait_for("a warning", |line| {
         (line.contains("WARN") && line.contains("asked for anew")).then_some(())
     });
     check_refused("off", &send_until(&edge, 42, OFF, 403), 403, "disabled_key");
+}
+
+fn a_copy_of_another_sentrys_word_is_not_believed() {
+    let rig = Rig::new();
+    let folder = json!({"path": rig.folder.path().join("state")});
+    leave_copy(&rig, &folder);
+    let edge = rig.edge_at(&Silent::reserve().url(), &json!({"state": folder}));
+    edge.log.wait_for("a warning", |line| {
+        (line.contains("WARN") && line.contains("another Sentry's")).then_some(())
+    });
+    let status = edge.admin_get("/api/v1/status").json();
+    assert_eq!(status["keys"]["states"]["keys"], 0, "{status}");
+    assert_eq!(send(&edge, 42, OFF).status, 200);
 }
 
 fn a_sentry_that_has_forgotten_the_relay_is_told_of_it_again() {

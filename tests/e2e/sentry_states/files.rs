@@ -13,6 +13,7 @@ pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
         files_of_a_relay_are_in_force_from_the_start_and_after_a_change,
         a_file_that_cannot_be_read_is_an_amber_light_and_spoils_no_other,
+        what_a_file_said_stands_while_it_is_half_written,
         a_file_goes_before_sentry_but_enables_nothing,
     ]
 }
@@ -81,11 +82,36 @@ fn a_file_that_cannot_be_read_is_an_amber_light_and_spoils_no_other() {
         reasons.contains("sentry.projects: 7.json is no JSON object"),
         "{reasons}"
     );
+    // Whom it names nobody knows.
+    assert_eq!(send(&edge, 7, SEVENTH).status, 200);
+    assert!(reasons.contains("strict is not in force yet"), "{reasons}");
     let mended = file(&[(SEVENTH, true)], &json!({}));
     write(&rig, "7.json", &mended.to_string());
-    send_until(&edge, 7, SEVENTH, 200);
+    let answer = send_until(&edge, 7, STRANGE, 403);
+    check_refused("nobody's", &answer, 403, "unknown_key");
+    assert_eq!(send(&edge, 7, SEVENTH).status, 200);
     let status = edge.admin_get("/api/v1/status").json();
     assert_eq!(status["light"], "green", "{status}");
+}
+
+fn what_a_file_said_stands_while_it_is_half_written() {
+    let rig = Rig::new();
+    let good = file(&[(KEY, true)], &json!({})).to_string();
+    let changes = write(&rig, "42.json", &good);
+    let edge = edge(&rig, changes);
+    assert_eq!(send(&edge, 42, KEY).status, 200);
+    write(&rig, "42.json", good.get(..20).unwrap());
+    edge.log.wait_for("a warning", |line| {
+        (line.contains("WARN") && line.contains("42.json")).then_some(())
+    });
+    assert_eq!(send(&edge, 42, KEY).status, 200);
+    check_refused("nobody's", &send(&edge, 42, STRANGE), 403, "unknown_key");
+    let status = edge.admin_get("/api/v1/status").json();
+    let reasons = status["reasons"].to_string();
+    assert!(reasons.contains("42.json is no JSON object"), "{reasons}");
+    std::fs::remove_file(rig.folder.path().join("projects/42.json")).unwrap();
+    let answer = send_until(&edge, 42, KEY, 403);
+    check_refused("gone", &answer, 403, "unknown_key");
 }
 
 fn a_file_goes_before_sentry_but_enables_nothing() {

@@ -1,14 +1,21 @@
 //! Which transactions Sentry's rules keep, and of which nothing is known for certain.
 
+use super::place::place;
 use super::*;
 use crate::domain::sampling::id;
 
-fn rules(text: &str) -> Option<SentrySampling> {
+/// What is read of such a set. What is not certain, and nothing else, is told of.
+fn told(text: &str) -> StateSampling {
     let raw = RawValue::from_string(text.to_owned()).unwrap();
     let mut left_out = BTreeSet::new();
     let read = read(&raw, &mut left_out);
-    assert!(read.is_none() || left_out.is_empty(), "{text}");
+    let says = left_out.contains("sampling");
+    assert_eq!(says, read == StateSampling::Uncertain, "{text}");
     read
+}
+
+fn rules(text: &str) -> Option<Arc<SentrySampling>> {
+    told(text).rules().cloned()
 }
 
 /// One rule with this value and condition.
@@ -160,16 +167,12 @@ fn a_rule_has_its_time_and_may_fade() {
 #[track_caller]
 fn check_uncertain(rule: &str) {
     let both = set(&[one("trace", TENTH, ALL), rule.to_owned()]);
-    assert_eq!(rules(&both), None, "{rule}");
-    let raw = RawValue::from_string(both).unwrap();
-    let mut left_out = BTreeSet::new();
-    assert_eq!(read(&raw, &mut left_out), None);
-    assert!(left_out.contains("sampling"), "{rule} is not told of");
+    assert_eq!(told(&both), StateSampling::Uncertain, "{rule}");
 }
 
 /// Who leaves out more than Sentry would loses what nobody can bring back.
 #[test]
-fn a_set_in_which_something_is_not_certain_is_none() {
+fn a_set_in_which_something_is_not_certain_is_uncertain_and_not_none() {
     check_uncertain("1");
     check_uncertain(&one("project", TENTH, ALL));
     for value in [
@@ -203,12 +206,14 @@ fn a_set_in_which_something_is_not_certain_is_none() {
     check_uncertain(&one("trace", TENTH, &deep));
     let many = vec![one("trace", TENTH, ALL); RULES_MAX];
     assert!(rules(&set(&many)).is_some());
-    assert_eq!(rules(&set(&[many, vec![all.clone()]].concat())), None);
+    let over = set(&[many, vec![all.clone()]].concat());
+    assert_eq!(told(&over), StateSampling::Uncertain);
     for version in ["1", "3", "\"2\"", "null"] {
         let other = format!(r#"{{"version":{version},"rules":[{all}]}}"#);
-        assert_eq!(rules(&other), None, "{version}");
+        assert_eq!(told(&other), StateSampling::Uncertain, "{version}");
     }
-    assert_eq!(rules(&format!(r#"{{"rulesV2":[{all}]}}"#)), None);
+    let older = format!(r#"{{"rulesV2":[{all}]}}"#);
+    assert_eq!(told(&older), StateSampling::Uncertain);
 }
 
 #[test]
@@ -220,10 +225,7 @@ fn no_rules_are_nothing_to_tell_of() {
         r#"{"version":2,"rules":[]}"#,
         r#"{"version":9}"#,
     ] {
-        let raw = RawValue::from_string(none.to_owned()).unwrap();
-        let mut left_out = BTreeSet::new();
-        assert_eq!(read(&raw, &mut left_out), None);
-        assert!(left_out.is_empty(), "{none}");
+        assert_eq!(told(none), StateSampling::Silent, "{none}");
     }
 }
 

@@ -25,12 +25,14 @@ use crate::telemetry::labels::Route;
 
 use super::items::{Looking, find};
 use super::{Asking, End, Judged, Told};
+use crate::server::admin::STRICT_READS;
 use crate::server::ingest::claims::Claims;
 use crate::server::ingest::event_id;
 use crate::server::ingest::holds_envelope;
 use crate::server::ingest::line_one::{Begun, LineOne};
 use crate::server::ingest::opening::{refuse_line, whose};
 use crate::server::ingest::survey::Found;
+use crate::server::memory::knowledge::asks;
 
 /// Why a key that nobody names passes though `keys.mode` is `strict`.
 const STRICT_ASKS: &str = "keys.mode is strict, and Sentry is asked for each key that is new: it \
@@ -252,7 +254,8 @@ impl Asking<'_> {
         if gate.awaits_list {
             told.step("mode", "learn", super::super::STRICT_WAITS);
         } else if gate.mode == Mode::Learn && self.rules.config.keys.mode == KeyMode::Strict {
-            told.step("mode", "learn", STRICT_ASKS);
+            let why = asks(&self.rules.config).then_some(STRICT_ASKS);
+            told.step("mode", "learn", why.unwrap_or(STRICT_READS));
         }
         let absent = &self.shared.strangers.absent;
         let known = gate.identify(claim)?;

@@ -39,8 +39,8 @@ impl<'k> Told<'k> {
     pub(super) fn roots(&self) -> Arc<Roots> {
         let all = states(self.sentry).chain(states(self.files));
         Arc::new(Roots::new(all.filter_map(|(key, state)| {
-            let rules = state.sampling.as_ref().filter(|_| !state.disabled)?;
-            Some((*key, state.organization?, Arc::clone(rules)))
+            let organization = state.organization.filter(|_| !state.disabled)?;
+            Some((*key, organization, state.sampling.clone()))
         })))
     }
 
@@ -109,7 +109,7 @@ impl Beside {
             let told = told.filter(|told| **told != Filters::default() && !filters.contains(id));
             let both = told.map(|told| (*id, both(&config.defaults.filters, told)));
             let both: Vec<_> = both.collect();
-            let rules = SentryRules::new(state.sampling.as_ref(), state.organization, roots);
+            let rules = SentryRules::new(&state.sampling, state.organization, roots);
             let rules: Vec<_> = rules
                 .filter(|_| !samples.contains(id))
                 .map(|rules| (*id, rules))

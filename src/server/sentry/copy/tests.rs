@@ -7,6 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Whose list it is.
+const OF: &str = "http://web:9000";
+
 fn list(keys: u64) -> KeyList {
     let project = |n: u64| ListedProject {
         id: id(n).unwrap(),
@@ -36,7 +39,7 @@ fn list(keys: u64) -> KeyList {
 fn bytes(list: &KeyList) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
-    save(&path, list).unwrap();
+    save(&path, OF, list).unwrap();
     std::fs::read(path).unwrap()
 }
 
@@ -44,10 +47,10 @@ fn bytes(list: &KeyList) -> Vec<u8> {
 fn what_was_saved_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
-    assert!(load(&path).unwrap().is_none(), "no copy is no error");
+    assert!(load(&path, OF).unwrap().is_none(), "no copy is no error");
     for keys in [0, 2, 1000] {
-        save(&path, &list(keys)).unwrap();
-        assert_eq!(load(&path).unwrap(), Some(list(keys)));
+        save(&path, OF, &list(keys)).unwrap();
+        assert_eq!(load(&path, OF).unwrap(), Some(list(keys)));
     }
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -55,21 +58,48 @@ fn what_was_saved_is_loaded() {
     assert_eq!(files, 1, "nothing is left beside the copy");
 }
 
+/// In mode `strict` another Sentry's list would refuse all of this one's keys.
+#[test]
+fn a_copy_of_another_sentrys_list_is_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    save(&path, OF, &list(2)).unwrap();
+    for other in ["https://web:9000", "http://web:9001", "http://new:9000"] {
+        assert!(
+            matches!(load(&path, other), Err(CopyError::Others)),
+            "{other}"
+        );
+    }
+    assert_eq!(load(&path, OF).unwrap(), Some(list(2)));
+    // What earlier versions kept does not say whose it is.
+    let whole = String::from_utf8(bytes(&list(2))).unwrap();
+    let body = whole.split_once('\n').unwrap().1;
+    let body = body.replacen(&format!(r#""of":"{OF}","#), "", 1);
+    let earlier = format!("{}{body}", SEAL.line(body.as_bytes()));
+    assert_eq!(
+        parse(earlier.as_bytes(), "http://new:9000").unwrap(),
+        list(2)
+    );
+}
+
 #[test]
 fn a_copy_that_cannot_be_written_leaves_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
-    save(&path, &list(2)).unwrap();
+    save(&path, OF, &list(2)).unwrap();
     let mut before_time = list(3);
     before_time.at = UNIX_EPOCH - Duration::from_secs(1);
     assert!(matches!(
-        save(&path, &before_time),
+        save(&path, OF, &before_time),
         Err(CopyError::Write(_))
     ));
-    assert_eq!(load(&path).unwrap(), Some(list(2)));
+    assert_eq!(load(&path, OF).unwrap(), Some(list(2)));
     let nowhere = folder.path().join("none/keys");
-    assert!(matches!(save(&nowhere, &list(2)), Err(CopyError::Write(_))));
-    assert!(matches!(load(folder.path()), Err(CopyError::Read(_))));
+    assert!(matches!(
+        save(&nowhere, OF, &list(2)),
+        Err(CopyError::Write(_))
+    ));
+    assert!(matches!(load(folder.path(), OF), Err(CopyError::Read(_))));
 }
 
 #[test]
@@ -80,21 +110,21 @@ fn a_change_of_any_byte_is_noticed() {
         for mask in [0x01, 0x20, 0x80, 0xff] {
             let mut damaged = whole.clone();
             damaged[at] ^= mask;
-            assert!(parse(&damaged).is_err(), "byte {at} with {mask:#x}");
+            assert!(parse(&damaged, OF).is_err(), "byte {at} with {mask:#x}");
         }
     }
-    assert_eq!(parse(&whole).unwrap(), list(2));
+    assert_eq!(parse(&whole, OF).unwrap(), list(2));
 }
 
 #[test]
 fn a_copy_cut_short_or_grown_is_noticed() {
     let whole = bytes(&list(2));
     for end in 0..whole.len() {
-        assert!(parse(&whole[..end]).is_err(), "cut at {end}");
+        assert!(parse(&whole[..end], OF).is_err(), "cut at {end}");
     }
     for more in [" ", "\n", "\0", "]"] {
         let grown = [&whole, more.as_bytes()].concat();
-        assert!(parse(&grown).is_err(), "grown by {more:?}");
+        assert!(parse(&grown, OF).is_err(), "grown by {more:?}");
     }
 }
 
@@ -102,16 +132,25 @@ fn a_copy_cut_short_or_grown_is_noticed() {
 fn another_version_is_told_from_damage() {
     let whole = String::from_utf8(bytes(&list(1))).unwrap();
     let next = whole.replacen("list 1 ", "list 2 ", 1);
-    assert!(matches!(parse(next.as_bytes()), Err(CopyError::Foreign)));
-    assert!(matches!(parse(b"workers: 2\n"), Err(CopyError::Foreign)));
+    assert!(matches!(
+        parse(next.as_bytes(), OF),
+        Err(CopyError::Foreign)
+    ));
+    assert!(matches!(
+        parse(b"workers: 2\n", OF),
+        Err(CopyError::Foreign)
+    ));
     let twelve = whole.replacen("list 1 ", "list 12 ", 1);
-    assert!(matches!(parse(twelve.as_bytes()), Err(CopyError::Foreign)));
+    assert!(matches!(
+        parse(twelve.as_bytes(), OF),
+        Err(CopyError::Foreign)
+    ));
 }
 
 #[track_caller]
 fn check_body(body: &str, is_read: bool) {
     let bytes = format!("{}{body}", SEAL.line(body.as_bytes()));
-    assert_eq!(parse(bytes.as_bytes()).is_ok(), is_read, "{body}");
+    assert_eq!(parse(bytes.as_bytes(), OF).is_ok(), is_read, "{body}");
 }
 
 #[test]
@@ -133,11 +172,11 @@ fn a_sound_file_with_an_impossible_list_is_damage() {
 proptest! {
     #[test]
     fn any_bytes_are_read_to_an_end(tail in proptest::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(parse(&tail).is_err());
+        prop_assert!(parse(&tail, OF).is_err());
         let titled = [SEAL.title.as_bytes(), b" 1 ", &tail].concat();
-        prop_assert!(parse(&titled).is_err());
+        prop_assert!(parse(&titled, OF).is_err());
         let sound = [SEAL.line(&tail).as_bytes(), &tail].concat();
-        prop_assert!(parse(&sound).is_err());
+        prop_assert!(parse(&sound, OF).is_err());
     }
 
     #[test]
@@ -149,6 +188,6 @@ proptest! {
         for (at, mask) in changes {
             damaged[at.index(whole.len())] ^= mask;
         }
-        prop_assert!(damaged == whole || parse(&damaged).is_err());
+        prop_assert!(damaged == whole || parse(&damaged, OF).is_err());
     }
 }

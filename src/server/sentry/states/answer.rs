@@ -10,19 +10,10 @@ use serde_json::{Value, json};
 use super::talk::RelayError;
 use crate::domain::credentials::Key;
 use crate::domain::project_state::ProjectState;
-use crate::policy::asking::Question;
+use crate::policy::asking::{Depth, Question};
 
 /// Where it is asked.
 pub(super) const PATH: &str = "/api/0/relays/projectconfigs/?version=3";
-
-/// How much a relay asks to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
-    /// Everything, quotas among it: only for relays that Sentry takes for its own.
-    Full,
-    /// What any relay may know.
-    Limited,
-}
 
 /// What is said of one key.
 #[derive(Debug)]
@@ -37,10 +28,14 @@ pub(super) enum Word {
     Unreadable,
 }
 
-/// A question for these keys.
+/// A question for these keys. It names the revisions that were told as much as is asked for now.
 pub(super) fn question(asked: &[Question], depth: Depth) -> Value {
     let keys: Vec<&str> = asked.iter().map(|one| one.key.as_str()).collect();
-    let revs: Vec<Option<&str>> = asked.iter().map(|one| one.rev.as_deref()).collect();
+    let rev = |one: &'_ Question| {
+        let told = one.rev.as_ref().filter(|rev| rev.depth == depth);
+        told.map(|rev| rev.word.clone())
+    };
+    let revs: Vec<Option<Box<str>>> = asked.iter().map(rev).collect();
     let mut question = json!({"publicKeys": keys, "revisions": revs});
     if depth == Depth::Full
         && let Some(fields) = question.as_object_mut()
@@ -96,6 +91,7 @@ pub(super) fn words<'q>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::asking::Rev;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
     const OTHER: &str = "22222222222222222222222222222222";
@@ -103,18 +99,27 @@ mod tests {
     fn asked() -> [Question; 2] {
         let of = |key: &str, rev: Option<&str>| Question {
             key: Key::parse(key.as_bytes()).unwrap(),
-            rev: rev.map(Box::from),
+            rev: rev.map(|word| Rev {
+                word: word.into(),
+                depth: Depth::Full,
+            }),
         };
         [of(KEY, None), of(OTHER, Some("5f1c"))]
     }
 
     #[test]
-    fn a_question_has_a_revision_for_each_key_and_says_how_much_it_wants() {
-        let limited = json!({"publicKeys": [KEY, OTHER], "revisions": [null, "5f1c"]});
-        assert_eq!(question(&asked(), Depth::Limited), limited);
-        let mut full = limited;
-        full["fullConfig"] = json!(true);
+    fn a_question_says_how_much_it_wants_and_names_what_was_told_as_much() {
+        let full = json!({
+            "publicKeys": [KEY, OTHER], "revisions": [null, "5f1c"], "fullConfig": true
+        });
         assert_eq!(question(&asked(), Depth::Full), full);
+        // Nothing has changed since, and still less was told.
+        let limited = json!({"publicKeys": [KEY, OTHER], "revisions": [null, null]});
+        assert_eq!(question(&asked(), Depth::Limited), limited);
+        let mut told = asked();
+        told[1].rev.as_mut().unwrap().depth = Depth::Limited;
+        let limited = json!({"publicKeys": [KEY, OTHER], "revisions": [null, "5f1c"]});
+        assert_eq!(question(&told, Depth::Limited), limited);
     }
 
     /// What an answer says of the first of both keys.

@@ -10,13 +10,13 @@ use arc_swap::ArcSwap;
 use tokio::time::{Instant, sleep};
 
 use super::Source;
-use super::answer::{Depth, Word};
+use super::answer::Word;
 use super::known::Known;
 use super::round::{Desk, Round};
 use super::talk::RelayError;
 use crate::domain::credentials::Key;
 use crate::domain::project_state::ProjectState;
-use crate::policy::asking::{Asking, AskingRules, Census, Told};
+use crate::policy::asking::{Asking, AskingRules, Census, Depth, Rev, Told};
 use crate::policy::millis::Millis;
 use crate::policy::strangers::Lack;
 use crate::server::memory::per_second;
@@ -114,7 +114,7 @@ impl Keeper {
             },
         );
         for (key, state) in &known.states {
-            asking.knows(now, key, state.rev.clone());
+            asking.knows(now, key, rev_of(state));
         }
         for key in named {
             asking.name(now, key, None);
@@ -146,8 +146,8 @@ impl Keeper {
     }
 
     /// Asks, and hands what has changed to `take_up`, as often as [`MAKING_PART`] lets it, and
-    /// then and when to `write_down`. Never ends; dropping it closes its connections.
-    pub(crate) async fn keep(&self, take_up: impl Fn(Known), write_down: impl Fn()) {
+    /// then and when to `write_down`, which may put it off. Never ends; dropping it closes its connections.
+    pub(crate) async fn keep(&self, take_up: impl Fn(Known), write_down: impl Fn() -> bool) {
         self.shared.strangers.first_seen.switch(true);
         let _off = SwitchOff(&self.shared);
         let mut desk = Desk::new(&self.source);
@@ -177,9 +177,9 @@ impl Keeper {
                 unwritten = true;
             }
             let copy = self.source.bounds.copy;
-            if unwritten && written_at.is_none_or(|at: Instant| at.elapsed() >= copy) {
+            let is_due = written_at.is_none_or(|at: Instant| at.elapsed() >= copy);
+            if unwritten && is_due && write_down() {
                 (unwritten, written_at) = (false, Some(Instant::now()));
-                write_down();
             }
             sleep(self.source.bounds.batch).await;
         }
@@ -268,7 +268,7 @@ impl Keeper {
         let is_known = self.known.borrow().states.contains_key(key);
         let told = match word {
             Word::State(state) => {
-                let rev = state.rev.clone();
+                let rev = state.rev.clone().map(|word| Rev { word, depth });
                 self.knows(key, *state);
                 Told::State(rev)
             }
@@ -342,6 +342,14 @@ impl Drop for SwitchOff<'_> {
     }
 }
 
+/// The revision of a state from an earlier time. Quotas are told with all the rest alone: without
+/// them nobody knows how much was told, and no revision is named.
+fn rev_of(state: &ProjectState) -> Option<Rev> {
+    let word = state.rev.clone().filter(|_| state.quotas.is_some())?;
+    let depth = Depth::Full;
+    Some(Rev { word, depth })
+}
+
 /// How long to leave Sentry alone after so many failures before this one.
 fn wait_after(error: RelayError, failures: u32, retry: Duration) -> Duration {
     let longest = u32::try_from(RETRY_MAX.as_secs()).unwrap_or(u32::MAX);
@@ -372,6 +380,18 @@ mod tests {
         };
         let wait = wait_after(error, failures, Duration::from_secs(1));
         assert_eq!(wait.as_millis(), want_ms, "after {failures} failures");
+    }
+
+    #[test]
+    fn a_copy_has_a_revision_to_name_where_all_was_told() {
+        let rev = |text: &str| rev_of(&ProjectState::read(text).unwrap());
+        let told = rev(r#"{"rev":"5f1c","config":{"quotas":[]}}"#).unwrap();
+        assert_eq!((&*told.word, told.depth), ("5f1c", Depth::Full));
+        assert_eq!(
+            rev(r#"{"rev":"5f1c","config":{"allowedDomains":[]}}"#),
+            None
+        );
+        assert_eq!(rev(r#"{"config":{"quotas":[]}}"#), None);
     }
 
     #[test]

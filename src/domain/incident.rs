@@ -117,7 +117,7 @@ kinds! {
     "vidette status says which, what is dropped for it, and when it will be full. Lower Sentry's retention, or give the disk room.";
 
     /// Events that are sent to be found again are not.
-    CanaryMissing = "canary_missing", Page, after 0, over 60 "the canaries arrive again",
+    CanaryMissing = "canary_missing", Page, after 0, over 0 "the canaries arrive again",
     Some("VidetteCanaryMissing"),
     "vidette status says how far the last one came. Refused: is canary.dsn still a key of Sentry's? Not stored: Sentry answers 200 and loses events; are the consumers and Kafka up? vidette send-test follows one event.";
 
@@ -174,7 +174,7 @@ kinds! {
     /// A changed configuration was refused.
     ReloadRefused = "reload_refused", Ticket, after 0, over 0 "the file that lies there is in force",
     Some("VidetteReloadRefused"),
-    "The old one stays in force. vidette check says FILE:LINE:COL.";
+    "The old one stays in force. vidette check says where each error is, and what.";
 }
 
 impl Kind {
@@ -217,13 +217,15 @@ const SAYS_CHARS_MAX: usize = 500;
 pub struct Condition {
     /// What it is.
     pub kind: Kind,
-    /// How grave it is; the first look at it counts.
+    /// How grave it is; the gravest look at it counts.
     pub severity: Severity,
     /// Whom it is about: a project's number, an upstream's name, a reason. With the kind it
     /// tells one condition from another.
     pub subject: String,
     /// What is the matter, in a few words; the last look at it counts.
     pub says: String,
+    /// The same for whoever is told by others than the edge, where less is for them.
+    pub abroad: Option<String>,
 }
 
 impl Condition {
@@ -235,6 +237,25 @@ impl Condition {
             severity: kind.severity(),
             subject: subject.chars().take(SUBJECT_CHARS_MAX).collect(),
             says: says.chars().take(SAYS_CHARS_MAX).collect(),
+            abroad: None,
+        }
+    }
+
+    /// The same with what is said of it outside of the edge, its log and its API.
+    #[must_use]
+    pub fn said_abroad(self, says: &str) -> Self {
+        let abroad = Some(says.chars().take(SAYS_CHARS_MAX).collect());
+        Self { abroad, ..self }
+    }
+
+    /// As it is told outside.
+    #[must_use]
+    pub fn abroad(&self) -> Self {
+        let says = self.abroad.as_ref().unwrap_or(&self.says);
+        Self {
+            says: says.clone(),
+            abroad: None,
+            ..self.clone()
         }
     }
 

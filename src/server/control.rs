@@ -162,7 +162,7 @@ impl Control {
             metrics: Arc::clone(&self.metrics),
             pages: self.pages,
             public,
-            live: admin::Live::new(&self.shared),
+            live: admin::Live::new(&self.shared, &self.metrics),
             decisions: admin::Decisions::default(),
             canary: canary::Board::default(),
             incidents: Rc::new(Watch::new(&self.shared, &self.metrics)),

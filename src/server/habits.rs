@@ -116,6 +116,19 @@ impl Habits {
         }
     }
 
+    /// Whether it is looked whether this project is silent, or sends too much.
+    pub(crate) fn looks(&self, config: &Config, kind: Kind, project: &str) -> bool {
+        let terms = terms(config);
+        let is_told = match kind == Kind::ProjectSilent {
+            true => terms.silence,
+            false => terms.spikes.is_some(),
+        };
+        // One of which nothing came for eight days is forgotten.
+        let baselines = self.baselines();
+        let mut followed = baselines.silent();
+        is_told && followed.any(|(id, _)| id.to_string() == project)
+    }
+
     /// Who is silent, and which spikes there are.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let now = process::now_s() / MINUTE_S;

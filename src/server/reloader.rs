@@ -4,7 +4,7 @@
 
 mod told;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Ref, RefCell};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -59,8 +59,8 @@ pub(crate) struct Reloader {
     /// The configuration of the start: what only a restart takes up runs as it says,
     /// however many files came since. Without its projects, which may be many.
     started: Config,
-    /// The file has changed, and as it was last read it is of no use.
-    refused: Cell<bool>,
+    /// The file has changed, and as it was last read it is of no use: the first of its errors.
+    refused: RefCell<Option<String>>,
     /// Rules that were in force, until nobody goes by them any more.
     retired: RefCell<Vec<Arc<Rules>>>,
     knowledge: RefCell<Knowledge>,
@@ -91,7 +91,7 @@ impl Reloader {
             knowledge: RefCell::new(memory.knowledge.clone()),
             memory,
             started: loaded.config.without_projects(),
-            refused: Cell::default(),
+            refused: RefCell::default(),
             retired: RefCell::default(),
             loaded: RefCell::new(loaded),
             shared,
@@ -121,7 +121,9 @@ impl Reloader {
                 // Other files of it, such as certificates, are watched by themselves.
                 let in_force = self.loaded.borrow().digest;
                 let now = file.as_deref().and_then(digest_of);
-                self.refused.set(now != Some(in_force));
+                let first = errors.0.first().map(ToString::to_string);
+                let refused = first.filter(|_| now != Some(in_force));
+                self.refused.replace(refused);
                 counters.reloads_refused.fetch_add(1, Ordering::Relaxed);
                 let kind = Kind::ReloadRefused;
                 let advice = kind.advice_on("configuration");
@@ -129,7 +131,7 @@ impl Reloader {
                 return Err(errors);
             }
         };
-        self.refused.set(false);
+        self.refused.take();
         let old = self.loaded.replace(loaded);
         let config = &self.loaded.borrow().config;
         self.memory.keep_secret(config);
@@ -289,7 +291,12 @@ impl Reloader {
     /// Whether the last reload was refused for the file itself: the old configuration is in force, and the file
     /// would not do for a start.
     pub(crate) fn is_refused(&self) -> bool {
-        self.refused.get()
+        self.refused.borrow().is_some()
+    }
+
+    /// The first error of the file that was refused, if one was: where it is, and what.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.refused.borrow().clone()
     }
 
     /// How Sentry's list of keys stands; `None` where no Sentry is asked for one.
@@ -352,7 +359,7 @@ pub(crate) async fn watch_file(reloader: Rc<Reloader>) {
         seen = digest;
         if settled && digest == in_force {
             // What was in it was taken back: it would do for a start again.
-            reloader.refused.set(false);
+            reloader.refused.take();
             refused = None;
         }
         if settled && digest != in_force && refused != Some(digest) {

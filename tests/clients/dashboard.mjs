@@ -7,6 +7,7 @@
 //   ... project PROJECT
 //   ... senders               the tabs of who sends most, by keyboard, and uploads
 //   ... card CARD               the table of mirrors or incidents, if there is anything in it
+//   ... reasons               what the light says while switches are on, and once they are ended
 //   ... steer                   maintenance on and off, then a reload
 //   ... shots FOLDER            dashboard-light.png, -dark.png, -narrow.png
 //
@@ -278,6 +279,27 @@ async function card(browser, id) {
   return { ...told, shown, rows, light, dark, overflow: await overflow(page) };
 }
 
+/** The reasons of the light over some redraws, with those of the status; then all switches end. */
+async function reasons(browser) {
+  const { page, told } = await open(browser);
+  await page.goto(url);
+  await heard(page, 1);
+  const shown = () => page.$$eval("#reasons li", (rows) => rows.map((row) => row.textContent));
+  const own = (method, path) =>
+    page.evaluate(
+      async ([method, path]) => {
+        const headers = method === "GET" ? {} : { "content-type": "application/json" };
+        return (await fetch(path, { method, headers })).json();
+      },
+      [method, path],
+    );
+  await heard(page, (await frame(page)) + 4);
+  const result = { ...told, on: await shown(), status: (await own("GET", "api/v1/status")).reasons };
+  for (const { id } of (await own("GET", "api/v1/mutes")).switches) await own("DELETE", `api/v1/mutes/${id}`);
+  await heard(page, (await frame(page)) + 3);
+  return { ...result, over: await shown() };
+}
+
 async function steer(browser) {
   const { page, told } = await open(browser);
   await page.goto(url);
@@ -320,7 +342,7 @@ async function shots(browser, folder) {
   return { sizes };
 }
 
-const scenes = { look, mute, token, project, senders, card, steer, shots };
+const scenes = { look, mute, token, project, senders, card, reasons, steer, shots };
 if (!url || !(scene in scenes)) {
   console.error(`usage: node dashboard.mjs ADMIN-URL ${Object.keys(scenes).join("|")} [...]`);
   process.exit(2);

@@ -1,6 +1,9 @@
 //! The canary: an event of the edge's own that goes through it, how far it came as operators are
 //! told, and when one is missing. Never about how other events go.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::edge::{Edge, KEY};
+use crate::exchange::{Exchange, Next};
+use crate::incidents::once;
 use crate::parts::promises;
 use crate::send_test::sentry;
 use crate::spool::{keeping, says};
@@ -20,7 +25,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         sentry_is_asked_whether_it_has_the_canary,
         a_canary_that_sentry_does_not_store_is_missing,
         a_canary_that_sentry_refuses_is_missing_and_says_why,
-        a_canary_that_is_kept_is_missing_until_sentry_is_back,
+        a_canary_that_is_kept_is_not_missing,
+        one_that_is_missing_is_so_until_one_arrives_whatever_comes_between,
         a_canary_whose_dsn_has_moved_is_looked_for_where_it_went,
         no_canary_is_sent_in_maintenance_and_none_is_missed,
         a_reload_sends_canaries_and_ends_them,
@@ -152,7 +158,10 @@ fn a_canary_that_sentry_does_not_store_is_missing() {
     let fake = sentry(usize::MAX);
     let edge = Edge::configured(&fake.url(), &fake.url(), asking());
     flown(&edge, "not_stored", 1.0);
-    check_missing(&edge, "Sentry answered 200, and does not have it after ");
+    check_missing(
+        &edge,
+        "not_stored: Sentry answered 200, and does not have it after ",
+    );
     assert!(!edge.log.text().contains("secret"));
 }
 
@@ -164,30 +173,67 @@ fn a_canary_that_sentry_refuses_is_missing_and_says_why() {
     });
     let edge = Edge::configured(&fake.url(), &fake.url(), flying(&json!({})));
     flown(&edge, "refused", 3.0);
-    check_missing(&edge, "403: ");
+    check_missing(&edge, "refused: 403: ");
 }
 
-fn a_canary_that_is_kept_is_missing_until_sentry_is_back() {
+/// The incidents that are told as missing canaries.
+fn missing_ones(edge: &Edge, list: &str) -> Vec<Value> {
+    let all = edge.admin_get("/api/v1/incidents").json();
+    let all = all[list].as_array().unwrap().iter();
+    let missing = all.filter(|one| one["kind"] == "canary_missing");
+    missing.cloned().collect()
+}
+
+/// Answers as Sentry does.
+fn takes(exchange: &mut Exchange<'_>) -> io::Result<Next> {
+    exchange.read_body()?;
+    let body = exchange.body();
+    let line = body.split(|byte| *byte == b'\n').next().unwrap();
+    let head: Value = serde_json::from_slice(line).unwrap_or_default();
+    let answer = json!({"id": head["event_id"]}).to_string();
+    exchange.answer(200, &[], answer.as_bytes())
+}
+
+fn a_canary_that_is_kept_is_not_missing() {
     let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
     let edge = keeping(&down.url(), place.path(), &flying(&json!({})));
-    flown(&edge, "kept", 2.0);
-    check_missing(&edge, "kept: Sentry does not take it now");
-    let up = down.listen(|exchange| {
-        exchange.read_body()?;
-        let body = exchange.body();
-        let line = body.split(|byte| *byte == b'\n').next().unwrap();
-        let head: Value = serde_json::from_slice(line).unwrap_or_default();
-        let answer = json!({"id": head["event_id"]}).to_string();
-        exchange.answer(200, &[], answer.as_bytes())
-    });
-    flown(&edge, "forwarded", 1.0);
-    let deadline = Instant::now() + HANG;
-    while edge.metric("vidette_canary_missing", &[]) > 0.5 {
-        assert!(Instant::now() < deadline, "{}", status(&edge));
-        thread::sleep(Duration::from_millis(50));
-    }
+    // More than would make it missing: Sentry is away, and that is told as what it is.
+    flown(&edge, "kept", 6.0);
+    assert!(edge.metric("vidette_canary_missing", &[]) < 0.5);
     assert_eq!(status(&edge)["canary"]["missing"], false);
+    once(&edge, "active", "not_delivering");
+    let printed = says(&edge, &["status"]);
+    let line = "canary   kept: Sentry does not take it now (at 20";
+    assert!(printed.contains(line), "{printed}");
+    let up = down.listen(takes);
+    flown(&edge, "forwarded", 1.0);
+    for list in ["active", "ended"] {
+        assert_eq!(missing_ones(&edge, list), Vec::<Value>::new(), "{list}");
+    }
     drop(up);
+}
+
+fn one_that_is_missing_is_so_until_one_arrives_whatever_comes_between() {
+    let (well, place) = (Arc::new(AtomicBool::new(false)), TempDir::new().unwrap());
+    let is_well = Arc::clone(&well);
+    let fake = Fake::with(move |exchange| match is_well.load(Ordering::SeqCst) {
+        true => takes(exchange),
+        false => {
+            exchange.read_body()?;
+            exchange.answer(403, &[], br#"{"detail":"ProjectId"}"#)
+        }
+    });
+    let edge = keeping(&fake.url(), place.path(), &flying(&json!({})));
+    check_missing(&edge, "refused: 403: ");
+    says(&edge, &["maintenance", "on", "--for", "10m"]);
+    flown(&edge, "skipped", 5.0);
+    assert_eq!(status(&edge)["canary"]["missing"], false, "none is sent");
+    assert_eq!(missing_ones(&edge, "active").len(), 1, "none has arrived");
+    well.store(true, Ordering::SeqCst);
+    says(&edge, &["maintenance", "off"]);
+    let ended = once(&edge, "ended", "canary_missing");
+    assert_eq!(ended["says"], "the canaries arrive again");
+    assert_eq!(status(&edge)["canary"]["missing"], false);
 }
 
 /// A canary whose DSN leads there, where nobody is, is known to be kept.

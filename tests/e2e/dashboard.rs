@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::client::{ask, request};
 use crate::edge::{Edge, KEY, envelope_target};
 use crate::parts::promises;
+use crate::takeover::upgrade;
 use crate::upstream::{Fake, HANG};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -27,6 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_stop_ends_all_listening,
         a_thousand_projects_are_ten_and_the_rest,
         a_project_has_a_page_of_its_own,
+        what_was_sent_before_an_upgrade_is_not_drawn_again,
     ];
     trials.extend(browsed::trials());
     trials.extend(pictures::trials());
@@ -310,7 +312,15 @@ fn a_thousand_projects_are_ten_and_the_rest() {
         PROJECTS - 10
     );
     assert_eq!(now["quotas"]["count"], PROJECTS);
-    assert_eq!(now["quotas"]["fullest"].as_array().unwrap().len(), 20);
+    let fullest = now["quotas"]["fullest"].as_array().unwrap();
+    assert_eq!(fullest.len(), 20);
+    let resets = |quota: &Value| quota["resets_in_s"].as_u64();
+    assert!(
+        fullest
+            .iter()
+            .all(|quota| (0..=3600).contains(&resets(quota).unwrap())),
+        "{now}"
+    );
     let place = column(&history, "items_in", "error");
     let frames = history["fine"].as_array().unwrap().iter();
     let counted: u64 = frames.map(|frame| frame[place].as_u64().unwrap()).sum();
@@ -355,4 +365,38 @@ fn a_project_has_a_page_of_its_own() {
         assert_eq!(edge.admin_get(path).status, 400, "{path}");
     }
     assert_eq!(edge.admin_get("/api/v1/projectsx").status, 404);
+}
+
+fn what_was_sent_before_an_upgrade_is_not_drawn_again() {
+    let fake = Fake::start();
+    let edge = Edge::before(&fake);
+    for _ in 0..50 {
+        assert_eq!(edge.post_envelope(&[], EVENT).status, 200);
+    }
+    let edge = upgrade(edge);
+    assert_eq!(edge.post_envelope(&[], EVENT).status, 200);
+    let deadline = Instant::now() + HANG;
+    let history = loop {
+        let history = edge.admin_get("/api/v1/history").json();
+        let place = column(&history, "items_out", "error");
+        let frames = history["fine"].as_array().unwrap().iter();
+        let left: u64 = frames.map(|frame| frame[place].as_u64().unwrap()).sum();
+        if left > 0 {
+            break history;
+        }
+        assert!(Instant::now() < deadline, "{history}");
+        thread::sleep(Duration::from_millis(100));
+    };
+    for family in ["items_in", "items_out"] {
+        let place = column(&history, family, "error");
+        let frames = history["fine"].as_array().unwrap().iter();
+        let counted: u64 = frames.map(|frame| frame[place].as_u64().unwrap()).sum();
+        assert_eq!(counted, 1, "{family}: the heir's own alone");
+    }
+    for order in ["items", "bytes"] {
+        let top = &history["now"]["leaders"]["10m"][order];
+        let first = top["first"].as_array().unwrap();
+        assert_eq!(first.len(), 1, "{top}");
+        assert_eq!(first[0]["items"], 1, "{top}");
+    }
 }

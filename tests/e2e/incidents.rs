@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         an_outage_is_one_line_at_its_start_and_one_at_its_end,
         what_is_lost_is_told_as_the_books_have_it,
         a_spool_that_fills_is_an_incident_and_maintenance_is_none,
+        an_outage_is_not_over_since_maintenance_begins,
         a_refused_reload_is_one_until_the_file_is_mended,
         an_edge_that_is_well_has_none,
     ];
@@ -219,6 +220,42 @@ fn a_spool_that_fills_is_an_incident_and_maintenance_is_none() {
     once(&edge, "ended", "spool_filling");
 }
 
+fn an_outage_is_not_over_since_maintenance_begins() {
+    let (down, place) = (Silent::reserve(), TempDir::new().unwrap());
+    let web = Fake::start();
+    let changes = json!({"upstream": {"web": [web.url()]}});
+    let edge = keeping(&down.url(), place.path(), &changes);
+    check_taken(&edge.post_envelope(&[], &event(1)), 1);
+    let outage = once(&edge, "active", "not_delivering");
+    says(&edge, &["maintenance", "on", "--for", "10m"]);
+    // By looks, each two seconds: more than would end it.
+    let frame = || {
+        let history = edge.admin_get("/api/v1/history?frames=1").json();
+        history["fine"][0][0].as_u64().unwrap()
+    };
+    let first = frame();
+    let deadline = Instant::now() + HANG;
+    while frame() < first + 8 {
+        assert!(Instant::now() < deadline, "nobody looks");
+        thread::sleep(Duration::from_millis(100));
+    }
+    let all = told(&edge);
+    assert_eq!(all["active"][0]["id"], outage["id"], "{all}");
+    assert_eq!(all["ended"], json!([]), "{all}");
+    let _up = down.listen(|exchange| {
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    says(&edge, &["maintenance", "off"]);
+    let ended = once(&edge, "ended", "not_delivering");
+    assert_eq!(ended["id"], outage["id"]);
+    assert_eq!(ended["says"], "the upstream takes requests again");
+    assert_eq!(
+        (&ended["was"], &ended["advice"]),
+        (&outage["says"], &json!(""))
+    );
+}
+
 fn a_refused_reload_is_one_until_the_file_is_mended() {
     let fake = Fake::start();
     let text = configuration(&fake.url(), &fake.url(), &json!({})).to_string();
@@ -226,6 +263,12 @@ fn a_refused_reload_is_one_until_the_file_is_mended() {
     edge.rewrite("nonsense: true");
     let refused = once(&edge, "active", "reload_refused");
     assert_eq!(refused["subject"], "configuration");
+    let said = refused["says"].as_str().unwrap();
+    assert!(
+        said.starts_with("the changed configuration was refused: ")
+            && said.contains(":1:1: error: unknown key \"nonsense\""),
+        "{said}"
+    );
     edge.rewrite(&text.replace("\"debug\"", "\"info\""));
     let ended = once(&edge, "ended", "reload_refused");
     assert_eq!(ended["id"], refused["id"]);

@@ -68,6 +68,13 @@ impl Letters {
             .map_or(0, |number| self.remove(number))
     }
 
+    /// Whether its receiver has heard that an incident started, or is about to.
+    #[must_use]
+    pub fn knows(&self, number: u64) -> bool {
+        let mut waiting = self.waiting.iter();
+        self.told.contains(&number) || waiting.any(|one| one.incident.number == number)
+    }
+
     /// An incident is over.
     pub fn end(&mut self, now: Millis, incident: Incident) {
         let number = incident.number;
@@ -97,7 +104,7 @@ impl Letters {
     fn remove(&mut self, number: u64) -> u64 {
         let before = self.waiting.len();
         self.waiting.retain(|one| one.incident.number != number);
-        u64::try_from(before - self.waiting.len()).unwrap_or(u64::MAX)
+        count(before - self.waiting.len())
     }
 
     /// The first that is due. It waits on until one of [`told`](Self::told),
@@ -122,7 +129,7 @@ impl Letters {
             .waiting
             .iter()
             .position(|one| (one.incident.number, one.tells) == (number, letter.tells));
-        // Gone: the receiver was exchanged meanwhile, and the new one has not heard of it.
+        // Gone: it made room, or there is no receiver any more.
         let Some(place) = place else { return };
         self.waiting.remove(place);
         let end_waits = self.waiting.iter().any(|one| one.incident.number == number);
@@ -142,9 +149,25 @@ impl Letters {
         self.under_way = None;
     }
 
-    /// Another receiver, or none: it has heard of nothing yet.
-    pub fn clear(&mut self) {
+    /// Another receiver, which has heard of nothing yet: it gets the starts that wait, with their
+    /// ends, and no end of what only the one before it has heard start. Yields how many letters
+    /// that drops.
+    pub fn exchange(&mut self) -> u64 {
+        self.under_way = None;
+        self.told.clear();
+        let starts = self.waiting.iter().filter(|one| one.tells == Tells::Start);
+        let unheard: BTreeSet<u64> = starts.map(|one| one.incident.number).collect();
+        let before = self.waiting.len();
+        self.waiting
+            .retain(|one| unheard.contains(&one.incident.number));
+        count(before - self.waiting.len())
+    }
+
+    /// There is no receiver any more. Yields how many letters that drops.
+    pub fn clear(&mut self) -> u64 {
+        let dropped = count(self.waiting.len());
         *self = Self::default();
+        dropped
     }
 
     /// How many wait.
@@ -158,6 +181,10 @@ impl Letters {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+}
+
+fn count(letters: usize) -> u64 {
+    u64::try_from(letters).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -177,6 +204,7 @@ mod tests {
             condition: Condition::new(Kind::Loss, "spool_full", "lost"),
             since: Moment { at, unix_ms: since },
             ended: None,
+            unwatched: false,
             loss: Loss::default(),
         }
     }
@@ -249,11 +277,43 @@ mod tests {
     #[test]
     fn another_receiver_hears_no_end_of_what_it_has_not_heard_start() {
         let mut letters = Letters::default();
-        letters.start(incident(1, 0), 0);
-        let letter = letters.take(Millis(0)).unwrap();
-        letters.clear();
-        letters.told(&letter);
+        for number in 1..=3 {
+            letters.start(incident(number, 0), 0);
+        }
+        assert_eq!(
+            letters.take(Millis(0)).map(|one| letters.told(&one)),
+            Some(())
+        );
         letters.end(Millis(1), incident(1, 0));
+        letters.end(Millis(1), incident(2, 0));
+        assert_eq!(
+            letters.take(Millis(1)).map(|one| one.incident.number),
+            Some(2)
+        );
+        assert_eq!(letters.exchange(), 1, "the end of 1");
+        letters.end(Millis(2), incident(3, 0));
+        let whole = [
+            (2, Tells::Start),
+            (3, Tells::Start),
+            (2, Tells::End),
+            (3, Tells::End),
+        ];
+        assert_eq!(tell(&mut letters, 2), whole);
+        letters.start(incident(4, 3), 0);
+        assert_eq!(tell(&mut letters, 3), [(4, Tells::Start)]);
+        assert_eq!(letters.exchange(), 0);
+        letters.end(Millis(4), incident(4, 3));
+        assert!(letters.is_empty());
+    }
+
+    #[test]
+    fn with_nobody_to_hear_them_all_are_dropped_and_counted() {
+        let mut letters = Letters::default();
+        letters.start(incident(1, 0), 0);
+        letters.start(incident(2, 0), 0);
+        letters.end(Millis(1), incident(1, 0));
+        assert_eq!(letters.clear(), 3);
+        letters.end(Millis(2), incident(2, 0));
         assert!(letters.is_empty());
     }
 

@@ -5,7 +5,8 @@
 //! **Input** is what holds at each look, as [`Condition`]s. One becomes an incident once it has
 //! held at every look for [`Kind::hold_s`], and the incident is over once it was gone at every
 //! look for [`Kind::clear_s`]: something that comes and goes is one incident. It is dated back to
-//! the looks at which it was first seen, and first seen gone.
+//! the looks at which it was first seen, and first seen gone. Where nobody looks, nothing is gone:
+//! [`Looked`] says which incident is held open meanwhile, and which ends unseen.
 //!
 //! **Loss** is the difference of two sums over the whole edge: those of the look before the
 //! first one at which it held, for a loss is seen only once it has happened, and those of the
@@ -43,6 +44,17 @@ pub struct Moment {
     pub unix_ms: u64,
 }
 
+/// Whether a condition that is not among those that hold was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// It was: it does not hold.
+    Gone,
+    /// Not at the moment: its incident stays as it is.
+    Suspended,
+    /// It is not any more: its incident ends, and nobody knows how.
+    Unwatched,
+}
+
 /// One incident, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
@@ -54,8 +66,21 @@ pub struct Incident {
     pub since: Moment,
     /// When it was first seen gone, if it is over.
     pub ended: Option<Moment>,
+    /// It ended since nobody looks for it any more.
+    pub unwatched: bool,
     /// What was lost meanwhile, whatever for.
     pub loss: Loss,
+}
+
+impl Incident {
+    /// What is said when it is over.
+    #[must_use]
+    pub const fn over(&self) -> &'static str {
+        match self.unwatched {
+            true => "it is not looked for any more",
+            false => self.condition.kind.over(),
+        }
+    }
 }
 
 /// What a look changed.
@@ -63,6 +88,8 @@ pub struct Incident {
 pub enum Change {
     /// It has held for long enough.
     Started(Incident),
+    /// What had started as a ticket is a page now.
+    Graver(Incident),
     /// It was gone for long enough.
     Ended(Incident),
 }
@@ -106,37 +133,53 @@ impl Incidents {
     }
 
     /// Takes up what holds now and what was lost until now, and yields what that changes: ends
-    /// before starts. Of conditions of one kind and subject the first counts.
-    pub fn look(&mut self, now: Moment, lost: Loss, conditions: Vec<Condition>) -> Vec<Change> {
+    /// before starts. Of conditions of one kind and subject the gravest counts, with the last
+    /// words. `looked` is asked of those that are followed and do not hold.
+    pub fn look(
+        &mut self,
+        now: Moment,
+        lost: Loss,
+        conditions: Vec<Condition>,
+        looked: impl Fn(Kind, &str) -> Looked,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         let holding: BTreeSet<(Kind, String)> = conditions.iter().map(key).collect();
-        self.let_go(now, &lost, &holding, &mut changes);
+        let looked = |key: &(Kind, String)| match holding.contains(key) {
+            true => None,
+            false => Some(looked(key.0, &key.1)),
+        };
+        self.let_go(now, &lost, looked, &mut changes);
         self.without_place = 0;
         for condition in conditions {
-            self.take_up(now, condition);
+            self.take_up(now, condition, &mut changes);
         }
         self.lost = lost;
         self.start(now, &mut changes);
         changes
     }
 
-    /// Ends what is gone for long enough, and forgets what is gone before it had started.
+    /// Ends what is gone for long enough, and forgets what is gone before it had started. `looked`
+    /// yields nothing of what holds.
     fn let_go(
         &mut self,
         now: Moment,
         lost: &Loss,
-        holding: &BTreeSet<(Kind, String)>,
+        looked: impl Fn(&(Kind, String)) -> Option<Looked>,
         changes: &mut Vec<Change>,
     ) {
         let mut over = Vec::new();
         self.followed.retain(|key, followed| {
-            if holding.contains(key) {
+            let Some(looked) = looked(key) else {
                 followed.gone = None;
                 return true;
-            }
+            };
             let Some(number) = followed.number else {
                 return false;
             };
+            if looked == Looked::Suspended {
+                followed.gone = None;
+                return true;
+            }
             let (since, lost) = followed.gone.get_or_insert_with(|| (now, lost.clone()));
             if now.at.since(since.at) < key.0.clear_s() * 1000 {
                 return true;
@@ -146,6 +189,7 @@ impl Incidents {
                 condition: followed.condition.clone(),
                 since: followed.since,
                 ended: Some(*since),
+                unwatched: looked == Looked::Unwatched,
                 loss: lost.since(&followed.lost_before),
             });
             false
@@ -160,15 +204,24 @@ impl Incidents {
         }
     }
 
-    fn take_up(&mut self, now: Moment, condition: Condition) {
+    fn take_up(&mut self, now: Moment, condition: Condition, changes: &mut Vec<Change>) {
         let key = key(&condition);
-        if let Some(followed) = self.followed.get_mut(&key) {
-            followed.condition.says = condition.says;
-            return;
-        }
         let alike = self.followed.values();
         let alike = alike.filter(|one| one.condition.severity == condition.severity);
-        if alike.count() >= FOLLOWED_MAX {
+        let has_place = alike.count() < FOLLOWED_MAX;
+        if let Some(followed) = self.followed.get_mut(&key) {
+            let worse = condition.severity < followed.condition.severity;
+            let severity = match worse && has_place {
+                true => condition.severity,
+                false => followed.condition.severity,
+            };
+            followed.condition = condition.graded(severity);
+            if worse && has_place {
+                changes.extend(followed.shown(&self.lost).map(Change::Graver));
+            }
+            return;
+        }
+        if !has_place {
             self.without_place += 1;
             return;
         }
@@ -232,6 +285,7 @@ impl Followed {
             condition: self.condition.clone(),
             since: self.since,
             ended: None,
+            unwatched: false,
             loss: lost.since(&self.lost_before),
         })
     }

@@ -23,12 +23,24 @@ fn of(kind: Kind, subject: &str) -> Condition {
     Condition::new(kind, subject, "it is so")
 }
 
-/// What a look changed: `+` and `-` with kind and subject.
+/// What a look changed: `+`, `!` and `-` with kind and subject. What does not hold is gone.
 fn look(incidents: &mut Incidents, s: u64, lost: Loss, conditions: &[Condition]) -> Vec<String> {
-    let changes = incidents.look(moment(s * 1000), lost, conditions.to_vec());
+    look_where(incidents, s, lost, conditions, Looked::Gone)
+}
+
+/// The same with how what does not hold was looked for.
+fn look_where(
+    incidents: &mut Incidents,
+    s: u64,
+    lost: Loss,
+    conditions: &[Condition],
+    looked: Looked,
+) -> Vec<String> {
+    let changes = incidents.look(moment(s * 1000), lost, conditions.to_vec(), |_, _| looked);
     let named = changes.iter().map(|change| {
         let (sign, incident) = match change {
             Change::Started(incident) => ('+', incident),
+            Change::Graver(incident) => ('!', incident),
             Change::Ended(incident) => ('-', incident),
         };
         let Condition { kind, subject, .. } = &incident.condition;
@@ -126,19 +138,78 @@ fn its_loss_begins_with_what_made_it_seen() {
 }
 
 #[test]
-fn the_last_words_count_and_the_first_severity() {
+fn the_last_words_count_and_the_gravest_severity() {
     let mut incidents = Incidents::new(Loss::default());
-    look(
-        &mut incidents,
-        0,
-        lost(0),
-        &[of(Kind::Certificate, "a.example")],
-    );
+    let ends = [of(Kind::Certificate, "a.example")];
+    look(&mut incidents, 0, lost(0), &ends);
     let worse = Condition::new(Kind::Certificate, "a.example", "has ended");
-    look(&mut incidents, 1, lost(0), &[worse.graded(Severity::Page)]);
+    let worse = [worse.graded(Severity::Page)];
+    let changed = look(&mut incidents, 1, lost(0), &worse);
+    assert_eq!(changed, ["!certificate a.example"]);
     let [active] = incidents.active().try_into().unwrap();
     assert_eq!(active.condition.says, "has ended");
-    assert_eq!(active.condition.severity, Severity::Ticket);
+    assert_eq!(active.condition.severity, Severity::Page);
+    // Once.
+    let changed = look(&mut incidents, 2, lost(0), &worse);
+    assert_eq!(changed, Vec::<String>::new());
+    let changed = look(&mut incidents, 3, lost(0), &ends);
+    assert_eq!(changed, Vec::<String>::new());
+    let [active] = incidents.active().try_into().unwrap();
+    assert_eq!(
+        active.condition.severity,
+        Severity::Page,
+        "none grows lighter"
+    );
+}
+
+#[test]
+fn what_grows_graver_finds_a_place_among_its_kind_or_stays() {
+    let mut incidents = Incidents::new(Loss::default());
+    let pages = (0..FOLLOWED_MAX).map(|n| of(Kind::Loss, &n.to_string()));
+    let mut all: Vec<Condition> = pages.collect();
+    all.push(of(Kind::Certificate, "a.example"));
+    look(&mut incidents, 0, lost(0), &all);
+    let worse = all.pop().unwrap().graded(Severity::Page);
+    all.push(worse);
+    assert_eq!(look(&mut incidents, 1, lost(0), &all), Vec::<String>::new());
+    let changed = look(&mut incidents, 2, lost(0), &all[1..]);
+    assert_eq!(changed, ["-loss 0", "!certificate a.example"]);
+}
+
+#[test]
+fn what_nobody_looks_for_has_not_recovered() {
+    let mut incidents = Incidents::new(Loss::default());
+    let away = [of(Kind::NotDelivering, "ingest")];
+    look(&mut incidents, 0, lost(0), &away);
+    look(&mut incidents, 1, lost(0), &[]);
+    for s in 2..100 {
+        let changed = look_where(&mut incidents, s, lost(s), &[], Looked::Suspended);
+        assert_eq!(changed, Vec::<String>::new(), "second {s}");
+    }
+    assert_eq!(incidents.active()[0].loss, lost(99), "it goes on");
+    // Looked at again, it is gone, and has been since then.
+    look(&mut incidents, 100, lost(100), &[]);
+    let changed = look(&mut incidents, 110, lost(100), &[]);
+    assert_eq!(changed, ["-not_delivering ingest"]);
+    let ended = incidents.ended().next().unwrap();
+    assert_eq!(ended.ended, Some(moment(100_000)));
+    assert_eq!(ended.over(), "the upstream takes requests again");
+
+    look(&mut incidents, 200, lost(100), &away);
+    look_where(&mut incidents, 210, lost(100), &[], Looked::Unwatched);
+    look_where(&mut incidents, 220, lost(100), &[], Looked::Unwatched);
+    let ended = incidents.ended().next().unwrap();
+    assert_eq!(ended.over(), "it is not looked for any more");
+}
+
+#[test]
+fn what_had_not_started_is_not_suspended() {
+    let mut incidents = Incidents::new(Loss::default());
+    let errors = [of(Kind::IngestErrors, "ingest")];
+    look(&mut incidents, 0, lost(0), &errors);
+    look_where(&mut incidents, 100, lost(0), &[], Looked::Suspended);
+    let changed = look(&mut incidents, 130, lost(0), &errors);
+    assert_eq!(changed, Vec::<String>::new());
 }
 
 #[test]
@@ -209,7 +280,7 @@ proptest! {
             history.push((s, items, holding.clone()));
             let now = KINDS.iter().zip(&holding).filter(|(_, holds)| **holds);
             let now: Vec<Condition> = now.map(|(kind, _)| of(*kind, "it")).collect();
-            for change in incidents.look(moment(s * 1000), lost(items), now) {
+            for change in incidents.look(moment(s * 1000), lost(items), now, |_, _| Looked::Gone) {
                 match change {
                     Change::Started(incident) => {
                         let kind = incident.condition.kind;
@@ -221,6 +292,7 @@ proptest! {
                         prop_assert_eq!(incident.since.at.0, first * 1000);
                         prop_assert!(s - first >= kind.hold_s());
                     }
+                    Change::Graver(incident) => panic!("{incident:?} grew"),
                     Change::Ended(incident) => {
                         let kind = incident.condition.kind;
                         let place = KINDS.iter().position(|one| *one == kind).unwrap();

@@ -1,7 +1,7 @@
 //! What an operator should know of quotas and limits: how full they are, and in words
 //! what is not as it should be. Reads counts, never changes one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -68,21 +68,40 @@ pub(super) fn readings(
 /// How much of each quota is used, the fullest where several have a project and a name.
 pub(super) fn quotas_used(shared: &Shared) -> Vec<QuotaUsed> {
     let rules = shared.rules.load();
-    let of_key = |key| rules.gate.directory.find(&Key::unpacked(key))?.project;
     let mut fullest = BTreeMap::<(String, Arc<str>), f64>::new();
     each(shared, &rules, |usage| {
-        let project = match usage.owner {
-            Owner::Global => "global".to_owned(),
-            Owner::Project(project) | Owner::Sentry(project) => project.to_string(),
-            Owner::Key(key) => of_key(key).map_or_else(|| "other".to_owned(), |id| id.to_string()),
-            Owner::Defaults | Owner::Switch(_) | Owner::Organization(_) => "other".to_owned(),
-        };
+        let project = account(&rules, usage.owner);
         let used = fullest.entry((project, usage.name)).or_default();
         *used = used.max(usage.ratio);
     });
     let used = fullest.into_iter();
     used.map(|((project, name), ratio)| (project, name.to_string(), ratio))
         .collect()
+}
+
+/// When the windows of quotas end, in seconds of Unix time, by project and name as above; those
+/// that count in no window are left out.
+pub(super) fn window_ends(shared: &Shared) -> HashMap<(String, String), u64> {
+    let rules = shared.rules.load();
+    let mut ends = HashMap::new();
+    each(shared, &rules, |usage| {
+        let Some(spent) = usage.spent else { return };
+        let place = (account(&rules, usage.owner), usage.name.to_string());
+        let end = ends.entry(place).or_default();
+        *end = spent.ends_unix_s.max(*end);
+    });
+    ends
+}
+
+/// Whose a quota is, as the metrics name it.
+fn account(rules: &Rules, owner: Owner) -> String {
+    let of_key = |key| rules.gate.directory.find(&Key::unpacked(key))?.project;
+    match owner {
+        Owner::Global => "global".to_owned(),
+        Owner::Project(project) | Owner::Sentry(project) => project.to_string(),
+        Owner::Key(key) => of_key(key).map_or_else(|| "other".to_owned(), |id| id.to_string()),
+        Owner::Defaults | Owner::Switch(_) | Owner::Organization(_) => "other".to_owned(),
+    }
 }
 
 fn each(shared: &Shared, rules: &Rules, mut seen: impl FnMut(Usage)) {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::Desk;
 use crate::domain::client_ip::Store;
 use crate::domain::incident::{Condition, Kind};
+use crate::telemetry::access::Client;
 use crate::telemetry::clock::lasting;
 use crate::telemetry::live::loops::Loop;
 
@@ -24,13 +25,23 @@ pub(in crate::server) fn looping(desk: &Desk) -> Vec<Condition> {
     let holding = loops.iter().map(|one| {
         let mut projects = rules.config.projects.iter();
         let own = projects.find(|own| own.id == one.project);
-        let says = note(one, &rules.store, own.and_then(|own| own.name.as_deref()));
-        Condition::new(Kind::ClientLoop, &one.project.to_string(), &says)
+        let name = own.and_then(|own| own.name.as_deref());
+        let [says, abroad] =
+            [Reader::Operator, Reader::Webhook].map(|reader| note(one, &rules.store, name, reader));
+        let condition = Condition::new(Kind::ClientLoop, &one.project.to_string(), &says);
+        condition.said_abroad(&abroad)
     });
     holding.collect()
 }
 
-fn note(one: &Loop, store: &Store, name: Option<&str>) -> String {
+/// Who is told: a webhook is somebody else's machine, and gets no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Operator,
+    Webhook,
+}
+
+fn note(one: &Loop, store: &Store, name: Option<&str>, reader: Reader) -> String {
     let Loop {
         project,
         share,
@@ -42,7 +53,7 @@ fn note(one: &Loop, store: &Store, name: Option<&str>) -> String {
         Some(name) => format!("project {project} ({name})"),
         None => format!("project {project}"),
     };
-    let (client, filter) = client(one, store);
+    let (client, filter) = client(one, store, reader);
     let calls = [("release", &one.release), ("SDK", &one.sdk)];
     let calls = calls.iter();
     let calls: Vec<String> = calls
@@ -67,8 +78,12 @@ fn note(one: &Loop, store: &Store, name: Option<&str>) -> String {
 }
 
 /// Who it is, as that may be kept, and what filters it.
-fn client(one: &Loop, store: &Store) -> (String, Option<String>) {
+fn client(one: &Loop, store: &Store, reader: Reader) -> (String, Option<String>) {
+    let masked = |ip| Client::Network(ip).to_string();
     match (one.ip, store) {
+        (Some(ip), Store::Full | Store::Truncate) if reader == Reader::Webhook => {
+            (masked(ip), None)
+        }
         (Some(ip), Store::Full) => (ip.to_string(), Some(ip.to_string())),
         (Some(ip), Store::Truncate) => {
             let network = format!("{ip}/{}", if ip.is_ipv4() { 24 } else { 48 });
@@ -99,7 +114,29 @@ mod tests {
             items_a_second: 120,
             minutes: 5,
         };
-        assert_eq!(note(&one, store, release.map(|_| "shop")), want);
+        let name = release.map(|_| "shop");
+        assert_eq!(note(&one, store, name, Reader::Operator), want);
+        // A pseudonym is no address.
+        let abroad = note(&one, store, name, Reader::Webhook);
+        assert!(!abroad.contains(ip), "{abroad}");
+    }
+
+    #[test]
+    fn a_webhook_hears_of_a_network_alone() {
+        let one = Loop {
+            project: ProjectId::parse(b"42").unwrap(),
+            ip: Some("203.0.113.9".parse().unwrap()),
+            release: None,
+            sdk: None,
+            share: 0.849,
+            items_a_second: 120,
+            minutes: 5,
+        };
+        assert_eq!(
+            note(&one, &Store::Full, None, Reader::Webhook),
+            "project 42: 84 % of its items come from one client, 203.0.113.x, 120 a second for 5 \
+             min now; should it be caught in a loop: vidette limit 42 100/1m --for 30m"
+        );
     }
 
     #[test]

@@ -112,14 +112,14 @@ pub(super) async fn fly(
     }
     match became(&shared.ledger, project, &before).await {
         Became::Kept => {
-            let says = "kept: Sentry does not take it now".to_owned();
+            let says = "Sentry does not take it now".to_owned();
             Landed::short(Flown::Kept, says)
         }
-        Became::Dropped(reason) => Landed::short(Flown::Dropped, format!("dropped: {reason}")),
+        Became::Dropped(reason) => Landed::short(Flown::Dropped, reason),
         // Of several in one project nobody knows which was this one: where any was taken, it may
         // be. A project of its own has no such doubt.
         Became::Among { forwarded: 0, .. } => {
-            let says = "kept or dropped, among others of its project".to_owned();
+            let says = "among others of its project, all kept or dropped".to_owned();
             Landed::short(Flown::Kept, says)
         }
         Became::Forwarded | Became::Among { .. } | Became::Nothing => {

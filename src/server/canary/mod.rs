@@ -8,7 +8,8 @@
 //! back in. One is under way at a time, and no loop of its own sends faster than configured.
 //!
 //! It is missing once three in a row should have arrived and none has. In maintenance none is
-//! sent, since all would be kept and sent later, and none is missed.
+//! sent, since all would be kept and sent later, and none is missed; nor is one that is kept,
+//! which waits for Sentry as all events do. One that was missing is until one arrives.
 
 mod flight;
 
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::checked::Canary;
 use crate::domain::incident::{Condition, Kind};
+use crate::policy::incidents::Looked;
 use crate::telemetry::clock::{lasting, rfc3339};
 use crate::telemetry::habits::Flown;
 use crate::telemetry::process;
@@ -51,6 +53,8 @@ struct Standing {
     last: Option<Last>,
     /// When the last arrived.
     arrived: Option<(Instant, u64)>,
+    /// One was missing, and none has arrived since.
+    missed: bool,
 }
 
 /// How the last one fared.
@@ -85,16 +89,28 @@ impl Board {
         Some(Condition::new(Kind::CanaryMissing, "canary", &says))
     }
 
+    /// Whether it is looked whether one is missing, while none is.
+    pub(crate) fn looked(&self) -> Looked {
+        let standing = self.standing();
+        match (standing.expected_since, standing.missed) {
+            (None, _) => Looked::Unwatched,
+            (Some(_), true) => Looked::Suspended,
+            (Some(_), false) => Looked::Gone,
+        }
+    }
+
     fn says(&self, missing: Duration) -> String {
         let ago = lasting(missing.as_secs());
         let last = self.standing().last.clone();
-        let last = last.map_or_else(String::new, |last| format!("; the last one: {}", last.says));
+        let last = last.map_or_else(String::new, |Last { flown, says, .. }| {
+            format!("; the last one: {}: {says}", flown.as_str())
+        });
         format!("no event of the edge's own has arrived for {ago}{last}")
     }
 
     /// How it stands, for a program; null where none is sent.
     pub(crate) fn told(&self) -> Value {
-        let standing = self.standing().clone();
+        let mut standing = self.standing().clone();
         if standing.expected_since.is_none() {
             return Value::Null;
         }
@@ -117,11 +133,31 @@ impl Board {
 }
 
 impl Standing {
-    fn missing(&self, now: Instant) -> Option<Duration> {
+    fn missing(&mut self, now: Instant) -> Option<Duration> {
         let since = self.expected_since?;
         let since = self.arrived.map_or(since, |(at, _)| since.max(at));
+        let is_kept = self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.flown == Flown::Kept);
         let waited = now.saturating_duration_since(since);
-        (waited > self.every.saturating_mul(MISSED_MAX)).then_some(waited)
+        let missing = !is_kept && waited > self.every.saturating_mul(MISSED_MAX);
+        self.missed |= missing;
+        missing.then_some(waited)
+    }
+
+    /// One has come so far.
+    fn lands(&mut self, last: Last, arrived: bool) {
+        let now = Instant::now();
+        if arrived {
+            self.arrived = Some((now, last.unix_s));
+            self.missed = false;
+        }
+        // The next should arrive once Sentry is back.
+        if let (Flown::Kept, Some(since)) = (last.flown, &mut self.expected_since) {
+            *since = now;
+        }
+        self.last = Some(last);
     }
 }
 
@@ -215,7 +251,6 @@ fn note(desk: &Desk, landed: Landed, began: Instant) {
     if landed.arrived {
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         counts.arrived(now_s, took_ms);
-        standing.arrived = Some((Instant::now(), now_s));
     }
     let outcome = landed.flown.as_str();
     let was = standing.last.as_ref().map(|last| last.flown);
@@ -223,15 +258,16 @@ fn note(desk: &Desk, landed: Landed, began: Instant) {
         tracing::info!(
             outcome,
             says = landed.says,
-            "canaries come another way than before"
+            "what becomes of canaries has changed"
         );
     }
-    standing.last = Some(Last {
+    let last = Last {
         flown: landed.flown,
         says: landed.says,
         unix_s: now_s,
         took,
-    });
+    };
+    standing.lands(last, landed.arrived);
 }
 
 #[cfg(test)]
@@ -261,6 +297,38 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_kept_is_not_missing_and_one_that_was_is_until_one_arrives() {
+        let last = |flown| Last {
+            flown,
+            says: String::new(),
+            unix_s: 0,
+            took: Duration::ZERO,
+        };
+        let later = |standing: &Standing| Instant::now() + standing.every * 100;
+        let board = Board::default();
+        assert_eq!(board.looked(), Looked::Unwatched, "none is sent");
+        let mut standing = Standing {
+            expected_since: Some(Instant::now()),
+            every: Duration::from_secs(60),
+            ..Standing::default()
+        };
+        standing.lands(last(Flown::Kept), false);
+        assert_eq!(standing.missing(later(&standing)), None);
+        *board.standing() = standing.clone();
+        assert_eq!(board.looked(), Looked::Gone);
+        standing.lands(last(Flown::Refused), false);
+        assert_eq!(standing.missing(Instant::now()), None, "a new beginning");
+        assert!(standing.missing(later(&standing)).is_some());
+        standing.lands(last(Flown::Kept), false);
+        assert_eq!(standing.missing(later(&standing)), None);
+        *board.standing() = standing.clone();
+        assert_eq!(board.looked(), Looked::Suspended);
+        standing.lands(last(Flown::Forwarded), true);
+        *board.standing() = standing;
+        assert_eq!(board.looked(), Looked::Gone);
+    }
+
+    #[test]
     fn what_is_missing_is_said_with_how_the_last_one_fared() {
         let board = Board::default();
         assert_eq!(board.reasons(), None);
@@ -270,14 +338,15 @@ mod tests {
             expected_since: earlier,
             every: Duration::from_secs(60),
             last: Some(Last {
-                flown: Flown::Kept,
-                says: "kept".to_owned(),
+                flown: Flown::Dropped,
+                says: "quota".to_owned(),
                 unix_s: 1_790_000_000,
                 took: Duration::from_millis(12),
             }),
             arrived: None,
+            missed: false,
         };
-        let says = "no event of the edge's own has arrived for 4 min; the last one: kept";
+        let says = "no event of the edge's own has arrived for 4 min; the last one: dropped: quota";
         assert_eq!(board.reasons().unwrap(), format!("canary: {says}"));
         assert_eq!(board.condition().unwrap().says, says);
         let told = board.told();

@@ -24,7 +24,7 @@ impl Outages {
         let state = shared.rules.load().ingest.breaker.state();
         let kept = !shared.spool.state().is_empty();
         if self.kept && !kept {
-            tracing::info!("nothing is kept any more");
+            tracing::info!("nothing of what was kept waits any more");
         }
         self.kept = kept;
         self.look_ahead(shared, state);

@@ -9,8 +9,8 @@ use crate::domain::incident::{Condition, Kind, Severity};
 use crate::domain::outcome::Reason;
 use crate::policy::breaker::State;
 use crate::policy::disk_guard::Stage;
-use crate::policy::incidents::Loss;
 use crate::policy::incidents::signs::Reading;
+use crate::policy::incidents::{Looked, Loss};
 use crate::policy::millis::Millis;
 use crate::telemetry::clock::lasting;
 use crate::telemetry::labels::{Ending, Route, Upstream};
@@ -51,11 +51,52 @@ pub(super) fn states(desk: &Desk, now: Millis) -> Vec<Condition> {
         holding.push(Condition::new(Kind::SharedQuotaAway, "edge", &says));
     }
     certificates(shared, &mut holding);
-    if desk.reloader.is_refused() {
-        let says = "the changed configuration was refused; the old one stays in force";
-        holding.push(Condition::new(Kind::ReloadRefused, "configuration", says));
+    if let Some(error) = desk.reloader.refused() {
+        let says = format!("the changed configuration was refused: {error}");
+        holding.push(Condition::new(Kind::ReloadRefused, "configuration", &says));
     }
     holding
+}
+
+/// Whether what does not hold was looked for: of the sources that look only at times, or may end.
+pub(super) fn looked(desk: &Desk, kind: Kind, subject: &str) -> Looked {
+    let shared = &*desk.shared;
+    let in_maintenance = shared.maintenance.is_on();
+    let (is_held, is_watched) = match kind {
+        // Nobody asks it for anything in maintenance.
+        Kind::NotDelivering => {
+            let rules = shared.rules.load();
+            let mut targets = rules.targets().into_values();
+            (in_maintenance, targets.any(|target| target.name == subject))
+        }
+        Kind::SpoolOld => {
+            let is_old = shared.spool.state().oldest_s.load(Relaxed) > OLD_S;
+            (in_maintenance && is_old, true)
+        }
+        Kind::CanaryMissing => return desk.canary.looked(),
+        Kind::ProjectSilent | Kind::Spike => {
+            let rules = shared.rules.load();
+            (false, shared.habits.looks(&rules.config, kind, subject))
+        }
+        Kind::StatesStale => (false, desk.reloader.states().is_some()),
+        Kind::SharedQuotaAway => (false, shared.shared_quota.read().is_some()),
+        Kind::NotAccepting
+        | Kind::Loss
+        | Kind::SpoolFilling
+        | Kind::IngestErrors
+        | Kind::DiskGuard
+        | Kind::ProjectLimited
+        | Kind::ClientLoop
+        | Kind::UnknownKeys
+        | Kind::PrivateClients
+        | Kind::Certificate
+        | Kind::ReloadRefused => (false, true),
+    };
+    match (is_watched, is_held) {
+        (false, _) => Looked::Unwatched,
+        (true, true) => Looked::Suspended,
+        (true, false) => Looked::Gone,
+    }
 }
 
 fn spool(shared: &Shared) -> Vec<Condition> {

@@ -23,12 +23,13 @@ pub(super) fn shown(moment: Moment) -> String {
 /// Says in one line what has changed: where it does not say so itself, and at a level that says
 /// whether an operator must act.
 pub(super) fn log(run: u64, change: &Change) {
-    let (Change::Started(incident) | Change::Ended(incident)) = change;
+    let (Change::Started(incident) | Change::Graver(incident) | Change::Ended(incident)) = change;
     let Condition {
         kind,
         severity,
         subject,
         says,
+        ..
     } = &incident.condition;
     if kind.is_logged_where_it_happens() {
         return;
@@ -40,7 +41,7 @@ pub(super) fn log(run: u64, change: &Change) {
     );
     let (lost_items, lost_bytes) = (lost.items, lost.bytes);
     match change {
-        Change::Started(_) => {
+        Change::Started(_) | Change::Graver(_) => {
             let advice = incident.condition.advice();
             // A level belongs to the place of a line, and is no value.
             macro_rules! say {
@@ -74,7 +75,7 @@ pub(super) fn log(run: u64, change: &Change) {
                 lost_bytes,
                 lost_by_reason,
                 "{}",
-                kind.over()
+                incident.over()
             );
         }
     }
@@ -86,7 +87,7 @@ fn lasted(incident: &Incident) -> Option<String> {
     Some(lasting(ended.at.since(incident.since.at) / 1000))
 }
 
-/// An incident for a program.
+/// An incident for a program. What is over says so, and what it was, and asks for nothing.
 pub(super) fn told(run: u64, incident: &Incident) -> Value {
     let condition = &incident.condition;
     let mut told = json!({
@@ -101,6 +102,9 @@ pub(super) fn told(run: u64, incident: &Incident) -> Value {
     });
     if let (Some(ended), Some(fields)) = (incident.ended, told.as_object_mut()) {
         fields.insert("ended_at".to_owned(), shown(ended).into());
+        fields.insert("says".to_owned(), incident.over().into());
+        fields.insert("was".to_owned(), condition.says.clone().into());
+        fields.insert("advice".to_owned(), "".into());
     }
     told
 }
@@ -118,9 +122,13 @@ fn by_reason(loss: &Loss) -> Value {
     Value::Object(Map::from_iter(reasons))
 }
 
-/// The message on an incident: what the API tells of it, which of the two it is, who says so,
-/// and all of it in `text`, which chats show.
+/// The message on an incident: what the API tells of it as far as others may know, which of the
+/// two it is, who says so, and all of it in `text`, which chats show.
 pub(super) fn message(run: u64, edge: &str, incident: &Incident, tells: Tells) -> Value {
+    let incident = &Incident {
+        condition: incident.condition.abroad(),
+        ..incident.clone()
+    };
     let condition = &incident.condition;
     let (state, text) = match tells {
         Tells::Start => ("started", format!("vidette on {edge} {}", condition.line())),
@@ -128,7 +136,7 @@ pub(super) fn message(run: u64, edge: &str, incident: &Incident, tells: Tells) -
     };
     let mut message = told(run, incident);
     if let Some(fields) = message.as_object_mut() {
-        fields.insert("text".to_owned(), text.into());
+        fields.insert("text".to_owned(), inert(&text).into());
         fields.insert("state".to_owned(), state.into());
         fields.insert("edge".to_owned(), edge.into());
         fields.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
@@ -136,9 +144,24 @@ pub(super) fn message(run: u64, edge: &str, incident: &Incident, tells: Tells) -
     message
 }
 
+/// Text that a chat shows and does not obey: strangers write names of releases. Slack has
+/// `<!channel>` and `<url|text>`, Mattermost `@channel` and `[text](url)`, and both make links of
+/// what looks like one.
+fn inert(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;");
+    let escaped = escaped.replace('<', "&lt;").replace('>', "&gt;");
+    // A space that nobody sees: no name, and no link, begins behind it.
+    let mut inert = escaped.replace('@', "@\u{200b}");
+    for link in ["](", "://"] {
+        let (first, rest) = link.split_at(1);
+        inert = inert.replace(link, &format!("{first}\u{200b}{rest}"));
+    }
+    inert
+}
+
 fn over(edge: &str, incident: &Incident) -> String {
     let Condition { kind, subject, .. } = &incident.condition;
-    let (name, over) = (kind.as_str(), kind.over());
+    let (name, over) = (kind.as_str(), incident.over());
     let lasted = lasted(incident).unwrap_or_default();
     let lost = match incident.loss.total().items {
         0 => "nothing was lost".to_owned(),
@@ -180,6 +203,7 @@ mod tests {
             condition: Condition::new(Kind::NotDelivering, "ingest", says),
             since: moment(0),
             ended: ended.map(moment),
+            unwatched: false,
             loss,
         }
     }
@@ -218,5 +242,35 @@ mod tests {
             text.ends_with("It lasted 90 s; nothing was lost."),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_is_over_says_so_and_asks_for_nothing() {
+        let mut over = incident(0, Some(300));
+        let ended = message(17, "e", &over, Tells::End);
+        assert_eq!(ended["says"], "the upstream takes requests again");
+        let was = "the upstream does not take events: they are kept";
+        assert_eq!((&ended["was"], &ended["advice"]), (&json!(was), &json!("")));
+        over.unwatched = true;
+        let ended = message(17, "e", &over, Tells::End);
+        assert_eq!(ended["says"], "it is not looked for any more");
+        let text = ended["text"].as_str().unwrap();
+        assert!(!text.contains("again"), "{text}");
+    }
+
+    #[test]
+    fn what_goes_abroad_names_nobody_and_is_no_order() {
+        let mut looping = incident(0, None);
+        let own = "42: 203.0.113.9 (release x@1)";
+        let abroad = "42: 203.0.113.x (release <!channel> @all [a](https://b.example) R&D)";
+        looping.condition = Condition::new(Kind::ClientLoop, "42", own).said_abroad(abroad);
+        assert_eq!(told(17, &looping)["says"], own);
+        let sent = message(17, "e", &looping, Tells::Start);
+        assert_eq!(sent["says"], abroad);
+        assert!(!sent.to_string().contains("203.0.113.9"), "{sent}");
+        let text = sent["text"].as_str().unwrap();
+        let want = "42: 203.0.113.x (release &lt;!channel&gt; @\u{200b}all \
+                    [a]\u{200b}(https:\u{200b}//b.example) R&amp;D)";
+        assert!(text.contains(want), "{text}");
     }
 }

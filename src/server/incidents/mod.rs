@@ -11,7 +11,8 @@
 //! something holds, and one line in [`Watch::holding`] that calls it. A condition is a
 //! [`Kind`](crate::domain::incident::Kind), whom it is about, and what it says; how grave it is
 //! and what to do stand with its kind. Nothing has to be said when it is over: it is not yielded
-//! any more.
+//! any more. Where it is not yielded since nobody looks, `conditions::looked` says so, or its end
+//! would be told as a recovery.
 
 mod conditions;
 mod letter;
@@ -76,7 +77,8 @@ impl Watch {
         let reading = conditions::reading(&desk.metrics, lines);
         let holding = self.holding(desk, now.at, &reading);
         let mut incidents = self.incidents.borrow_mut();
-        let changes = incidents.look(now, reading.lost, holding);
+        let looked = |kind, subject: &str| conditions::looked(desk, kind, subject);
+        let changes = incidents.look(now, reading.lost, holding, looked);
         let active = incidents.active();
         let kinds = active.iter().map(|incident| incident.condition.kind);
         desk.metrics.control.incidents.note(kinds);
@@ -103,9 +105,11 @@ impl Watch {
         let webhook = &rules.config.alerts.webhook;
         let mut letters = self.letters.borrow_mut();
         match change {
-            Change::Started(incident) => {
+            Change::Started(incident) | Change::Graver(incident) => {
                 let wanted = is_wanted(webhook.severity, incident.condition.severity);
-                if webhook.url.is_none() || !wanted {
+                // What grows graver is told to whoever has not heard of it as a ticket.
+                let known = letters.knows(incident.number);
+                if webhook.url.is_none() || !wanted || known {
                     return;
                 }
                 let after_ms = u64::try_from(webhook.after.as_millis()).unwrap_or(u64::MAX);

@@ -14,7 +14,7 @@ use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::checked::{Scheme, Webhook, WebhookUrl};
 use crate::domain::reach::ReachFault;
@@ -87,9 +87,15 @@ pub(crate) async fn keep_telling(desk: Rc<Desk>) {
         let rules = desk.shared.rules.load_full();
         let webhook = &rules.config.alerts.webhook;
         if receiver != webhook.url {
-            // The new one has heard of nothing. What is yet to be written it gets.
+            // What goes on here after a hand-over that came to nothing has its receiver still.
             if receiver.is_some() {
-                watch.letters.borrow_mut().clear();
+                let mut letters = watch.letters.borrow_mut();
+                let dropped = match &webhook.url {
+                    Some(_) => letters.exchange(),
+                    None => letters.clear(),
+                };
+                let counts = &desk.metrics.control.incidents;
+                counts.notified(Notified::Dropped, dropped);
             }
             watch.failing.replace(None);
             failures = 0;
@@ -109,8 +115,19 @@ pub(crate) async fn keep_telling(desk: Rc<Desk>) {
             failures = 0;
             continue;
         }
-        sleep(back_off(failures)).await;
+        holds_back(&desk, webhook, back_off(failures)).await;
         failures = failures.saturating_add(1);
+    }
+}
+
+/// Waits, unless the webhook is configured otherwise meanwhile: that is what mends most.
+async fn holds_back(desk: &Desk, failed: &Webhook, wait: Duration) {
+    let until = Instant::now() + wait;
+    while Instant::now() < until {
+        sleep_until(until.min(Instant::now() + LOOK_EVERY)).await;
+        if desk.shared.rules.load().config.alerts.webhook != *failed {
+            return;
+        }
     }
 }
 

@@ -39,8 +39,7 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct History {
     columns: Vec<Column>,
-    /// When the last reading was taken, by a clock that nobody sets, and what it said. At the
-    /// start nothing is counted yet.
+    /// When the last reading was taken, by a clock that nobody sets, and what it said.
     before: (u64, Vec<u64>),
     fine: VecDeque<Frame>,
     coarse: VecDeque<Frame>,
@@ -50,12 +49,13 @@ pub struct History {
 }
 
 impl History {
-    /// Empty, for an edge that started at `now_ms`.
+    /// Empty, from `now_ms` on. What `first` has counted came before: the books may be those of
+    /// a process that was taken over from.
     #[must_use]
-    pub fn new(now_ms: u64) -> Self {
+    pub fn new(now_ms: u64, first: Reading) -> Self {
         Self {
             columns: Vec::new(),
-            before: (now_ms, Vec::new()),
+            before: (now_ms, first.values),
             fine: VecDeque::with_capacity(FINE_MAX),
             coarse: VecDeque::with_capacity(COARSE_MAX),
             folding: None,

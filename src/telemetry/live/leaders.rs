@@ -66,11 +66,14 @@ pub struct Top {
     pub others_count: usize,
 }
 
+/// When the books were looked at, and what they said.
+type Mark = (u64, HashMap<Account, Tally>);
+
 /// What the books said at a few moments.
 #[derive(Debug)]
 pub struct Leaders {
-    start_ms: u64,
-    marks: VecDeque<(u64, HashMap<Account, Tally>)>,
+    start: Mark,
+    marks: VecDeque<Mark>,
 }
 
 /// The books by account, in the order of the lines.
@@ -93,50 +96,45 @@ pub fn tallies(lines: &[Line]) -> Tallies {
 }
 
 impl Leaders {
-    /// No marks yet, for an edge that started at `now_ms`, when nobody had sent anything.
+    /// No marks yet but of the start at `now_ms`, with what the books said then: they may be those
+    /// of a process that was taken over from.
     #[must_use]
-    pub fn new(now_ms: u64) -> Self {
+    pub fn new(now_ms: u64, tallies: &Tallies) -> Self {
         Self {
-            start_ms: now_ms,
+            start: mark(now_ms, tallies),
             marks: VecDeque::new(),
         }
     }
 
     /// Looks at the books; keeps what they say if it is time.
     pub fn note(&mut self, now_ms: u64, tallies: &Tallies) {
-        let last_ms = self.marks.back().map_or(self.start_ms, |(at_ms, _)| *at_ms);
-        if now_ms.saturating_sub(last_ms) < MARK_MS {
+        let (last_ms, _) = self.marks.back().unwrap_or(&self.start);
+        if now_ms.saturating_sub(*last_ms) < MARK_MS {
             return;
         }
         if self.marks.len() >= MARKS_MAX {
             self.marks.pop_front();
         }
-        let mut kept = tallies.clone();
-        if kept.len() > ACCOUNTS_MAX {
-            kept.sort_unstable_by_key(|(_, tally)| std::cmp::Reverse(tally.bytes));
-            kept.truncate(ACCOUNTS_MAX);
-        }
-        self.marks.push_back((now_ms, kept.into_iter().collect()));
+        self.marks.push_back(mark(now_ms, tallies));
     }
 
     /// Who sent most in the last `window_ms`, as near as there is a mark: at most so many.
     #[must_use]
     pub fn top(&self, now_ms: u64, window_ms: u64, tallies: &Tallies, by: By, most: usize) -> Top {
         let begin_ms = now_ms.saturating_sub(window_ms);
-        let from_start = (begin_ms <= self.start_ms).then_some((self.start_ms, None));
+        let from_start = (begin_ms <= self.start.0).then_some(&self.start);
         let mark = || {
-            let marks = self.marks.iter().rev();
-            let older = marks.clone().find(|(at_ms, _)| *at_ms <= begin_ms);
-            let mark = older.or_else(|| self.marks.front());
-            mark.map_or((self.start_ms, None), |(at_ms, then)| (*at_ms, Some(then)))
+            let mut marks = self.marks.iter().rev();
+            let older = marks.find(|(at_ms, _)| *at_ms <= begin_ms);
+            older.or_else(|| self.marks.front()).unwrap_or(&self.start)
         };
         let (since_ms, then) = from_start.unwrap_or_else(mark);
         // Beyond what a mark holds nobody knows what was before: such an account is left out of
         // the order, or a small one would lead with all that it ever sent.
-        let is_full = then.is_some_and(|then| then.len() >= ACCOUNTS_MAX);
+        let is_full = then.len() >= ACCOUNTS_MAX;
         let mut moved: Tallies = Vec::new();
         for (account, tally) in tallies {
-            let before = then.map_or(Some(Tally::default()), |then| then.get(account).copied());
+            let before = then.get(account).copied();
             let before = before.or_else(|| (!is_full).then(Tally::default));
             let moves = before.map(|before| tally.since(before));
             moved.extend(
@@ -154,12 +152,22 @@ impl Leaders {
         let mut others = Tally::default();
         rest.iter().for_each(|(_, tally)| others.add(*tally));
         Top {
-            span_ms: now_ms.saturating_sub(since_ms),
+            span_ms: now_ms.saturating_sub(*since_ms),
             first: moved,
             others,
             others_count: rest.len(),
         }
     }
+}
+
+/// What a mark remembers: where there are too many, those that sent most.
+fn mark(now_ms: u64, tallies: &Tallies) -> Mark {
+    let mut kept = tallies.clone();
+    if kept.len() > ACCOUNTS_MAX {
+        kept.sort_unstable_by_key(|(_, tally)| std::cmp::Reverse(tally.bytes));
+        kept.truncate(ACCOUNTS_MAX);
+    }
+    (now_ms, kept.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -193,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_first_are_named_and_the_rest_is_one() {
-        let leaders = Leaders::new(0);
+        let leaders = Leaders::new(0, &Tallies::new());
         let now = sent(&[(1, 5, 50), (2, 1, 900), (3, 9, 10), (4, 0, 0)]);
         let by_bytes = leaders.top(1_000, MARK_MS, &now, By::Bytes, 2);
         check(&by_bytes, &[(2, 1, 900), (1, 5, 50)], (1, 9, 10));
@@ -204,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_before_the_window_does_not_count() {
-        let mut leaders = Leaders::new(0);
+        let mut leaders = Leaders::new(0, &Tallies::new());
         leaders.note(MARK_MS, &sent(&[(1, 100, 1_000)]));
         leaders.note(2 * MARK_MS, &sent(&[(1, 110, 1_100), (2, 5, 50)]));
         let now = sent(&[(1, 111, 1_110), (2, 25, 250), (3, 1, 1)]);
@@ -220,8 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_process_had_booked_does_not_count() {
+        let leaders = Leaders::new(1_000, &sent(&[(1, 100, 1_000), (2, 9, 90)]));
+        let now = sent(&[(1, 101, 1_010), (2, 9, 90), (3, 4, 40)]);
+        for window_ms in [60_000, 3_600_000] {
+            let top = leaders.top(31_000, window_ms, &now, By::Bytes, 9);
+            check(&top, &[(3, 4, 40), (1, 1, 10)], (0, 0, 0));
+            assert_eq!(top.span_ms, 30_000);
+        }
+    }
+
+    #[test]
     fn marks_and_their_projects_have_a_limit() {
-        let mut leaders = Leaders::new(0);
+        let mut leaders = Leaders::new(0, &Tallies::new());
         let many: Vec<(u64, u64, u64)> = (1..=5_000).map(|id| (id, 1, id)).collect();
         for mark in 1..=100 {
             leaders.note(mark * MARK_MS, &sent(&many));
@@ -240,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_project_is_marked_no_more_often_than_it_must() {
-        let mut leaders = Leaders::new(0);
+        let mut leaders = Leaders::new(0, &Tallies::new());
         for now_ms in (0..=2 * MARK_MS).step_by(2_000) {
             leaders.note(now_ms, &sent(&[(1, 1, 1)]));
         }

@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::EVENT;
-use crate::client::{Client, request};
+use crate::client::{Client, ask, request};
 use crate::edge::{Edge, KEY};
 use crate::incidents::once;
 use crate::parts::{Part, node, promises};
@@ -27,6 +27,7 @@ pub(super) fn trials() -> Vec<Trial> {
         who_sends_most_and_what_is_uploaded_is_told_while_it_is_seen,
         mirrors_are_told_of_beside_the_first_where_there_are_any,
         incidents_are_told_of_with_what_to_do_and_with_their_end,
+        each_reason_is_a_line_of_its_own_and_goes_with_its_cause,
         maintenance_and_reload_say_what_they_do,
     ]
 }
@@ -316,9 +317,42 @@ fn incidents_are_told_of_with_what_to_do_and_with_their_end() {
     let rows = told["rows"].as_array().unwrap();
     let over = rows.iter().find(|row| row[0] == "over").unwrap();
     let says = over[1].as_str().unwrap();
-    assert!(says.starts_with("not delivering ingest: "), "{told}");
-    assert!(!says.contains("doctor"), "it asks for nothing: {told}");
+    let over = "not delivering ingest: the upstream takes requests again";
+    assert_eq!(says, over, "it asks for nothing: {told}");
     check_seen(&told);
+}
+
+fn each_reason_is_a_line_of_its_own_and_goes_with_its_cause() {
+    let fake = Fake::start();
+    let edge = Edge::before(&fake);
+    for project in [7, 42] {
+        let mute = json!({"project": project, "action": "mute", "for_s": 3600});
+        let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
+        let body = mute.to_string();
+        let answer = ask(
+            edge.admin,
+            "POST",
+            "/api/v1/mutes",
+            &headers,
+            body.as_bytes(),
+        );
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let told = quiet_scene(&edge, &["reasons"]);
+    // Their numbers are all that tells one from the other. The time that is left goes on.
+    let without_numbers = |list: &Value| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        let reason = |one: &Value| one.as_str().unwrap().replace(char::is_numeric, "");
+        list.map(reason).collect()
+    };
+    let (on, status) = (&told["on"], &told["status"]);
+    assert_eq!(without_numbers(on), without_numbers(status), "{told}");
+    for project in ["project 7:", "project 42:"] {
+        let of_one = on.as_array().unwrap().iter();
+        let of_one = of_one.filter(|one| one.as_str().unwrap().contains(project));
+        assert_eq!(of_one.count(), 1, "{project}: {told}");
+    }
+    assert_eq!(told["over"], json!(["nothing is amiss"]), "{told}");
 }
 
 fn maintenance_and_reload_say_what_they_do() {

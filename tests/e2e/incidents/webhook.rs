@@ -22,6 +22,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_webhook_hears_of_a_start_and_of_its_end,
         what_is_over_soon_and_what_is_no_page_is_not_told,
         a_webhook_that_fails_hears_it_later_and_once,
+        a_webhook_that_is_put_right_hears_what_waited,
         a_webhook_that_is_slow_holds_up_nothing,
         a_webhook_that_refuses_is_said_once_and_not_asked_again,
         a_webhook_can_be_tried,
@@ -124,7 +125,8 @@ fn a_webhook_hears_of_a_start_and_of_its_end() {
     let text = started["text"].as_str().unwrap();
     assert!(
         text.contains("[ticket] reload_refused configuration: ")
-            && text.contains("vidette check says FILE:LINE:COL"),
+            && text.contains("unknown key \"nonsense\"")
+            && text.contains("vidette check says where each error is"),
         "{text}"
     );
     told_hook.is_mended();
@@ -139,6 +141,7 @@ fn a_webhook_hears_of_a_start_and_of_its_end() {
         "started_at",
         "ended_at",
         "says",
+        "was",
         "loss",
     ] {
         assert_eq!(ended[field], shown[field], "{field}");
@@ -200,6 +203,29 @@ fn a_webhook_that_fails_hears_it_later_and_once() {
     );
     let webhook = told(log)["webhook"].clone();
     assert_eq!(webhook, json!({"waiting": 0, "failing": null}));
+}
+
+fn a_webhook_that_is_put_right_hears_what_waited() {
+    let (down, hook) = (Silent::reserve(), Fake::with(takes));
+    let told_hook = Told::by(&down.url(), &json!({}));
+    told_hook.breaks();
+    // By now it waits for eight seconds, and longer each time.
+    told_hook.waits_until_counted("failed", 4.0);
+    let waited = told(&told_hook.edge)["active"][0].clone();
+    // That mends the file, too: its end waits behind its start.
+    told_hook
+        .edge
+        .rewrite(&told_hook.good.replace(&down.url(), &hook.url()));
+    let messages = messages(&hook, 2);
+    for ((_, message), state) in messages.iter().zip(["started", "ended"]) {
+        assert_eq!(
+            (&message["id"], &message["state"]),
+            (&waited["id"], &json!(state))
+        );
+    }
+    told_hook.waits_until_counted("sent", 2.0);
+    assert_eq!(told_hook.counted("dropped"), 0.0);
+    assert!(told_hook.counted("failed") < 6.0, "it is asked no more");
 }
 
 fn a_webhook_that_is_slow_holds_up_nothing() {

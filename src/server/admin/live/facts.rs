@@ -96,12 +96,17 @@ fn leaders(desk: &Desk, kept: &Kept) -> Value {
 fn quotas(desk: &Desk, kept: &Kept) -> Value {
     let now_ms = desk.shared.millis(Instant::now()).0;
     let fills = kept.filling.fullest(now_ms, &kept.quotas, QUOTAS_MAX);
-    let named = fills.iter().map(|fill| {
+    let now_s = process::now_s();
+    let named = fills.into_iter().map(|fill| {
+        let place = (fill.project, fill.name);
+        let end_s = kept.window_ends.get(&place);
+        let (project, name) = place;
         json!({
-            "project": fill.project,
-            "name": fill.name,
+            "project": project,
+            "name": name,
             "ratio": fill.ratio,
             "full_in_s": fill.full_in_s.map(f64::round),
+            "resets_in_s": end_s.map(|end_s| end_s.saturating_sub(now_s)),
         })
     });
     json!({"count": kept.quotas.len(), "fullest": named.collect::<Vec<_>>()})

@@ -6,6 +6,7 @@
 mod facts;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,12 +17,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::telemetry::exposition::QuotaUsed;
+use crate::telemetry::ledger::Line;
 use crate::telemetry::live::filling::Filling;
 use crate::telemetry::live::history::{FINE_MS, FOLDED, History};
 use crate::telemetry::live::leaders::{Leaders, Tallies, tallies};
 use crate::telemetry::live::loops::Loop;
 use crate::telemetry::live::reading::{Aside, Reading};
 use crate::telemetry::live::senders::{Question, Senders, Top};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::process;
 
 use super::listening::{Seats, busy, stream};
@@ -59,22 +62,27 @@ struct Kept {
     /// The books by project, and how full quotas are, as last looked at.
     tallies: Tallies,
     quotas: Vec<QuotaUsed>,
+    /// When their windows end, in seconds of Unix time.
+    window_ends: HashMap<(String, String), u64>,
     seats: Seats,
 }
 
 impl Live {
-    /// Nothing yet.
-    pub(in crate::server) fn new(shared: &Shared) -> Self {
+    /// Nothing yet: what the books of an earlier process say came before.
+    pub(in crate::server) fn new(shared: &Shared, metrics: &Metrics) -> Self {
         let now_ms = shared.millis(Instant::now()).0;
+        let lines = metrics.ledger.lines();
+        let tallies = tallies(&lines);
         Self {
             run: process::now_ms(),
             senders: RefCell::default(),
             kept: RefCell::new(Kept {
-                history: History::new(now_ms),
-                leaders: Leaders::new(now_ms),
+                history: History::new(now_ms, reading(shared, metrics, &lines)),
+                leaders: Leaders::new(now_ms, &tallies),
                 filling: Filling::default(),
-                tallies: Tallies::new(),
+                tallies,
                 quotas: Vec::new(),
+                window_ends: HashMap::new(),
                 seats: Seats::default(),
             }),
         }
@@ -126,12 +134,7 @@ impl Live {
         self.hears_of_senders(desk, now_ms);
         let lines = desk.metrics.ledger.lines();
         desk.incidents.look(desk, &lines);
-        let aside = Aside {
-            spool: keeping::reading(&desk.shared),
-            resident_bytes: process::resident_bytes().unwrap_or(0),
-            cpu_ns: process::cpu_ns().unwrap_or(0),
-        };
-        let reading = Reading::of(&desk.metrics, &lines, &aside);
+        let reading = reading(&desk.shared, &desk.metrics, &lines);
         let mut kept = self.kept.borrow_mut();
         kept.history.note(now_ms, process::now_ms(), reading);
         kept.tallies = tallies(&lines);
@@ -146,6 +149,7 @@ impl Live {
         let number = kept.history.number();
         if number.is_multiple_of(every) || number == 1 {
             kept.quotas = limits::quotas_used(&desk.shared);
+            kept.window_ends = limits::window_ends(&desk.shared);
             let Kept {
                 filling, quotas, ..
             } = &mut *kept;
@@ -158,6 +162,16 @@ impl Live {
         let event = kept.delta(self.run, number - 1, &now);
         kept.seats.tell(&event.into());
     }
+}
+
+/// What all counters say now.
+fn reading(shared: &Shared, metrics: &Metrics, lines: &[Line]) -> Reading {
+    let aside = Aside {
+        spool: keeping::reading(shared),
+        resident_bytes: process::resident_bytes().unwrap_or(0),
+        cpu_ns: process::cpu_ns().unwrap_or(0),
+    };
+    Reading::of(metrics, lines, &aside)
 }
 
 /// The frames that are told: those behind these.

@@ -23,21 +23,26 @@ export function show(node, shown) {
   if (node.hidden === shown) node.hidden = !shown;
 }
 
-// A row for each entry, in their order. A row that stays keeps its elements.
+// A row for each entry, in their order. A row that stays keeps its elements. Entries that share a
+// key have a row each.
 export function keyed(parent, entries, keyOf, build, update) {
-  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const known = new Map();
+  for (const child of parent.children) {
+    const { key } = child.dataset;
+    if (known.has(key)) known.get(key).push(child);
+    else known.set(key, [child]);
+  }
   let before = null;
   for (const entry of entries) {
     const key = String(keyOf(entry));
-    const row = known.get(key) ?? build(entry);
+    const row = known.get(key)?.shift() ?? build(entry);
     row.dataset.key = key;
-    known.delete(key);
     const place = before ? before.nextElementSibling : parent.firstElementChild;
     if (place !== row) parent.insertBefore(row, place);
     update(row, entry);
     before = row;
   }
-  for (const row of known.values()) row.remove();
+  for (const row of [...known.values()].flat()) row.remove();
 }
 
 // A table with these heads; numbers are named by a leading "#".

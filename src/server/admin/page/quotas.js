@@ -18,7 +18,7 @@ export function create() {
         say(name, `${whose(quota.project)}: ${quota.name}`);
         say(used, percent(quota.ratio));
         bar(bars.firstElementChild, quota.ratio, quota.ratio >= 1 ? "c-lost" : quota.ratio >= 0.8 ? "c-limit" : "c-delivered");
-        say(full, quota.ratio >= 1 ? "full" : lasting(quota.full_in_s));
+        say(full, foretold(quota));
       },
     );
     say(
@@ -31,6 +31,12 @@ export function create() {
     );
   };
   return { node: box, update };
+}
+
+// A window that ends before has room again.
+function foretold({ ratio, full_in_s: fullIn, resets_in_s: resetsIn }) {
+  if (ratio >= 1) return "full";
+  return fullIn !== null && resetsIn !== null && fullIn > resetsIn ? "not in this window" : lasting(fullIn);
 }
 
 const whose = (project) => (/^\d+$/.test(project) ? `project ${project}` : project === "global" ? "everybody" : project);

@@ -34,7 +34,7 @@ export function tiles(told) {
 
 // The categories that came in the window, with what did not arrive.
 export function create() {
-  const { node, body } = table("Items by category in the window", ["Category", "#in", "#delivered", "#not", "#bytes in", "#bytes out"]);
+  const { node, body } = table("Items by category in the window", ["Category", "#in", "#delivered", "#dropped, or kept", "#bytes in", "#bytes out"]);
   const box = panel("categories", "By category", make("div", { class: "scroll" }, node));
   const update = ({ frames, window }) => {
     const rows = frames.labels("items_in").map((kin) => {

@@ -3,7 +3,8 @@ import { cells, keyed, make, panel, table } from "./elements.js";
 import { percent, rate, took, whole } from "./units.js";
 
 const WORDS = { up: "up", degraded: "unsure", down: "down" };
-const BREAKER = { closed: "asked", half_open: "asked a little", "half-open": "asked a little", open: "probed only" };
+// As the metrics have it, with what it means.
+const BREAKER = { closed: "closed", half_open: "half open: asked a little", open: "open: probed only" };
 
 export function create() {
   const { node, body } = table("Upstreams", ["Upstream", "state", "breaker", "#a second", "#failing", "#p50", "#p95", "#p99", "addresses"]);

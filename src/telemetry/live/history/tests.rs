@@ -32,7 +32,7 @@ fn reading(items: u64, open: u64, quick: u64) -> Reading {
 }
 
 fn after(readings: u64) -> History {
-    let mut history = History::new(0);
+    let mut history = History::new(0, Reading::default());
     for number in 1..=readings {
         let now_ms = number * FINE_MS;
         history.note(now_ms, 1_000_000 + now_ms, reading(number * 3, number, 0));
@@ -42,7 +42,7 @@ fn after(readings: u64) -> History {
 
 #[test]
 fn a_frame_is_what_was_counted_since_the_one_before() {
-    let mut history = History::new(500);
+    let mut history = History::new(500, Reading::default());
     history.note(2_500, 10_000, reading(7, 4, 0));
     history.note(4_600, 12_100, reading(9, 2, 100));
     assert_eq!(
@@ -58,8 +58,15 @@ fn a_frame_is_what_was_counted_since_the_one_before() {
 }
 
 #[test]
+fn what_was_counted_before_the_start_is_in_no_frame() {
+    let mut history = History::new(500, reading(1_000_000, 9, 70));
+    history.note(2_500, 10_000, reading(1_000_007, 4, 70));
+    assert_eq!(history.fine_json(0), "[[1,10000,2000,7,4,null,null,null]]");
+}
+
+#[test]
 fn what_went_back_counts_as_nothing() {
-    let mut history = History::new(0);
+    let mut history = History::new(0, Reading::default());
     history.note(2_000, 0, reading(9, 0, 0));
     history.note(4_000, 0, reading(5, 0, 0));
     history.note(6_000, 0, reading(6, 0, 0));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Env};
+use crate::server;
 
-use super::say;
+use super::{fail, say};
 
 /// What `check` takes.
 #[derive(Debug, clap::Args)]
@@ -34,8 +35,21 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for warning in &loaded.warnings {
+    // Whom root becomes once it listens has to find what root finds.
+    let barred = match server::rehearse(&loaded.config) {
+        Ok(barred) => barred,
+        Err(error) => return fail(&error.into()),
+    };
+    for warning in loaded.warnings.iter().chain(&barred) {
         eprintln!("warning: {warning}");
+    }
+    if let (Some(user), Some(file)) = (&loaded.config.user, &file)
+        && std::fs::File::open(file).is_err()
+    {
+        let file = file.display();
+        eprintln!(
+            "warning: `user` {user} cannot read {file}: a start takes it up, as root, and no reload does"
+        );
     }
     if arguments.print {
         say(loaded.config.to_yaml().trim_end());

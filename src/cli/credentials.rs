@@ -70,6 +70,12 @@ pub(super) fn main(command: &Command) -> ExitCode {
              Sentry has\nto know it: SENTRY_RELAY_WHITELIST_PK in its configuration, or Settings, \
              Relay, in an organization."
         ));
+        if rustix::process::getuid().is_root() {
+            say(&format!(
+                "\nIts owner is root, whom the edge is not where the unit starts it:\n  \
+                 chown vidette: {file}"
+            ));
+        }
     }
     ExitCode::SUCCESS
 }

@@ -1,6 +1,7 @@
 //! `vidette import-nginx`: an nginx.conf as a vidette.yml, and what of it could not be carried
 //! over. Reads files alone: neither nginx nor an edge is asked.
 
+mod admitted;
 mod amounts;
 mod carry;
 mod grammar;
@@ -46,8 +47,10 @@ fn import(file: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
     }
     // On a screen that has the file, the file's own list is before their eyes.
     let shown = output.is_none() && std::io::stdout().is_terminal();
-    for (place, what, why) in sheet.left.iter().filter(|_| !shown) {
-        eprintln!("{}", plain(&format!("{place}: {what}: {why}")));
+    let lost = sheet.left.iter().map(|note| ("", note));
+    let otherwise = sheet.otherwise.iter().map(|note| ("note: ", note));
+    for (kind, (place, what, why)) in lost.chain(otherwise).filter(|_| !shown) {
+        eprintln!("{}", plain(&format!("{kind}{place}: {what}: {why}")));
     }
     // Nothing that is printed here may be refused by `check`.
     if let Err(errors) = config::parse("what was carried over", &yaml, &Env::empty()) {

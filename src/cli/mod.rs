@@ -155,7 +155,7 @@ Examples:
   vidette import-nginx nginx.conf > vidette.yml
   vidette import-nginx /etc/nginx/nginx.conf -o vidette.yml && vidette check vidette.yml
 What was not carried over is listed on stderr, and as comments at the end of the file; the exit
-code is 1 then. Where nginx ran in a container, copy its files beside one another first.")]
+code is 1 then. Notes of what is done in another way by itself are no reason for that. Where nginx ran in a container, copy its files beside one another first.")]
     ImportNginx(import_nginx::Arguments),
     /// Show what becomes of each item, as it happens.
     Tail(tail::Arguments),

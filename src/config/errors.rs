@@ -42,6 +42,18 @@ pub enum Place {
     Variable(String),
 }
 
+impl Place {
+    /// Says that what a variable sets here stands in the place of what a file has of `path`.
+    pub(super) fn over(&self, path: &str, before: Option<&Self>) -> Option<String> {
+        match (self, before) {
+            (Self::Variable(name), Some(Self::At { file, line, .. })) => {
+                Some(format!("{name} overrides {path} of {file}:{line}"))
+            }
+            (_, _) => None,
+        }
+    }
+}
+
 impl ConfigError {
     fn line(&self) -> String {
         let message = &self.message;

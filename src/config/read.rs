@@ -113,7 +113,9 @@ impl Reading {
         match key.used.variable {
             _ if node.content == Content::Empty => {}
             Variable::Keys { .. } => {
-                self.held.retain(|(held, _)| held.path != key.path);
+                let at = self.held.iter().position(|(held, _)| held.path == key.path);
+                let before = at.map(|at| self.held.remove(at).1.place);
+                self.warn_over(&node.place, key.path, before.as_ref());
                 self.held.push((key, node.clone()));
             }
             Variable::One | Variable::List | Variable::Never => self.take(key, node),
@@ -121,7 +123,8 @@ impl Reading {
     }
 
     fn take(&mut self, key: &'static Key, node: &Node) {
-        self.places.insert(key.path, node.place.clone());
+        let before = self.places.insert(key.path, node.place.clone());
+        self.warn_over(&node.place, key.path, before.as_ref());
         (key.used.read)(node, &mut self.draft, &mut self.faults);
     }
 
@@ -183,6 +186,7 @@ impl Reading {
                     let message = format!("both {} and {path} are set; keep one", key.path);
                     self.faults.error(place, message);
                 }
+                self.warn_over(place, key.path, Some(&whole.place));
                 // For what may be wrong with it: else it is as if it were not there.
                 self.take(key, &whole);
                 map_at(place, key.path)
@@ -191,11 +195,19 @@ impl Reading {
         };
         if let Content::Map(entries) = &mut whole.content {
             match entries.iter_mut().find(|earlier| earlier.key == *name) {
-                Some(earlier) => *earlier = entry,
+                Some(earlier) => {
+                    let before = std::mem::replace(earlier, entry).place;
+                    self.warn_over(place, &path, Some(&before));
+                }
                 None => entries.push(entry),
             }
         }
         self.held.push((key, whole));
+    }
+
+    /// Whoever changes the file, and nothing by it, hears why.
+    fn warn_over(&mut self, place: &Place, path: &str, before: Option<&Place>) {
+        self.faults.warnings.extend(place.over(path, before));
     }
 
     /// Only a warning: Kubernetes sets `VIDETTE_SERVICE_HOST` and others for a

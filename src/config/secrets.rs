@@ -70,14 +70,27 @@ impl Once<'_> {
         let variable = |path: &str| matches!(set(path), Some(Place::Variable(_)));
         match (variable(path), variable(&path_of_file)) {
             _ if secret.is_none() || file.is_none() => {}
-            (true, false) => *file = None,
-            (false, true) => *secret = None,
+            (true, false) => {
+                *file = None;
+                self.warn_over(path, &path_of_file);
+            }
+            (false, true) => {
+                *secret = None;
+                self.warn_over(&path_of_file, path);
+            }
             (true, true) | (false, false) => {
                 let place = set(&path_of_file).unwrap_or(&Place::Environment);
                 let message = format!("both {path} and {path_of_file} are set; keep one");
                 self.faults.error(place, message);
             }
         }
+    }
+
+    /// The environment's is kept, in whichever form the file has the other.
+    fn warn_over(&mut self, kept: &str, other: &str) {
+        let (kept, before) = (self.places.get(kept), self.places.get(other));
+        let warning = kept.and_then(|kept| kept.over(other, before));
+        self.faults.warnings.extend(warning);
     }
 }
 

@@ -58,6 +58,7 @@ pub use start::Origin;
 use access_log::AccessLog;
 
 pub(crate) use descriptors::SPARE_DESCRIPTORS;
+pub(crate) use privileges::rehearse;
 
 /// Why the edge does not run.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,18 @@ pub enum StartError {
     User {
         /// Its name.
         user: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Who it is to be may not read what was read before it became that.
+    #[error("`user` {user} cannot read {} ({key}): {error}", path.display())]
+    Unreadable {
+        /// Its name.
+        user: String,
+        /// Where the file is configured.
+        key: String,
+        /// The file.
+        path: PathBuf,
         /// Why not.
         error: io::Error,
     },

@@ -99,7 +99,7 @@ impl Edge {
         };
         let listening = listen(config, count, &mut handed)?;
         if origin != Origin::Part {
-            become_user(config.user.as_deref())?;
+            become_user(config)?;
         }
         let dropped = left(handed, elder.is_some());
         let estate = elder.as_ref().map(Elder::take_over).transpose();

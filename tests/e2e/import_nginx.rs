@@ -19,7 +19,7 @@ use crate::tls::authority::Authority;
 use crate::tls::client::{SecureClient, Trust};
 use crate::upstream::{Ended, Fake};
 
-use requests::{BUNDLE, CAP, Row, rows};
+use requests::{BUNDLE, CAP, PROXY, Row, rows};
 
 pub(crate) fn trials() -> Vec<Trial> {
     promises![&[Part::Nginx];
@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_location_that_leads_elsewhere_is_named,
         what_is_answered_in_sentrys_place_is_named,
         a_server_with_certificates_shows_the_same,
+        an_authority_finds_its_proof_beside_a_move_to_https,
     ]
 }
 
@@ -48,8 +49,10 @@ struct Sides {
     web: Fake,
     nginx: Nginx,
     edge: Edge,
-    /// What the import printed of what it could not carry.
+    /// What the import printed of what it could not carry, and of what is done otherwise.
     told: String,
+    /// Its exit code.
+    code: Option<i32>,
     _files: TempDir,
 }
 
@@ -112,6 +115,7 @@ impl Sides {
             nginx,
             edge,
             told: imported.stderr,
+            code: imported.code,
             _files: files,
         }
     }
@@ -191,8 +195,9 @@ impl Sides {
                 self.told
             );
         }
-        assert!(
-            !differing.is_empty() || self.told.is_empty(),
+        assert_eq!(
+            self.code,
+            Some(i32::from(!differing.is_empty())),
             "{}",
             self.told
         );
@@ -313,4 +318,49 @@ fn a_server_with_certificates_shows_the_same() {
         "{by_nginx:?}"
     );
     assert_eq!(ask(edge), by_nginx);
+}
+
+/// As certbot has it: without the folder certificates are not renewed.
+fn an_authority_finds_its_proof_beside_a_move_to_https() {
+    let proofs = tempfile::tempdir().unwrap();
+    open_to_workers(proofs.path());
+    let folder = proofs.path().join(".well-known/acme-challenge");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("token"), "token.thumbprint").unwrap();
+    let second = TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = second.local_addr().unwrap();
+    let root = proofs.path().display();
+    let both = Sides::over(Some(second), |text| {
+        let moves = format!(
+            "server {{ listen ADDRESS;
+                location /.well-known/acme-challenge/ {{ root {root}; }}
+                location / {{ return 301 https://$host$request_uri; }} }}
+            server {{"
+        );
+        text.replacen("listen ADDRESS;", &format!("listen {site};"), 1)
+            .replacen("server {", &moves, 1)
+    });
+    assert_eq!(both.code, Some(0), "{}", both.told);
+    for door in [both.nginx.address, both.edge.public] {
+        let ask = |target: &str| {
+            let mut client = Client::connect_from(PROXY, door);
+            client.send(&request(
+                "GET",
+                target,
+                &[("host", "sentry.example.com")],
+                b"",
+            ));
+            client.answer_to("GET")
+        };
+        let proof = ask("/.well-known/acme-challenge/token");
+        assert_eq!(
+            (proof.status, &proof.body[..]),
+            (200, &b"token.thumbprint"[..])
+        );
+        assert_eq!(ask("/.well-known/acme-challenge/none").status, 404);
+        let moved = ask("/auth/login/");
+        assert!(matches!(moved.status, 301 | 308), "{}", moved.status);
+        let place = moved.header("location").unwrap();
+        assert_eq!(place, "https://sentry.example.com/auth/login/");
+    }
 }

@@ -17,6 +17,7 @@ use crate::upstream::Fake;
 pub(crate) fn trials() -> Vec<Trial> {
     promises![&[Part::Python];
         the_schemas_of_kubernetes_find_nothing_wrong,
+        the_ingress_in_comments_is_one,
         the_schemas_find_a_word_that_is_none,
         what_the_config_map_says_runs_and_its_probes_find_it,
         a_config_map_is_taken_up_as_the_kubelet_renews_it,
@@ -51,6 +52,22 @@ fn the_schemas_of_kubernetes_find_nothing_wrong() {
         assert!(found.status.success(), "{version}: {said}");
         let passed = said.matches(" passed for resource ").count();
         assert_eq!(passed, documents().len(), "{version}: {said}");
+    }
+}
+
+/// The ingress is there to be uncommented.
+fn the_ingress_in_comments_is_one() {
+    let text = manifests();
+    let (before, ingress) = text.split_once("\n#\n# ---\n").unwrap();
+    let lines = format!("# ---\n{ingress}");
+    let lines = lines.lines().map(|line| line.strip_prefix("# ").unwrap());
+    let lines: Vec<&str> = lines.collect();
+    let with = format!("{before}\n{}\n", lines.join("\n"));
+    for version in VERSIONS {
+        let found = validate(&with, version);
+        let said = String::from_utf8_lossy(&found.stdout);
+        assert!(found.status.success(), "{version}: {said}");
+        assert!(said.contains("Ingress"), "{version}: {said}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! An edge that is started as root, and is root no more before anybody is heard.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::process::{Command, Stdio};
 
 use libtest_mimic::Trial;
@@ -11,8 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::command_line::ran;
 use crate::edge::{Edge, Log, configuration, ended, program};
 use crate::parts::{Part, promises};
+use crate::tls::authority::Authority;
 use crate::upstream::{Fake, HANG};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -20,6 +22,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         root_listens_on_a_low_port_and_is_nobody_in_every_thread,
         a_successor_needs_no_root_for_a_low_port,
         whom_it_cannot_become_it_does_not_start_as,
+        a_key_that_the_user_cannot_read_is_named_before_and_at_the_start,
+        folders_that_are_not_there_are_made_for_the_user,
+        a_folder_that_the_user_cannot_write_is_warned_of_before_the_start,
     ]
 }
 
@@ -50,12 +55,14 @@ fn own_folder() -> TempDir {
 /// its program, wherever this was built.
 fn drops(fake: &Fake, folder: &TempDir) -> Edge {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let changes = json!({
-        "user": USER,
-        "listen": {"public": [low_address()]},
-        "state": {"path": at("state")},
-        "spool": {"path": at("spool")},
-    });
+    let kept = json!({"state": {"path": at("state")}, "spool": {"path": at("spool")}});
+    drops_with(fake, folder, &kept)
+}
+
+fn drops_with(fake: &Fake, folder: &TempDir, changes: &Value) -> Edge {
+    let mut changes = changes.clone();
+    changes["user"] = json!(USER);
+    changes["listen"] = json!({"public": [low_address()]});
     let text = configuration(&fake.url(), &fake.url(), &changes).to_string();
     let mut command = Command::new("sh");
     let built = program();
@@ -156,4 +163,85 @@ fn whom_it_cannot_become_it_does_not_start_as() {
         "cannot become `user` nobody-of-this-name: no such user",
     );
     check_refused("root", "cannot become `user` root: that is root");
+}
+
+/// Who looks at it first is root, who may read everything.
+fn a_key_that_the_user_cannot_read_is_named_before_and_at_the_start() {
+    let fake = Fake::start();
+    let authority = Authority::new();
+    let (cert, key) = authority.issue("edge", &["127.0.0.1"]);
+    // Both can be reached, and the key is root's alone.
+    fs::set_permissions(key.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&cert, Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vidette.yml");
+    let listener = json!({"address": "127.0.0.1:0", "tls": {"cert": &cert, "key": &key}});
+    let changes = json!({"user": USER, "listen": {"public": [listener]}});
+    let text: Value = configuration(&fake.url(), &fake.url(), &changes);
+    fs::write(&file, text.to_string()).unwrap();
+    let said = format!(
+        "`user` {USER} cannot read {} (listen.public[0].tls.key): Permission denied",
+        key.display()
+    );
+    for command in ["check", "run"] {
+        let ran = ran(program().args([command, "-c"]).arg(&file));
+        assert_eq!(ran.code, Some(1), "{command}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&said), "{command}: {}", ran.stderr);
+    }
+    chown(
+        &key,
+        Some(User::from_name(USER).unwrap().unwrap().uid.as_raw()),
+        None,
+    )
+    .unwrap();
+    let ran = ran(program().args(["check", "-c"]).arg(&file));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+fn folders_that_are_not_there_are_made_for_the_user() {
+    let (fake, folder) = (Fake::start(), own_folder());
+    let kept = tempfile::tempdir().unwrap();
+    fs::set_permissions(kept.path(), Permissions::from_mode(0o755)).unwrap();
+    let at = |name: &str| kept.path().join(name);
+    let changes = json!({
+        "state": {"path": at("deep/state")},
+        "spool": {"path": at("spool")},
+    });
+    let edge = drops_with(&fake, &folder, &changes);
+    assert_eq!(edge.post_envelope(&[], ENVELOPE).status, 200);
+    let user = User::from_name(USER).unwrap().unwrap();
+    for name in ["deep/state", "spool"] {
+        let made = fs::metadata(at(name)).unwrap();
+        assert_eq!(made.uid(), user.uid.as_raw(), "{name} is the user's");
+        assert_eq!(made.mode() & 0o777, 0o700, "{name}");
+        assert!(
+            fs::read_dir(at(name)).unwrap().next().is_some(),
+            "{name} is in use"
+        );
+    }
+    assert_eq!(fs::metadata(at("deep")).unwrap().uid(), 0);
+}
+
+fn a_folder_that_the_user_cannot_write_is_warned_of_before_the_start() {
+    let fake = Fake::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vidette.yml");
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let changes = json!({"user": USER, "state": {"path": state}});
+    let text: Value = configuration(&fake.url(), &fake.url(), &changes);
+    fs::write(&file, text.to_string()).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let checked = ran(program().args(["check", "-c"]).arg(&file));
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    let said = format!(
+        "`user` {USER} may not write {} (state.path)",
+        state.display()
+    );
+    assert!(checked.stderr.contains(&said), "{}", checked.stderr);
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let checked = ran(program().args(["check", "-c"]).arg(&file));
+    let said = format!("`user` {USER} cannot read {}", file.display());
+    assert!(checked.stderr.contains(&said), "{}", checked.stderr);
 }

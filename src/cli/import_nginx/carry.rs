@@ -1,8 +1,11 @@
 //! From nginx's tree to our sheet. Each part has its function; none reads a file.
 
+mod addresses;
+mod folders;
 mod headers;
 mod rates;
-mod rest;
+pub(super) mod rest;
+mod sites;
 
 use crate::domain::endpoint::{Route, route};
 use crate::domain::units::{show_duration, show_size};
@@ -10,7 +13,6 @@ use crate::domain::units::{show_duration, show_size};
 use super::amounts;
 use super::grammar::{Directive, Tree};
 use super::held::Side;
-use super::listening;
 use super::sheet::Sheet;
 use super::site::{Purpose, Scope, moves_to_https, purpose};
 use super::upstreams::{self, Upstreams};
@@ -44,39 +46,11 @@ pub(super) fn carry(tree: &Tree) -> Sheet {
         })
         .collect();
     let upstreams = Upstreams::of(&tree.directives);
-    let Some(main) = main_site(&servers) else {
-        let place = tree.directives.first().map(|first| &first.place);
-        if let Some(place) = place {
-            let why = "no server passes anything on, so there is no Sentry behind this";
-            sheet.leaves(place, "http", why);
-        }
-        return sheet;
-    };
-    let (scope, server) = main;
-    carry_site(&mut sheet, &upstreams, scope, server);
-    let own = (sheet.ingest.clone(), sheet.web.clone());
-    let mut sites = vec![main];
-    for (scope, other) in &servers {
-        if let Some(port) = moves_to_https(other) {
-            listening::carry(&mut sheet, scope, other, Some(port));
-        } else if std::ptr::eq(*other, server) {
-            listening::carry(&mut sheet, scope, other, None);
-        } else {
-            let mut same = Sheet::default();
-            carry_site(&mut same, &upstreams, scope, other);
-            if (same.ingest, same.web) == own {
-                listening::carry(&mut sheet, scope, other, None);
-                sheet.adds(same.statics, same.left);
-                sites.push((scope, other));
-            } else {
-                let why = "another site than the Sentry's: keep nginx for it, or another edge";
-                sheet.leaves(&other.place, "server", why);
-            }
-        }
-    }
-    listening::settle(&mut sheet);
-    for (scope, server) in sites {
-        rest::name(&mut sheet, scope, server);
+    if let Some(halves) = sites::halves(&upstreams, &servers) {
+        sites::carry(&mut sheet, &upstreams, &servers, &halves);
+    } else if let Some(first) = tree.directives.first() {
+        let why = "no server passes anything on, so there is no Sentry behind this";
+        sheet.leaves(&first.place, "http", why);
     }
     rest::name_zones(&mut sheet, &tree.directives);
     sheet
@@ -89,31 +63,16 @@ fn leave(sheet: &mut Sheet, directives: &[Directive]) {
             continue;
         }
         let moved = directive.name == "server" && moves_to_https(directive).is_some();
-        if let Standing::Left(why) = standing(&directive.name, &directive.arguments) {
-            let first = directive.argument(0);
-            sheet.leaves(
-                &directive.place,
-                format!("{} {first}", directive.name).trim_end(),
-                why,
-            );
-        } else if !moved {
-            leave(sheet, directive.inside());
+        let what = format!("{} {}", directive.name, directive.argument(0));
+        let what = what.trim_end();
+        match standing(&directive.name, &directive.arguments) {
+            Standing::Left(why) => sheet.leaves(&directive.place, what, why),
+            Standing::Otherwise(why) => sheet.does_otherwise(&directive.place, what, why),
+            // What a server that only moves requests holds is looked at with it.
+            Standing::Needless | Standing::Carried if moved => {}
+            Standing::Needless | Standing::Carried => leave(sheet, directive.inside()),
         }
     }
-}
-
-/// The server that is the Sentry's: the first that tells events apart, else the first that passes
-/// anything on.
-fn main_site<'d>(
-    servers: &'d [(Scope<'d>, &'d Directive)],
-) -> Option<(&'d Scope<'d>, &'d Directive)> {
-    let has = |server: &Directive, wanted: Purpose| {
-        let mut locations = server.inside().iter().filter(|one| one.name == "location");
-        locations.any(|location| purpose(location) == wanted)
-    };
-    let find = |wanted| servers.iter().find(|(_, server)| has(server, wanted));
-    let found = find(Purpose::Events).or_else(|| find(Purpose::Web));
-    found.map(|(scope, server)| (scope, *server))
 }
 
 /// What the locations of a server are, and what holds in them.
@@ -136,9 +95,12 @@ fn carry_site(sheet: &mut Sheet, upstreams: &Upstreams<'_>, scope: &Scope<'_>, s
         .or_else(|| of(Purpose::Events));
     let web = of(Purpose::Web);
     let pass = |sheet: &mut Sheet, scope: Option<&Scope<'_>>| {
-        let pass = scope.and_then(|scope| scope.one("proxy_pass"));
-        pass.map(|pass| upstreams.urls(sheet, pass))
-            .unwrap_or_default()
+        let passes = scope.and_then(|scope| Some((scope, scope.one("proxy_pass")?)));
+        passes.map_or_else(Vec::new, |(scope, pass)| {
+            let urls = upstreams.urls(sheet, scope, pass);
+            name_unchecked(sheet, scope, pass, &urls);
+            urls
+        })
     };
     sheet.ingest = pass(sheet, events);
     sheet.web = pass(sheet, web);
@@ -167,11 +129,11 @@ fn carry_site(sheet: &mut Sheet, upstreams: &Upstreams<'_>, scope: &Scope<'_>, s
         of(Purpose::Uploads),
     );
     headers::carry(sheet, anywhere);
-    carry_addresses(sheet, &scope);
+    addresses::carry(sheet, &scope);
     rates::carry(sheet, anywhere);
     for (scope, location) in &locations {
         match purpose(location) {
-            Purpose::Folder => carry_folder(sheet, scope, location),
+            Purpose::Folder => folders::carry(sheet, scope, location),
             Purpose::Part | Purpose::Events | Purpose::Relays | Purpose::Uploads | Purpose::Web => {
                 check_part(sheet, upstreams, scope, location);
             }
@@ -181,7 +143,16 @@ fn carry_site(sheet: &mut Sheet, upstreams: &Upstreams<'_>, scope: &Scope<'_>, s
     }
 }
 
-fn gather<'d>(
+/// nginx believes any certificate of an upstream unless it is told not to.
+fn name_unchecked(sheet: &mut Sheet, scope: &Scope<'_>, pass: &Directive, urls: &[String]) {
+    let by_tls = urls.iter().any(|url| url.starts_with("https://"));
+    if by_tls && scope.one("proxy_ssl_verify").is_none() {
+        let why = "nginx does not look at the certificate there (proxy_ssl_verify is off unless it is said); here it is checked, and for that host: upstream.tls.ca names who vouches for it";
+        sheet.leaves(&pass.place, format!("proxy_pass {}", pass.argument(0)), why);
+    }
+}
+
+pub(super) fn gather<'d>(
     scope: &Scope<'d>,
     block: &'d [Directive],
     all: &mut Vec<(Scope<'d>, &'d Directive)>,
@@ -203,8 +174,12 @@ fn check_part(
     let Some(pass) = scope.one("proxy_pass") else {
         return;
     };
-    let urls = upstreams.urls(sheet, pass);
     let path = location.arguments.last().map_or("", String::as_str);
+    if path.starts_with('@') {
+        let why = "where error_page and try_files lead: there are neither, and what an upstream does not take goes to the next, or is kept (spool)";
+        return sheet.leaves(&location.place, format!("location {path}"), why);
+    }
+    let urls = upstreams.urls(sheet, scope, pass);
     let web = match sheet.web.is_empty() {
         true => &sheet.ingest,
         false => &sheet.web,
@@ -303,70 +278,6 @@ fn carry_limits(sheet: &mut Sheet, server: &Scope<'_>, events: &Scope<'_>, web: 
     sheet.head_timeout = span(sheet, all, server, "client_header_timeout");
     sheet.body_idle = span(sheet, all, web, "client_body_timeout");
     sheet.keep_alive = span(sheet, all, server, "keepalive_timeout");
-}
-
-/// Whose word on the client's address is believed.
-fn carry_addresses(sheet: &mut Sheet, scope: &Scope<'_>) {
-    for from in scope.all("set_real_ip_from") {
-        let network = from.argument(0);
-        let known =
-            network.parse::<ipnet::IpNet>().is_ok() || network.parse::<std::net::IpAddr>().is_ok();
-        if known {
-            sheet.held.note(Side::ALL, from);
-            sheet.trusted.push(network.to_owned());
-        } else {
-            let why = "a trusted proxy is an address or a network";
-            sheet.leaves(&from.place, format!("set_real_ip_from {network}"), why);
-        }
-    }
-    let named = scope.one("real_ip_header");
-    if let Some(named) = named {
-        sheet.held.note(Side::ALL, named);
-    }
-    let mut header = named.map(|one| one.argument(0).to_ascii_lowercase());
-    if let Some(first) = scope.all("set_real_ip_from").first() {
-        // As nginx has it where nobody says otherwise.
-        let header = header.get_or_insert_with(|| "x-real-ip".to_owned());
-        let all = scope.one("real_ip_recursive");
-        let last_only = all.is_none_or(|one| one.argument(0) != "on");
-        if last_only && header == "x-forwarded-for" {
-            let place = all.map_or(&first.place, |one| &one.place);
-            let why = "of several trusted proxies in a row the client behind all is found, not the last of them";
-            sheet.leaves(place, "real_ip_recursive off", why);
-        }
-    }
-    // A PROXY header is the listener's, which says so itself.
-    sheet.header = header.filter(|header| header != "proxy_protocol");
-}
-
-/// A folder: nginx's `root` has the location's path below it, ours has not.
-fn carry_folder(sheet: &mut Sheet, scope: &Scope<'_>, location: &Directive) {
-    let path = location.arguments.last().map_or("", String::as_str);
-    if path.starts_with("/.well-known/acme-challenge") {
-        let why = "certificates come by themselves: tls: {acme: [NAME]} in listen.public";
-        return sheet.leaves(&location.place, format!("location {path}"), why);
-    }
-    let exact =
-        matches!(location.argument(0), "=" | "~" | "~*") || !path.ends_with('/') || path == "/";
-    let folder = match (scope.one("alias"), scope.one("root")) {
-        (Some(alias), _) => alias.argument(0).to_owned(),
-        (None, Some(root)) => format!("{}{path}", root.argument(0).trim_end_matches('/')),
-        (None, None) => String::new(),
-    };
-    if exact || !folder.starts_with('/') {
-        let why = "a folder is served below a path that begins and ends with /, and has an absolute path itself";
-        return sheet.leaves(&location.place, format!("location {path}"), why);
-    }
-    let cors = scope.all("add_header").iter().any(|header| {
-        header
-            .argument(0)
-            .eq_ignore_ascii_case("access-control-allow-origin")
-    });
-    let folder = folder.trim_end_matches('/').to_owned();
-    let one = (path.to_owned(), folder, cors);
-    if !sheet.statics.contains(&one) {
-        sheet.statics.push(one);
-    }
 }
 
 #[cfg(test)]

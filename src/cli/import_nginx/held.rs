@@ -29,6 +29,14 @@ impl Held {
         }
     }
 
+    /// Takes over what another server's pages were carried over by, of these names.
+    pub(super) fn adopt_pages(&mut self, other: Self, names: &[&str]) {
+        let of_pages = other.0.into_iter().filter(|(side, name, _)| {
+            matches!(side, Side::Web | Side::Uploads) && names.contains(&name.as_str())
+        });
+        self.0.extend(of_pages);
+    }
+
     /// Whether one of these words was, for this side.
     pub(super) fn has(&self, side: Side, directive: &Directive) -> bool {
         self.0.iter().any(|(of, name, arguments)| {

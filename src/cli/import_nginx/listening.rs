@@ -2,13 +2,19 @@
 
 use std::net::IpAddr;
 
+use super::admitted;
 use super::grammar::Directive;
-use super::held::Side;
-use super::sheet::{Entry, Sheet};
+use super::sheet::{Entry, Serves, Sheet};
 use super::site::Scope;
 
 /// Carries over where a server listens; `moves` is the port of https that it only moves to.
-pub(super) fn carry(sheet: &mut Sheet, outer: &Scope<'_>, server: &Directive, moves: Option<u16>) {
+pub(super) fn carry(
+    sheet: &mut Sheet,
+    outer: &Scope<'_>,
+    server: &Directive,
+    serves: Serves,
+    moves: Option<u16>,
+) {
     let scope = outer.within(server);
     let own: Vec<&Directive> = server
         .inside()
@@ -32,7 +38,10 @@ pub(super) fn carry(sheet: &mut Sheet, outer: &Scope<'_>, server: &Directive, mo
             ..Entry::default()
         });
     }
-    let allow = allowed(sheet, &scope, server);
+    let allow = match (serves, moves) {
+        (Serves::All, None) => admitted::networks(sheet, &scope, server),
+        (Serves::Ingest, _) | (_, Some(_)) => Vec::new(),
+    };
     for (place, mut entry) in entries.into_iter().enumerate() {
         let listen = own.get(place);
         let speaks_tls =
@@ -44,8 +53,9 @@ pub(super) fn carry(sheet: &mut Sheet, outer: &Scope<'_>, server: &Directive, mo
         } else {
             entry.redirect_to_https = moves;
         }
+        entry.serves = serves;
         entry.allow.clone_from(&allow);
-        add(sheet, entry);
+        add(sheet, server, entry);
     }
 }
 
@@ -95,39 +105,11 @@ fn certificates(scope: &Scope<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The networks that may see pages, where a server or its `/` ends with `deny all`.
-fn allowed(sheet: &mut Sheet, scope: &Scope<'_>, server: &Directive) -> Vec<String> {
-    let root = server
-        .inside()
-        .iter()
-        .find(|one| one.name == "location" && one.argument(0) == "/");
-    let scope = root.map_or_else(|| scope.clone(), |root| scope.within(root));
-    let denied = scope.all("deny");
-    // Any other list is named with the locations in which it holds.
-    let [all] = denied.as_slice() else {
-        return Vec::new();
-    };
-    if all.argument(0) != "all" {
-        return Vec::new();
-    }
-    let allowed = scope.all("allow");
-    let networks: Vec<String> = allowed
-        .iter()
-        .map(|one| one.argument(0).to_owned())
-        .filter(|one| one.parse::<ipnet::IpNet>().is_ok() || one.parse::<IpAddr>().is_ok())
-        .collect();
-    // An empty list would let in everybody.
-    if networks.is_empty() || networks.len() < allowed.len() {
-        return Vec::new();
-    }
-    for one in allowed.iter().chain([all]) {
-        sheet.held.note(&[Side::Web, Side::Uploads], one);
-    }
-    networks
-}
+/// What two servers of one address are where only one of them has pages.
+const ONE_SITE: &str = "of two servers on one address, one for events and one for pages, one site was made: what is an event goes to Relay and all else to web, whichever name it is asked for by";
 
 /// Adds an entry; of one address, certificates of all that listen there.
-fn add(sheet: &mut Sheet, entry: Entry) {
+fn add(sheet: &mut Sheet, server: &Directive, entry: Entry) {
     let Some(there) = sheet
         .public
         .iter_mut()
@@ -142,12 +124,31 @@ fn add(sheet: &mut Sheet, entry: Entry) {
         }
     }
     // Of two servers on one port the one that takes requests is the site.
-    if entry.redirect_to_https.is_none() {
-        there.redirect_to_https = None;
+    match (there.redirect_to_https, entry.redirect_to_https) {
+        (Some(_), None) => {
+            there.redirect_to_https = None;
+            (there.serves, there.allow) = (entry.serves, entry.allow);
+        }
+        (_, Some(_)) => {}
+        (None, None) => match (there.serves, entry.serves) {
+            (Serves::Ingest, Serves::Ingest) => {}
+            (Serves::All, Serves::Ingest) => sheet.leaves(&server.place, "server", ONE_SITE),
+            (Serves::Ingest, Serves::All) => {
+                (there.serves, there.allow) = (Serves::All, entry.allow);
+                sheet.leaves(&server.place, "server", ONE_SITE);
+            }
+            (Serves::All, Serves::All) if there.allow == entry.allow => {}
+            (Serves::All, Serves::All) => {
+                there.allow.clear();
+                let why = "of two servers on one address each has a list of its own: a listener has one (allow), and got none";
+                sheet.leaves(&server.place, "allow", why);
+            }
+        },
     }
 }
 
-/// One address of every family takes the other's too: ours of IPv6 do.
+/// One address of every family takes the other's too: ours of IPv6 do. Where pages are moved to
+/// https, uploads are taken all the same: from whom https takes them.
 pub(super) fn settle(sheet: &mut Sheet) {
     let six: Vec<String> = sheet
         .public
@@ -160,4 +161,10 @@ pub(super) fn settle(sheet: &mut Sheet) {
         })
         .collect();
     sheet.public.retain(|entry| !six.contains(&entry.address));
+    let mut lists = sheet.public.iter().map(|entry| &entry.allow);
+    let listed = lists.find(|allow| !allow.is_empty()).cloned();
+    let moves = |entry: &&mut Entry| entry.redirect_to_https.is_some();
+    for entry in sheet.public.iter_mut().filter(moves) {
+        entry.allow = listed.clone().unwrap_or_default();
+    }
 }

@@ -6,10 +6,24 @@ use super::super::plain;
 use super::grammar::Place;
 use super::held::Held;
 
+/// Where something stands, what it is, and why it was not carried over or what helps.
+pub(super) type Note = (Place, String, String);
+
+/// What the server of an address passes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Serves {
+    /// Pages, with or without events: it has a word on who may see them.
+    #[default]
+    All,
+    /// Events alone, where pages have a server of their own.
+    Ingest,
+}
+
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Entry {
     pub address: String,
+    pub serves: Serves,
     /// Certificates and their keys, if it speaks TLS.
     pub certificates: Vec<(String, String)>,
     pub client_ca: Option<String>,
@@ -49,39 +63,48 @@ pub(super) struct Sheet {
     pub statics: Vec<(String, String, bool)>,
     /// What all this was said by.
     pub held: Held,
-    /// What was not carried over: where it stands, what it is, and why or what helps.
-    pub left: Vec<(Place, String, String)>,
+    /// What was not carried over, or not as it was.
+    pub left: Vec<Note>,
+    /// What is done here by itself, in another way: nobody has to do anything.
+    pub otherwise: Vec<Note>,
 }
 
 impl Sheet {
-    /// Notes that a directive was not carried over.
+    /// Notes that a directive was not carried over, or not as it was.
     pub(super) fn leaves(
         &mut self,
         place: &Place,
         what: impl Into<String>,
         why: impl Into<String>,
     ) {
-        let what = what.into();
-        // Once, though it holds in several places.
-        let is_noted = |(at, noted, _): &(Place, String, String)| at == place && *noted == what;
-        if !self.left.iter().any(is_noted) {
-            self.left.push((place.clone(), what, why.into()));
-        }
+        note(&mut self.left, (place.clone(), what.into(), why.into()));
     }
 
-    /// Adds folders, and what was not carried over, of another server of the same site.
-    pub(super) fn adds(
+    /// Notes that what a directive is for is done here in another way.
+    pub(super) fn does_otherwise(
         &mut self,
-        statics: Vec<(String, String, bool)>,
-        left: Vec<(Place, String, String)>,
+        place: &Place,
+        what: impl Into<String>,
+        why: impl Into<String>,
     ) {
-        for folder in statics {
+        note(
+            &mut self.otherwise,
+            (place.clone(), what.into(), why.into()),
+        );
+    }
+
+    /// Adds folders, and what was noted, of another server of the same site.
+    pub(super) fn adds(&mut self, other: Self) {
+        for folder in other.statics {
             if !self.statics.contains(&folder) {
                 self.statics.push(folder);
             }
         }
-        for (place, what, why) in left {
-            self.leaves(&place, what, why);
+        for one in other.left {
+            note(&mut self.left, one);
+        }
+        for one in other.otherwise {
+            note(&mut self.otherwise, one);
         }
     }
 
@@ -102,12 +125,12 @@ impl Sheet {
                  trusted_proxies: []\n",
             );
         }
-        if !self.left.is_empty() {
-            text.push_str("\n# Not carried over:\n");
-            for (place, what, why) in &self.left {
-                writeln!(text, "#   {}", plain(&format!("{place}: {what}: {why}"))).ok();
-            }
-        }
+        list(&mut text, "Not carried over", &self.left);
+        list(
+            &mut text,
+            "Done here in another way, with nothing to do",
+            &self.otherwise,
+        );
         text
     }
 
@@ -174,12 +197,34 @@ impl Sheet {
     }
 }
 
+/// Of what is mostly one in a request: nginx counts requests, a quota items, of which one
+/// request may have hundreds of all others.
+const ONE_A_REQUEST: [&str; 2] = ["error", "transaction"];
+
+/// Adds a note, once, though it holds in several places.
+fn note(notes: &mut Vec<Note>, note: Note) {
+    let is_noted = |(at, noted, _): &Note| (at, noted) == (&note.0, &note.1);
+    if !notes.iter().any(is_noted) {
+        notes.push(note);
+    }
+}
+
+fn list(text: &mut String, title: &str, notes: &[Note]) {
+    if !notes.is_empty() {
+        writeln!(text, "\n# {title}:").ok();
+    }
+    for (place, what, why) in notes {
+        writeln!(text, "#   {}", plain(&format!("{place}: {what}: {why}"))).ok();
+    }
+}
+
 fn quota(rate: Option<&(u64, String)>, by: Option<&str>) -> Node {
     let one = |(limit, per): &(u64, String)| {
         Node::Keys(vec![
             ("limit", Node::number(Some(*limit))),
             ("per", Node::text(Some(per))),
             ("by", Node::text(by)),
+            ("categories", Node::texts(&ONE_A_REQUEST.map(str::to_owned))),
         ])
     };
     Node::List(rate.map(one).into_iter().collect())
@@ -232,6 +277,10 @@ impl Entry {
             (
                 "redirect_to_https",
                 moved.map(Node::Bare).unwrap_or_default(),
+            ),
+            (
+                "serve",
+                Node::text((self.serves == Serves::Ingest).then_some("ingest")),
             ),
             ("allow", Node::texts(&self.allow)),
         ])

@@ -45,6 +45,31 @@ impl<'d> Scope<'d> {
         names.into_iter().flat_map(|name| self.all(name)).collect()
     }
 
+    /// Who may come, in the order in which nginx looks: `allow` and `deny` of the innermost block
+    /// that has any of both.
+    pub(super) fn access(&self) -> Vec<&'d Directive> {
+        let of = |block: &&'d [Directive]| {
+            let block: &'d [Directive] = block;
+            let access = block
+                .iter()
+                .filter(|one| matches!(one.name.as_str(), "allow" | "deny"));
+            access.collect::<Vec<_>>()
+        };
+        let mut blocks = self.0.iter().rev().map(of);
+        blocks.find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// What `set` makes of a variable here: the innermost block's last word.
+    pub(super) fn variable(&self, name: &str) -> Option<&'d str> {
+        let of = |block: &&'d [Directive]| {
+            let block: &'d [Directive] = block;
+            let mut sets = block.iter().rev().filter(|one| one.name == "set");
+            sets.find(|set| set.argument(0).strip_prefix('$') == Some(name))
+        };
+        let set = self.0.iter().rev().find_map(of);
+        set.map(|set| set.argument(1))
+    }
+
     /// The last of those of this name.
     pub(super) fn one(&self, name: &str) -> Option<&'d Directive> {
         self.all(name).pop()
@@ -100,11 +125,19 @@ pub(super) fn purpose(location: &Directive) -> Purpose {
     }
 }
 
+/// Whether a location is where authorities look for the proof that a name is ours.
+pub(super) fn is_challenge(location: &Directive) -> bool {
+    let path = location.arguments.last().map_or("", String::as_str);
+    path.starts_with("/.well-known/acme-challenge") || path == "/.well-known/"
+}
+
 /// Where a request is moved that a server only moves to https: the port. The body of a server
 /// that does anything else is none.
 pub(super) fn moves_to_https(server: &Directive) -> Option<u16> {
     let mut moved = None;
     let mut look = |directive: &Directive| match directive.name.as_str() {
+        // Whoever asks by a name that is none of its own, as certbot has it.
+        "return" if matches!(directive.argument(0), "403" | "404" | "444") => true,
         "return" => {
             let target = directive.arguments.last().map_or("", String::as_str);
             let rest = target.strip_prefix("https://");
@@ -126,14 +159,9 @@ pub(super) fn moves_to_https(server: &Directive) -> Option<u16> {
         .iter()
         .all(|directive| match directive.name.as_str() {
             // What is asked for by an authority stays in the clear.
-            "location"
-                if directive
-                    .argument(0)
-                    .starts_with("/.well-known/acme-challenge") =>
-            {
-                true
-            }
+            "location" if is_challenge(directive) => true,
             "location" if directive.argument(0) == "/" => directive.inside().iter().all(&mut look),
+            "if" if directive.argument(0) == "($host" => directive.inside().iter().all(&mut look),
             _ => look(directive),
         });
     moved.filter(|_| whole)
@@ -197,6 +225,18 @@ mod tests {
                 "location /.well-known/acme-challenge/ { root /x; } return 301 https://$host/;",
                 Some(443),
             ),
+            (
+                "location ^~ /.well-known/acme-challenge/ { root /x; } location / { return 301 https://$host$request_uri; }",
+                Some(443),
+            ),
+            (
+                "if ($host = s.example) { return 301 https://$host$request_uri; } listen 80; return 404;",
+                Some(443),
+            ),
+            (
+                "if ($http_x = 1) { return 301 https://$host$request_uri; } return 404;",
+                None,
+            ),
             ("return 301 http://$host$request_uri;", None),
             ("return 404;", None),
             ("return 301 https://$host/; location /x { root /y; }", None),
@@ -223,5 +263,17 @@ mod tests {
         assert_eq!(arguments(&server, "a"), ["3"]);
         assert_eq!(arguments(&server, "b"), ["1"]);
         assert!(server.one("c").is_none());
+    }
+
+    #[test]
+    fn a_variable_is_what_the_innermost_block_made_of_it_last() {
+        let all = parsed("set $a 1; set $a 2; set $ab 3; http { set $b 4; server { set $a 5; } }");
+        let http = Scope::of(&all).within(&all[3]);
+        let server = http.within(&all[3].inside()[1]);
+        assert_eq!(http.variable("a"), Some("2"));
+        assert_eq!(server.variable("a"), Some("5"));
+        assert_eq!(server.variable("ab"), Some("3"));
+        assert_eq!(server.variable("b"), Some("4"));
+        assert_eq!(server.variable("c"), None);
     }
 }

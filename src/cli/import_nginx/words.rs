@@ -4,7 +4,6 @@
 /// Directives that need nothing: vidette does so by itself, or has no such thing to set.
 const NEEDLESS: &[&str] = &[
     "absolute_redirect",
-    "access_log",
     "aio",
     "charset",
     "client_body_buffer_size",
@@ -13,7 +12,6 @@ const NEEDLESS: &[&str] = &[
     "client_header_buffer_size",
     "daemon",
     "default_type",
-    "error_log",
     "etag",
     "fastcgi_temp_path",
     "events",
@@ -24,12 +22,10 @@ const NEEDLESS: &[&str] = &[
     "keepalive",
     "keepalive_requests",
     "keepalive_time",
-    "large_client_header_buffers",
     "limit_conn_log_level",
     "limit_conn_status",
     "limit_req_log_level",
     "limit_req_status",
-    "log_format",
     "log_not_found",
     "log_subrequest",
     "map_hash_bucket_size",
@@ -50,9 +46,6 @@ const NEEDLESS: &[&str] = &[
     "proxy_request_buffering",
     "proxy_send_timeout",
     "proxy_socket_keepalive",
-    "proxy_ssl_name",
-    "proxy_ssl_protocols",
-    "proxy_ssl_ciphers",
     "proxy_ssl_server_name",
     "proxy_ssl_session_reuse",
     "proxy_temp_file_write_size",
@@ -72,19 +65,7 @@ const NEEDLESS: &[&str] = &[
     "server_tokens",
     "set",
     "ssl_buffer_size",
-    "ssl_ciphers",
-    "ssl_conf_command",
-    "ssl_dhparam",
-    "ssl_early_data",
-    "ssl_ecdh_curve",
-    "ssl_prefer_server_ciphers",
-    "ssl_session_cache",
-    "ssl_session_tickets",
-    "ssl_session_timeout",
-    "ssl_stapling",
-    "ssl_stapling_verify",
     "ssl_trusted_certificate",
-    "ssl_verify_depth",
     "tcp_nodelay",
     "tcp_nopush",
     "types",
@@ -95,13 +76,11 @@ const NEEDLESS: &[&str] = &[
     "use",
     "uwsgi_temp_path",
     "multi_accept",
-    "user",
     "variables_hash_bucket_size",
     "variables_hash_max_size",
     "worker_connections",
     "worker_cpu_affinity",
     "worker_priority",
-    "worker_rlimit_nofile",
     "worker_shutdown_timeout",
     "zone",
     "accept_mutex",
@@ -172,24 +151,51 @@ const INSTEAD: &[(&str, &str)] = &[
     ),
     ("geoip2", "countries are not known here"),
     ("load_module", "there are no modules"),
-    ("mirror", "requests go to one Sentry"),
+    (
+        "mirror",
+        "events go to other Sentries too by mirrors, and nothing else does",
+    ),
     (
         "proxy_cache",
         "of web, what caches may keep of the SDK's loader is kept: see cache.paths; all else passes as it comes",
     ),
     ("proxy_cookie_path", "cookies are passed on as they are"),
     (
-        "proxy_next_upstream",
-        "when a request is tried again, and where, is vidette's own: see upstream.probe_interval and spool",
+        "hash",
+        "the upstreams of a list are used in turn, whoever asks: what a client sends may go to any of them",
+    ),
+    (
+        "ip_hash",
+        "the upstreams of a list are used in turn: no client stays with one, and Sentry's processes need none to",
+    ),
+    (
+        "least_conn",
+        "the upstreams of a list are used in turn, and one that fails is left out; upstream.connections bounds what each has to do",
+    ),
+    (
+        "limit_rate",
+        "answers are sent as fast as clients take them",
     ),
     (
         "proxy_ssl_verify",
         "an upstream's certificate is always checked: see upstream.tls.ca",
     ),
+    (
+        "proxy_ssl_name",
+        "an upstream's certificate is checked for the host of its URL: write that name in upstream",
+    ),
     ("proxy_set_body", "bodies are passed on as they are"),
     (
         "return",
         "nothing is answered in Sentry's place but what listen.public says (serve, allow, redirect_to_https)",
+    ),
+    (
+        "satisfy",
+        "who may see pages is told by `allow` of a listener alone",
+    ),
+    (
+        "random",
+        "the upstreams of a list are used in turn, and one that fails is left out",
     ),
     ("rewrite", "paths leave as they came"),
     (
@@ -197,8 +203,75 @@ const INSTEAD: &[(&str, &str)] = &[
         "lists of revoked client certificates are not read: give them short lives",
     ),
     ("stream", "other ports are not this program's"),
+    (
+        "try_files",
+        "a path is a folder of static, or it goes to an upstream",
+    ),
     ("sub_filter", "bodies are passed on as they are"),
 ];
+
+/// What is done here by itself, in another way.
+const OTHERWISE: &[(&str, &str)] = &[
+    (
+        "access_log",
+        "off unless it is asked for: `access_log: {mode: all, format: common, to: FILE}` writes one",
+    ),
+    (
+        "error_log",
+        "vidette's own goes to standard error, which is the journal or the container's log: see log.level",
+    ),
+    (
+        "large_client_header_buffers",
+        "how long a request's head may be is limits.header_bytes",
+    ),
+    (
+        "log_format",
+        "the access log has JSON, or the common format: access_log.format",
+    ),
+    (
+        "proxy_next_upstream",
+        "when a request is tried again, and where, is vidette's own: another upstream of the list, or what is kept (spool) until one takes it",
+    ),
+    (
+        "proxy_ssl_ciphers",
+        "upstreams are spoken to by TLS 1.2 and 1.3, with ciphers that nobody need choose among",
+    ),
+    (
+        "proxy_ssl_protocols",
+        "upstreams are spoken to by TLS 1.2 and 1.3",
+    ),
+    ("ssl_ciphers", CIPHERS),
+    ("ssl_conf_command", CIPHERS),
+    (
+        "ssl_dhparam",
+        "keys are exchanged by elliptic curves: no parameters are needed",
+    ),
+    ("ssl_early_data", "nothing is taken before a handshake ends"),
+    ("ssl_ecdh_curve", CIPHERS),
+    ("ssl_prefer_server_ciphers", CIPHERS),
+    (
+        "ssl_session",
+        "who returns shows a ticket, sealed by keys that change every six hours: nothing is kept for it, and nothing to set",
+    ),
+    (
+        "ssl_stapling",
+        "no word of the authority (OCSP) is sent along with the certificate",
+    ),
+    (
+        "ssl_verify_depth",
+        "a client's certificate may have others between it and client_ca's, whatever their number",
+    ),
+    (
+        "user",
+        "whom a process that root starts becomes is `user` here; the unit and the image start it as nobody of consequence",
+    ),
+    (
+        "worker_rlimit_nofile",
+        "raised at the start as far as limits.connections needs it and the system lets it (LimitNOFILE of the unit)",
+    ),
+];
+
+const CIPHERS: &str = "TLS is 1.2 and 1.3, with ciphers that keep what was said secret afterwards: there are none to choose";
 
 /// What is on in nginx where nobody says so: off is another thing than here.
 const ON_UNSAID: &[&str] = &[
@@ -209,6 +282,7 @@ const ON_UNSAID: &[&str] = &[
     "proxy_pass_request_body",
     "proxy_pass_request_headers",
     "proxy_ssl_verify",
+    "ssl_session_tickets",
 ];
 
 /// What a directive is.
@@ -218,6 +292,8 @@ pub(super) enum Standing {
     Needless,
     /// It is read where it belongs.
     Carried,
+    /// What it is for is done by itself, and this is how.
+    Otherwise(&'static str),
     /// It stays behind, and this is what helps.
     Left(&'static str),
 }
@@ -235,7 +311,13 @@ pub(super) fn standing(name: &str, arguments: &[String]) -> Standing {
             return Standing::Left("answers get no headers here: have Sentry send it");
         }
         "ssl_protocols" if says("TLSv1") || says("TLSv1.1") || says("SSLv3") => {
-            return Standing::Left("TLS is 1.2 and 1.3");
+            return Standing::Left("TLS is 1.2 and 1.3: older clients are turned away");
+        }
+        "ssl_protocols" if !says("TLSv1.2") => {
+            return Standing::Left("TLS is 1.2 and 1.3, both: 1.2 cannot be switched off");
+        }
+        "ssl_protocols" if !says("TLSv1.3") => {
+            return Standing::Otherwise("TLS is 1.2 and 1.3, both");
         }
         "add_header" | "ssl_protocols" => return Standing::Needless,
         "proxy_ssl_verify" if says("on") => return Standing::Needless,
@@ -245,14 +327,22 @@ pub(super) fn standing(name: &str, arguments: &[String]) -> Standing {
     if NEEDLESS.contains(&name) || off {
         return Standing::Needless;
     }
-    let known = INSTEAD.iter().filter(|(known, _)| {
+    match (of_family(OTHERWISE, name), of_family(INSTEAD, name)) {
+        (Some(how), _) => Standing::Otherwise(how),
+        (None, Some(instead)) => Standing::Left(instead),
+        (None, None) => Standing::Left("vidette has no such thing"),
+    }
+}
+
+/// What is said of a directive, or of all whose names begin as its does.
+fn of_family(told: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    let known = told.iter().filter(|(known, _)| {
         name.strip_prefix(known)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     });
-    match known.max_by_key(|(known, _)| known.len()) {
-        Some((_, instead)) => Standing::Left(instead),
-        None => Standing::Left("vidette has no such thing"),
-    }
+    known
+        .max_by_key(|(known, _)| known.len())
+        .map(|(_, words)| *words)
 }
 
 /// CORS is answered here, by what projects allow.
@@ -289,13 +379,51 @@ mod tests {
         check("ssl_protocols TLSv1.2 TLSv1.3", Standing::Needless);
         check(
             "ssl_protocols TLSv1.1 TLSv1.2",
-            Standing::Left("TLS is 1.2 and 1.3"),
+            Standing::Left("TLS is 1.2 and 1.3: older clients are turned away"),
         );
+        check(
+            "ssl_protocols TLSv1.3",
+            Standing::Left("TLS is 1.2 and 1.3, both: 1.2 cannot be switched off"),
+        );
+        check(
+            "ssl_protocols TLSv1.2",
+            Standing::Otherwise("TLS is 1.2 and 1.3, both"),
+        );
+        check("ssl_ciphers HIGH", Standing::Otherwise(CIPHERS));
+        check("ssl_stapling off", Standing::Needless);
+        check("access_log off", Standing::Needless);
+        check("ssl_verify_client off", Standing::Carried);
+        for named in [
+            "access_log /var/log/nginx/access.log",
+            "error_log stderr",
+            "log_format main x",
+            "ssl_stapling_verify on",
+            "ssl_session_cache shared:SSL:10m",
+            "ssl_session_tickets off",
+            "ssl_dhparam dh.pem",
+            "worker_rlimit_nofile 65535",
+            "user nginx",
+        ] {
+            let mut words = named.split(' ').map(str::to_owned);
+            let name = words.next().unwrap();
+            let found = standing(&name, &words.collect::<Vec<_>>());
+            assert!(
+                matches!(found, Standing::Otherwise(_)),
+                "{named}: {found:?}"
+            );
+        }
+        for turned in ["least_conn", "ip_hash", "hash", "random"] {
+            let found = standing(turned, &[]);
+            assert!(
+                matches!(found, Standing::Left(why) if why.contains("in turn")),
+                "{turned}: {found:?}"
+            );
+        }
         for named in ["error timeout", "error http_500", "off"] {
             let arguments: Vec<String> = named.split(' ').map(str::to_owned).collect();
             let found = standing("proxy_next_upstream", &arguments);
             assert!(
-                matches!(found, Standing::Left(why) if why.contains("tried again")),
+                matches!(found, Standing::Otherwise(why) if why.contains("tried again")),
                 "{named}"
             );
         }
@@ -307,11 +435,14 @@ mod tests {
         for name in NEEDLESS {
             assert!(!CARRIED.contains(name), "{name}");
         }
-        for (name, _) in INSTEAD {
+        for (name, _) in INSTEAD.iter().chain(OTHERWISE) {
             assert!(
                 !CARRIED.contains(name) && !NEEDLESS.contains(name),
                 "{name}"
             );
+        }
+        for (name, _) in OTHERWISE {
+            assert!(of_family(INSTEAD, name).is_none(), "{name}");
         }
     }
 }

@@ -54,6 +54,44 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.upstream.web[0].host, "other");
 }
 
+/// A file's listeners with their certificates went unheard beside one that Compose sets.
+#[test]
+fn what_a_variable_takes_the_place_of_is_warned_of() {
+    let check = |text: &str, env: &[(&str, &str)], want: &[&str]| {
+        let env = env.iter().map(|(name, value)| (*name, *value)).collect();
+        let (_, warnings) = parse("v.yml", &format!("{UPSTREAM}{text}"), &env).unwrap();
+        assert_eq!(warnings, want, "{text}");
+    };
+    check(
+        "listen:\n  public: [{address: '0.0.0.0:443', serve: web}]\n",
+        &[("VIDETTE_LISTEN_PUBLIC", "0.0.0.0:80")],
+        &["VIDETTE_LISTEN_PUBLIC overrides listen.public of v.yml:3"],
+    );
+    check(
+        "log: {level: trace}",
+        &[("VIDETTE_LOG_LEVEL", "info")],
+        &["VIDETTE_LOG_LEVEL overrides log.level of v.yml:2"],
+    );
+    // A key of a key; what stands beside it stays.
+    check(
+        "defaults: {sample: {transaction: 1%, session: 2%}}",
+        &[("VIDETTE_DEFAULTS_SAMPLE_TRANSACTION", "10%")],
+        &["VIDETTE_DEFAULTS_SAMPLE_TRANSACTION overrides defaults.sample.transaction of v.yml:2"],
+    );
+    check(
+        "defaults: {sample: {session: 2%}}",
+        &[("VIDETTE_DEFAULTS_SAMPLE_TRANSACTION", "10%")],
+        &[],
+    );
+    check("", &[("VIDETTE_LOG_LEVEL", "info")], &[]);
+    check("log: {level: trace}", &[], &[]);
+    check(
+        "admin:\n  token_file: /run/token\n",
+        &[("VIDETTE_ADMIN_TOKEN", "planted")],
+        &["VIDETTE_ADMIN_TOKEN overrides admin.token_file of v.yml:3"],
+    );
+}
+
 #[test]
 fn an_empty_variable_counts_as_not_set() {
     let env = Env::from([("VIDETTE_LOG_LEVEL", ""), ("VIDETTE_UNHEARD_OF", "")]);

@@ -18,7 +18,7 @@ pub(super) struct Row {
 }
 
 /// Whom the shipped file believes, in tests.
-const PROXY: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub(super) const PROXY: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// One that an edit may not believe.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);

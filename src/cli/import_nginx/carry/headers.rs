@@ -41,6 +41,14 @@ fn host(value: &str) -> &'static str {
     }
 }
 
+/// Whether the upstream hears another `Host` where this scope holds: a block with headers of its
+/// own cancels all that stand around it.
+pub(super) fn cancels_host(sheet: &Sheet, scope: &Scope<'_>) -> bool {
+    let mut headers = scope.all("proxy_set_header").into_iter();
+    let said = headers.any(|header| header.argument(0).eq_ignore_ascii_case("host"));
+    !said && sheet.host != Some("target")
+}
+
 /// Why a `proxy_set_header` is not what is done here, if it is not.
 pub(super) fn why_left(sheet: &Sheet, header: &Directive) -> Option<&'static str> {
     let (name, value) = (header.argument(0).to_ascii_lowercase(), header.argument(1));
@@ -57,10 +65,11 @@ pub(super) fn why_left(sheet: &Sheet, header: &Directive) -> Option<&'static str
         }
         ("x-forwarded-for", "$remote_addr")
         | ("x-forwarded-proto", "$scheme" | "$http_x_forwarded_proto")
-        | (
-            "connection" | "x-request-id" | "upgrade" | "x-forwarded-host" | "x-forwarded-port",
-            _,
-        ) => None,
+        | ("connection" | "upgrade", "" | "close" | "keep-alive")
+        | ("x-request-id" | "x-forwarded-host" | "x-forwarded-port", _) => None,
+        ("connection" | "upgrade", _) => Some(
+            "connections are not switched to another protocol (WebSocket): Sentry needs none; keep nginx for what does",
+        ),
         // What clients claim of this does not go on.
         ("forwarded" | "x-forwarded-for" | "x-forwarded-proto" | "x-real-ip", "") => None,
         ("x-forwarded-proto", _) => Some(

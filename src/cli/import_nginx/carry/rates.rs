@@ -31,10 +31,12 @@ pub(super) fn carry(sheet: &mut Sheet, scope: &Scope<'_>) {
             (Some(Counted::Client), Some(quota)) if sheet.by_ip.is_none() => {
                 sheet.by_ip = Some(quota);
                 hold(sheet, limit, zone);
+                name_items(sheet, limit);
             }
             (Some(Counted::All), Some(quota)) if sheet.global.is_none() => {
                 sheet.global = Some(quota);
                 hold(sheet, limit, zone);
+                name_items(sheet, limit);
             }
             _ => {
                 let why = "its zone counts what quotas cannot, or a second time: see defaults.quotas (by: ip, key or project)";
@@ -53,6 +55,9 @@ pub(super) fn carry(sheet: &mut Sheet, scope: &Scope<'_>) {
             (Some(Counted::Client), Some(most)) => {
                 sheet.per_client = Some(most);
                 hold(sheet, limit, zone);
+                if !sheet.trusted.is_empty() {
+                    sheet.leaves(&limit.place, what(limit), BEHIND_PROXIES);
+                }
             }
             _ => {
                 let why = "connections are counted by client alone: limits.connections_per_client";
@@ -64,6 +69,20 @@ pub(super) fn carry(sheet: &mut Sheet, scope: &Scope<'_>) {
             }
         }
     }
+}
+
+/// What becomes of a limit on clients that others bring.
+const BEHIND_PROXIES: &str = "limits.connections_per_client counts those who connect here, and never a proxy that is trusted (set_real_ip_from): whom one brings it cannot hold back, so limit connections there; limits.block shuts out who overdoes it";
+
+/// nginx counts requests, a quota what is in them.
+const ITEMS: &str = "a request counts there, and here each item in it (an envelope of 100 lines of log is 100 of them): so the quota counts errors and transactions alone, and neither pages nor uploads; name more in its categories, each with room for the largest envelope";
+
+fn name_items(sheet: &mut Sheet, limit: &Directive) {
+    sheet.leaves(&limit.place, what(limit), ITEMS);
+}
+
+fn what(limit: &Directive) -> String {
+    format!("{} {}", limit.name, limit.argument(0))
 }
 
 fn hold(sheet: &mut Sheet, limit: &Directive, zone: Option<&Directive>) {

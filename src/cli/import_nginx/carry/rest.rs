@@ -27,7 +27,7 @@ const ELSEWHERE: &[&str] = &[
 const OF_FOLDERS: &[&str] = &["allow", "deny", "limit_conn", "limit_req"];
 
 /// The side that a location is on.
-pub(super) fn side(location: &Directive) -> Side {
+pub(in crate::cli::import_nginx) fn side(location: &Directive) -> Side {
     match purpose(location) {
         Purpose::Folder | Purpose::Other => Side::Folder,
         Purpose::Uploads => Side::Uploads,
@@ -40,9 +40,17 @@ pub(super) fn side(location: &Directive) -> Side {
     }
 }
 
+/// Whether a server that does not tell events apart takes them all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Events {
+    Here,
+    /// They have a server of their own.
+    Elsewhere,
+}
+
 /// Names what holds in a server's locations and was not carried over. What each location
 /// overrules holds nowhere, and nothing is said of it.
-pub(super) fn name(sheet: &mut Sheet, outer: &Scope<'_>, server: &Directive) {
+pub(super) fn name(sheet: &mut Sheet, outer: &Scope<'_>, server: &Directive, events: Events) {
     let scope = outer.within(server);
     let mut locations = Vec::new();
     gather(&scope, server.inside(), &mut locations);
@@ -53,7 +61,12 @@ pub(super) fn name(sheet: &mut Sheet, outer: &Scope<'_>, server: &Directive) {
         let of = side(location);
         let before = sheet.left.len();
         name_in(sheet, scope, location, of);
-        if purpose(location) == Purpose::Web && !told_apart {
+        if of != Side::Folder && headers::cancels_host(sheet, scope) {
+            let path = location.arguments.last().map_or("", String::as_str);
+            let why = "headers of its own cancel those around it in nginx, so Host is the upstream's name there; here it is one for all of the site: upstream.host";
+            sheet.leaves(&location.place, format!("location {path}"), why);
+        }
+        if purpose(location) == Purpose::Web && !told_apart && events == Events::Here {
             // Events come this way too.
             name_in(sheet, scope, location, Side::Ingest);
         }
@@ -77,6 +90,8 @@ fn name_in(sheet: &mut Sheet, scope: &Scope<'_>, location: &Directive, side: Sid
             "proxy_set_header" => headers::why_left(sheet, directive),
             "proxy_hide_header" if hides_as_here(location, directive) => None,
             _ if sheet.held.has(side, directive) => None,
+            // Folders are open to all here.
+            "allow" if side == Side::Folder && directive.argument(0) == "all" => None,
             // A page apart that goes by what is said for all: another value than `/` has.
             _ if side == Side::Web
                 && !is_own(location, directive)
@@ -122,7 +137,7 @@ fn what_helps(name: &str, side: Side) -> &'static str {
             "`allow` of a listener is for pages, and events come from everywhere: filters.client_ips refuses addresses, and `serve: ingest` gives events a listener of their own"
         }
         ("allow" | "deny", _) => {
-            "a listener lists who may see pages (allow), one list for all of them, and refuses all others"
+            "`allow` of a listener is one list for all pages, the API (/api/0/) and uploads, and this is none: it was not carried over where another holds for a part of them. List all who may use any of these there, CI with sentry-cli too, or keep others out before they come here"
         }
         ("client_max_body_size", Side::Ingest) => {
             "limits.bodies.ingest is one for all of ingest: the largest of its locations'"

@@ -1,6 +1,11 @@
 //! Files that are the shipped one but for a change, and what of the outcome is other.
 
+mod access;
+mod listening;
 mod named;
+mod otherwise;
+mod places;
+mod servers;
 mod unsaid;
 
 use super::super::grammar::read;
@@ -87,8 +92,16 @@ fn carried(text: &str) -> Sheet {
 fn the_shipped_file_is_carried_over_whole() {
     let sheet = carried(SHIPPED);
     assert_eq!(sheet.left, []);
-    assert_eq!(sheet.to_yaml("nginx.conf"), CARRIED);
+    assert_eq!(keys(&sheet), CARRIED);
     config::parse("vidette.yml", CARRIED, &Env::empty()).unwrap();
+}
+
+/// The file without what is listed at its end.
+fn keys(sheet: &Sheet) -> String {
+    let yaml = sheet.to_yaml("nginx.conf");
+    let lists = ["\n# Not carried over:", "\n# Done here in another way"];
+    let ends = lists.iter().filter_map(|list| yaml.find(list)).min();
+    yaml[..ends.unwrap_or(yaml.len())].to_owned()
 }
 
 /// The shipped file with a change: what of the outcome is other, `+` and `-` as in a patch,
@@ -103,10 +116,7 @@ fn check(there: &str, instead: &str, differs: &[&str], left: &[&str]) {
         .map(|(_, what, _)| what.as_str())
         .collect();
     assert_eq!(notes, left, "{instead}");
-    let yaml = sheet.to_yaml("nginx.conf");
-    let (yaml, _) = yaml
-        .split_once("\n# Not carried over:")
-        .unwrap_or((&yaml, ""));
+    let yaml = &keys(&sheet);
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let (before, after) = (lines(CARRIED), lines(yaml));
     let gone = before
@@ -126,92 +136,6 @@ fn check(there: &str, instead: &str, differs: &[&str], left: &[&str]) {
 }
 
 #[test]
-fn where_nginx_listens_is_carried_over() {
-    let here = "listen 80;";
-    check(
-        here,
-        "listen 127.0.0.1:8080;",
-        &[
-            "-- {address: \"0.0.0.0:80\"}",
-            "+- {address: \"127.0.0.1:8080\"}",
-        ],
-        &[],
-    );
-    check(
-        here,
-        "listen 80; listen [::]:80;",
-        &["-- {address: \"0.0.0.0:80\"}", "+- {address: \"[::]:80\"}"],
-        &[],
-    );
-    check(
-        here,
-        "listen 80 proxy_protocol;",
-        &[
-            "-- {address: \"0.0.0.0:80\"}",
-            "+- {address: \"0.0.0.0:80\", proxy_protocol: required}",
-        ],
-        &[],
-    );
-    check(here, "", &[], &[]);
-    check(
-        here,
-        "listen 80; listen unix:/run/nginx;",
-        &[],
-        &["listen unix:/run/nginx"],
-    );
-    let tls = "listen 443 ssl http2; ssl_certificate /t/c.pem; ssl_certificate_key /t/k.pem; ssl_protocols TLSv1.2;";
-    check(
-        here,
-        tls,
-        &[
-            "-- {address: \"0.0.0.0:80\"}",
-            "+- {address: \"0.0.0.0:443\", tls: {cert: /t/c.pem, key: /t/k.pem}}",
-        ],
-        &[],
-    );
-    check(
-        here,
-        "listen 80; allow 10.0.0.0/8; deny all;",
-        &[
-            "-- {address: \"0.0.0.0:80\"}",
-            "+- {address: \"0.0.0.0:80\", allow: [10.0.0.0/8]}",
-        ],
-        // Of pages: events come from everywhere.
-        &["allow 10.0.0.0/8", "deny all"],
-    );
-    check(here, "listen 80; deny 10.0.0.1;", &[], &["deny 10.0.0.1"]);
-}
-
-#[test]
-fn a_server_that_moves_to_https_is_a_listener() {
-    let server = "  server {\n    listen 80;";
-    let both = "  server { listen 80; return 301 https://$host$request_uri; }
-      server { listen 443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem;";
-    check(
-        server,
-        both,
-        &[
-            "-- {address: \"0.0.0.0:80\"}",
-            "+- {address: \"0.0.0.0:80\", redirect_to_https: true}",
-            "+- {address: \"0.0.0.0:443\", tls: {cert: c.pem, key: k.pem}}",
-        ],
-        &[],
-    );
-    check(
-        server,
-        "  server { listen 8000; location / { proxy_pass http://wiki; } }\n  server {\n    listen 80;",
-        &[],
-        &["server"],
-    );
-    check(
-        server,
-        "  server { location /x { return 404; } }\n  server {\n    listen 80;",
-        &[],
-        &["return 404", "server"],
-    );
-}
-
-#[test]
 fn upstreams_are_carried_over() {
     check(
         "server relay:3000;",
@@ -220,7 +144,13 @@ fn upstreams_are_carried_over() {
             "-ingest: [\"http://relay:3000\"]",
             "+ingest: [\"http://relay-1:3000\", \"http://relay-2:3000\"]",
         ],
+        &["server relay-2:3000 weight=2"],
+    );
+    check(
+        "server relay:3000;",
+        "server relay:3000 max_conns=8 max_fails=3;",
         &[],
+        &["server relay:3000 max_conns=8"],
     );
     check(
         "server relay:3000;",
@@ -235,7 +165,12 @@ fn upstreams_are_carried_over() {
             "-web: [\"http://web:9000\"]",
             "+web: [\"https://web:9443\"]",
         ],
-        &["location /_assets/", "location /_static/"],
+        // Its certificate is looked at from now on.
+        &[
+            "proxy_pass https://$w:9443",
+            "location /_assets/",
+            "location /_static/",
+        ],
     );
     check(
         "Host $host;",
@@ -324,15 +259,24 @@ fn rates_are_quotas() {
     check(
         "gzip off;",
         zone,
-        &["+defaults:", "+quotas:", "+- {limit: 20, per: 2s, by: ip}"],
-        &[],
+        &[
+            "+defaults:",
+            "+quotas:",
+            "+- {limit: 20, per: 2s, by: ip, categories: [error, transaction]}",
+        ],
+        // Of items, of which a request may have hundreds.
+        &["limit_req zone=one"],
     );
     let all = "gzip off; limit_req_zone $server_name zone=one:10m rate=100r/s; limit_req zone=one;";
     check(
         "gzip off;",
         all,
-        &["+global:", "+quotas:", "+- {limit: 100, per: 1s}"],
-        &[],
+        &[
+            "+global:",
+            "+quotas:",
+            "+- {limit: 100, per: 1s, categories: [error, transaction]}",
+        ],
+        &["limit_req zone=one"],
     );
     let other = "gzip off; limit_req_zone $uri zone=one:10m rate=1r/s; limit_req zone=one;";
     check(
@@ -348,7 +292,19 @@ fn rates_are_quotas() {
         &["limit_req zone=gone"],
     );
     let open = "gzip off; limit_conn_zone $binary_remote_addr zone=c:1m; limit_conn c 32;";
-    check("gzip off;", open, &["+connections_per_client: 32"], &[]);
+    // Whom the trusted proxies bring, of which there are two, is not counted.
+    check(
+        "gzip off;",
+        open,
+        &["+connections_per_client: 32"],
+        &["limit_conn c"],
+    );
+    let direct = SHIPPED
+        .replace("set_real_ip_from", "# set_real_ip_from")
+        .replacen("gzip off;", open, 1);
+    let sheet = carried(&direct);
+    assert_eq!(sheet.per_client, Some(32));
+    assert_eq!(sheet.left, []);
 }
 
 #[test]
@@ -378,11 +334,16 @@ fn what_has_no_place_here_is_named() {
         &[],
         &["location /grafana/"],
     );
-    let challenge = "location ^~ /.well-known/acme-challenge/ { root /var/www; }\n    location / {";
     check(
         "location / {",
-        challenge,
+        "location @fallback { proxy_pass http://sentry; }\n    location / {",
         &[],
-        &["location /.well-known/acme-challenge/"],
+        &["location @fallback"],
+    );
+    check(
+        "location / {",
+        "location /live/ { proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\"; proxy_set_header Host $host; proxy_pass http://sentry; }\n    location / {",
+        &[],
+        &["proxy_set_header Upgrade", "proxy_set_header Connection"],
     );
 }

@@ -56,10 +56,10 @@ fn own_folder() -> TempDir {
 fn drops(fake: &Fake, folder: &TempDir) -> Edge {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let kept = json!({"state": {"path": at("state")}, "spool": {"path": at("spool")}});
-    drops_with(fake, folder, &kept)
+    drops_with(fake, &kept)
 }
 
-fn drops_with(fake: &Fake, folder: &TempDir, changes: &Value) -> Edge {
+fn drops_with(fake: &Fake, changes: &Value) -> Edge {
     let mut changes = changes.clone();
     changes["user"] = json!(USER);
     changes["listen"] = json!({"public": [low_address()]});
@@ -200,7 +200,7 @@ fn a_key_that_the_user_cannot_read_is_named_before_and_at_the_start() {
 }
 
 fn folders_that_are_not_there_are_made_for_the_user() {
-    let (fake, folder) = (Fake::start(), own_folder());
+    let fake = Fake::start();
     let kept = tempfile::tempdir().unwrap();
     fs::set_permissions(kept.path(), Permissions::from_mode(0o755)).unwrap();
     let at = |name: &str| kept.path().join(name);
@@ -208,7 +208,7 @@ fn folders_that_are_not_there_are_made_for_the_user() {
         "state": {"path": at("deep/state")},
         "spool": {"path": at("spool")},
     });
-    let edge = drops_with(&fake, &folder, &changes);
+    let edge = drops_with(&fake, &changes);
     assert_eq!(edge.post_envelope(&[], ENVELOPE).status, 200);
     let user = User::from_name(USER).unwrap().unwrap();
     for name in ["deep/state", "spool"] {

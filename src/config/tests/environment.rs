@@ -74,12 +74,12 @@ fn what_a_variable_takes_the_place_of_is_warned_of() {
     );
     // A key of a key; what stands beside it stays.
     check(
-        "defaults: {sample: {transaction: 1%, session: 2%}}",
+        "defaults: {sample: {transaction: 1%, profile: 2%}}",
         &[("VIDETTE_DEFAULTS_SAMPLE_TRANSACTION", "10%")],
         &["VIDETTE_DEFAULTS_SAMPLE_TRANSACTION overrides defaults.sample.transaction of v.yml:2"],
     );
     check(
-        "defaults: {sample: {session: 2%}}",
+        "defaults: {sample: {profile: 2%}}",
         &[("VIDETTE_DEFAULTS_SAMPLE_TRANSACTION", "10%")],
         &[],
     );

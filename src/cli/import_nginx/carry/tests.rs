@@ -101,7 +101,10 @@ fn keys(sheet: &Sheet) -> String {
     let yaml = sheet.to_yaml("nginx.conf");
     let lists = ["\n# Not carried over:", "\n# Done here in another way"];
     let ends = lists.iter().filter_map(|list| yaml.find(list)).min();
-    yaml[..ends.unwrap_or(yaml.len())].to_owned()
+    let end = ends.unwrap_or(yaml.len());
+    yaml.get(..end)
+        .expect("a place between characters")
+        .to_owned()
 }
 
 /// The shipped file with a change: what of the outcome is other, `+` and `-` as in a patch,

@@ -368,8 +368,9 @@ fn a_project_has_a_page_of_its_own() {
 }
 
 fn what_was_sent_before_an_upgrade_is_not_drawn_again() {
-    let fake = Fake::start();
-    let edge = Edge::before(&fake);
+    let (fake, state) = (Fake::start(), tempfile::tempdir().unwrap());
+    let kept = json!({"state": {"path": state.path()}});
+    let edge = Edge::configured(&fake.url(), &fake.url(), kept);
     for _ in 0..50 {
         assert_eq!(edge.post_envelope(&[], EVENT).status, 200);
     }

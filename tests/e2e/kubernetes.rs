@@ -67,7 +67,10 @@ fn the_ingress_in_comments_is_one() {
         let found = validate(&with, version);
         let said = String::from_utf8_lossy(&found.stdout);
         assert!(found.status.success(), "{version}: {said}");
-        assert!(said.contains("Ingress"), "{version}: {said}");
+        assert!(
+            said.contains("resource ingress/vidette"),
+            "{version}: {said}"
+        );
     }
 }
 

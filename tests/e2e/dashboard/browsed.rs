@@ -336,7 +336,7 @@ fn each_reason_is_a_line_of_its_own_and_goes_with_its_cause() {
             &headers,
             body.as_bytes(),
         );
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.status, 201, "{}", answer.text());
     }
     let told = quiet_scene(&edge, &["reasons"]);
     // Their numbers are all that tells one from the other. The time that is left goes on.

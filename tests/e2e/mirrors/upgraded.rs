@@ -5,6 +5,7 @@ use std::thread;
 
 use libtest_mimic::Trial;
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::trouble::{check_all_in, post_all, well};
 use super::{mirroring, numbers, settled, wait_told};
@@ -22,12 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn an_upgrade_takes_over_what_is_kept_for_a_mirror() {
-    let first = Fake::start();
-    let down = Silent::reserve();
-    let place = tempfile::tempdir().unwrap();
-    let state = tempfile::tempdir().unwrap();
-    let changes = json!({"state": {"path": state.path()}});
-    let mut elder = mirroring(&first.url(), &down.url(), place.path(), &changes);
+    let rig = Elder::new();
+    let mut elder = rig.start();
     post_all(&elder, 0..50);
     wait_told(&elder, "kept", |told| told["waiting"]["disk"] == 50);
     let heir = elder.successor();
@@ -35,9 +32,38 @@ fn an_upgrade_takes_over_what_is_kept_for_a_mirror() {
     let carried = wait_told(&heir, "taken over", |told| told["carried"] == 50);
     assert_eq!(carried["held"], 50, "{carried:#}");
     post_all(&heir, 50..60);
-    let second = down.listen(well);
+    let second = rig.down.listen(well);
     settled(&heir);
     check_all_in(&numbers(&second.requests()), 60);
+}
+
+/// An edge before a first Sentry and a mirror that is away, to be upgraded.
+struct Elder {
+    first: Fake,
+    down: Silent,
+    place: TempDir,
+    state: TempDir,
+}
+
+impl Elder {
+    fn new() -> Self {
+        Self {
+            first: Fake::start(),
+            down: Silent::reserve(),
+            place: tempfile::tempdir().unwrap(),
+            state: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn start(&self) -> Edge {
+        let changes = json!({"state": {"path": self.state.path()}});
+        mirroring(
+            &self.first.url(),
+            &self.down.url(),
+            self.place.path(),
+            &changes,
+        )
+    }
 }
 
 /// Posts one event after the other, each over a connection of its own, until it is told to stop.
@@ -51,12 +77,8 @@ fn post_on(edge: &Edge, stopped: &AtomicBool, posted: &AtomicU32) {
 }
 
 fn an_upgrade_under_load_loses_no_copy_of_a_mirror_that_is_away() {
-    let first = Fake::start();
-    let down = Silent::reserve();
-    let place = tempfile::tempdir().unwrap();
-    let state = tempfile::tempdir().unwrap();
-    let changes = json!({"state": {"path": state.path()}});
-    let mut elder = mirroring(&first.url(), &down.url(), place.path(), &changes);
+    let rig = Elder::new();
+    let mut elder = rig.start();
     let (stopped, posted) = (AtomicBool::new(false), AtomicU32::new(0));
     let heir = thread::scope(|scope| {
         let posting = scope.spawn(|| post_on(&elder, &stopped, &posted));
@@ -73,7 +95,7 @@ fn an_upgrade_under_load_loses_no_copy_of_a_mirror_that_is_away() {
         heir
     });
     assert!(elder.wait_end().success());
-    let second = down.listen(well);
+    let second = rig.down.listen(well);
     let told = settled(&heir);
     assert_eq!(told["lost"], json!({}), "{told:#}");
     check_all_in(&numbers(&second.requests()), posted.into_inner());

@@ -226,7 +226,8 @@ fn an_heir_that_cannot_start_leaves_all_as_it_was() {
     edge.rewrite("nonsense: true");
     assert!(fails(&edge, &["--takeover"]).contains("unknown key"));
     let with = |changes: &Value| text(&fake.url(), &fake.url(), place.path(), changes);
-    let taken = fake.address().to_string();
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = somebody.local_addr().unwrap().to_string();
     edge.rewrite(&with(
         &json!({"listen": {"public": ["127.0.0.1:0", taken]}}),
     ));

@@ -98,6 +98,11 @@ impl StateFolder {
         self.hold.given_away.load(Ordering::Relaxed)
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where a file of that name lies.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

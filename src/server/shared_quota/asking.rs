@@ -37,7 +37,7 @@ impl Keeper {
     /// milliseconds; nothing while the process before may still go by it.
     pub(super) async fn know(&mut self, fleet: &mut Fleet) -> Result<Option<u64>, LinkFault> {
         let edges = self.edges();
-        let has_elder = self.shared.counters.has_elder();
+        let no_longer = self.shared.counters.has_elder() || self.name.ended;
         let asks = command(&[
             "EVAL",
             NAME,
@@ -48,7 +48,7 @@ impl Keeper {
             &self.name.process,
             &self.name.earlier,
             &REPORTS_AGAIN_MS.to_string(),
-            if has_elder { "1" } else { "0" },
+            if no_longer { "1" } else { "0" },
         ]);
         let question = (edges.into_bytes(), Question::Plain(asks));
         let answers = fleet.exchange(vec![question]).await?;

@@ -3,7 +3,7 @@
 -- KEYS[1]  a sorted set: an edge's name by the time of its last report.
 -- KEYS[2]  a hash: an edge's name -> "process part".
 -- ARGV     edge, process, the process before it, milliseconds after a report by which that one
---          would have reported again, whether that one has handed over.
+--          would have reported again, whether that one has handed over or ended.
 -- Answers  {time, 1}: it is this process's; {time, 0}: another process's; {time, 2, when it
 --          reported last}: the process before may still go by it.
 local edge, process, earlier = ARGV[1], ARGV[2], ARGV[3]

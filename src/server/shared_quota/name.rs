@@ -1,7 +1,11 @@
 //! By which name this edge is known to those that it shares quotas with. Kept over a restart,
 //! so that the next process goes on with what this one holds; the file tells the process that
 //! wrote it, so that no copy of the folder goes by the same name. Of a copy of what a process that
-//! lives goes by, the name is taken only where that one reports no more.
+//! lives goes by, the name is taken only where that one reports no more. Where the folder itself
+//! is the one that was written, and the machine runs as it did then, nobody else goes by it: the
+//! folder is locked by this process, so the one before has ended.
+
+use std::os::unix::fs::MetadataExt as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +26,8 @@ pub(super) struct EdgeName {
     pub earlier: String,
     /// Its part was one in so many when that was last heard; 0: that was never.
     pub one_in: u64,
+    /// The process before has ended, as it had this very folder.
+    pub ended: bool,
     /// When the process before was last seen to have reported, by the pool's time.
     reported_ms: Option<u64>,
     folder: Option<StateFolder>,
@@ -33,6 +39,16 @@ struct Written {
     edge: String,
     process: String,
     one_in: u64,
+    /// Which folder it is, on which run of the machine; nothing where that is not to be had.
+    #[serde(default)]
+    place: Option<String>,
+}
+
+/// Which folder this is, on this run of the machine: no copy of it says the same.
+fn place_of(folder: &StateFolder) -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let folder = std::fs::metadata(folder.path()).ok()?;
+    Some(format!("{} {} {}", boot.trim(), folder.dev(), folder.ino()))
 }
 
 impl EdgeName {
@@ -48,11 +64,13 @@ impl EdgeName {
                 edge,
                 process,
                 one_in,
+                place,
             }) => Self {
                 edge,
                 process: drawn(),
                 earlier: process,
                 one_in,
+                ended: place.is_some() && place == folder.as_ref().and_then(place_of),
                 reported_ms: None,
                 folder,
             },
@@ -66,6 +84,7 @@ impl EdgeName {
             process: drawn(),
             earlier: String::from("-"),
             one_in: 0,
+            ended: false,
             reported_ms: None,
             folder,
         }
@@ -100,6 +119,7 @@ impl EdgeName {
             edge: self.edge.clone(),
             process: self.process.clone(),
             one_in,
+            place: place_of(folder),
         };
         let kept = serde_json::to_vec(&written)
             .map_err(std::io::Error::other)
@@ -135,6 +155,21 @@ mod tests {
         assert_ne!(next.process, first.process);
         folder.write(FILE, b"{}").unwrap();
         assert_ne!(EdgeName::recall(Some(folder)).edge, first.edge);
+    }
+
+    #[test]
+    fn the_process_before_has_ended_where_the_folder_is_its_own() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(place.path()).unwrap();
+        let mut first = EdgeName::recall(Some(folder.clone()));
+        assert!(!first.ended, "there was none");
+        first.keep(3);
+        assert!(EdgeName::recall(Some(folder)).ended);
+        let copied = tempfile::tempdir().unwrap();
+        std::fs::copy(place.path().join(FILE), copied.path().join(FILE)).unwrap();
+        let copy = EdgeName::recall(Some(StateFolder::open(copied.path()).unwrap()));
+        assert_eq!(copy.earlier, first.process);
+        assert!(!copy.ended, "it may live by what this is a copy of");
     }
 
     #[test]

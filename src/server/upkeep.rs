@@ -1,6 +1,6 @@
 //! Work that goes on for as long as the edge does: accepting, looking after pools, asking,
 //! writing. Owns that a panic in it does not end it in silence, with a process behind that looks
-//! well and no longer does its work.
+//! well and no longer does its work. Never knows what the work is.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};

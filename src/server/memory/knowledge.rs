@@ -122,8 +122,9 @@ impl Knowledge {
     }
 
     /// Until Sentry's list has been read once, nobody could pass, and until Relay's files have,
-    /// nobody of whom one of them tells: that long, `strict` acts as `learn` does. Where Sentry is asked for single keys, and lists none, it acts so on: who
-    /// has not been asked for yet passes, and who is not known is refused.
+    /// nobody of whom one of them tells: that long, `strict` acts as `learn` does. Where Sentry is
+    /// asked for single keys, and lists none, it acts so on: who has not been asked for yet
+    /// passes, and who is not known is refused.
     fn mode(&self, config: &Config) -> Mode {
         match config.keys.mode {
             KeyMode::Open => Mode::Open,

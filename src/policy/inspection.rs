@@ -241,8 +241,11 @@ impl Room<'_> {
         if let Some(limit) = learned {
             return Some((Reason::Learned, recalled(limit)));
         }
-        let full = self.quotas.full_for_all(self.at, self.counters)?;
-        Some((full.reason, told(full)))
+        let full = match self.charges {
+            true => self.quotas.refuses_all(self.at, self.counters),
+            false => self.quotas.full_for_all(self.at, self.counters),
+        };
+        full.map(|full| (full.reason, told(full)))
     }
 
     /// What has senders wait, for an item of this kind: a mute, or what the upstream told.

@@ -310,8 +310,25 @@ impl<'q> Applying<'q> {
     /// refused. Changes nothing.
     #[must_use]
     pub fn full_for_all(&self, at: Moment, counters: &Counters) -> Option<Full> {
+        self.first_full(at, counters).map(|(_, full)| full)
+    }
+
+    /// The same, where a request is refused for it: edges that share ask for more.
+    #[must_use]
+    pub fn refuses_all(&self, at: Moment, counters: &Counters) -> Option<Full> {
+        let (quota, full) = self.first_full(at, counters)?;
+        if !counters.is_sole() {
+            quota.note_missed(at, &self.sender, 1, counters);
+        }
+        Some(full)
+    }
+
+    fn first_full(&self, at: Moment, counters: &Counters) -> Option<(&'q Compiled, Full)> {
         let mut on_all = self.quotas().filter(|quota| quota.is_on_all());
-        on_all.find_map(|quota| quota.look(at, &self.sender, 1, counters).err())
+        on_all.find_map(|quota| {
+            let full = quota.look(at, &self.sender, 1, counters).err()?;
+            Some((quota, full))
+        })
     }
 }
 

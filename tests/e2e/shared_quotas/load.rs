@@ -14,6 +14,7 @@ pub(super) fn trials() -> Vec<Trial> {
         eight_edges_admit_together_what_one_would,
         one_edge_alone_under_load_has_what_the_others_do_not_need,
         what_an_edge_leaves_behind_is_the_others,
+        a_quota_on_everything_of_each_project_is_shared_as_well,
         keys_that_are_not_ours_are_left_alone,
     ]
 }
@@ -62,6 +63,25 @@ fn what_an_edge_leaves_behind_is_the_others() {
     assert!(gone.wait_end().success());
     let admitted: u64 = flood(&[&edges[0]], 60).iter().sum();
     assert!((951..=1000).contains(&admitted), "{admitted}");
+}
+
+/// What such a quota refuses, it refuses by a request's head.
+fn a_quota_on_everything_of_each_project_is_shared_as_well() {
+    const LIMIT: u64 = 1000;
+    let (redis, fake) = (Redis::start(&[]), Fake::start());
+    // For projects that nobody lists: their counters begin with their first events.
+    let quotas = json!([{"name": "all", "limit": LIMIT, "per": "1d"}]);
+    let changes = json!({"projects": [], "defaults": {"quotas": quotas}});
+    let start = || edge(&fake, &redis.url(), LIMIT, &changes);
+    let edges = [start(), start()];
+    for edge in &edges {
+        comes("both have joined", || {
+            let told = sharing(edge);
+            told["part"] == 2 && told["settling"] == false
+        });
+    }
+    let admitted: u64 = flood(&[&edges[0], &edges[1]], 60).iter().sum();
+    assert!((951..=LIMIT).contains(&admitted), "{admitted}");
 }
 
 fn keys_that_are_not_ours_are_left_alone() {

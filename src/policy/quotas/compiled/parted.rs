@@ -35,7 +35,8 @@ impl Compiled {
         self.named.identity.is_kept()
     }
 
-    /// Notes that a load was refused here for want of room.
+    /// Notes that a load was refused here for want of room: not of the share of those for whom
+    /// nobody vouches, of which more is never lent.
     #[cold]
     pub(in crate::policy::quotas) fn note_missed(
         &self,
@@ -44,7 +45,8 @@ impl Compiled {
         amount: u64,
         counters: &Counters,
     ) {
-        if !self.is_parted() {
+        let of_share = || self.look_at_share(at, sender, amount, counters).is_err();
+        if !self.is_parted() || of_share() {
             return;
         }
         let miss = |counter: &Arc<Counter>| {

@@ -12,8 +12,9 @@ use world::{TICK_MS, World, answered, unreliable};
 
 /// A minute that all edges have from its beginning, and what they admitted in it together.
 #[track_caller]
-fn check_use(edges: usize, limit: u64, load: impl Fn(usize) -> u64) {
+fn check_use(edges: usize, (limit, by_head): (u64, bool), load: impl Fn(usize) -> u64) {
     let mut world = World::new(1, edges, (limit, edges != 2));
+    world.by_head = by_head;
     for _ in 0..600 {
         world.step(answered, 0);
     }
@@ -27,24 +28,57 @@ fn check_use(edges: usize, limit: u64, load: impl Fn(usize) -> u64) {
     let admitted = world.admitted[&window];
     assert!(
         admitted * 100 >= limit * 95,
-        "{admitted} of {limit} by {edges}"
+        "{admitted} of {limit} by {edges}, by their heads: {by_head}"
     );
 }
 
 #[test]
 fn nearly_all_of_a_limit_is_used_however_the_load_is_spread() {
     for edges in [1, 2, 8, 50] {
-        for limit in [100, 1000, 100_000] {
-            check_use(edges, limit, |_| limit / 100);
-            check_use(edges, limit, |place| u64::from(place == 0) * limit / 100);
+        for (limit, by_head) in [(100, true), (100, false), (1000, true), (100_000, false)] {
+            check_use(edges, (limit, by_head), |_| limit / 100);
+            let of_one = |place| u64::from(place == 0) * limit / 100;
+            check_use(edges, (limit, by_head), of_one);
         }
     }
 }
 
 #[test]
 fn a_limit_below_the_number_of_edges_is_used_whole() {
-    check_use(8, 3, |_| 1);
-    check_use(8, 1, |place| u64::from(place == 5));
+    for by_head in [false, true] {
+        check_use(8, (3, by_head), |_| 1);
+        check_use(8, (1, by_head), |place| u64::from(place == 5));
+    }
+}
+
+#[test]
+fn what_strangers_are_refused_is_not_asked_for() {
+    let mut world = World::new(1, 1, (1000, true));
+    for _ in 0..100 {
+        world.step(answered, 0);
+    }
+    // An idle counter is asked for every ten seconds.
+    let now_ms = world.now_ms + 10_000;
+    let node = &mut world.nodes[0];
+    let (now, limiter) = (node.now(now_ms), &node.limiter);
+    let stranger = Who {
+        trust: Trust::Stranger,
+        ..who(1, 1, 1)
+    };
+    let (other, load) = (items(SPAN, 1), items(ERROR, 1));
+    let applying = limiter.quotas.of(&stranger);
+    let mut admitted = 0;
+    for _ in 0..5000 {
+        admitted += usize::from(applying.charge(now, &load, &limiter.counters).is_ok());
+        let by_head = applying.refuses_all(now, &limiter.counters);
+        admitted += usize::from(
+            by_head.is_none() && applying.charge(now, &other, &limiter.counters).is_ok(),
+        );
+    }
+    assert_eq!(admitted, 50, "a twentieth");
+    let asks = node.lessee.asks(now, true, &node.limiter.counters);
+    let wanted: Vec<u64> = asks.iter().map(|ask| ask.wanted - ask.used).collect();
+    assert!(matches!(wanted[..], [..=100]), "{wanted:?}");
 }
 
 #[test]
@@ -292,8 +326,10 @@ proptest! {
         load in 0_u64..60,
         named: bool,
         loses: bool,
+        by_head: bool,
     ) {
         let mut world = World::new(seed, edges, (limit, named));
+        world.by_head = by_head;
         for _ in 0..2000 {
             let place = world.draws.place(edges);
             let is_cut = world.nodes[place].cut_until_ms > world.now_ms;

@@ -57,6 +57,8 @@ pub(super) enum Delayed {
 pub(super) struct World {
     pub(super) limit: u64,
     pub(super) named: bool,
+    /// Requests that are refused by their head, as a quota on everything is full.
+    pub(super) by_head: bool,
     pub(super) now_ms: u64,
     pub(super) pool: Pool,
     pub(super) nodes: Vec<Node>,
@@ -72,7 +74,7 @@ pub(super) const TICK_MS: u64 = 100;
 
 /// The quota by which all counts are kept, named by the configuration or met by and by.
 pub(super) fn spec(limit: u64, named: bool) -> QuotaSpec {
-    let quotas = [quota("a", ERROR, limit, MINUTE, By::Project)];
+    let quotas = [quota("a", Categories::of(&[]), limit, MINUTE, By::Project)];
     match named {
         true => global(&quotas),
         false => defaults(&quotas),
@@ -84,6 +86,7 @@ impl World {
         let mut world = Self {
             limit,
             named,
+            by_head: false,
             now_ms: 600_000,
             pool: Pool::default(),
             nodes: Vec::new(),
@@ -161,7 +164,10 @@ impl World {
         let load = items(ERROR, 1);
         let mut admitted = 0;
         for _ in 0..most {
-            admitted += u64::from(node.limiter.charge(at, &who(1, 1, 1), &load).is_ok());
+            let (limiter, sender) = (&node.limiter, who(1, 1, 1));
+            let applying = limiter.quotas.of(&sender);
+            let is_refused = self.by_head && applying.refuses_all(at, &limiter.counters).is_some();
+            admitted += u64::from(!is_refused && limiter.charge(at, &sender, &load).is_ok());
         }
         node.used += admitted;
         *self.admitted.entry(at.unix_s / 60).or_default() += admitted;
@@ -202,7 +208,11 @@ impl World {
         node.stand(now_ms);
         self.comes(place);
         if whole {
+            let heard = self.nodes[place].membership.heard_at();
             whole = self.reports(place, fate);
+            if whole && self.nodes[place].membership.heard_at() != heard {
+                whole = self.asks(place, fate);
+            }
         }
         let node = &mut self.nodes[place];
         match whole {

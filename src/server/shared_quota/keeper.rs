@@ -85,8 +85,9 @@ impl Keeper {
 
     pub(super) async fn keep(mut self, ends: Rc<Notify>) {
         loop {
+            let began = self.now();
             self.turn().await;
-            self.show();
+            self.show(began);
             tokio::select! {
                 () = sleep(TURN_EVERY) => {}
                 () = ends.notified() => break,
@@ -168,14 +169,12 @@ impl Keeper {
 
     /// Asks what is due, and reports to be there.
     async fn ask(&mut self) -> Result<(), LinkFault> {
-        let now = self.now();
-        let counters = Arc::clone(&self.shared.counters);
         self.stand();
         if self.membership.begins_claiming() {
-            self.lessee.claim_all(now, &counters);
+            let (now, counters) = (self.now(), &self.shared.counters);
+            self.lessee.claim_all(now, counters);
         }
-        let asks = self.lessee.asks(now, self.membership.takes(now), &counters);
-        self.ask_all(&asks).await?;
+        self.ask_for_leases().await?;
         if self.membership.is_claiming() && self.lessee.is_heard() {
             self.membership.claimed();
             self.stand();
@@ -184,9 +183,17 @@ impl Keeper {
         self.report().await?;
         self.stand();
         if self.membership.heard_at() != heard {
+            // Who has just joined holds its part before it says so.
+            self.ask_for_leases().await?;
             self.exchange_switches().await?;
         }
         Ok(())
+    }
+
+    async fn ask_for_leases(&mut self) -> Result<(), LinkFault> {
+        let (now, counters) = (self.now(), &self.shared.counters);
+        let asks = self.lessee.asks(now, self.membership.takes(now), counters);
+        self.ask_all(&asks).await
     }
 
     pub(super) async fn exchange(
@@ -240,8 +247,9 @@ impl Keeper {
         }
     }
 
-    fn show(&mut self) {
-        let now = self.now();
+    /// Shows how all stands, as of the beginning of a turn: what could not be asked in it is not
+    /// told as done.
+    fn show(&mut self, now: Moment) {
         let contact = self.membership.contact(now);
         if contact == Contact::Away {
             self.tell(contact);

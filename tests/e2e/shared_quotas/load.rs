@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::pool::{Redis, comes, edge, flood, sharing, wait_joined};
+use super::pool::{Redis, comes, edge, flood, post_events, sharing, wait_joined, wait_state};
 use crate::edge::Edge;
 use crate::parts::{Part, promises};
 use crate::upstream::Fake;
@@ -15,6 +15,7 @@ pub(super) fn trials() -> Vec<Trial> {
         one_edge_alone_under_load_has_what_the_others_do_not_need,
         what_an_edge_leaves_behind_is_the_others,
         a_quota_on_everything_of_each_project_is_shared_as_well,
+        who_has_joined_goes_on_where_redis_dies_the_next_moment,
         keys_that_are_not_ours_are_left_alone,
     ]
 }
@@ -82,6 +83,23 @@ fn a_quota_on_everything_of_each_project_is_shared_as_well() {
     }
     let admitted: u64 = flood(&[&edges[0], &edges[1]], 60).iter().sum();
     assert!((951..=LIMIT).contains(&admitted), "{admitted}");
+}
+
+fn who_has_joined_goes_on_where_redis_dies_the_next_moment() {
+    let (mut redis, fake) = (Redis::start(&[]), Fake::start());
+    let folder = tempfile::tempdir().unwrap();
+    let changes = json!({"state": {"path": folder.path()}});
+    let start = || edge(&fake, &redis.url(), 1_000_000, &changes);
+    let mut first = start();
+    wait_joined(std::slice::from_ref(&first));
+    assert_eq!(post_events(&first, 10), 10);
+    first.signal(rustix::process::Signal::TERM);
+    assert!(first.wait_end().success());
+    let next = start();
+    comes("it has joined", || sharing(&next)["state"] == "joined");
+    redis.kill();
+    wait_state(&next, "away");
+    assert_eq!(post_events(&next, 100), 100);
 }
 
 fn keys_that_are_not_ours_are_left_alone() {

@@ -461,6 +461,7 @@ mod tests {
             "vidette_shared_quota_edges",
             "vidette_shared_quota_leases",
             "vidette_shared_quota_exchanges_total",
+            "vidette_shared_quota_lost_windows_total",
             "vidette_breaker_state",
             "vidette_access_log_lines_total",
             "vidette_upstream_requests_total",

@@ -46,6 +46,8 @@ pub struct SharingReading {
     pub exchanges: u64,
     /// And that did not.
     pub failures: u64,
+    /// Windows that the servers had lost.
+    pub lost_windows: u64,
 }
 
 /// `vidette_shared_quota_*`.
@@ -84,6 +86,13 @@ pub(super) fn families(sharing: &SharingReading) -> Vec<MetricFamily> {
                 counter(sharing.exchanges, &[("outcome", "ok")]),
                 counter(sharing.failures, &[("outcome", "failed")]),
             ],
+        ),
+        family(
+            "vidette_shared_quota_lost_windows_total",
+            "Windows of quotas that the servers of shared_quota had lost while this edge reached \
+             them, as where they evict keys.",
+            MetricType::COUNTER,
+            vec![counter(sharing.lost_windows, &[])],
         ),
     ]
 }

@@ -11,6 +11,8 @@ use crate::telemetry::sharing::{SharingReading, SharingState};
 
 use crate::server::shared_quota::{Board, Standing};
 
+const EVICTS: &str = "shared_quota: its servers evict keys where their memory is full, and limits may be exceeded: set maxmemory-policy to noeviction";
+
 fn state(standing: &Standing) -> SharingState {
     match standing.contact {
         Contact::New => SharingState::New,
@@ -30,15 +32,15 @@ pub(super) fn reading(board: &Board) -> SharingReading {
         counters: standing.counters,
         exchanges: standing.exchanges,
         failures: standing.failures,
+        lost_windows: standing.lost_windows,
     }
 }
 
 /// What is not as it should be, in words.
 pub(in crate::server) fn reasons(board: &Board) -> Option<String> {
     let standing = board.read()?;
-    let fault = standing.fault.as_ref()?;
     let part = match standing.contact {
-        Contact::Joined => return None,
+        Contact::Joined => return standing.evicts.then(|| EVICTS.to_owned()),
         Contact::New => "this edge counts alone".to_owned(),
         Contact::Away if standing.one_in == 0 => {
             "quotas go on with what this edge holds, and there is no part for it in new windows"
@@ -49,6 +51,7 @@ pub(in crate::server) fn reasons(board: &Board) -> Option<String> {
             standing.one_in
         ),
     };
+    let fault = standing.fault.as_ref()?;
     Some(format!("shared_quota is out of reach: {fault}: {part}"))
 }
 
@@ -76,5 +79,7 @@ pub(super) fn told(board: &Board) -> Value {
         "leases": standing.counters,
         "heard_at": heard.map(|unix_s| rfc3339(UNIX_EPOCH + Duration::from_secs(unix_s))),
         "exchange_us": standing.took_us,
+        "evicts": standing.evicts,
+        "lost_windows": standing.lost_windows,
     })
 }

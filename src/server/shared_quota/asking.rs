@@ -118,8 +118,9 @@ impl Keeper {
         Ok(())
     }
 
-    /// Tells of windows that the servers have lost, at most once a minute.
+    /// Counts windows that the servers have lost, and tells of them at most once a minute.
     fn note_losses(&mut self, losses: u64) {
+        self.lost_windows += losses;
         let now_ns = self.now().since_start_ns;
         if losses == 0 || now_ns < self.tells_losses_at_ns {
             return;

@@ -37,6 +37,10 @@ pub(crate) struct Standing {
     pub exchanges: u64,
     /// And that did not.
     pub failures: u64,
+    /// They drop keys where their memory is full, as far as they say.
+    pub evicts: bool,
+    /// Windows that they had lost while this edge reached them, since it began.
+    pub lost_windows: u64,
 }
 
 impl Board {

@@ -50,7 +50,8 @@ pub(super) struct Keeper {
     pub(super) fault: Option<LinkFault>,
     told: Contact,
     pub(super) tells_losses_at_ns: u64,
-    told_of_evictions: bool,
+    evicts: bool,
+    pub(super) lost_windows: u64,
     took: Duration,
     exchanges: u64,
     failures: u64,
@@ -76,7 +77,8 @@ impl Keeper {
             fault: None,
             told: Contact::New,
             tells_losses_at_ns: 0,
-            told_of_evictions: false,
+            evicts: false,
+            lost_windows: 0,
             took: Duration::ZERO,
             exchanges: 0,
             failures: 0,
@@ -143,7 +145,8 @@ impl Keeper {
                 let now = self.now();
                 let identity = &fleet.identity;
                 let times = (identity.up_ms, time_ms);
-                if identity.evicts && !std::mem::replace(&mut self.told_of_evictions, true) {
+                let evicted = std::mem::replace(&mut self.evicts, identity.evicts);
+                if self.evicts && !evicted {
                     tracing::warn!(
                         "the servers of shared_quota evict keys where their memory is full: set maxmemory-policy to noeviction, or limits may be exceeded"
                     );
@@ -267,6 +270,8 @@ impl Keeper {
             took_us: u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
             exchanges: self.exchanges,
             failures: self.failures,
+            evicts: self.evicts,
+            lost_windows: self.lost_windows,
         });
     }
 

@@ -22,6 +22,7 @@ pub(super) fn trials() -> Vec<Trial> {
         an_edge_that_is_killed_goes_on_where_it_was,
         a_copy_of_a_running_edges_folder_takes_nothing_of_what_that_one_holds,
         a_redis_that_evicts_a_window_lends_nothing_twice,
+        a_redis_that_may_evict_is_told_of,
         where_redis_never_was_an_edge_counts_alone,
     ]
 }
@@ -224,6 +225,26 @@ fn a_redis_that_evicts_a_window_lends_nothing_twice() {
         "{before} and {after}"
     );
     comes("counts agree", || redis.counted("/shared/").0 == sum);
+    comes("the loss is counted", || {
+        let lost = |edge: &Edge| edge.metric("vidette_shared_quota_lost_windows_total", &[]);
+        edges.iter().map(lost).sum::<f64>() >= 1.0
+    });
+    assert!(sharing(&edges[0])["lost_windows"].is_u64());
+}
+
+fn a_redis_that_may_evict_is_told_of() {
+    let policy = |name| ["--maxmemory", "100mb", "--maxmemory-policy", name];
+    let fake = Fake::start();
+    for (name, light) in [("volatile-lru", "amber"), ("noeviction", "green")] {
+        let redis = Redis::start(&policy(name));
+        let edge = edge(&fake, &redis.url(), LIMIT, &json!({}));
+        wait_joined(std::slice::from_ref(&edge));
+        let told = edge.admin_get("/api/v1/status").json();
+        assert_eq!(told["light"], light, "{told}");
+        assert_eq!(sharing(&edge)["evicts"], light == "amber");
+        let reasons = told["reasons"].to_string();
+        assert_eq!(reasons.contains("evict keys"), light == "amber", "{told}");
+    }
 }
 
 fn where_redis_never_was_an_edge_counts_alone() {

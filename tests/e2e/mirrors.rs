@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_mirror_gets_what_the_first_takes_and_nothing_else,
         a_large_body_is_copied_as_it_streams_by,
         without_a_spool_a_large_body_is_not_copied_and_counted,
+        without_a_spool_what_came_packed_is_copied_as_it_left,
         a_share_is_of_whole_traces,
         a_mirror_gets_the_projects_it_is_to_have,
         what_is_kept_for_the_first_is_copied_once,
@@ -218,6 +219,22 @@ fn without_a_spool_a_large_body_is_not_copied_and_counted() {
     let told = settled(&edge);
     assert_eq!(numbers(&copies), [2]);
     assert_eq!(told["lost"], json!({"large": 1}), "{told:#}");
+}
+
+fn without_a_spool_what_came_packed_is_copied_as_it_left() {
+    let (first, second) = (Fake::start(), Fake::start());
+    let no_attachments = json!([{"categories": ["attachment"], "limit": 0, "per": "1h"}]);
+    let changes = json!({
+        "mirrors": [{"name": "next", "ingest": [second.url()]}],
+        "projects": [{"id": 42, "keys": [KEY], "quotas": no_attachments}],
+    });
+    let edge = Edge::configured(&first.url(), &first.url(), changes);
+    let packed = Packing::Gzip.pack(&large(1, 600));
+    check_taken_any(&edge.post_envelope(Packing::Gzip.headers(), &packed));
+    let copies = arrived(&second, 1);
+    check_same(&copies[0], &first.requests()[0]);
+    assert_eq!(copies[0].body, event(1));
+    assert_eq!(settled(&edge)["lost"], json!({}));
 }
 
 fn a_share_is_of_whole_traces() {

@@ -56,6 +56,8 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 enum Source {
     Whole(VecDeque<Bytes>),
+    /// The same, which came packed.
+    Unpacked(VecDeque<Bytes>),
     Stream(Box<Stream>),
     Disk(Box<Spilled>),
     /// Another beginning than the file's own, and the rest of that.
@@ -73,7 +75,7 @@ impl Outgoing {
         let watch = Rc::new(BodyWatch::default());
         watch.complete.set(matches!(
             source,
-            Source::Whole(_) | Source::Disk(_) | Source::Led(..)
+            Source::Whole(_) | Source::Unpacked(_) | Source::Disk(_) | Source::Led(..)
         ));
         Self {
             source,
@@ -111,7 +113,7 @@ impl Outgoing {
     pub(crate) async fn rest(mut self) -> Result<Option<Copied>, BodyError> {
         let Some(mut tee) = self.tee.take() else {
             return Ok(match self.source {
-                Source::Whole(chunks) => Some(Copied::Chunks(chunks)),
+                Source::Whole(chunks) | Source::Unpacked(chunks) => Some(Copied::Chunks(chunks)),
                 Source::Stream(_)
                 | Source::Disk(_)
                 | Source::Led(..)
@@ -134,6 +136,11 @@ impl Outgoing {
     /// A body that is here in full.
     pub(crate) fn whole(chunks: VecDeque<Bytes>) -> Self {
         Self::of(Source::Whole(chunks))
+    }
+
+    /// A body that came packed, and is here in full without its coding.
+    pub(crate) fn unpacked(all: Bytes) -> Self {
+        Self::of(Source::Unpacked(VecDeque::from([all])))
     }
 
     /// A body that goes out as it comes in.
@@ -170,6 +177,7 @@ impl Outgoing {
     pub(crate) fn is_inflated(&self) -> bool {
         match &self.source {
             Source::Sieved(sieve) => sieve.is_unpacked(),
+            Source::Unpacked(_) => true,
             Source::Whole(_)
             | Source::Stream(_)
             | Source::Disk(_)
@@ -187,7 +195,7 @@ impl Outgoing {
     /// Its chunks, if it is here in full.
     pub(crate) fn chunks(&self) -> Option<&VecDeque<Bytes>> {
         match &self.source {
-            Source::Whole(chunks) => Some(chunks),
+            Source::Whole(chunks) | Source::Unpacked(chunks) => Some(chunks),
             Source::Stream(_)
             | Source::Disk(_)
             | Source::Led(..)
@@ -200,7 +208,7 @@ impl Outgoing {
     /// Its exact length, if that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match &self.source {
-            Source::Whole(chunks) => Some(total_bytes(chunks)),
+            Source::Whole(chunks) | Source::Unpacked(chunks) => Some(total_bytes(chunks)),
             Source::Stream(stream) | Source::Joined(_, stream) => stream.announced(),
             Source::Sieved(sieve) => sieve.length(),
             Source::Tallied(tally) => tally.length(),
@@ -236,7 +244,9 @@ impl Outgoing {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let watch = &self.watch;
         match &mut self.source {
-            Source::Whole(chunks) => Poll::Ready(chunks.pop_front().map(Ok)),
+            Source::Whole(chunks) | Source::Unpacked(chunks) => {
+                Poll::Ready(chunks.pop_front().map(Ok))
+            }
             Source::Joined(spilled, _) if spilled.remaining_bytes() > 0 => spilled.poll_chunk(cx),
             Source::Stream(stream) | Source::Joined(_, stream) => {
                 let polled = stream.poll_chunk(cx);

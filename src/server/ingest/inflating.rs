@@ -1,6 +1,7 @@
 //! A packed body on its way upstream in the clear, since something in it was
 //! changed. Holds one slice at a time, whatever it unpacks to, and lets others run
-//! between slices. Its decoder alone may take 16 MiB, so places for it are counted.
+//! between slices. Its decoder alone may take 16 MiB, so places for it are counted; both are
+//! given back once it has come to its end.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use crate::server::client::stream::{BodyError, Stream};
 use crate::server::ingest::chunks::total_bytes;
 
 /// What is unpacked in one go.
-const SLICE_BYTES: usize = 64 * 1024;
+pub(crate) const SLICE_BYTES: usize = 64 * 1024;
 
 /// The places of one worker for bodies that are being unpacked.
 #[derive(Debug, Default)]
@@ -52,7 +53,8 @@ impl Places {
 
 /// The unpacked body.
 pub(crate) struct Inflating {
-    decoder: Decoder,
+    /// `None`: it has come to its end.
+    decoder: Option<Decoder>,
     /// Unpacked already.
     ahead: VecDeque<Bytes>,
     /// Packed, and here.
@@ -65,7 +67,7 @@ pub(crate) struct Inflating {
     more: bool,
     /// A slice was handed out: others first.
     yields: bool,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl std::fmt::Debug for Inflating {
@@ -75,7 +77,7 @@ impl std::fmt::Debug for Inflating {
 }
 
 impl Inflating {
-    /// `place` is given back with the body. `ahead` leaves first; `packed` and then `rest` are what the decoder is
+    /// `place` is given back at the body's end. `ahead` leaves first; `packed` and then `rest` are what the decoder is
     /// given next.
     pub(crate) fn new(
         place: Option<Place>,
@@ -85,20 +87,26 @@ impl Inflating {
         rest: Option<Stream>,
     ) -> Self {
         Self {
-            decoder,
+            decoder: Some(decoder),
             ahead,
             packed,
             rest,
             slice: BytesMut::new(),
             more: true,
             yields: false,
-            _place: place,
+            place,
         }
     }
 
     /// How much can still be handed on, if its decoder is let go to its limit.
     pub(crate) fn left_bytes_max(&self) -> u64 {
-        total_bytes(&self.ahead).saturating_add(self.decoder.left_bytes_max())
+        let coming = self.decoder.as_ref().map_or(0, Decoder::left_bytes_max);
+        total_bytes(&self.ahead).saturating_add(coming)
+    }
+
+    /// Whether nothing of it is still to come from a client.
+    pub(crate) fn is_here(&self) -> bool {
+        self.rest.is_none()
     }
 
     /// Whether the next byte is the client's to send.
@@ -129,8 +137,12 @@ impl Inflating {
                         None => self.rest = None,
                     },
                     None => {
-                        let ended = self.decoder.finish().map_err(BodyError::Coding);
-                        return Poll::Ready(ended.err().map(Err));
+                        let ended = self.decoder.as_ref().map_or(Ok(()), Decoder::finish);
+                        if let Err(error) = ended {
+                            return Poll::Ready(Some(Err(BodyError::Coding(error))));
+                        }
+                        (self.decoder, self.place) = (None, None);
+                        return Poll::Ready(None);
                     }
                 }
                 continue;
@@ -154,10 +166,8 @@ impl Inflating {
             _ => BytesMut::zeroed(SLICE_BYTES),
         };
         let input = self.packed.front().map_or(&[][..], |chunk| chunk);
-        let progress = self
-            .decoder
-            .push(input, &mut slice)
-            .map_err(BodyError::Coding)?;
+        let decoder = self.decoder.as_mut().ok_or(BodyError::Gone)?;
+        let progress = decoder.push(input, &mut slice).map_err(BodyError::Coding)?;
         self.more = progress.more;
         if let Some(chunk) = self.packed.front_mut() {
             chunk.advance(progress.read);

@@ -131,12 +131,8 @@ async fn whole(
         }
     };
     let (line, source) = parted(worker, rules, line, begun, change)?;
-    out(Sieve::new(
-        line,
-        source,
-        scanner(rules),
-        Judge::Before(fates),
-    ))
+    let judge = Judge::Before(fates);
+    out(rules, Sieve::new(line, source, scanner(rules), judge))
 }
 
 /// A body of which more is to come: each item is judged as its header comes by.
@@ -192,15 +188,24 @@ fn unread(
         return Ok(begun.unchanged());
     }
     let (line, source) = parted(worker, rules, line, begun, change)?;
-    out(Sieve::unread(line, source))
+    out(rules, Sieve::unread(line, source))
 }
 
-/// What leaves of a body: whole where it is here, else as it comes.
-fn out(sieve: Sieve) -> Result<Outgoing, Turned> {
-    match sieve.is_here() {
-        true => Ok(Outgoing::whole(sieve.drain().map_err(Turned::Failed)?)),
-        false => Ok(Outgoing::sieved(sieve)),
+/// What leaves of a body: whole where it is here, and short where it came packed, so that it needs
+/// no place while the upstream is waited for, and can leave once more; else as it comes.
+fn out(rules: &InForce, mut sieve: Sieve) -> Result<Outgoing, Turned> {
+    match (sieve.is_here(), sieve.is_unpacked()) {
+        (true, false) => return Ok(Outgoing::whole(sieve.drain().map_err(Turned::Failed)?)),
+        (true, true) => {
+            let short_bytes = usize::try_from(rules.config.limits.inspect_bytes);
+            let short_bytes = short_bytes.unwrap_or(usize::MAX);
+            if let Some(all) = sieve.gather(short_bytes).map_err(Turned::Failed)? {
+                return Ok(Outgoing::unpacked(all));
+            }
+        }
+        (false, _) => {}
     }
+    Ok(Outgoing::sieved(sieve))
 }
 
 /// A packed body of which nothing will stay here: it leaves as it came, and is looked

@@ -15,6 +15,7 @@ use crate::domain::outcome::Reason;
 use crate::policy::inspection::Fate;
 
 use crate::server::client::stream::BodyError;
+use crate::server::ingest::inflating::SLICE_BYTES;
 use crate::server::ingest::manifest::Manifest;
 use crate::server::ingest::unpacked::Unpacked;
 
@@ -122,9 +123,9 @@ impl Sieve {
         matches!(self.source, Unpacked::Packed(_))
     }
 
-    /// Whether nothing of it is still to come, from a client or from a decoder.
+    /// Whether nothing of it is still to come from a client.
     pub(crate) fn is_here(&self) -> bool {
-        matches!(self.source, Unpacked::Plain { rest: None, .. })
+        self.source.is_here()
     }
 
     /// All of it has been handed on.
@@ -172,6 +173,25 @@ impl Sieve {
             }
         }
         Ok(self.out)
+    }
+
+    /// All that leaves of a packed body that is here, if it is short: of no more than so many bytes,
+    /// and unpacked in no more slices than these take. Else the body stays as it was. Lets nobody
+    /// run meanwhile.
+    pub(crate) fn gather(&mut self, bytes_max: usize) -> Result<Option<Bytes>, BodyError> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let (mut gathered, mut slices_left) = (Vec::new(), bytes_max / SLICE_BYTES + 1);
+        while gathered.len() <= bytes_max {
+            match self.poll_chunk(&mut cx) {
+                Poll::Ready(Some(chunk)) => gathered.extend_from_slice(&chunk?),
+                Poll::Ready(None) => return Ok(Some(gathered.into())),
+                // Between two slices.
+                Poll::Pending if slices_left > 0 => slices_left -= 1,
+                Poll::Pending => break,
+            }
+        }
+        self.out.push_front(gathered.into());
+        Ok(None)
     }
 
     /// Reads one chunk through.

@@ -69,6 +69,14 @@ impl Unpacked {
         if bytes > most { Err(error) } else { Ok(()) }
     }
 
+    /// Whether nothing is still to come from a client.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Plain { rest, .. } => rest.is_none(),
+            Self::Packed(inflating) => inflating.is_here(),
+        }
+    }
+
     /// Whether the next byte is the client's to send.
     pub(crate) fn waits_for_client(&self) -> bool {
         match self {

@@ -21,12 +21,13 @@ use crate::patterns;
 use crate::upstream::{Door, Fake, Silent};
 
 use super::adversary::{check_books, comes, up};
-use super::{arrived, emptied, event, ids, keeping, spool};
+use super::{arrived, check_taken, emptied, event, ids, keeping, spool};
 
 pub(super) fn trials() -> Vec<Trial> {
     promises![&[];
         streams_of_http2_are_kept_as_well,
         bodies_in_every_coding_are_kept_with_their_times,
+        packed_bodies_that_lose_an_item_are_kept_before_an_upstream_that_hangs,
         what_is_no_envelope_is_kept_before_an_upstream_that_hangs,
         thousands_at_once_before_an_upstream_that_hangs,
     ]
@@ -122,6 +123,50 @@ fn bodies_in_every_coding_are_kept_with_their_times() {
             "{packing:?} {bytes}"
         );
     }
+    check_books(&edge);
+}
+
+/// While they wait for the upstream, they need no place to be unpacked.
+fn packed_bodies_that_lose_an_item_are_kept_before_an_upstream_that_hangs() {
+    const AT_ONCE: u32 = 20;
+    let (place, door) = (TempDir::new().unwrap(), Door::default());
+    let (behind, hung) = (door.clone(), Arc::new(AtomicBool::new(true)));
+    let hangs = Arc::clone(&hung);
+    let fake = Fake::with(move |exchange| {
+        if hangs.load(SeqCst) {
+            behind.pass();
+            return exchange.reset();
+        }
+        exchange.read_body()?;
+        exchange.answer(200, &[], b"{}")
+    });
+    let no_attachments = json!([{"categories": ["attachment"], "limit": 0, "per": "1h"}]);
+    let changes = json!({
+        "workers": 1,
+        "limits": {"unpacking": 1},
+        "projects": [{"id": 42, "keys": [KEY], "quotas": no_attachments}],
+    });
+    let edge = keeping(&fake.url(), place.path(), &changes);
+    let mut clients: Vec<_> = (0..AT_ONCE).map(|_| edge.connect()).collect();
+    for (number, client) in (0..).zip(&mut clients) {
+        let noise = patterns::slice(5, u64::from(number), 90_000);
+        let attachment = b"{\"type\":\"attachment\",\"length\":90000}\n";
+        let body = [&event(number)[..], attachment, &noise, b"\n"].concat();
+        let packed = Packing::Gzip.pack(&body);
+        let headers = Packing::Gzip.headers();
+        client.send(&request("POST", &envelope_target(), headers, &packed));
+    }
+    for (number, client) in (0..).zip(&mut clients) {
+        check_taken(&client.answer_to("POST"), number);
+    }
+    hung.store(false, SeqCst);
+    door.open();
+    emptied(&edge);
+    let mut seen: Vec<_> = fake.requests();
+    seen.retain(|request| request.body == event(ids(std::slice::from_ref(request))[0]));
+    let mut seen = ids(&seen);
+    seen.sort_unstable();
+    assert_eq!(seen, (0..AT_ONCE).collect::<Vec<_>>());
     check_books(&edge);
 }
 

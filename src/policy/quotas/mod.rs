@@ -239,6 +239,7 @@ impl<'q> Applying<'q> {
             let seen = quota.look(at, &self.sender, amount, counters);
             if seen.is_err() && !counters.is_sole() {
                 quota.note_missed(at, &self.sender, amount, counters);
+                self.want_leases(at, counters);
             }
             seen?;
             last = next;
@@ -248,8 +249,21 @@ impl<'q> Applying<'q> {
         let earlier = self.charges(load);
         let earlier = earlier.take_while(|(quota, _)| !std::ptr::eq(*quota, last.0));
         let mut charges = std::iter::once(last).chain(earlier);
-        self.charge_all(at, &mut charges, counters, &mut granted)?;
-        Ok(granted)
+        let charged = self.charge_all(at, &mut charges, counters, &mut granted);
+        if charged.is_err() && !counters.is_sole() {
+            self.want_leases(at, counters);
+        }
+        charged.map(|()| granted)
+    }
+
+    /// Has all that count for the sender asked for, where nothing is lent yet: one refusal is
+    /// enough for all of them.
+    #[cold]
+    fn want_leases(&self, at: Moment, counters: &Counters) {
+        if counters.is_shared() {
+            self.quotas()
+                .for_each(|quota| quota.want_lease(at, &self.sender, counters));
+        }
     }
 
     /// As deep as there are quotas: each waits for those behind it, to take its own back.
@@ -319,6 +333,7 @@ impl<'q> Applying<'q> {
         let (quota, full) = self.first_full(at, counters)?;
         if !counters.is_sole() {
             quota.note_missed(at, &self.sender, 1, counters);
+            self.want_leases(at, counters);
         }
         Some(full)
     }

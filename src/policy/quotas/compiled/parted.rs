@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::policy::quotas::counter::Counter;
 use crate::policy::quotas::counters::Counters;
 use crate::policy::quotas::identity::Whom;
+use crate::policy::quotas::leasing;
 use crate::policy::quotas::measure::Measure;
-use crate::policy::quotas::{Moment, Who};
+use crate::policy::quotas::{Moment, Trust, Who};
 
 use super::{Compiled, Kept};
 
@@ -49,15 +50,46 @@ impl Compiled {
         if !self.is_parted() || of_share() {
             return;
         }
-        let miss = |counter: &Arc<Counter>| {
+        self.with_counter(at, sender, counters, |counter| {
             counters.missed(self.measure, at, counter, amount, 1);
+        });
+    }
+
+    /// Has its counter for this sender asked for, where nothing of it is lent yet. Not one for a
+    /// key of which nobody knows: those are made up by the thousand.
+    pub(in crate::policy::quotas) fn want_lease(
+        &self,
+        at: Moment,
+        sender: &Who,
+        counters: &Counters,
+    ) {
+        let (Measure::Window { per, .. }, true) = (self.measure, self.is_parted()) else {
+            return;
         };
+        if matches!(self.kept, Kept::PerKey) && sender.trust != Trust::Whole {
+            return;
+        }
+        self.with_counter(at, sender, counters, |counter| {
+            let window = leasing::window_of(per, at, Some(counter));
+            if window.is_some_and(|window| counter.lease(window.number).is_none()) {
+                counters.leasing.want(counter);
+            }
+        });
+    }
+
+    fn with_counter(
+        &self,
+        at: Moment,
+        sender: &Who,
+        counters: &Counters,
+        act: impl Fn(&Arc<Counter>),
+    ) {
         match (&self.kept, self.whom(sender), &self.rest) {
-            (Kept::Here(counter), _, _) => miss(counter),
-            (_, Whom::Rest(None), Some(rest)) => miss(rest),
+            (Kept::Here(counter), _, _) => act(counter),
+            (_, Whom::Rest(None), Some(rest)) => act(rest),
             (_, whom, rest) => {
-                let none = || rest.iter().for_each(miss);
-                counters.with(at, (&self.named, whom), none, miss);
+                let none = || rest.iter().for_each(&act);
+                counters.with(at, (&self.named, whom), none, &act);
             }
         }
     }

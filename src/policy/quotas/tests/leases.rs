@@ -81,6 +81,49 @@ fn what_strangers_are_refused_is_not_asked_for() {
     assert!(matches!(wanted[..], [..=100]), "{wanted:?}");
 }
 
+/// So many counters are asked for after one request was refused.
+#[track_caller]
+fn check_asked(trust: Trust, by_head: bool, asked: usize) {
+    let counters = counters();
+    counters.share();
+    let quotas = Quotas::compile(
+        &defaults(&[
+            quota("first", ERROR, 100, HOUR, By::Project),
+            quota("all", Categories::of(&[]), 100, MINUTE, By::Project),
+            quota("other", SPAN, 100, MINUTE, By::Project),
+            quota("key", ERROR, 100, MINUTE, By::Key),
+            quota("rate", ERROR, 100, SECOND, By::Project),
+        ]),
+        &counters,
+    );
+    let limiter = Limiter { counters, quotas };
+    let sender = Who {
+        trust,
+        ..who(1, 1, 1)
+    };
+    match by_head {
+        true => {
+            let applying = limiter.quotas.of(&sender);
+            assert!(applying.refuses_all(at(0), &limiter.counters).is_some());
+        }
+        false => assert_eq!(
+            limiter.refusal(at(0), &sender, &items(ERROR, 1)),
+            ("first".to_owned(), 1)
+        ),
+    }
+    let asks = Lessee::new(1).asks(at(0), true, &limiter.counters);
+    let of_project = asks.iter().filter(|ask| !ask.name.contains("project:-"));
+    assert_eq!(of_project.count(), asked, "{asks:?}");
+}
+
+#[test]
+fn one_refusal_has_all_that_count_for_its_sender_asked_for() {
+    for by_head in [false, true] {
+        check_asked(Trust::Whole, by_head, 4);
+        check_asked(Trust::Stranger, by_head, 3);
+    }
+}
+
 #[test]
 fn an_edge_alone_has_all_but_a_hundredth() {
     let mut world = World::new(1, 1, (1000, false));

@@ -95,14 +95,18 @@ impl Moves {
     }
 }
 
-/// By its new key, and for its new project where it names one.
+/// By its new key and for its new project. Whoever names no project, as at `/api/store/`, means
+/// the one that the entry names: the new one, or the old one where another Sentry has that now.
 fn moved<'a>(claim: &Claim<'a>, to: &Move) -> Claim<'a> {
     if to.leads_away() {
-        return *claim;
+        return Claim {
+            project: claim.project.or(to.project),
+            ..*claim
+        };
     }
     Claim {
         key: to.to_key,
-        project: claim.project.map(|_| to.to_project),
+        project: Some(to.to_project),
         ..*claim
     }
 }

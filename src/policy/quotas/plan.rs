@@ -231,11 +231,14 @@ impl Quotas {
         }
         counters.each(|counter| {
             let found = tabled.get(&counter.named().number);
-            let apart = matches!(counter.whom(), Whom::Rest(_) | Whom::Strangers(_));
-            let (Some(quota), false) = (found, apart) else {
+            let whom = counter.whom();
+            let apart = matches!(whom, Whom::Rest(_) | Whom::Strangers(_));
+            // What a listed project follows of the defaults is in its own plan.
+            let own = matches!(whom, Whom::Project(Some(id)) if self.projects.contains_key(&id));
+            let (Some(quota), false) = (found, apart || own) else {
                 return;
             };
-            let key = (quota.named.number, owner_of(quota, counter.whom()));
+            let key = (quota.named.number, owner_of(quota, whom));
             let (highest, _) = used.entry(key).or_insert((0, quota));
             let ratio = |word| quota.measure.used_ratio(word, now);
             if ratio(counter.word_of_all()) > ratio(*highest) {

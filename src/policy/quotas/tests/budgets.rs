@@ -122,3 +122,40 @@ fn what_is_used_is_told_with_its_window() {
         ]
     );
 }
+
+#[test]
+fn what_a_project_no_longer_follows_is_told_of_it_no_more() {
+    let counters = counters();
+    let defaults = vec![quota("d", ERROR, 2, HOUR, By::Project)];
+    let with = |own: &[(u64, Option<u64>)], quotas: Option<Vec<Quota>>| {
+        let listed = own
+            .iter()
+            .map(|(number, _)| (project(*number), quotas.clone()));
+        QuotaSpec {
+            defaults: defaults.clone(),
+            projects: listed.collect(),
+            ..spec(None, Some(50), own)
+        }
+    };
+    let told = |spec: &QuotaSpec| {
+        let quotas = Quotas::compile(spec, &counters);
+        let usage = quotas.usage(at(0), &counters).into_iter();
+        let mut told: Vec<_> = usage
+            .filter(|usage| usage.owner == Owner::Project(project(77)))
+            .map(|usage| (usage.name.to_string(), usage.ratio))
+            .collect();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        told
+    };
+    let quotas = Quotas::compile(&with(&[], None), &counters);
+    assert!(passes(&quotas, &counters, 0, 77, 25) && passes(&quotas, &counters, 0, 77, 25));
+    let full = |name: &str| (name.to_owned(), 1.0);
+    assert_eq!(told(&with(&[], None)), [full("budget"), full("d")]);
+    let mine = quota("mine", ERROR, 100, HOUR, By::Project);
+    let mine = told(&with(&[(77, Some(500))], Some(vec![mine])));
+    assert_eq!(mine, [("budget".to_owned(), 0.0), ("mine".to_owned(), 0.0)]);
+    let lifted = told(&with(&[(77, None)], Some(Vec::new())));
+    assert_eq!(lifted, []);
+    // Listed, and a follower of the defaults' quotas still.
+    assert_eq!(told(&with(&[(77, None)], None)), [full("d")]);
+}

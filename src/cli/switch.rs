@@ -245,7 +245,9 @@ fn set(address: &admin::Address, wanted: &Wanted<'_>) -> Result<Vec<String>, Wro
     let mut lines = vec![format!("{words} is on until {until} (id {id})")];
     if !told.seen {
         let project = wanted.project;
-        lines.push(format!("but no project {project} was seen here yet"));
+        lines.push(format!(
+            "but no key of project {project} has been seen to work here yet"
+        ));
     }
     if let Some(was) = told.replaced {
         let until = plain(&was.expires_at);

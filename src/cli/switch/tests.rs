@@ -78,7 +78,7 @@ fn what_was_on_before_and_what_a_restart_forgets_is_told() {
     let said = told(valued(&valued_at(&fake, &["5/s"], Some(60)), "limit")).unwrap();
     let want = format!(
         "limit 42 error 100/1s is on until then (id 7)\n\
-         but no project 42 was seen here yet\n\
+         but no key of project 42 has been seen to work here yet\n\
          it takes the place of: limit 42 1/1s until c, by b\n{FORGETS}"
     );
     assert_eq!(said, want);

@@ -52,12 +52,17 @@ impl Question {
         path
     }
 
-    /// What is said where no row comes.
+    /// What is said where no row comes. What keys sent that were not seen to work is no project's.
     pub(super) const fn nobody(&self) -> &'static str {
-        match self.by {
-            By::Project | By::Key | By::Ip => "nobody sent anything",
-            By::Release => "nobody named a release",
-            By::Sdk => "nobody named an SDK",
+        match (self.by, self.project) {
+            (By::Project | By::Key | By::Ip, None) => "nobody sent anything",
+            (By::Release, None) => "nobody named a release",
+            (By::Sdk, None) => "nobody named an SDK",
+            (By::Project | By::Key | By::Ip, Some(_)) => {
+                "nobody sent anything by a key that has been seen to work"
+            }
+            (By::Release, Some(_)) => "nobody named a release by a key that has been seen to work",
+            (By::Sdk, Some(_)) => "nobody named an SDK by a key that has been seen to work",
         }
     }
 
@@ -109,6 +114,17 @@ mod tests {
             narrowed.path(),
             "/api/v1/top?by=sdk&order=dropped&minutes=60&n=10&project=42"
         );
+    }
+
+    #[test]
+    fn of_a_project_no_more_is_said_than_is_known() {
+        for by in By::ALL {
+            let mut question = Question::of(by);
+            let of_all = question.nobody();
+            question.project = Some(42);
+            let want = format!("{of_all} by a key that has been seen to work");
+            assert_eq!(question.nobody(), want);
+        }
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Desk {
         json_answer(StatusCode::CREATED, &told)
     }
 
-    /// Whether anything tells of a project: who names it, what was learned, or the books.
+    /// Whether anything tells of a project: who names it, what was learned, or the books. What was
+    /// sent to it with keys that were not seen to work is nobody's there.
     fn is_seen(&self, project: ProjectId) -> bool {
         let shared = &self.shared;
         let rules = shared.rules.load();

@@ -295,7 +295,7 @@ fn commands_that_make_no_sense_are_usage_errors() {
     let said = command(&edge, &["mute", "shop", "--for", "30m"]);
     assert!(said.stderr.contains("write its number"), "{}", said.stderr);
     let said = command(&edge, &["mute", "999", "--for", "30m"]);
-    let unseen = "no project 999 was seen here yet";
+    let unseen = "no key of project 999 has been seen to work here yet";
     assert!(said.stdout.contains(unseen), "{}", said.stdout);
     assert_eq!(said.code, Some(0), "it is switched on all the same");
     let said = command(&edge, &["mute", "42", "errors", "--for", "30m"]);
@@ -305,7 +305,7 @@ fn commands_that_make_no_sense_are_usage_errors() {
         said.stderr
     );
     let said = command(&edge, &["mute", "42", "--for", "30m"]);
-    assert!(!said.stdout.contains("seen here"), "{}", said.stdout);
+    assert!(!said.stdout.contains("seen to work"), "{}", said.stdout);
     assert!(
         said.stdout.contains("a restart will not know of it"),
         "{}",

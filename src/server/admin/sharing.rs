@@ -13,6 +13,8 @@ use crate::server::shared_quota::{Board, Standing};
 
 const EVICTS: &str = "shared_quota: its servers evict keys where their memory is full, and limits may be exceeded: set maxmemory-policy to noeviction";
 
+const SETTLES: &str = "shared_quota settles, as its servers are new: nothing is lent for some seconds yet, and what this edge holds nothing of is refused";
+
 fn state(standing: &Standing) -> SharingState {
     match standing.contact {
         Contact::New => SharingState::New,
@@ -55,6 +57,15 @@ pub(in crate::server) fn reasons(board: &Board) -> Option<String> {
     Some(format!("shared_quota is out of reach: {fault}: {part}"))
 }
 
+/// That this edge waits for what others hold, in words. It passes by itself: no incident.
+pub(super) fn settling(board: &Board) -> Option<String> {
+    settles(&*board.read()?)
+}
+
+fn settles(standing: &Standing) -> Option<String> {
+    standing.settles.then(|| SETTLES.to_owned())
+}
+
 /// With whom a window is shared, behind its name.
 pub(super) fn words(board: &Board) -> String {
     match board.read() {
@@ -82,4 +93,33 @@ pub(super) fn told(board: &Board) -> Value {
         "evicts": standing.evicts,
         "lost_windows": standing.lost_windows,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_that_settles_says_so_though_it_has_joined() {
+        let mut standing = Standing {
+            contact: Contact::Joined,
+            settles: true,
+            fault: None,
+            present: 1,
+            sharers: 1,
+            one_in: 1,
+            counters: 0,
+            heard_unix_s: Some(1_700_000_000),
+            took_us: 100,
+            exchanges: 1,
+            failures: 0,
+            evicts: false,
+            lost_windows: 0,
+        };
+        assert_eq!(state(&standing), SharingState::Joined);
+        let words = settles(&standing).unwrap();
+        assert!(words.contains("nothing is lent"), "{words}");
+        standing.settles = false;
+        assert_eq!(settles(&standing), None);
+    }
 }

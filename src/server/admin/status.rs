@@ -77,6 +77,7 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     reasons.extend(budgets.reasons());
     reasons.extend(disks::reasons(&guard));
     reasons.extend(sharing::reasons(&shared.shared_quota));
+    reasons.extend(sharing::settling(&shared.shared_quota));
     reasons.extend(keeping::reasons(shared));
     reasons.extend(switches::reasons(&desk.switchboard));
     reasons.extend(shared.access_log.reasons());

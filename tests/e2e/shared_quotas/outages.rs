@@ -238,6 +238,14 @@ fn a_redis_that_may_evict_is_told_of() {
     for (name, light) in [("volatile-lru", "amber"), ("noeviction", "green")] {
         let redis = Redis::start(&policy(name));
         let edge = edge(&fake, &redis.url(), LIMIT, &json!({}));
+        comes("it has settled, and said so until then", || {
+            let told = edge.admin_get("/api/v1/status").json();
+            let settles = told["shared_quota"]["settling"] == true;
+            let says = told["reasons"].to_string().contains("settles");
+            assert_eq!(says, settles, "{told}");
+            assert!(!settles || told["light"] == "amber", "{told}");
+            told["shared_quota"]["state"] == "joined" && !settles
+        });
         wait_joined(std::slice::from_ref(&edge));
         let told = edge.admin_get("/api/v1/status").json();
         assert_eq!(told["light"], light, "{told}");

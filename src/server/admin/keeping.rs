@@ -212,11 +212,19 @@ pub(super) fn reasons(shared: &Shared) -> Vec<String> {
     if shared.maintenance.is_on() {
         let left_s = shared.maintenance.until_unix_s().unwrap_or(0);
         let left_min = left_s.saturating_sub(process::now_s()).div_ceil(60);
-        reasons.push(format!(
-            "maintenance is on for {left_min} min more: every event is kept"
-        ));
+        let away = !shared.rules.load().gate.moves.map().upstreams().is_empty();
+        reasons.push(worked_on(left_min, away));
     }
     reasons
+}
+
+/// That Sentry is worked on; `away`: `dsn_map` leads some to another one, which goes on.
+fn worked_on(left_min: u64, away: bool) -> String {
+    let but = match away {
+        true => " but those that dsn_map leads to another upstream: they are sent",
+        false => "",
+    };
+    format!("maintenance is on for {left_min} min more: every event is kept{but}")
 }
 
 fn prospect(shared: &Shared) -> Prospect {
@@ -394,6 +402,14 @@ mod tests {
                 "keys that nobody vouches for (40 of 51 KiB), requests of no project (10 of 10 MiB), 3 more",
             ),
         );
+    }
+
+    #[test]
+    fn maintenance_keeps_no_event_of_another_sentry() {
+        let kept = "maintenance is on for 5 min more: every event is kept";
+        assert_eq!(worked_on(5, false), kept);
+        let but = " but those that dsn_map leads to another upstream: they are sent";
+        assert_eq!(worked_on(5, true), format!("{kept}{but}"));
     }
 
     #[test]

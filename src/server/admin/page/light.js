@@ -28,7 +28,7 @@ export function light(now) {
   const { maintenance } = status;
   show(at("maintenance"), maintenance !== null);
   if (maintenance) {
-    say(at("maintenance"), `Maintenance until ${clock(maintenance.until)} (${lasting(maintenance.left_s)} left): every event is kept on disk, none is sent.`);
+    say(at("maintenance"), `Maintenance until ${clock(maintenance.until)} (${lasting(maintenance.left_s)} left): every event for upstream.ingest is kept on disk, none is sent there.`);
   }
   say(at("version"), `${now.version}, since ${clock(now.since)}`);
   keyed(

@@ -24,10 +24,10 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::incident::Condition;
+use crate::domain::incident::{Condition, Kind};
 use crate::policy::incidents::letters::Letters;
 use crate::policy::incidents::signs::{Reading, Signs};
-use crate::policy::incidents::{Change, Incidents, Moment, is_wanted};
+use crate::policy::incidents::{Change, Incident, Incidents, Moment, is_wanted};
 use crate::policy::millis::Millis;
 use crate::telemetry::incidents::Notified;
 use crate::telemetry::ledger::Line;
@@ -175,11 +175,16 @@ impl Watch {
         active.collect()
     }
 
-    /// That nobody can be told, if that is so.
-    pub(crate) fn reasons(&self) -> Option<String> {
+    /// What of it the light is to show: that nobody can be told, and that events come to nothing
+    /// while all else looks well. Where nothing is kept a breaker hears of no answer, and an
+    /// upstream that says 503 to everything seems up.
+    pub(crate) fn reasons(&self) -> Vec<String> {
         let failing = self.failing.borrow();
-        let why = failing.as_deref()?;
-        Some(format!("alerts.webhook does not hear of incidents: {why}"))
+        let untold = failing
+            .as_deref()
+            .map(|why| format!("alerts.webhook does not hear of incidents: {why}"));
+        let refusing = refusing(&self.incidents.borrow().active());
+        untold.into_iter().chain(refusing).collect()
     }
 
     /// Sends a message that says nothing is wrong, and yields the answer's status.
@@ -197,5 +202,40 @@ impl Watch {
         if self.failing.take().is_some() {
             tracing::info!("alerts.webhook hears of incidents again");
         }
+    }
+}
+
+/// That many requests with events are answered 5xx, whoever answers.
+fn refusing(active: &[Incident]) -> Option<String> {
+    let mut active = active.iter().map(|incident| &incident.condition);
+    let ill = active.find(|condition| condition.kind == Kind::IngestErrors)?;
+    Some(format!("{}: {}", ill.subject, ill.says))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::incidents::{Looked, Loss};
+
+    #[test]
+    fn events_that_are_answered_5xx_are_a_reason_once_they_are_an_incident() {
+        let mut incidents = Incidents::new(Loss::default());
+        let mut at = |ms: u64, kinds: &[Kind]| {
+            let now = Moment {
+                at: Millis(ms),
+                unix_ms: ms,
+            };
+            let holding = kinds
+                .iter()
+                .map(|kind| Condition::new(*kind, "x", "it is so"));
+            incidents.look(now, Loss::default(), holding.collect(), |_, _| Looked::Gone);
+            refusing(&incidents.active())
+        };
+        let both = [Kind::Loss, Kind::IngestErrors];
+        assert_eq!(at(0, &both), None, "it has just begun");
+        assert_eq!(at(600_000, &both[..1]), None, "others are told elsewhere");
+        assert_eq!(at(700_000, &both), None);
+        let hold_ms = Kind::IngestErrors.hold_s() * 1000;
+        assert_eq!(at(700_000 + hold_ms, &both).as_deref(), Some("x: it is so"));
     }
 }

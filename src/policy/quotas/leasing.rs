@@ -20,11 +20,13 @@
 //! there before have said that they go by smaller ones, which is with their next two reports. None
 //! is more than a half, as one that is alone may be gone for good.
 //!
-//! **Cold.** A hundredth of each limit is never lent: each edge may use its part of that before
-//! it hears anything, so that the first event of a project that was quiet is not refused; but
-//! only in windows that begin after it was given one, as nobody can tell how many come and go
-//! within one. Beyond that, one is refused for a second while its lease is asked for: nobody
-//! waits.
+//! **Cold.** A hundredth of each limit, of small ones up to a tenth ([`reserve`]), is kept for
+//! edges that have yet to ask: each may use its part of that before it hears anything, so that the
+//! first event of a project that was quiet is not refused; but only in windows that begin after it
+//! was given one, as nobody can tell how many come and go within one. With its first question it
+//! says by which part it has that, which is its lease from there on: so much less is kept, and
+//! nothing once all have asked. Beyond it, one is refused for a second while its lease is asked
+//! for: nobody waits.
 //!
 //! **Away.** Who is cut off goes on with its lease. In windows that begin later, it may use its
 //! part of the whole limit: the others leave it that (2. is for this, see [`AWAY_WINDOWS_S`])
@@ -40,6 +42,8 @@
 //! both there is a fence on both sides. So one of them sees the other: either the charge is taken
 //! back, or what it took is claimed.
 
+mod unasked;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,10 +52,12 @@ use crate::domain::quota::{Per, Window};
 use super::Moment;
 use super::counter::Counter;
 use super::counters::Counters;
+use super::identity::Named;
 use super::measure::{Count, Measure, number_of};
 
-/// Of each limit, one in so many is never lent.
-pub(super) const RESERVED: u64 = 100;
+use unasked::Share;
+
+pub use unasked::{Unasked, reserve};
 
 /// An edge that reported no later than so many milliseconds ago is there.
 pub const PRESENT_MS: u64 = 5000;
@@ -91,9 +97,6 @@ const QUEUE_MAX: usize = 65_536;
 /// For how long a sender is to hold back while more is asked for.
 const ASKING_S: u64 = 1;
 
-/// No part of any window.
-const NEVER: u64 = u64::MAX;
-
 /// How this edge stands with the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -116,15 +119,6 @@ impl Default for Standing {
     }
 }
 
-/// What an edge may use without asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unasked {
-    /// One in so many.
-    pub one_in: u64,
-    /// Of windows that begin from this second of Unix time on.
-    pub from_s: u64,
-}
-
 /// The sharing of counters, as their workers see it.
 #[derive(Debug)]
 pub(super) struct Leasing {
@@ -144,37 +138,6 @@ impl Default for Leasing {
             cold: Share::default(),
             queue: Mutex::default(),
         }
-    }
-}
-
-/// [`Unasked`], for workers to read: the second above, the part in the low bits, so that nobody
-/// reads the one of before with the other of now.
-#[derive(Debug)]
-struct Share(AtomicU64);
-
-/// Bits of a part: nobody has a smaller one than one in sixteen million.
-const PART_BITS: u32 = 24;
-
-const PART_MASK: u64 = (1 << PART_BITS) - 1;
-
-impl Default for Share {
-    fn default() -> Self {
-        Self(AtomicU64::new(NEVER))
-    }
-}
-
-impl Share {
-    fn set(&self, unasked: Option<Unasked>) {
-        let unasked = unasked.filter(|it| (1..=PART_MASK).contains(&it.one_in));
-        let word = unasked.map(|it| it.from_s.saturating_mul(1 << PART_BITS) | it.one_in);
-        self.0.store(word.unwrap_or(NEVER), Relaxed);
-    }
-
-    /// The part of that in a window that begins then.
-    fn of(&self, whole: u64, begins_s: u64) -> Option<u64> {
-        let word = self.0.load(Relaxed);
-        let begun = word != NEVER && begins_s >= word >> PART_BITS;
-        begun.then(|| whole / (word & PART_MASK).max(1))
     }
 }
 
@@ -202,7 +165,7 @@ impl Leasing {
     /// How far a count of a window may go here. Whether that is lent is for the second.
     pub(super) fn most(
         &self,
-        (per, limit): (Per, u64),
+        (named, limit): (&Named, u64),
         window: Window,
         counter: Option<&Counter>,
     ) -> (u64, bool) {
@@ -210,16 +173,19 @@ impl Leasing {
         if let Some(lease) = lease {
             return (lease.min(limit), true);
         }
+        let Some(per) = named.identity.window_per() else {
+            return (0, false);
+        };
         let begins_s = per.begins_unix_s(window);
+        let reserve = reserve(limit, named.identity.bytes);
         let away = self.away.of(limit, begins_s);
-        let most = away.or_else(|| self.cold.of(limit / RESERVED, begins_s));
+        let most = away.or_else(|| self.cold.of(reserve, begins_s));
         (most.unwrap_or(0), false)
     }
 
-    /// The same of the window that a counter is asked for.
-    pub(super) fn most_of(&self, counter: &Counter, limit: u64, window: Window) -> (u64, bool) {
-        let per = counter.named().identity.window_per();
-        per.map_or((0, false), |per| self.most((per, limit), window, None))
+    /// By which part, of [`WHOLE`], a window that begins then is this edge's before it asks.
+    pub(super) fn cold_part(&self, begins_s: u64) -> u64 {
+        self.cold.of(WHOLE, begins_s).unwrap_or(0)
     }
 
     /// Has somebody look at a counter.
@@ -286,7 +252,12 @@ impl Counters {
 
     /// A measure of a counter that is kept, as it is for this process now.
     #[cold]
-    pub(super) fn part(&self, measure: Measure, at: Moment, counter: Option<&Counter>) -> Measure {
+    pub(super) fn part(
+        &self,
+        (measure, named): (Measure, &Named),
+        at: Moment,
+        counter: Option<&Counter>,
+    ) -> Measure {
         let Measure::Window { per, limit } = measure else {
             return measure;
         };
@@ -294,7 +265,7 @@ impl Counters {
             return measure;
         };
         let lent = self.leasing.is_on();
-        let most = lent.then(|| self.leasing.most((per, limit), window, counter));
+        let most = lent.then(|| self.leasing.most((named, limit), window, counter));
         let limit = self.sharing.of((per, limit), most, window, counter);
         Measure::Window { per, limit }
     }
@@ -311,8 +282,9 @@ impl Counters {
         counter: &Arc<Counter>,
         amount: u64,
     ) -> Result<u64, u64> {
+        let whole = (measure, &**counter.named());
         loop {
-            let part = self.part(measure, at, Some(counter));
+            let part = self.part(whole, at, Some(counter));
             let after = match counter.charge(&part, at, amount) {
                 Ok(after) => after,
                 Err(wait_s) => return Err(self.missed(measure, at, counter, amount, wait_s)),
@@ -322,7 +294,7 @@ impl Counters {
             }
             fence(SeqCst);
             let used = Count::unpacked(after).used;
-            let part = self.part(measure, at, Some(counter));
+            let part = self.part(whole, at, Some(counter));
             if matches!(part, Measure::Window { limit, .. } if used > limit) {
                 // The lease was lowered meanwhile. The next turn is refused, or finds room.
                 counter.change(|word| measure.undone(word, after, amount));

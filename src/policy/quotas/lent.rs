@@ -77,6 +77,11 @@ impl Lent {
         self.missed.swap(0, Relaxed)
     }
 
+    /// Whether anything was since.
+    pub(super) fn has_missed(&self) -> bool {
+        self.missed.load(Relaxed) > 0
+    }
+
     /// Whether this is the first to queue it.
     pub(super) fn queue(&self) -> bool {
         !self.queued.load(Relaxed) && !self.queued.swap(true, Relaxed)

@@ -20,7 +20,6 @@ use super::Moment;
 use super::counter::Counter;
 use super::counters::Counters;
 use super::identity::Whom;
-use super::leasing::RESERVED;
 
 use held::{Held, is_shared, window_of};
 
@@ -54,8 +53,10 @@ pub struct Ask {
     pub wanted: u64,
     /// All edges' limit.
     pub limit: u64,
-    /// Of that, so much is never lent.
+    /// Of that, so much is kept for edges that have yet to ask.
     pub reserved: u64,
+    /// By such a part of it, of [`WHOLE`](super::WHOLE), this edge held something before it asked.
+    pub part: u64,
     /// Whether anything may be lent beyond what is held: the even part of what is left too.
     pub takes: bool,
     /// What an earlier question got that was never heard of is held as well.
@@ -77,7 +78,9 @@ pub struct Lease {
     pub all_used: u64,
     /// So much can still be lent.
     pub left: u64,
-    /// All leases are so much beyond the limit, which was lowered.
+    /// So much is kept for edges that have yet to ask.
+    pub kept: u64,
+    /// All leases, and what is kept, are so much beyond the limit, which was lowered.
     pub over: u64,
     /// The pool has lost what it had heard of that window.
     pub lost: bool,
@@ -222,8 +225,8 @@ impl Lessee {
             .used
             .saturating_add(lease.leased.saturating_sub(ask.used) / 2);
         let others = lease.all_used.saturating_sub(ask.used);
-        let nearly = ask.limit.saturating_sub(ask.limit / RESERVED);
-        let spent = lease.left == 0 && lease.all_used >= nearly && ask.limit > 0;
+        let most = ask.limit.saturating_sub(lease.kept);
+        let spent = lease.left == 0 && lease.all_used >= most && ask.limit > 0;
         let words = [lease.leased, low, others];
         held.counter.lent().hear(ask.window, words, spent);
     }
@@ -273,6 +276,7 @@ impl Lessee {
             heard: None,
             limit: 0,
             used: 0,
+            missed: false,
             asked_at_ns: now.since_start_ns,
             pace: 0,
             rests_ns: ASK_EVERY_NS,

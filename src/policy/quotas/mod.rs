@@ -52,7 +52,7 @@ pub use identity::Owner;
 pub use journal::{LiveWindow, Mark, Unreserved};
 pub use leasing::{
     AWAY_WINDOWS_S, FORGOTTEN_MS, PRESENT_MS, RELEARN_MS, SETTLE_MS, SKEW_S, Standing, Unasked,
-    WHOLE,
+    WHOLE, reserve,
 };
 pub use lessee::{Ask, Lease, Lessee};
 pub use membership::{Absent, Contact, Membership, Report, Roll};

@@ -12,7 +12,7 @@ use crate::domain::credentials::Key;
 use crate::domain::quota::BUDGET;
 use crate::domain::units::about_size;
 use crate::policy::learned::Held;
-use crate::policy::quotas::{Owner, Spent, Usage};
+use crate::policy::quotas::{Owner, Spent, Usage, reserve};
 use crate::telemetry::clock::rfc3339;
 use crate::telemetry::exposition::{QuotaUsed, Readings};
 use crate::telemetry::labels::{Journal, Light, Table};
@@ -225,11 +225,12 @@ impl Limits {
     }
 }
 
-/// Whether nothing more passes. Of a window that edges share a hundredth is not lent to those who
-/// use it.
+/// Whether nothing more passes. Of a window that edges share some is kept for those who have yet to
+/// ask.
 fn is_full(usage: &Usage, shared: bool) -> bool {
     let lent = usage.spent.filter(|spent| shared && spent.limit > 0);
-    let spent = |spent: Spent| spent.used >= spent.limit.saturating_sub(spent.limit / 100);
+    let kept = |spent: &Spent| reserve(spent.limit, spent.is_bytes);
+    let spent = |spent: Spent| spent.used >= spent.limit.saturating_sub(kept(&spent));
     usage.ratio >= 1.0 || lent.is_some_and(spent)
 }
 

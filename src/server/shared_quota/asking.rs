@@ -91,7 +91,7 @@ impl Keeper {
         for (ask, answer) in asks.iter().zip(answers) {
             let answer = answer.list().unwrap_or_default();
             let count = |at: usize| answer.get(at).and_then(Answer::count);
-            match [0, 1, 2, 3, 4, 5].map(count) {
+            match [0, 1, 2, 3, 4, 5, 6].map(count) {
                 [
                     Some(1),
                     Some(leased),
@@ -99,6 +99,7 @@ impl Keeper {
                     Some(left),
                     Some(over),
                     Some(lost),
+                    Some(kept),
                 ] => {
                     let lease = Lease {
                         leased,
@@ -106,6 +107,7 @@ impl Keeper {
                         left,
                         over,
                         lost: lost == 1,
+                        kept,
                     };
                     losses += u64::from(lease.lost);
                     self.lessee.heard(now, ask, lease);
@@ -152,6 +154,7 @@ impl Keeper {
             roll.absent_more,
             u64::from(ask.heard),
             RELEARN_MS,
+            ask.part,
         ];
         let mut rest = command(&["1", &self.name.edge]);
         rest.extend(numbers.map(|number| number.to_string().into_bytes()));

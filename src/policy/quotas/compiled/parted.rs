@@ -26,7 +26,7 @@ impl Compiled {
         let (Measure::Window { per, limit }, true) = (self.measure, self.is_parted()) else {
             return self.measure.charged(word, at, amount);
         };
-        let part = counters.part(self.measure, at, counter);
+        let part = counters.part((self.measure, &self.named), at, counter);
         let charged = part.charged(word, at, amount);
         charged.map_err(|wait_s| counters.wait_s((per, limit), at, counter, amount, wait_s))
     }

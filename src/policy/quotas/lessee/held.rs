@@ -9,7 +9,7 @@ use crate::policy::quotas::Moment;
 use crate::policy::quotas::counter::Counter;
 use crate::policy::quotas::counters::Counters;
 use crate::policy::quotas::identity::Whom;
-use crate::policy::quotas::leasing::{self, RESERVED};
+use crate::policy::quotas::leasing::{self, reserve};
 
 use super::{ASK_EVERY_NS, Ask, Lease, Place, SECOND_NS};
 
@@ -26,6 +26,8 @@ pub(super) struct Held {
     /// As last asked.
     pub(super) limit: u64,
     pub(super) used: u64,
+    /// Something was refused in its window because too little is lent.
+    pub(super) missed: bool,
     pub(super) asked_at_ns: u64,
     /// Used or missed in a second, lately.
     pub(super) pace: u64,
@@ -55,7 +57,8 @@ impl Held {
     }
 
     /// Whether it is still to be asked for; one whose window is over goes on to the next where a
-    /// configuration names it, or it was in use.
+    /// configuration names it, or somebody used or missed it: who comes but once in each window
+    /// would be refused each time.
     pub(super) fn goes_on(&mut self, now: Moment) -> bool {
         let Some(window) = window_of(&self.counter, now) else {
             return false;
@@ -63,16 +66,25 @@ impl Held {
         if window.number <= self.window.number {
             return true;
         }
-        let named = matches!(self.counter.whom(), Whom::All | Whom::Rest(None));
         let used =
             self.counter.used_of(self.window.number) > 0 || self.counter.used_of(window.number) > 0;
+        let missed = std::mem::take(&mut self.missed) || self.counter.lent().has_missed();
         self.window = window;
         self.heard = None;
         self.used = 0;
         self.rests_ns = ASK_EVERY_NS;
         self.due_at_ns = 0;
-        // A counter that only the table and this hold may be swept.
-        (named && Arc::strong_count(&self.counter) > 1) || used
+        used || missed || self.is_named()
+    }
+
+    /// Whether a configuration holds it, a project's that it lists as well: beside a table and this
+    /// somebody else does. One that only those two hold may be swept.
+    fn is_named(&self) -> bool {
+        match self.counter.whom() {
+            Whom::All | Whom::Rest(None) => Arc::strong_count(&self.counter) > 1,
+            Whom::Project(_) => Arc::strong_count(&self.counter) > 2,
+            Whom::Key(_) | Whom::Rest(Some(_)) | Whom::Strangers(_) => false,
+        }
     }
 
     /// Whether a configuration has changed its limit since it was asked for.
@@ -95,10 +107,11 @@ impl Held {
         self.goes_on(now);
         let window = self.window.number;
         let missed = self.counter.lent().take_missed();
+        self.missed |= missed > 0;
         let used = self.counter.used_of(window);
         let came = self.note_pace(now, used, missed);
-        let lent = self.counter.lent();
-        let limit = self.counter.named().limit();
+        let (lent, named) = (self.counter.lent(), self.counter.named());
+        let limit = named.limit();
         let ahead = self.pace.saturating_mul(AHEAD_S).max(missed);
         // Who is idle keeps nothing of what another needs.
         let ahead = ahead.max(u64::from(came > 0)).min(limit);
@@ -120,7 +133,7 @@ impl Held {
             (None, Some(lease)) => lease,
             (_, None) => {
                 // What it says it holds is from here on all it has, heard or not.
-                let (cold, _) = counters.leasing.most_of(&self.counter, limit, self.window);
+                let (cold, _) = counters.leasing.most((named, limit), self.window, None);
                 lent.lower(window, cold);
                 fence(SeqCst);
                 cold.max(self.counter.used_of(window))
@@ -136,7 +149,8 @@ impl Held {
             held: held.max(used),
             wanted: used.saturating_add(ahead),
             limit,
-            reserved: limit / RESERVED,
+            reserved: reserve(limit, named.identity.bytes),
+            part: counters.leasing.cold_part(self.begins_unix_s()),
             takes: true,
             takes_up: self.heard.is_none(),
             heard: self.heard.is_some(),

@@ -126,11 +126,11 @@ fn one_refusal_has_all_that_count_for_its_sender_asked_for() {
 
 #[test]
 fn an_edge_alone_has_all_but_a_hundredth() {
-    let mut world = World::new(1, 1, (1000, false));
+    let mut world = World::new(1, 1, (2000, false));
     for _ in 0..200 {
         world.step(answered, 100);
     }
-    assert!(world.admitted.values().all(|admitted| *admitted >= 990));
+    assert!(world.admitted.values().all(|admitted| *admitted >= 1980));
 }
 
 #[test]
@@ -242,6 +242,49 @@ fn who_is_idle_keeps_nothing_of_what_another_needs() {
             .refusal(node.now(world.now_ms), &who(1, 1, 1), &load);
         assert!(wait_s > 1, "{place}: to the end of its window");
     }
+}
+
+/// A project that sends one event in so many minutes, by defaults that it follows by itself or as
+/// its entry says, over edges of which it meets one: how many of six are refused.
+#[track_caller]
+fn check_quiet(edges: usize, (limit, is_listed): (u64, bool), every: u64, refused: u64) {
+    let mut world = World::new(1, edges, (limit, false));
+    if is_listed {
+        let written = QuotaSpec {
+            defaults: world::spec(limit, false).defaults,
+            ..listed(1, None)
+        };
+        for node in &mut world.nodes {
+            node.limiter.reload(&written);
+        }
+    }
+    next_minute(&mut world);
+    next_minute(&mut world);
+    let mut taken = 0;
+    for event in 0..6 {
+        for _ in 0..every {
+            next_minute(&mut world);
+        }
+        for _ in 0..event * 90 {
+            world.step(answered, 0);
+        }
+        taken += world.load(0, 1);
+    }
+    let told = format!("{limit} for {edges}, listed: {is_listed}, every {every} minutes");
+    assert_eq!(taken, 6 - refused, "{told}");
+}
+
+#[test]
+fn who_comes_once_in_a_while_is_not_refused_what_nobody_uses() {
+    for (edges, limit) in [(1, 100), (1, 20), (2, 100), (3, 100), (8, 160)] {
+        check_quiet(edges, (limit, false), 1, 0);
+        check_quiet(edges, (limit, false), 3, 0);
+    }
+    // Nothing of it is an edge's before it asks: listed ones are asked for without an event.
+    check_quiet(8, (20, true), 1, 0);
+    check_quiet(8, (20, true), 3, 0);
+    // And others once they were missed.
+    check_quiet(8, (20, false), 1, 1);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) struct Pool {
 pub(super) struct Kept {
     pub(super) edges: HashMap<String, (u64, u64, u64)>,
     pub(super) relearns_until_ms: u64,
+    /// The parts of those that have asked.
+    pub(super) parts: u64,
 }
 
 impl Pool {
@@ -48,7 +50,12 @@ impl Pool {
         let unheard = roll.absent.iter();
         let unheard = unheard.filter(|it| !kept.edges.contains_key(&it.edge));
         let away: u64 = unheard.map(|it| ask.limit / it.one_in).sum();
-        let taken = sums.0 + held + ask.reserved + away;
+        if !kept.edges.contains_key(edge) {
+            kept.parts += ask.part;
+        }
+        let still = u128::from(ask.reserved) * u128::from(WHOLE.saturating_sub(kept.parts));
+        let reserved = u64::try_from(still.div_ceil(WHOLE.into())).unwrap();
+        let taken = sums.0 + held + reserved + away;
         let pool = ask.limit.saturating_sub(taken);
         let all_used = sums.1 + ask.used;
         let left = ask.limit.saturating_sub(all_used);
@@ -68,7 +75,8 @@ impl Pool {
             leased,
             all_used,
             left: pool - more,
-            over: (sums.0 + held).saturating_sub(ask.limit),
+            kept: reserved,
+            over: (sums.0 + held + reserved).saturating_sub(ask.limit),
             lost,
         })
     }

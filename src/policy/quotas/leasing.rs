@@ -323,7 +323,8 @@ impl Counters {
         let Measure::Window { per, limit } = measure else {
             return wait_s;
         };
-        if !self.leasing.is_on() || limit == 0 {
+        // What is more than all of it is never lent.
+        if !self.leasing.is_on() || amount > limit || limit == 0 {
             return wait_s;
         }
         counter.lent().miss(amount);

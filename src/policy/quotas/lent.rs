@@ -16,6 +16,8 @@ pub(super) struct Lent {
     others: AtomicU64,
     /// What was refused because too little is lent, since that was last taken.
     missed: AtomicU64,
+    /// The largest of that.
+    largest: AtomicU64,
     /// All of the window is used, wherever.
     spent: AtomicBool,
     /// Somebody is asked to look at it.
@@ -70,11 +72,12 @@ impl Lent {
     /// So much was refused because too little is lent.
     pub(super) fn miss(&self, amount: u64) {
         self.missed.fetch_add(amount, Relaxed);
+        self.largest.fetch_max(amount, Relaxed);
     }
 
-    /// What was missed since this was last asked.
-    pub(super) fn take_missed(&self) -> u64 {
-        self.missed.swap(0, Relaxed)
+    /// What was missed since this was last asked, and the largest of that.
+    pub(super) fn take_missed(&self) -> (u64, u64) {
+        (self.missed.swap(0, Relaxed), self.largest.swap(0, Relaxed))
     }
 
     /// Whether anything was since.

@@ -5,7 +5,9 @@
 //! **How much.** Of what nobody has used of a limit, a half lies with the edges in even parts, so
 //! that each can go on when it is cut off; the other half is for those who want it. An edge wants
 //! what comes in two seconds at its pace. What it holds beyond both it gives back with its next
-//! question: a second later where it counts, and up to ten where it is idle.
+//! question: a second later where it counts, and up to ten where it is idle. But the largest item
+//! that it had to refuse for want of a lease it goes on to want at once, since that pace forgets it
+//! before it comes again: until nothing is left to lend, or a window passes without one as large.
 //!
 //! **Questions can be lost, late or doubled.** Each says how things are (so much is used, so much
 //! is held, so much is wanted in all), never what to add; each has a number, and the pool listens
@@ -220,6 +222,11 @@ impl Lessee {
             held.due_at_ns = 0;
             self.looks_at_ns = 0;
         }
+        if lease.left == 0 && std::mem::take(&mut held.large) > 0 && lease.leased > ask.used {
+            // Others may need what is kept for what may never come again.
+            held.due_at_ns = 0;
+            self.looks_at_ns = 0;
+        }
         held.heard = Some(lease);
         let low = ask
             .used
@@ -277,6 +284,7 @@ impl Lessee {
             limit: 0,
             used: 0,
             missed: false,
+            large: 0,
             asked_at_ns: now.since_start_ns,
             pace: 0,
             rests_ns: ASK_EVERY_NS,

@@ -28,6 +28,9 @@ pub(super) struct Held {
     pub(super) used: u64,
     /// Something was refused in its window because too little is lent.
     pub(super) missed: bool,
+    /// The largest that was: so much is wanted at once while there is some to lend, as it may come
+    /// again, until a window passes in which nothing as large came.
+    pub(super) large: u64,
     pub(super) asked_at_ns: u64,
     /// Used or missed in a second, lately.
     pub(super) pace: u64,
@@ -69,6 +72,9 @@ impl Held {
         let used =
             self.counter.used_of(self.window.number) > 0 || self.counter.used_of(window.number) > 0;
         let missed = std::mem::take(&mut self.missed) || self.counter.lent().has_missed();
+        if !missed && self.used.max(self.counter.used_of(self.window.number)) < self.large {
+            self.large = 0;
+        }
         self.window = window;
         self.heard = None;
         self.used = 0;
@@ -106,13 +112,20 @@ impl Held {
     ) -> Ask {
         self.goes_on(now);
         let window = self.window.number;
-        let missed = self.counter.lent().take_missed();
+        let (missed, largest) = self.counter.lent().take_missed();
         self.missed |= missed > 0;
+        self.large = self.large.max(largest);
         let used = self.counter.used_of(window);
         let came = self.note_pace(now, used, missed);
         let (lent, named) = (self.counter.lent(), self.counter.named());
         let limit = named.limit();
         let ahead = self.pace.saturating_mul(AHEAD_S).max(missed);
+        let all_used = self.heard.map_or(used, |heard| heard.all_used);
+        let ahead = match all_used.saturating_add(self.large) <= limit {
+            true => ahead.max(self.large),
+            // Nobody has as much of it any more.
+            false => ahead,
+        };
         // Who is idle keeps nothing of what another needs.
         let ahead = ahead.max(u64::from(came > 0)).min(limit);
         let standing = lent.lease(window);

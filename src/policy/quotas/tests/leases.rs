@@ -288,6 +288,44 @@ fn who_comes_once_in_a_while_is_not_refused_what_nobody_uses() {
 }
 
 #[test]
+fn a_large_item_that_comes_again_is_not_refused_what_nobody_uses() {
+    let mut world = World::new(1, 2, (400, true));
+    next_minute(&mut world);
+    for (posts, refused) in [(3, 1), (2, 0)] {
+        let minute = next_minute(&mut world);
+        for post in 0..posts {
+            assert_eq!(world.post(0, 110), post >= refused, "{post}");
+            for _ in 0..120 {
+                world.step(answered, 0);
+            }
+        }
+        // What is kept for one more is for whoever needs it.
+        while world.now_ms < (minute + 1) * 60_000 - 3000 {
+            world.load(1, 20);
+            world.step(answered, 0);
+        }
+        let all = world.admitted[&minute];
+        assert!(all >= 390, "{all}");
+    }
+}
+
+#[test]
+fn what_is_larger_than_the_limit_is_not_asked_for() {
+    let mut world = World::new(1, 2, (400, true));
+    next_minute(&mut world);
+    next_minute(&mut world);
+    for (size, wanted) in [(401, 0), (400, 400)] {
+        assert!(!world.post(0, size));
+        let now_ms = world.now_ms;
+        let node = &mut world.nodes[0];
+        let (now, counters) = (node.now(now_ms), &node.limiter.counters);
+        let asks = node.lessee.asks(now, true, counters);
+        let most = asks.iter().map(|ask| ask.wanted).max();
+        assert_eq!(most.unwrap_or(0), wanted, "{size}");
+    }
+}
+
+#[test]
 fn an_heir_whose_elder_ended_without_a_word_gives_back_what_it_does_not_need() {
     let mut world = World::new(1, 2, (1000, true));
     next_minute(&mut world);

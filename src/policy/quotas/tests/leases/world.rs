@@ -174,6 +174,19 @@ impl World {
         admitted
     }
 
+    /// Whether a single load of so many finds room.
+    pub(super) fn post(&mut self, place: usize, amount: u64) -> bool {
+        let node = &self.nodes[place];
+        let at = node.now(self.now_ms);
+        let charged = node
+            .limiter
+            .charge(at, &who(1, 1, 1), &items(ERROR, amount));
+        if charged.is_ok() {
+            *self.admitted.entry(at.unix_s / 60).or_default() += amount;
+        }
+        charged.is_ok()
+    }
+
     /// What comes meanwhile.
     fn comes(&mut self, place: usize) {
         let most = self.draws.below(self.comes + 1);

@@ -225,13 +225,7 @@ fn refused_at_head(manifest: &Manifest, pass: Pass, announced: Option<u64>) -> O
     }
     match manifest.meet(&item, announced, None) {
         Fate::Kept | Fate::KeptAsError => None,
-        Fate::Dropped(_) => {
-            let mut refusal = manifest.nothing_left();
-            if endpoint.never_429() {
-                refusal.instead = Some(endpoint);
-            }
-            Some(refusal)
-        }
+        Fate::Dropped(_) => Some(manifest.nothing_left()),
     }
 }
 

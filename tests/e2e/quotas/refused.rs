@@ -13,6 +13,7 @@ use crate::line_one::packing::Packing;
 use crate::parts::promises;
 use crate::patterns;
 use crate::upstream::Fake;
+use crate::wire::chunked;
 
 use super::{limited, one, statuses, told};
 
@@ -22,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_rate_says_when_it_has_room_again,
         a_limit_on_everything_refuses_at_the_head,
         endpoints_that_never_say_429_give_their_own_success,
+        they_do_so_where_the_length_comes_last,
         other_endpoints_say_429,
         a_slow_packed_body_holds_nobody_up,
         a_part_that_stays_is_told_beside_the_upstreams_own_words,
@@ -106,6 +108,33 @@ fn endpoints_that_never_say_429_give_their_own_success() {
     assert!(fake.requests().is_empty());
     let row = super::row(&edge, json!(42), "monitor");
     assert_eq!(row["items"]["dropped"], json!({"quota": 1}), "{row}");
+}
+
+/// What is refused only once its bytes have come is answered as what its head is refused for: such
+/// clients send a 429 again for ever.
+fn they_do_so_where_the_length_comes_last() {
+    let fake = Fake::start();
+    let edge = limited(&fake, &json!([{"name": "b", "limit": "1KiB", "per": "1h"}]));
+    let store = &format!("store/?sentry_key={KEY}");
+    // Taken whole before the upstream is dialled, and streamed to it.
+    for bytes in [2000, 400_000] {
+        for (path, status) in [
+            (&*format!("nel/?sentry_key={KEY}"), 200),
+            (&format!("minidump/?sentry_key={KEY}"), 200),
+            (&format!("unreal/{KEY}/"), 200),
+            (&format!("cron/nightly/{KEY}/"), 202),
+            (store, 429),
+        ] {
+            let media = ("Content-Type", "application/json");
+            let headers: Lines<'_> = &[media, ("Transfer-Encoding", "chunked")];
+            let body = chunked(&vec![b'x'; bytes], 1000);
+            let answer = edge.ask("POST", &format!("/api/42/{path}"), headers, &body);
+            assert_eq!(answer.status, status, "{path}, {bytes} bytes");
+            crate::ingest::check_cors(&answer);
+        }
+    }
+    let row = super::row(&edge, json!(42), "monitor");
+    assert_eq!(row["items"]["dropped"], json!({"quota": 2}), "{row}");
 }
 
 fn other_endpoints_say_429() {

@@ -147,7 +147,9 @@ impl Manifest {
         let reason = self.dropped.get().unwrap_or(Reason::Quota);
         let told = self.told.borrow();
         if !told.limits().is_empty() {
-            return told.refusal(reason);
+            let mut refusal = told.refusal(reason);
+            refusal.instead = Some(self.endpoint).filter(|endpoint| endpoint.never_429());
+            return refusal;
         }
         let mut refusal = Refusal::unwanted(reason, self.endpoint);
         let id = self.trace().event_id;

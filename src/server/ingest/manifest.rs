@@ -30,7 +30,7 @@ use crate::policy::switches::OfProject;
 use crate::telemetry::ledger::{Account, Row};
 
 use dropped::Names;
-use kept::{Charge, Kept, Open};
+use kept::{Charge, Due, Kept, Open};
 use told::Told;
 
 use crate::server::client::stream::BodyError;
@@ -42,9 +42,6 @@ use crate::server::worker::{InForce, Worker};
 /// The largest length that is booked as announced, 1 TiB: more is a lie that would carry sums
 /// round. No body is as long, so it is never forwarded.
 pub(crate) const BOOKED_BYTES_MAX: u64 = 1 << 40;
-
-/// Bytes of an item of unknown length are charged in steps of so many.
-const STEP_BYTES: u64 = 64 * 1024;
 
 /// What a request carries, and what was decided of it.
 #[derive(Debug)]
@@ -310,22 +307,25 @@ impl Manifest {
         if open.fate != Fate::Kept || self.boundless.get() {
             return Ok(());
         }
-        while open.ahead_bytes < bytes {
-            match self.room().charge_bytes(open.kind, STEP_BYTES) {
-                Ok(granted) => {
-                    self.granted.borrow_mut().merge(granted);
-                    self.last_charge(|charge| charge.bytes += STEP_BYTES);
-                }
-                Err((reason, limit)) => {
-                    self.note(limit);
-                    self.dropped.set(Some(reason));
-                    return Err(BodyError::Full);
-                }
-            }
-            open.ahead_bytes += STEP_BYTES;
-            open.charged_at = self.at.get().0;
-        }
-        open.ahead_bytes -= bytes;
+        let Some(Due { least, best }) = open.due(bytes) else {
+            open.ahead_bytes -= bytes;
+            return Ok(());
+        };
+        let room = self.room();
+        let charge = |bytes| Ok((bytes, room.charge_bytes(open.kind, bytes)?));
+        let charged = match charge(best) {
+            Err(_) if least < best => charge(least),
+            charged => charged,
+        };
+        let (charged, granted) = charged.map_err(|(reason, limit)| {
+            self.note(limit);
+            self.dropped.set(Some(reason));
+            BodyError::Full
+        })?;
+        self.granted.borrow_mut().merge(granted);
+        self.last_charge(|charge| charge.bytes += charged);
+        open.charged_at = self.at.get().0;
+        open.ahead_bytes = charged - least;
         Ok(())
     }
 

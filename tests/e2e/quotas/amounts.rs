@@ -12,6 +12,7 @@ use crate::edge::{Edge, KEY, envelope_target};
 use crate::parts::promises;
 use crate::senders::{STRANGE, target};
 use crate::upstream::Fake;
+use crate::wire::chunked;
 
 use super::counted::check_row;
 use super::{limited, one, row, statuses};
@@ -24,6 +25,7 @@ pub(super) fn trials() -> Vec<Trial> {
         strangers_share_a_twentieth_where_keys_are_known,
         what_cannot_come_any_more_reserves_nothing,
         bytes_are_charged_as_they_are_announced_or_come,
+        what_is_here_whole_is_charged_as_it_is,
         what_comes_late_is_charged_when_it_comes,
         keys_and_clients_have_counts_of_their_own,
         workers_together_admit_exactly_the_limit,
@@ -245,6 +247,25 @@ fn bytes_are_charged_as_they_are_announced_or_come() {
     assert_eq!(edge.post_envelope(&[], &with(1, true)).status, 429);
     let row = row(&edge, json!(42), "attachment");
     assert_eq!(row["bytes"]["forwarded"], json!(1 << 20), "{row}");
+}
+
+/// Without a length it was charged 64 KiB ahead: never had room in less, and left some of any
+/// quota unused.
+fn what_is_here_whole_is_charged_as_it_is() {
+    let fake = Fake::start();
+    let edge = limited(&fake, &json!([{"limit": "4KiB", "per": "1h"}]));
+    let target = format!("/api/42/store/?sentry_key={KEY}");
+    let headers = [("Transfer-Encoding", "chunked")];
+    let post = |bytes| {
+        let body = chunked(&vec![b'x'; bytes], 512);
+        edge.ask("POST", &target, &headers, &body).status
+    };
+    assert_eq!(
+        [post(3000), post(1097), post(1096), post(1)],
+        [200, 429, 200, 429]
+    );
+    let row = row(&edge, json!(42), "error");
+    assert_eq!(row["bytes"]["forwarded"], json!(4096), "{row}");
 }
 
 /// By the clock of its request's head, a late item would be charged to a time long over: it finds

@@ -9,6 +9,9 @@ use crate::policy::inspection::Fate;
 use crate::policy::quotas::Moment;
 use crate::telemetry::ledger::Row;
 
+/// Bytes of an item of unknown length are charged ahead by up to so many.
+const STEP_BYTES: u64 = 64 * 1024;
+
 /// Items that go on, and wait in the books for the upstream's word.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -60,17 +63,41 @@ pub(super) struct Open {
     pub(super) ahead_bytes: u64,
     /// When that was.
     pub(super) charged_at: Moment,
+    /// Some of it came before: it comes in pieces.
+    comes_on: bool,
+}
+
+/// What is charged for bytes that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    /// What has come, and was not charged ahead.
+    pub(super) least: u64,
+    /// The same with what may follow, so that not each piece asks.
+    pub(super) best: u64,
 }
 
 impl Open {
     pub(super) fn of(kind: ItemKind, fate: Fate, row: Rc<Row>, charged_at: Moment) -> Self {
-        let ahead_bytes = 0;
         Self {
             kind,
             fate,
             row,
-            ahead_bytes,
+            ahead_bytes: 0,
             charged_at,
+            comes_on: false,
         }
+    }
+
+    /// What is charged for so many bytes more; `None`: it was charged ahead. The first bytes are
+    /// charged as they are, for they may be all: what is here whole needs no room beyond itself.
+    pub(super) fn due(&mut self, bytes: u64) -> Option<Due> {
+        let comes_on = std::mem::replace(&mut self.comes_on, true);
+        let least = bytes.checked_sub(self.ahead_bytes).filter(|&due| due > 0)?;
+        let best = if comes_on {
+            least.max(STEP_BYTES)
+        } else {
+            least
+        };
+        Some(Due { least, best })
     }
 }

@@ -144,7 +144,19 @@ impl Room<'_> {
         if !self.is_fresh(item.kind, event) {
             return Ruling::of(Fate::Dropped(Reason::Repeated));
         }
-        self.charge(item, bytes, event)
+        let ruling = self.charge(item, bytes, event);
+        if self.charges && matches!(ruling.fate, Fate::Dropped(_)) {
+            self.unsee(item.kind, event);
+        }
+        ruling
+    }
+
+    /// An error that no quota has room for takes nobody's place among those that pass: it never
+    /// arrived, and the next may be the first that does.
+    fn unsee(&self, kind: ItemKind, event: Option<&Event<'_>>) {
+        if let (Some(_), Some(event), ItemKind::Event) = (&self.wishes.repeats, event, kind) {
+            self.repeats.takes_back(self.now, self.whose, event);
+        }
     }
 
     /// Whether an error is among those that pass of what repeats.

@@ -80,7 +80,19 @@ impl Repeats {
         rule.passes(nth)
     }
 
-    /// The same, and nothing is counted.
+    /// Takes back the count of an error that passed and went nowhere after all: the next is what
+    /// that was.
+    pub fn takes_back(&self, now: Millis, whose: Whose, event: &Event<'_>) {
+        let Some(key) = self.key(whose, event) else {
+            return;
+        };
+        self.errors.at(key, |mut slot| match slot.value() {
+            Some(window) if now < window.ends => window.seen = window.seen.saturating_sub(1),
+            Some(_) | None => {}
+        });
+    }
+
+    /// The same as [`passes`](Self::passes), and nothing is counted.
     #[must_use]
     pub fn would_pass(&self, now: Millis, rule: &Repeat, whose: Whose, event: &Event<'_>) -> bool {
         let Some(key) = self.key(whose, event) else {
@@ -215,6 +227,31 @@ mod tests {
             repeats.sweep(Millis(1000));
         }
         assert_eq!(repeats.table().entries, 0, "what is over leaves");
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_seen() {
+        let repeats = Repeats::new(100);
+        let here = whose("42", "203.0.113.9");
+        let text = event("loop");
+        let event = Event::read(text.as_bytes()).unwrap();
+        repeats.takes_back(Millis(0), here, &event);
+        assert_eq!(repeats.table().entries, 0, "nobody counted it");
+        for _ in 0..9 {
+            assert!(ask(&repeats, 0, here, "loop"));
+            repeats.takes_back(Millis(0), here, &event);
+        }
+        let passed = [0, 1, 2].map(|now_ms| ask(&repeats, now_ms, here, "loop"));
+        assert_eq!(passed, [true, true, false]);
+        repeats.takes_back(Millis(999), here, &event);
+        repeats.takes_back(Millis(1000), here, &event);
+        let passed = [999, 999].map(|now_ms| ask(&repeats, now_ms, here, "loop"));
+        assert_eq!(
+            passed,
+            [false, false],
+            "one was taken back before the window's end"
+        );
+        assert!(ask(&repeats, 1000, here, "loop"));
     }
 
     #[test]

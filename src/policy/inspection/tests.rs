@@ -2,6 +2,7 @@
 
 mod fitting;
 mod guarded;
+mod repeated;
 mod sampled;
 
 use std::time::Duration;

@@ -31,7 +31,9 @@
 //! **Away.** Who is cut off goes on with its lease. In windows that begin later, it may use its
 //! part of the whole limit: the others leave it that (2. is for this, see [`AWAY_WINDOWS_S`])
 //! until it is back, or [`FORGOTTEN_MS`] have passed. Who starts while it cannot reach the pool
-//! counts alone after [`PRESENT_MS`], or with its predecessor's part: nobody leaves it that.
+//! counts alone after [`PRESENT_MS`], or with its predecessor's part: nobody leaves it that. A
+//! counter that an edge meets first while it is cut off has nothing in the window that is on: the
+//! others leave an edge no part of what they took while it was there, and may have all of it.
 //!
 //! **Another limit.** A limit that a reload changes is asked by within half a second, also for
 //! counters that are idle. What is lent beyond it is given back with the question after that: the
@@ -248,6 +250,23 @@ impl Counters {
     /// Puts in force how this edge stands with the others.
     pub fn stand(&self, standing: Standing) {
         self.leasing.stand(standing);
+    }
+
+    /// How many counters wait to be asked for and admit nothing until they are, or their window is
+    /// over: those that this edge met first while it was cut off. Looks at all that wait.
+    #[must_use]
+    pub fn without_room(&self, now: Moment) -> usize {
+        let holds_nothing = |counter: &&Arc<Counter>| {
+            let (named, limit) = (counter.named(), counter.named().limit());
+            let per = named.identity.window_per().filter(|_| limit > 0);
+            let window = per.and_then(|per| window_of(per, now, Some(counter)));
+            window.is_some_and(|window| {
+                self.leasing.most((named, limit), window, Some(counter)) == (0, false)
+            })
+        };
+        let queue = self.leasing.queue.lock();
+        let queue = queue.unwrap_or_else(PoisonError::into_inner);
+        queue.iter().filter(holds_nothing).count()
     }
 
     /// A measure of a counter that is kept, as it is for this process now.

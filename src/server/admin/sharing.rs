@@ -54,7 +54,15 @@ pub(in crate::server) fn reasons(board: &Board) -> Option<String> {
         ),
     };
     let fault = standing.fault.as_ref()?;
-    Some(format!("shared_quota is out of reach: {fault}: {part}"))
+    let refuse = match standing.refusing {
+        0 => String::new(),
+        count => format!(
+            "; {count} counters that this edge met first meanwhile admit nothing until it is back, or their window ends"
+        ),
+    };
+    Some(format!(
+        "shared_quota is out of reach: {fault}: {part}{refuse}"
+    ))
 }
 
 /// That this edge waits for what others hold, in words. It passes by itself: no incident.
@@ -88,6 +96,7 @@ pub(super) fn told(board: &Board) -> Value {
         "edges_known": standing.sharers,
         "part": standing.one_in,
         "leases": standing.counters,
+        "refusing": standing.refusing,
         "heard_at": heard.map(|unix_s| rfc3339(UNIX_EPOCH + Duration::from_secs(unix_s))),
         "exchange_us": standing.took_us,
         "evicts": standing.evicts,
@@ -109,6 +118,7 @@ mod tests {
             sharers: 1,
             one_in: 1,
             counters: 0,
+            refusing: 0,
             heard_unix_s: Some(1_700_000_000),
             took_us: 100,
             exchanges: 1,

@@ -29,6 +29,8 @@ pub(crate) struct Standing {
     pub one_in: u64,
     /// Counters that something is lent for here.
     pub counters: usize,
+    /// Counters that admit nothing until the servers are back, or their window is over.
+    pub refusing: usize,
     /// When this edge was last heard, in seconds of Unix time.
     pub heard_unix_s: Option<u64>,
     /// How long the last exchange took.

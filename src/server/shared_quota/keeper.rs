@@ -30,6 +30,9 @@ const TURN_EVERY: Duration = Duration::from_millis(100);
 /// [`SETTLE_MS`](crate::policy::quotas::SETTLE_MS).
 const REACH_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is counted what refuses all.
+const REFUSING_EVERY_NS: u64 = 1_000_000_000;
+
 /// How long a stop waits for what is given back.
 const PART_WITHIN: Duration = Duration::from_secs(2);
 
@@ -51,6 +54,8 @@ pub(super) struct Keeper {
     told: Contact,
     pub(super) tells_losses_at_ns: u64,
     evicts: bool,
+    refusing: usize,
+    looks_at_ns: u64,
     pub(super) lost_windows: u64,
     took: Duration,
     exchanges: u64,
@@ -78,6 +83,8 @@ impl Keeper {
             told: Contact::New,
             tells_losses_at_ns: 0,
             evicts: false,
+            refusing: 0,
+            looks_at_ns: 0,
             lost_windows: 0,
             took: Duration::ZERO,
             exchanges: 0,
@@ -257,6 +264,7 @@ impl Keeper {
         if contact == Contact::Away {
             self.tell(contact);
         }
+        self.look_for_refusing(contact, now);
         let roll = self.membership.roll();
         self.shared.shared_quota.show(Standing {
             contact,
@@ -266,6 +274,7 @@ impl Keeper {
             sharers: roll.sharers,
             one_in: roll.one_in,
             counters: self.lessee.leased(),
+            refusing: self.refusing,
             heard_unix_s: self.membership.heard_at().map(|at| at.unix_s),
             took_us: u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
             exchanges: self.exchanges,
@@ -273,6 +282,26 @@ impl Keeper {
             evicts: self.evicts,
             lost_windows: self.lost_windows,
         });
+    }
+
+    /// Counts what refuses all while this edge is cut off, and tells when there is anything.
+    fn look_for_refusing(&mut self, contact: Contact, now: Moment) {
+        if contact != Contact::Away {
+            (self.refusing, self.looks_at_ns) = (0, 0);
+            return;
+        }
+        if now.since_start_ns < self.looks_at_ns {
+            return;
+        }
+        self.looks_at_ns = now.since_start_ns.saturating_add(REFUSING_EVERY_NS);
+        let before = self.refusing;
+        self.refusing = self.shared.counters.without_room(now);
+        if before == 0 && self.refusing > 0 {
+            tracing::warn!(
+                counters = self.refusing,
+                "quotas that this edge met first while shared_quota was out of reach admit nothing until it is back, or their window ends"
+            );
+        }
     }
 
     /// Gives back what is held, and leaves. What is not heard in time stays held until its window

@@ -111,12 +111,7 @@ fn what_counts_is_what_a_container_holds() {
         edge.post_envelope(&[], body.as_bytes()).status
     };
     assert_eq!(
-        [
-            post("log", "6"),
-            post("log", "5"),
-            post("log", "4"),
-            post("log", "1")
-        ],
+        ["6", "5", "4", "1"].map(|count| post("log", count)),
         [200, 429, 200, 429]
     );
     assert_eq!(

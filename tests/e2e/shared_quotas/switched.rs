@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::pool::{Redis, comes, edge, flood, wait_joined, wait_state};
+use super::pool::{Redis, comes, edge, flood, sharing, wait_joined, wait_state};
 use crate::client::ask;
 use crate::edge::Edge;
 use crate::explained::post;
@@ -15,6 +15,7 @@ pub(super) fn trials() -> Vec<Trial> {
         a_mute_reaches_every_edge_and_ends_at_every_edge,
         a_limit_that_is_switched_on_counts_over_all_edges,
         what_is_switched_while_redis_is_away_is_told_afterwards,
+        a_limit_that_is_switched_on_while_redis_is_away_waits_and_is_told_of,
     ]
 }
 
@@ -86,4 +87,25 @@ fn what_is_switched_while_redis_is_away_is_told_afterwards() {
     for edge in &edges {
         comes("both are on", || on(edge).len() == 2);
     }
+}
+
+fn a_limit_that_is_switched_on_while_redis_is_away_waits_and_is_told_of() {
+    let (mut redis, fake) = (Redis::start(&[]), Fake::start());
+    let edge = edge(&fake, &redis.url(), 1000, &json!({}));
+    wait_joined(std::slice::from_ref(&edge));
+    redis.kill();
+    wait_state(&edge, "away");
+    assert_eq!(sharing(&edge)["refusing"], 0);
+    let limit = json!({"action": "limit", "category": "error", "value": "500/1d"});
+    switch(&edge, &limit);
+    comes("it is told of", || sharing(&edge)["refusing"] == 1);
+    let told = edge.admin_get("/api/v1/status").json();
+    assert!(
+        told["reasons"].to_string().contains("admit nothing"),
+        "{told}"
+    );
+    assert_eq!(flood(&[&edge], 1), [0]);
+    redis.begin_again(false);
+    comes("it is lent", || flood(&[&edge], 1)[0] > 0);
+    assert_eq!(sharing(&edge)["refusing"], 0);
 }

@@ -244,15 +244,14 @@ fn bytes_are_charged_as_they_are_announced_or_come() {
     assert_eq!(row["bytes"]["forwarded"], json!(1 << 20), "{row}");
 }
 
-/// Without a length it was charged 64 KiB ahead: never had room in less, and left some of any
-/// quota unused.
+/// Without a length it was charged 64 KiB ahead, which no smaller quota had room for.
 fn what_is_here_whole_is_charged_as_it_is() {
     let fake = Fake::start();
     let edge = limited(&fake, &json!([{"limit": "4KiB", "per": "1h"}]));
     let target = format!("/api/42/store/?sentry_key={KEY}");
-    let headers = [("Transfer-Encoding", "chunked")];
     let post = |bytes| {
         let body = chunked(&vec![b'x'; bytes], 512);
+        let headers = [("Transfer-Encoding", "chunked")];
         edge.ask("POST", &target, &headers, &body).status
     };
     assert_eq!(

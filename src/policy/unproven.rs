@@ -30,6 +30,8 @@ pub(super) struct Candidate {
     fresh_at: Millis,
     /// Its first acceptance that was not taken back.
     since: Option<Since>,
+    /// When it was last excused from a share that is used up.
+    excused_at: Millis,
     pub(super) accepted: u32,
     pub(super) refused: u32,
 }
@@ -48,6 +50,7 @@ impl Candidate {
         Self {
             fresh_at: now,
             since: None,
+            excused_at: now,
             accepted: 0,
             refused: 0,
         }
@@ -59,6 +62,16 @@ impl Candidate {
         self.fresh_at = self.fresh_at.max(now);
         let since = self.since.get_or_insert(Since { at: now, origin });
         now.since(since.at) >= PROOF_MS
+    }
+
+    /// Whether it is excused now: where the next acceptance would prove it, and once a minute.
+    fn excuse(&mut self, now: Millis) -> bool {
+        let due = |since: Since| now.since(since.at) >= PROOF_MS;
+        let excused = self.since.is_some_and(due) && now.since(self.excused_at) >= PROOF_MS;
+        if excused {
+            self.excused_at = now;
+        }
+        excused
     }
 
     fn refuse(&mut self, origin: Option<OriginKey>) {
@@ -143,6 +156,15 @@ impl Unproven {
                 .sweep_if_due(now, |candidate| candidate.fate(now));
         }
         place
+    }
+
+    /// Whether a pair is excused from a share that is used up: see
+    /// [`Verdicts::excuses`](super::verdicts::Verdicts::excuses).
+    pub(super) fn excuses(&self, now: Millis, pair: Pair) -> bool {
+        self.candidates.at(pair, |mut slot| match slot.value() {
+            Some(candidate) => !candidate.is_over(now) && candidate.excuse(now),
+            None => false,
+        })
     }
 
     /// `true` when this acceptance proves the pair; it keeps its place until it is

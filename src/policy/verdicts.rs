@@ -209,6 +209,18 @@ impl Verdicts {
         sender.known == Known::Named || self.is_proven(&sender.pair, here)
     }
 
+    /// Whether a sender that nobody vouches for is excused, for one item, from its share of a quota
+    /// with all like it, which is used up: the upstream has accepted it, and would prove it by
+    /// doing so again. Once a minute; to ask uses it up.
+    ///
+    /// Without it a share that is used up in its window's first minute would keep real keys from
+    /// ever being proven: they are forgotten before the next begins. A made-up key pays for an
+    /// excuse with an acceptance under the share, which the upstream's next word takes back.
+    #[must_use]
+    pub fn excuses(&self, now: Millis, sender: &Sender) -> bool {
+        self.unproven.excuses(now, sender.pair)
+    }
+
     /// Whether any key is proven, and whether one of this project is.
     #[must_use]
     pub fn proves(&self, project: Option<ProjectId>) -> (bool, bool) {

@@ -164,15 +164,26 @@ impl Compiled {
 
     /// What a sender shares with others for whom nobody vouches, and as which counter; `None`:
     /// somebody does, or nobody has to.
-    fn share(&self, sender: &Who) -> Option<(&Measure, Whom)> {
+    ///
+    /// Who is excused has a window's count go on to twice as much. Rates have room again before
+    /// anybody is forgotten.
+    fn share(&self, sender: &Who) -> Option<(Measure, Whom)> {
         let owner = self.named.identity.owner;
         let global = matches!(owner, Owner::Global | Owner::Organization(_));
-        let applies = match sender.trust {
-            Trust::Whole => false,
-            Trust::NewProject => global,
-            Trust::Stranger => true,
+        let (applies, excused) = match sender.trust {
+            Trust::Whole => (false, false),
+            Trust::NewProject => (global, false),
+            Trust::ExcusedNewProject => (global, true),
+            Trust::Stranger => (true, false),
+            Trust::ExcusedStranger => (true, true),
         };
-        let measure = self.strangers.as_ref().filter(|_| applies)?;
+        let measure = match self.strangers.filter(|_| applies)? {
+            Measure::Window { per, limit } if excused => Measure::Window {
+                per,
+                limit: limit.saturating_mul(2),
+            },
+            measure @ (Measure::Window { .. } | Measure::Rate(_)) => measure,
+        };
         Some((measure, Whom::Strangers(self.follower(sender))))
     }
 
@@ -206,7 +217,7 @@ impl Compiled {
         };
         let none = || Err(1);
         let charged = counters.with(at, (&self.named, whom), none, |counter| {
-            counter.charge(measure, at, amount)
+            counter.charge(&measure, at, amount)
         });
         charged.map(drop).map_err(|after_s| self.full(after_s))
     }

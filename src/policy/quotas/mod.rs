@@ -86,6 +86,22 @@ pub enum Trust {
     /// It is not, but others of its project are: with all like it, a twentieth of each quota that
     /// it shares with them.
     Stranger,
+    /// The same as of a new project; of windows, a tenth: the upstream has accepted its key once.
+    ExcusedNewProject,
+    /// The same as a stranger's; of windows, a tenth.
+    ExcusedStranger,
+}
+
+impl Trust {
+    /// For one item, which may prove it.
+    #[must_use]
+    pub const fn excused(self) -> Self {
+        match self {
+            Self::Whole => Self::Whole,
+            Self::NewProject | Self::ExcusedNewProject => Self::ExcusedNewProject,
+            Self::Stranger | Self::ExcusedStranger => Self::ExcusedStranger,
+        }
+    }
 }
 
 /// The time on both clocks: rates follow the one that only moves forward, windows the wall's.

@@ -14,6 +14,7 @@ mod journal;
 mod leases;
 mod model;
 mod sharing;
+mod strangers;
 mod threads;
 mod time;
 

@@ -126,6 +126,40 @@ fn a_key_is_proven_by_two_acceptances_a_minute_apart() {
     check(&[(0, Accepted), (30_000, Other), (MINUTE, Accepted)], true);
 }
 
+/// When a key is excused that was sent these answers.
+#[track_caller]
+fn check_excuses(answers: &[(u64, Answer)], asked_ms: &[u64], want: &[bool]) {
+    let verdicts = Verdicts::new(LIMITS);
+    let mut worker = Worker::of(&verdicts);
+    let sender = sender(1, Known::Unnamed);
+    for (at_ms, answer) in answers {
+        worker.learn(*at_ms, &sender, *answer);
+    }
+    let excused = asked_ms
+        .iter()
+        .map(|at_ms| verdicts.excuses(Millis(*at_ms), &sender));
+    assert_eq!(
+        excused.collect::<Vec<_>>(),
+        want,
+        "{answers:?} at {asked_ms:?}"
+    );
+}
+
+#[test]
+fn a_key_is_excused_once_a_minute_where_an_acceptance_would_prove_it() {
+    let once = [(0, Accepted)];
+    check_excuses(&[], &[MINUTE], &[false]);
+    check_excuses(&[(0, Other)], &[MINUTE], &[false]);
+    check_excuses(&once, &[0, MINUTE - 1, MINUTE], &[false, false, true]);
+    let asked = [MINUTE, MINUTE, 2 * MINUTE - 1, 2 * MINUTE];
+    check_excuses(&once, &asked, &[true, false, false, true]);
+    check_excuses(&[(0, Accepted), (1000, Refused)], &[MINUTE], &[false]);
+    let proven = [(0, Accepted), (MINUTE, Accepted)];
+    check_excuses(&proven, &[2 * MINUTE], &[false]);
+    check_excuses(&once, &[10 * MINUTE - 1], &[true]);
+    check_excuses(&once, &[10 * MINUTE], &[false]);
+}
+
 #[test]
 fn what_is_no_acceptance_proves_nothing() {
     check(&[(0, Other), (MINUTE, Other), (2 * MINUTE, Other)], false);

@@ -4,6 +4,7 @@
 
 mod dropped;
 mod end;
+mod excused;
 mod heard;
 mod kept;
 mod room;
@@ -50,6 +51,8 @@ pub(crate) struct Manifest {
     rules: Rc<InForce>,
     sender: Sender,
     who: Who,
+    /// The item under way is excused from the share of those for whom nobody vouches.
+    excused: Cell<bool>,
     /// What was switched on for its project when it came, if anything was.
     switches: Option<Arc<OfProject>>,
     /// When the clock was looked at last, on both counts.
@@ -118,6 +121,7 @@ impl Manifest {
             rules: Rc::clone(rules),
             sender,
             who,
+            excused: Cell::new(false),
             switches,
             draw,
             at: Cell::new((worker.shared.moment(at), worker.millis(at))),
@@ -206,9 +210,7 @@ impl Manifest {
         let charged = ItemHeader { count, ..*item };
         let ruling = match self.boundless.get() {
             true => Ruling::of(Fate::Kept),
-            false => self
-                .room()
-                .judge(&charged, charged_bytes, self.event.get(), event),
+            false => self.judge(&charged, bytes.map(|_| charged_bytes), event),
         };
         let Ruling {
             fate,

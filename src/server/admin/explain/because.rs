@@ -18,7 +18,7 @@ use crate::policy::switches::Muted;
 use crate::policy::wanted::Hit;
 
 use super::super::{disks, sharing};
-use super::items::Looking;
+use super::items::{Looking, SHARE_USED};
 use crate::server::memory::knowledge::Place;
 use crate::server::memory::switches::moment;
 use crate::server::sentry::states::known::Teller;
@@ -86,7 +86,13 @@ impl Looking<'_> {
                 format!("{name}, a limit on everything, has no room for {left_s} s")
             }
         };
-        let mut refusal = Refusal::of(reason, 429, detail);
+        let of_share = self.look_as_vouched(|room| room.full().is_none());
+        let share = if of_share == Some(true) {
+            SHARE_USED
+        } else {
+            ""
+        };
+        let mut refusal = Refusal::of(reason, 429, detail + share);
         refusal.limits = vec![limit];
         Some(refusal)
     }

@@ -13,7 +13,7 @@ use crate::policy::Refusal;
 use crate::policy::inspection::{Fate, Room};
 use crate::policy::pair::Sender;
 use crate::policy::proven::ProvenHere;
-use crate::policy::quotas::Who;
+use crate::policy::quotas::{Trust, Who};
 use crate::policy::repeats::Whose;
 use crate::policy::switches::OfProject;
 use crate::policy::wanted::{Asking, Wishes};
@@ -29,6 +29,10 @@ const SLICE_BYTES: usize = 64 * 1024;
 /// No mute keeps a request with this draw: whether one falls into the share that is kept, chance
 /// decides, and what becomes of the others is worth being told.
 const LEFT_OUT: u128 = 999_999;
+
+/// What has no room is not a quota, but what some may use of it.
+pub(super) const SHARE_USED: &str = "; used up is the twentieth that keys share which nobody \
+     vouches for: one that Sentry has accepted gets an item through each minute, until it is proven";
 
 /// What would become of an item, in words.
 pub(super) struct ItemTold {
@@ -89,7 +93,21 @@ pub(super) struct Looking<'a> {
 
 impl Looking<'_> {
     pub(super) fn look<T>(&self, look: impl FnOnce(&Room<'_>) -> T) -> T {
-        let (now, who) = (tokio::time::Instant::now(), self.who());
+        self.look_as(self.who(), look)
+    }
+
+    /// The same as if its key were vouched for; `None`: it is.
+    pub(super) fn look_as_vouched<T>(&self, look: impl FnOnce(&Room<'_>) -> T) -> Option<T> {
+        let who = self.who();
+        let vouched = Who {
+            trust: Trust::Whole,
+            ..who
+        };
+        (who.trust != Trust::Whole).then(|| self.look_as(vouched, look))
+    }
+
+    fn look_as<T>(&self, who: Who, look: impl FnOnce(&Room<'_>) -> T) -> T {
+        let now = tokio::time::Instant::now();
         let at = self.shared.moment(now);
         let switches = self.switches();
         let switches = switches.as_deref();
@@ -158,7 +176,11 @@ impl Looking<'_> {
                 (why.to_owned(), None)
             }
             (Fate::Dropped(reason), Some(limit)) => {
-                let why = format!("stays here: {}", self.no_room(reason, item.kind, &limit));
+                let vouched = self.look_as_vouched(|room| room.judge(item, bytes, gone, event));
+                let of_share = vouched.is_some_and(|ruling| ruling.fate == Fate::Kept);
+                let because = self.no_room(reason, item.kind, &limit);
+                let share = if of_share { SHARE_USED } else { "" };
+                let why = format!("stays here: {because}{share}");
                 (why, Some(reason))
             }
             (Fate::Dropped(reason), None) if gone.is_some() && item.kind.follows_event() => {

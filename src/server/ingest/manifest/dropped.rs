@@ -9,6 +9,7 @@ use crate::domain::outcome::{Group, Reason, Reasons};
 use crate::domain::rate_limits::RateLimit;
 use crate::policy::Refusal;
 use crate::policy::pair::Pair;
+use crate::policy::quotas::Trust;
 use crate::policy::reports::{Dropped, Standing};
 use crate::telemetry::decisions::Outcome;
 use crate::telemetry::ledger::{Account, Row};
@@ -16,6 +17,9 @@ use crate::telemetry::ledger::{Account, Row};
 use super::Manifest;
 use super::told::Told;
 use crate::server::reports::unread;
+
+/// What a sender has to know for whom nobody vouches: there may be room for others.
+const STRANGERS: &str = "; keys that nobody vouches for share a twentieth of a project's quotas";
 
 /// The limits that had no room, by their names.
 #[derive(Debug, Default)]
@@ -134,9 +138,8 @@ impl Manifest {
 
     /// What refuses it whole before its body is read, if anything does.
     pub(crate) fn full(&self) -> Option<Refusal> {
-        let room = self.room();
-        self.limited.set(!room.quotas.is_empty());
-        let (reason, limit) = room.full()?;
+        self.limited.set(!self.room().quotas.is_empty());
+        let (reason, limit) = self.judge_head()?;
         self.note(limit);
         self.dropped.set(Some(reason));
         Some(self.nothing_left())
@@ -148,6 +151,10 @@ impl Manifest {
         let told = self.told.borrow();
         if !told.limits().is_empty() {
             let mut refusal = told.refusal(reason);
+            let of_quotas = matches!(reason, Reason::Quota | Reason::Rate | Reason::Limited);
+            if of_quotas && self.who.trust != Trust::Whole {
+                refusal.detail.to_mut().push_str(STRANGERS);
+            }
             refusal.instead = Some(self.endpoint).filter(|endpoint| endpoint.never_429());
             return refusal;
         }

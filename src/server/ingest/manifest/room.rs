@@ -11,7 +11,11 @@ impl Manifest {
         let shared = &self.worker.shared;
         let (at, now) = self.at.get();
         let switches = self.switches.as_deref();
-        let mut quotas = self.rules.gate.quotas.of(&self.who);
+        let quotas = &self.rules.gate.quotas;
+        let mut quotas = match self.excused.get() {
+            false => quotas.of(&self.who),
+            true => quotas.of(&self.who_is_excused()),
+        };
         if let Some(of) = switches {
             quotas = quotas.under(of.limits(), at.unix_s);
         }

@@ -1,5 +1,6 @@
 //! A request's head as it would be had its client been given the new DSN. Owns which places of a
-//! head name a key or a project; never looks at a body, and never judges.
+//! head name a key or a project, and what stays when a path is replaced; never looks at a body, and
+//! never judges.
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -25,12 +26,7 @@ pub(crate) fn move_head(head: &mut Parts, to: &Move) {
         None => path.to_owned(),
     };
     if let Ok(target) = PathAndQuery::try_from(target) {
-        // The host, where the target names one, is still to be read.
-        let mut parts = head.uri.clone().into_parts();
-        parts.path_and_query = Some(target);
-        if let Ok(uri) = Uri::from_parts(parts) {
-            head.uri = uri;
-        }
+        aim(head, target);
     }
     for name in [X_SENTRY_AUTH, AUTHORIZATION] {
         let value = head.headers.get(&name);
@@ -38,6 +34,16 @@ pub(crate) fn move_head(head: &mut Parts, to: &Move) {
         if let Some(moved) = moved.and_then(|moved| HeaderValue::from_bytes(&moved).ok()) {
             head.headers.insert(name, moved);
         }
+    }
+}
+
+/// Asks for this path and query instead, of the same host: where the target names one, as HTTP/2
+/// always does, that is still to be read.
+pub(crate) fn aim(head: &mut Parts, target: PathAndQuery) {
+    let mut parts = head.uri.clone().into_parts();
+    parts.path_and_query = Some(target);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        head.uri = uri;
     }
 }
 

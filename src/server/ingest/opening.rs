@@ -34,7 +34,7 @@ use crate::server::ingest::event_id;
 use crate::server::ingest::inspecting::{Envelope, inspect};
 use crate::server::ingest::line_one::{Begun, Change, LineOne, NoLine, WAITED_FOR_BYTES};
 use crate::server::ingest::manifest::Manifest;
-use crate::server::ingest::moving::move_head;
+use crate::server::ingest::moving::{aim, move_head};
 use crate::server::ingest::sieve::Sieve;
 use crate::server::ingest::unpacked::Unpacked;
 use crate::server::ticket::Ticket;
@@ -294,7 +294,7 @@ pub(crate) fn whose<'l>(
 fn leave_tunnel(head: &mut Parts, dsn: &Dsn<'_>) {
     let path = format!("/api/{}/envelope/", dsn.project);
     if let Ok(path) = PathAndQuery::try_from(path) {
-        head.uri = path.into();
+        aim(head, path);
     }
     head.headers.remove(AUTHORIZATION);
     let auth = format!("Sentry sentry_version=7, sentry_key={}", dsn.key.as_str());

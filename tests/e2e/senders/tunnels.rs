@@ -1,12 +1,14 @@
 //! Envelopes that come by a tunnel: whose they are is in line one alone, and the
 //! upstream gets them as their SDK would have sent them without one.
 
+use bytes::Bytes;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::{OFF, STRANGE, check_refused, enveloped};
 use crate::client::Lines;
 use crate::edge::{Edge, KEY};
+use crate::h2c;
 use crate::ingest::{ENVELOPE, check_cors, check_refusal};
 use crate::parts::promises;
 use crate::patterns::gzip;
@@ -21,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         long_first_lines_are_refused,
         the_host_of_a_dsn_is_never_dialled,
         tunnels_take_posts_and_answer_preflights,
+        the_host_that_its_client_names_arrives_however_it_names_it,
     ]
 }
 
@@ -265,4 +268,26 @@ fn tunnels_take_posts_and_answer_preflights() {
         assert_eq!(allowed.as_deref(), Some("POST"), "{target}");
     }
     assert!(fake.requests().is_empty());
+}
+
+fn the_host_that_its_client_names_arrives_however_it_names_it() {
+    let fake = Fake::start();
+    let edge = edge(&fake, &json!({}));
+    let body = dsn(KEY, 42);
+    // HTTP/2 has it in `:authority` alone.
+    h2c::run(async {
+        let mut send = h2c::connect(edge.public).await;
+        let head = h2c::head("POST", "/t").body(()).unwrap();
+        let body = Bytes::copy_from_slice(&body);
+        assert_eq!(h2c::exchange(&mut send, head, Some(body)).await.0, 200);
+    });
+    // Of the absolute form, which wins over Host, too.
+    let answer = edge.ask("POST", "http://sentry.example.com:8443/t", &[], &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let requests = fake.requests();
+    assert_eq!(requests.len(), 2);
+    for seen in requests {
+        assert_eq!(seen.target_text(), "/api/42/envelope/");
+        assert_eq!(seen.headers.all("host"), ["sentry.example.com:8443"]);
+    }
 }

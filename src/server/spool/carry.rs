@@ -213,4 +213,4 @@ const fn category_of(lane: Lane) -> Category {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

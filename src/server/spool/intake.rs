@@ -1,7 +1,7 @@
 //! How requests are taken in: those for which there is room, as many as came at once with
 //! one sync of the disk. Never says 200: a worker does, once this has told it to.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
@@ -43,11 +43,12 @@ impl Clerk {
             return;
         }
         let mut used = self.used();
+        let mut of_projects = HashMap::new();
         let mut admitted = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let queued = queued_bytes(&wanted.parcel);
             self.queued_bytes.fetch_sub(queued, Relaxed);
-            match self.admit(wanted, &mut used) {
+            match self.admit(wanted, &mut used, &mut of_projects) {
                 Ok(one) => admitted.push(one),
                 Err((told, why)) => _ = told.send(Err(why)),
             }
@@ -72,21 +73,25 @@ impl Clerk {
         self.due.notify_one();
     }
 
-    /// Finds room for one, and makes it ready to be written.
+    /// Finds room for one, and makes it ready to be written. What was found for others that come
+    /// with it is used, though the log does not have them yet: in all, and by project.
     fn admit(
         &mut self,
         mut wanted: Wanted,
         used: &mut Used,
+        of_projects: &mut HashMap<u64, u64>,
     ) -> Result<Admitted, (oneshot::Sender<Result<Kept, NotKept>>, NotKept)> {
         let parcel = &mut wanted.parcel;
         let front = parcel::write(parcel, self.log.limits().inline_bytes_max);
         let bytes = length(&front) + parcel.body_bytes() + HEAD_BYTES;
         let lane = parcel.lane();
         let project = parcel.project.map(|id| id.get());
+        // None and project 0 share an account, as in the log.
+        let of_project = of_projects.entry(project.unwrap_or_default()).or_default();
         let asks = Asks {
             lane,
             bytes,
-            project_bytes: self.log.project_bytes(project),
+            project_bytes: self.log.project_bytes(project).saturating_add(*of_project),
             proven: parcel.proven,
         };
         let config = &self.rules.load().config.spool;
@@ -94,6 +99,7 @@ impl Clerk {
             self.told_full.tell(&asks, *used, config);
             return Err((wanted.told, NotKept::Full));
         }
+        *of_project += bytes;
         used.live += bytes;
         used.on_disk += bytes;
         used.free = used.free.saturating_sub(bytes);
@@ -263,5 +269,114 @@ impl ToldFull {
             free_floor = config.free_floor,
             "the spool has no room for a request: it is refused"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::carry::tests::clerk_with;
+    use super::super::parcel::Parcel;
+    use super::*;
+    use crate::domain::endpoint::ProjectId;
+    use crate::server::delivery::spill::DiskBudget;
+
+    const KIB: usize = 1 << 10;
+
+    /// What waits for the disk: a project, and a body in memory or in a file.
+    type Waiting = (Option<u64>, Copied);
+
+    fn in_memory(bytes: usize) -> Copied {
+        Copied::Chunks([Bytes::from(vec![7; bytes])].into())
+    }
+
+    fn in_a_file(bytes: usize) -> Copied {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; bytes]).unwrap();
+        let bytes = u64::try_from(bytes).unwrap();
+        let budget = DiskBudget {
+            taken: std::sync::Arc::new(bytes.into()),
+            bytes_max: u64::MAX,
+            free_floor: 0,
+        };
+        Copied::File(Spill::of(file, bytes, budget))
+    }
+
+    /// Brings them all at once or one by one, to a spool with so many KiB for each project, and
+    /// says which were kept.
+    fn kept(waiting: Vec<Waiting>, project_kib: usize, at_once: bool) -> Vec<bool> {
+        let place = tempfile::tempdir().unwrap();
+        let (mut clerk, _) = clerk_with(place.path(), |config| {
+            config.spool.project_bytes = u64::try_from(project_kib * KIB).unwrap();
+        });
+        let (wanted, tells): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .map(|(project, body)| {
+                let project = project.map(|number| number.to_string());
+                let parcel = Parcel {
+                    holdings: Vec::new(),
+                    to: None,
+                    project: project.and_then(|number| ProjectId::parse(number.as_bytes())),
+                    sender: None,
+                    proven: true,
+                    maybe_sent: false,
+                    envelope: None,
+                    head: b"POST /api/1/envelope/ HTTP/1.1\r\n\r\n".to_vec(),
+                    body,
+                };
+                let (told, tells) = oneshot::channel();
+                let wanted = Wanted {
+                    parcel: Box::new(parcel),
+                    due: Due::Now,
+                    whose: Whose::Own,
+                    told,
+                };
+                (wanted, tells)
+            })
+            .unzip();
+        match at_once {
+            true => clerk.keep(wanted),
+            false => wanted.into_iter().for_each(|one| clerk.keep(vec![one])),
+        }
+        let told = tells.into_iter().map(|mut tells| tells.try_recv().unwrap());
+        told.map(|told| match told {
+            Ok(_) => true,
+            Err(NotKept::Full) => false,
+            Err(other) => panic!("{other:?}"),
+        })
+        .collect()
+    }
+
+    #[track_caller]
+    fn check(waiting: impl Fn() -> Vec<Waiting>, project_kib: usize, want: &[bool]) {
+        for at_once in [false, true] {
+            let kept = kept(waiting(), project_kib, at_once);
+            assert_eq!(kept, want, "all at once: {at_once}");
+        }
+    }
+
+    #[test]
+    fn a_projects_share_is_the_same_for_those_that_come_at_once() {
+        let of = |projects: [Option<u64>; 6]| {
+            let each = projects.into_iter();
+            each.map(|project| (project, in_memory(40 * KIB))).collect()
+        };
+        let alone = || of([Some(42); 6]);
+        check(alone, 100, &[true, true, false, false, false, false]);
+        check(alone, 300, &[true; 6]);
+        // None stands in another's way.
+        let both = || of([42, 42, 42, 7, 7, 7].map(Some));
+        check(both, 100, &[true, true, false, true, true, false]);
+        let nobodys = || of([None, None, None, Some(7), None, Some(7)]);
+        check(nobodys, 100, &[true, true, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_body_in_a_file_counts_whole_against_it() {
+        let large = || {
+            let sizes = [2048, 2048, 2048, 40];
+            let each = sizes.into_iter();
+            each.map(|kib| (Some(42), in_a_file(kib * KIB))).collect()
+        };
+        check(large, 5000, &[true, true, false, true]);
     }
 }

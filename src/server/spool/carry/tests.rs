@@ -15,6 +15,7 @@ use super::super::orders::{Wanted, Whose};
 use super::super::parcel::Parcel;
 use super::super::{Due, Kept, NotKept};
 use super::*;
+use crate::config::Config;
 use crate::policy::quotas::{CounterLimits, Counters};
 use crate::server::delivery::tee::Copied;
 use crate::server::memory::knowledge::Knowledge;
@@ -24,9 +25,18 @@ use crate::telemetry::labels::Upstream;
 use crate::telemetry::ledger::{Ledger, Sum};
 
 /// A clerk of a folder, and its books.
-fn clerk(folder: &Path) -> (Clerk, Arc<Ledger>) {
-    let mut config = crate::config::Config::in_front_of(Vec::new());
+pub(in crate::server::spool) fn clerk(folder: &Path) -> (Clerk, Arc<Ledger>) {
+    clerk_with(folder, |_| {})
+}
+
+/// The same, where this is configured.
+pub(in crate::server::spool) fn clerk_with(
+    folder: &Path,
+    change: impl FnOnce(&mut Config),
+) -> (Clerk, Arc<Ledger>) {
+    let mut config = Config::in_front_of(Vec::new());
     config.spool.free_floor = 0;
+    change(&mut config);
     let counters = Counters::new(CounterLimits {
         counters: 1,
         ips: 1,

@@ -28,6 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_canary_that_is_kept_is_not_missing,
         one_that_is_missing_is_so_until_one_arrives_whatever_comes_between,
         a_canary_whose_dsn_has_moved_is_looked_for_where_it_went,
+        a_canary_that_another_sentry_has_is_not_asked_for_in_the_first,
         no_canary_is_sent_in_maintenance_and_none_is_missed,
         a_reload_sends_canaries_and_ends_them,
     ]
@@ -258,6 +259,26 @@ fn a_canary_whose_dsn_has_moved_is_looked_for_where_it_went() {
     check_kept(&json!({"key": key, "project": 7}));
     // Another Sentry's project is the old one's here.
     check_kept(&json!({"key": key, "project": 7, "upstream": "next"}));
+}
+
+fn a_canary_that_another_sentry_has_is_not_asked_for_in_the_first() {
+    let (first, next) = (sentry(usize::MAX), sentry(0));
+    let mut changes = asking();
+    let to = json!({"key": "1".repeat(32), "project": 7, "upstream": "next"});
+    let moved = json!({
+        "dsn_map": [{"key": KEY, "project": 42, "to": to}],
+        "mirrors": [{"name": "next", "ingest": [next.url()], "share": 0}],
+    });
+    crate::edge::lay_over(&mut changes, &moved);
+    let edge = Edge::configured(&first.url(), &first.url(), changes);
+    flown(&edge, "forwarded", 2.0);
+    let targets = next.requests();
+    assert_eq!(targets[0].target_text(), "/api/7/envelope/");
+    let asked = first.requests().len();
+    assert_eq!(asked, 0, "the first does not know it");
+    let canary = status(&edge)["canary"].clone();
+    assert_eq!(canary["last"]["says"], "mirror next answered 200");
+    assert_eq!(canary["missing"], false);
 }
 
 fn no_canary_is_sent_in_maintenance_and_none_is_missed() {

@@ -28,7 +28,19 @@ impl Reading {
                 "canary.dsn does nothing: no listener takes events from this machine (serve: web, \
                  proxy_protocol: required, or client_ca)"
             }
-            Some(_) => return,
+            Some(dsn) => {
+                let asks = config.canary.token.is_some() || config.canary.token_file.is_some();
+                let moved = config.dsn_map.find(&dsn.key, Some(dsn.project));
+                let away = moved.and_then(|(_, moved)| moved.to_upstream.as_deref());
+                if let (true, Some(mirror)) = (asks, away) {
+                    let message = format!(
+                        "canary.token does nothing: dsn_map leads canary.dsn to mirror {mirror}, \
+                         which is not asked whether it has the canary"
+                    );
+                    self.faults.warnings.push(message);
+                }
+                return;
+            }
             // Who writes that there is none knows it.
             None if self.places.contains_key("canary.dsn") => return,
             None if self.places.keys().any(said) => {

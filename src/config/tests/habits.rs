@@ -142,6 +142,24 @@ fn a_canary_that_never_flies_is_warned_of() {
 }
 
 #[test]
+fn a_token_for_a_canary_that_another_sentry_has_is_warned_of() {
+    let text = |keys: &str, upstream: &str| {
+        format!(
+            "canary: {{dsn: '{DSN}'{keys}}}\n\
+             dsn_map: [{{key: a94ae32be2584e0bbd7a4cbb95971fee, project: 42, to: {{key: {}, project: 7{upstream}}}}}]\n\
+             mirrors: [{{name: next, ingest: ['http://next:3000'], share: 0}}]",
+            "1".repeat(32)
+        )
+    };
+    let (token, next) = (", org: acme, token: x", ", upstream: next");
+    let vain = "canary.token does nothing: dsn_map leads canary.dsn to mirror next, which is not \
+                asked whether it has the canary";
+    check(&text(token, next), vain);
+    check(&text(token, ""), "");
+    check(&text("", next), "");
+}
+
+#[test]
 fn a_canary_goes_in_the_clear_where_it_can() {
     let listener = |text: &str| {
         let text = format!("canary: {{dsn: '{DSN}'}}\nlisten: {{public: [{text}]}}");

@@ -94,7 +94,7 @@ pub(super) async fn fly(
     };
     let shared = &*desk.shared;
     let id = format!("{:032x}", fastrand::u128(..));
-    let project = booked_as(shared, dsn);
+    let (project, away) = leads(shared, dsn);
     let before = booked(&shared.ledger, project);
     let is_sealed = desk.reloader.started().listen.public.get(listener);
     let is_sealed = is_sealed.is_some_and(|listener| listener.tls.is_some());
@@ -122,9 +122,13 @@ pub(super) async fn fly(
             let says = "among others of its project, all kept or dropped".to_owned();
             Landed::short(Flown::Kept, says)
         }
-        Became::Forwarded | Became::Among { .. } | Became::Nothing => {
-            stored(desk, canary, &id).await
-        }
+        Became::Forwarded | Became::Among { .. } | Became::Nothing => match away {
+            // Nobody here knows what that one stores, nor has a token for it.
+            Some(mirror) => {
+                Landed::arrived(Flown::Forwarded, &format!("mirror {mirror} answered 200"))
+            }
+            None => stored(desk, canary, &id).await,
+        },
     }
 }
 
@@ -236,12 +240,14 @@ fn judged(answer: &Answer, id: &str) -> Option<Landed> {
 }
 
 /// The project whose events they are: a DSN may have moved to another, but is its own still where
-/// another Sentry has it now.
-fn booked_as(shared: &Shared, dsn: &CanaryDsn) -> ProjectId {
+/// another Sentry has it now, whose name comes with it.
+fn leads(shared: &Shared, dsn: &CanaryDsn) -> (ProjectId, Option<Box<str>>) {
     let rules = shared.rules.load();
-    let moved = rules.gate.moves.map().find(&dsn.key, Some(dsn.project));
-    let moved = moved.filter(|(_, moved)| !moved.leads_away());
-    moved.map_or(dsn.project, |(_, moved)| moved.to_project)
+    match rules.gate.moves.map().find(&dsn.key, Some(dsn.project)) {
+        Some((_, moved)) if moved.leads_away() => (dsn.project, moved.to_upstream.clone()),
+        Some((_, moved)) => (moved.to_project, None),
+        None => (dsn.project, None),
+    }
 }
 
 /// What the books say of a project's errors; a key that is not proven yet has none of its own.

@@ -54,7 +54,7 @@ Examples:
         #[arg(long)]
         no_wait: bool,
     },
-    /// Drop what is kept, for good; its bytes are overwritten.
+    /// Drop what is kept, for good, copies for mirrors with it; its bytes are overwritten.
     #[command(after_help = "\
 Examples:
   vidette spool drop --project 42
@@ -208,7 +208,14 @@ fn purge(address: &admin::Address, project: Option<u64>) -> anyhow::Result<()> {
     };
     let told: Value = address.delete(&path, DROP_PATIENCE)?.json()?;
     let dropped = told.get("dropped").and_then(Value::as_u64);
-    say(&format!("{} requests dropped", dropped.unwrap_or(0)));
+    let dropped = dropped.unwrap_or(0);
+    // An edge of an earlier version does not say.
+    match told.get("copies").and_then(Value::as_u64) {
+        None | Some(0) => say(&format!("{dropped} requests dropped")),
+        Some(copies) => say(&format!(
+            "{dropped} requests dropped, and {copies} copies for mirrors"
+        )),
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Copies for another Sentry: it gets what the first takes, and nothing that it does, hangs over or
 //! dies of is felt by the first. What it could not take reaches it later.
 
+mod dropped;
 mod renamed;
 mod trouble;
 mod upgraded;
@@ -29,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         what_is_kept_for_the_first_is_copied_once,
         a_reload_changes_what_a_mirror_gets,
     ];
+    trials.extend(dropped::trials());
     trials.extend(renamed::trials());
     trials.extend(trouble::trials());
     trials.extend(upgraded::trials());

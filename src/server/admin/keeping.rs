@@ -108,15 +108,32 @@ impl Desk {
                         return error_answer(StatusCode::BAD_REQUEST, detail);
                     }
                 };
-                match spool.purge(project).await {
-                    Some(dropped) => {
-                        tracing::warn!(dropped, "what was kept was dropped by an operator");
-                        json_answer(StatusCode::OK, &json!({"dropped": dropped}))
-                    }
-                    None => busy(),
-                }
+                self.drop_kept(project).await
             }
             _ => not_allowed("GET, HEAD, POST, DELETE"),
+        }
+    }
+}
+
+impl Desk {
+    /// Drops what is kept of a project, or of all: for the first Sentry, and then its copies, of
+    /// which no more are made meanwhile.
+    async fn drop_kept(&self, project: Option<ProjectId>) -> Answer {
+        let Some(dropped) = self.shared.spool.purge(project).await else {
+            return busy();
+        };
+        let copies = self.shared.mirrors.drop_copies(project).await;
+        tracing::warn!(dropped, copies, "what was kept was dropped by an operator");
+        match copies {
+            Some(copies) => {
+                let told = json!({"dropped": dropped, "copies": copies});
+                json_answer(StatusCode::OK, &told)
+            }
+            None => {
+                let detail = "what was kept is dropped, but a mirror's thread does not answer: \
+                              its copies may stay";
+                error_answer(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
         }
     }
 }

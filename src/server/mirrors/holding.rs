@@ -1,6 +1,7 @@
 //! Who has a mirror's store, from its opening to the end: this process, or the one before or after
 //! it. Never sends anything.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::telemetry::labels::MirrorLoss;
 
-use super::Twin;
 use super::store::{NoStore, Store};
 use super::thread::{BATCH_MAX, Desk, REST};
+use super::Twin;
 use crate::server::worker::InForce;
 
 /// How long a stop, and giving the store away, wait for what is under way: what is not answered
@@ -87,7 +88,7 @@ impl Desk {
     /// Ends: what is under way may still be answered, and all else is kept.
     pub(super) async fn close(
         self: &Rc<Self>,
-        next: Option<Twin>,
+        next: VecDeque<Twin>,
         taken: &mut mpsc::Receiver<Twin>,
     ) {
         let rules = self.worker.rules();

@@ -5,14 +5,17 @@
 //! into its mirror's queue; `thread` is a thread for each mirror, which sends what is in the queue
 //! and, in `store`, keeps what that one does not take. A worker only ever tries to put something
 //! into a queue: whatever a mirror does, no request waits for it or hears of it, and it is in no
-//! book of the first's.
+//! book of the first's. `dropping` is what an operator drops of all that.
 
 pub(crate) mod copying;
+mod dropping;
 mod holding;
+mod room;
 mod sending;
 mod store;
 mod thread;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -34,6 +37,8 @@ use crate::telemetry::labels::{MirrorLoss, MirrorPlace, Upstream};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::mirrors::{MirrorCounts, upstream_of_mirror};
 
+use self::dropping::{DROPS_MAX, Dropping};
+use self::room::Room;
 use crate::server::delivery::spill::Spill;
 use crate::server::rules::Rules;
 use crate::server::upstream::Target;
@@ -135,7 +140,9 @@ impl MirrorRules {
 
 /// All mirrors, as workers reach them.
 #[derive(Debug, Default)]
-pub(crate) struct Mirrors(Vec<Mirror>);
+pub(crate) struct Mirrors {
+    all: Vec<Mirror>,
+}
 
 /// The way to one.
 #[derive(Debug)]
@@ -145,10 +152,21 @@ struct Mirror {
     /// Bytes that wait for it in memory, and in files that copies of large bodies are.
     memory_bytes: Arc<AtomicU64>,
     file_bytes: Arc<AtomicU64>,
+    drops: mpsc::Sender<Dropping>,
+    erased: Arc<AtomicU64>,
 }
 
-/// The other ends of the queues.
-pub(crate) type Queues = Vec<mpsc::Receiver<Twin>>;
+/// A mirror's end of what workers and operators want of it.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    taken: mpsc::Receiver<Twin>,
+    drops: mpsc::Receiver<Dropping>,
+    /// Grows with each step of what is overwritten.
+    erased: Arc<AtomicU64>,
+}
+
+/// Those of all mirrors.
+pub(crate) type Queues = Vec<Wanted>;
 
 impl Mirrors {
     /// Those of the start, all of whose queues are empty.
@@ -156,21 +174,30 @@ impl Mirrors {
         let named = config.mirrors.iter();
         let all = named.map(|mirror| {
             let (queue, taken) = mpsc::channel(QUEUED_MAX);
+            let (drops, dropped) = mpsc::channel(DROPS_MAX);
+            let erased = Arc::default();
+            let wanted = Wanted {
+                taken,
+                drops: dropped,
+                erased: Arc::clone(&erased),
+            };
             let mirror = Mirror {
                 counts: Arc::new(MirrorCounts::new(mirror.name.clone())),
                 queue,
                 memory_bytes: Arc::default(),
                 file_bytes: Arc::default(),
+                drops,
+                erased,
             };
-            (mirror, taken)
+            (mirror, wanted)
         });
-        let (mirrors, queues) = all.unzip();
-        (Self(mirrors), queues)
+        let (all, queues) = all.unzip();
+        (Self { all }, queues)
     }
 
     /// The numbers of each, in their order.
     pub(crate) fn counts(&self) -> impl Iterator<Item = &Arc<MirrorCounts>> {
-        self.0.iter().map(|mirror| &mirror.counts)
+        self.all.iter().map(|mirror| &mirror.counts)
     }
 
     /// Which of them get a copy of a request: a bit for each, in their order.
@@ -184,7 +211,7 @@ impl Mirrors {
 
     /// Those of these bits.
     fn of(&self, bits: u8) -> impl Iterator<Item = &Mirror> {
-        let all = self.0.iter().enumerate();
+        let all = self.all.iter().enumerate();
         let chosen = all.filter(move |(place, _)| bits >> place & 1 == 1);
         chosen.map(|(_, mirror)| mirror)
     }
@@ -221,6 +248,7 @@ impl Mirror {
             lane: copy.lane,
             first: copy.first,
             taken: Instant::now(),
+            dropped: Cell::new(false),
             _room: room,
         };
         if self.queue.try_send(twin).is_err() {
@@ -271,46 +299,9 @@ pub(crate) struct Twin {
     lane: Lane,
     first: First,
     taken: Instant,
+    /// An operator has dropped it: it is not kept, should this attempt fail.
+    dropped: Cell<bool>,
     _room: Room,
-}
-
-/// What a copy takes of its mirror's share while it is in memory.
-#[derive(Debug)]
-struct Room {
-    counts: Arc<MirrorCounts>,
-    memory: (Arc<AtomicU64>, u64),
-    file: (Arc<AtomicU64>, u64),
-}
-
-impl Room {
-    fn take(mirror: &Mirror, memory_bytes: u64, (file_bytes, most): (u64, u64)) -> Option<Self> {
-        let take = |taken: &AtomicU64, bytes: u64, most: u64| {
-            let fits = |sum: u64| sum.checked_add(bytes).filter(|sum| *sum <= most);
-            taken.fetch_update(Relaxed, Relaxed, fits).is_ok()
-        };
-        if !take(&mirror.memory_bytes, memory_bytes, QUEUED_BYTES_MAX) {
-            return None;
-        }
-        if !take(&mirror.file_bytes, file_bytes, most) {
-            mirror.memory_bytes.fetch_sub(memory_bytes, Relaxed);
-            return None;
-        }
-        mirror.counts.in_memory.fetch_add(1, Relaxed);
-        Some(Self {
-            counts: Arc::clone(&mirror.counts),
-            memory: (Arc::clone(&mirror.memory_bytes), memory_bytes),
-            file: (Arc::clone(&mirror.file_bytes), file_bytes),
-        })
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        for (taken, bytes) in [&self.memory, &self.file] {
-            taken.fetch_sub(*bytes, Relaxed);
-        }
-        self.counts.in_memory.fetch_sub(1, Relaxed);
-    }
 }
 
 /// The threads of all mirrors. Dropped, they are told to end, and nobody waits.
@@ -332,11 +323,11 @@ impl Threads {
     ) -> std::io::Result<Self> {
         let closing = watch::Sender::new(false);
         let places = MirrorPlace::ALL.into_iter().zip(queues);
-        let all = places.zip(&metrics.mirrors).map(|((place, taken), own)| {
+        let all = places.zip(&metrics.mirrors).map(|((place, wanted), own)| {
             let (worker, counts) = own;
             let plan = thread::Plan {
                 place,
-                taken,
+                wanted,
                 shared: Arc::clone(shared),
                 metrics: Arc::clone(worker),
                 counts: Arc::clone(counts),

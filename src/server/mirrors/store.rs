@@ -2,8 +2,10 @@
 //! Sentry's. Owns what is kept and what goes next; never sends it, and takes no room that the
 //! first's spool may still need.
 
+mod dropping;
 mod keeping;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -27,6 +29,7 @@ use crate::telemetry::process;
 
 use crate::server::spool::log::{Compacted, Damaged, DiskError, Log, Place, RealDisk};
 use crate::server::spool::parcel;
+use crate::server::spool::purge::Erasing;
 use crate::server::spool::room::{Free, log_limits, records_max};
 use crate::server::spool::{End, clock, departure};
 
@@ -43,6 +46,10 @@ const COMPACTED_AT_ONCE: usize = 4;
 pub(super) struct Store {
     log: Log<RealDisk>,
     held: Replay<Place>,
+    /// What was handed out, and whether an operator has dropped it since: it is not sent again.
+    going: HashMap<u64, bool>,
+    /// What an operator has dropped, and is on disk as it was.
+    erasing: Erasing<Place>,
     counts: Arc<MirrorCounts>,
     next_order: u64,
     epoch: Instant,
@@ -120,6 +127,8 @@ impl Store {
         let now_unix_ms = clock::take_up(log.disk(), process::now_ms(), !found.records.is_empty());
         let mut own = Self {
             held: Replay::new(records_max(spool.max_bytes).saturating_add(found.records.len())),
+            going: HashMap::new(),
+            erasing: Erasing::default(),
             log,
             counts: Arc::clone(counts),
             next_order: (now_unix_ms.max(process::now_ms()) << ORDERS_BITS).max(last + 1),
@@ -172,6 +181,7 @@ impl Store {
                 continue;
             };
             let age_ms = self.now_unix_ms().saturating_sub(held.at);
+            self.going.insert(held.order, false);
             return Some(Going {
                 order: held.order,
                 held: Duration::from_millis(age_ms),
@@ -207,6 +217,7 @@ impl Store {
     /// What came of a request that was handed out.
     pub(super) fn end(&mut self, order: u64, end: &End, lately: Lately, most_s: u64) {
         let now = self.now();
+        let dropped = self.going.remove(&order) == Some(true);
         let Some(held) = self.held.going(order) else {
             return;
         };
@@ -223,6 +234,10 @@ impl Store {
             End::Damaged => {
                 self.held.done(order);
                 self.loses(&held, MirrorLoss::Damaged);
+            }
+            End::Unsent | End::Limited(_) | End::Again if dropped => {
+                self.held.done(order);
+                self.erasing.add(vec![held]);
             }
             End::Unsent => _ = self.held.put_back(order),
             End::Limited(limits) => {
@@ -261,6 +276,10 @@ impl Store {
         }
         self.log.flush_acks();
         self.log.resize(log_limits(spool.max_bytes));
+        if !self.erasing.is_over() {
+            // What is to be overwritten stays in one place.
+            return self.publish();
+        }
         let used = self.log.usage();
         let scarce =
             used.bytes_on_disk > spool.max_bytes / 2 && used.live_bytes < used.bytes_on_disk / 2;
@@ -280,6 +299,7 @@ impl Store {
 
     /// Writes down what is done.
     pub(super) fn close(mut self) {
+        self.erase_all();
         self.log.close();
         let zero = |count: &AtomicU64| count.store(0, Relaxed);
         zero(&self.counts.on_disk);
@@ -296,7 +316,8 @@ impl Store {
     fn publish(&self) {
         let counts = &self.counts;
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        counts.on_disk.store(number(self.held.len()), Relaxed);
+        let on_disk = self.held.len() + self.erasing.len();
+        counts.on_disk.store(number(on_disk), Relaxed);
         counts.aside.store(number(self.held.aside()), Relaxed);
         counts.disk_bytes.store(self.held.bytes(), Relaxed);
         if self.held.is_empty() {

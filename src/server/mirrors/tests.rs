@@ -115,7 +115,7 @@ fn check_counts(counts: &MirrorCounts, want: [u64; 4]) {
 #[test]
 fn as_many_wait_as_may_and_the_rest_is_counted() {
     let (mirrors, mut queues) = Mirrors::new(&config(vec![configured("next")]));
-    let (mirror, queue) = (&mirrors.0[0], &mut queues[0]);
+    let (mirror, queue) = (&mirrors.all[0], &mut queues[0].taken);
     let many = u64::try_from(QUEUED_MAX).unwrap();
     for _ in 0..many {
         mirror.offer(original(1), 0);
@@ -132,7 +132,7 @@ fn as_many_wait_as_may_and_the_rest_is_counted() {
 #[test]
 fn what_waits_has_a_share_of_memory() {
     let (mirrors, mut queues) = Mirrors::new(&config(vec![configured("next")]));
-    let mirror = &mirrors.0[0];
+    let mirror = &mirrors.all[0];
     let head = original(0).head.len();
     let whole = usize::try_from(QUEUED_BYTES_MAX).unwrap() - head;
     mirror.offer(original(whole + 1), 0);
@@ -141,7 +141,7 @@ fn what_waits_has_a_share_of_memory() {
     check_counts(&mirror.counts, [2, 1, 1, 0]);
     mirror.offer(original(0), 0);
     check_counts(&mirror.counts, [3, 1, 2, 0]);
-    drop(queues[0].try_recv().unwrap());
+    drop(queues[0].taken.try_recv().unwrap());
     mirror.offer(original(0), 0);
     check_counts(&mirror.counts, [4, 1, 2, 0]);
     let nothing = Original {
@@ -166,8 +166,8 @@ fn counts() -> Arc<MirrorCounts> {
 fn twins(count: usize, body_bytes: usize) -> Vec<(std::rc::Rc<Twin>, bool)> {
     let (mirrors, mut queues) = Mirrors::new(&config(vec![configured("next")]));
     let offered = (0..count).map(|_| {
-        mirrors.0[0].offer(original(body_bytes), 0);
-        (std::rc::Rc::new(queues[0].try_recv().unwrap()), false)
+        mirrors.all[0].offer(original(body_bytes), 0);
+        (std::rc::Rc::new(queues[0].taken.try_recv().unwrap()), false)
     });
     offered.collect()
 }
@@ -273,4 +273,48 @@ fn what_the_mirror_limits_waits_and_what_is_too_old_goes() {
     assert!(store.is_empty());
     let expired = own.lost().find(|(loss, _)| *loss == MirrorLoss::Expired);
     assert_eq!(expired.unwrap().1, 2);
+}
+
+/// Drops what is there of a project, and says how many that were, once they are overwritten.
+fn dropped(store: &mut Store, of: Option<ProjectId>) -> u64 {
+    let (told, mut tells) = tokio::sync::oneshot::channel();
+    store.drop_kept(of, 0, told);
+    while store.erase_some() {}
+    tells.try_recv().unwrap()
+}
+
+#[test]
+fn what_is_dropped_is_gone_and_what_is_being_sent_once_that_fails() {
+    let place = TempDir::new().unwrap();
+    let own = counts();
+    let mut store = open(&place, &own);
+    keep(&mut store, twins(5, 100), 0);
+    let going: Vec<u64> = (0..3).map(|_| store.next(true).unwrap().order).collect();
+    assert_eq!(dropped(&mut store, project(43)), 0, "another project");
+    assert_eq!(dropped(&mut store, project(42)), 5);
+    assert_eq!(dropped(&mut store, None), 0, "none twice");
+    assert_eq!(own.on_disk.load(Relaxed), 3);
+    store.end(going[0], &End::Taken, NEVER, 300);
+    store.end(going[1], &End::Again, NEVER, 300);
+    while store.erase_some() {}
+    assert_eq!(own.on_disk.load(Relaxed), 1);
+    // Nobody knows yet what becomes of the third.
+    store.close();
+    let lost = own.lost().find(|(loss, _)| *loss == MirrorLoss::Dropped);
+    assert_eq!((own.sent.load(Relaxed), lost.unwrap().1), (1, 4));
+    let next = counts();
+    assert!(open(&place, &next).is_empty());
+    assert_eq!(next.carried.load(Relaxed), 0);
+}
+
+#[test]
+fn one_that_was_dropped_while_it_was_new_is_never_kept() {
+    let place = TempDir::new().unwrap();
+    let own = counts();
+    let mut store = open(&place, &own);
+    let twins = twins(2, 100);
+    twins[0].0.dropped.set(true);
+    keep(&mut store, twins, 0);
+    let lost = own.lost().find(|(loss, _)| *loss == MirrorLoss::Dropped);
+    assert_eq!((own.on_disk.load(Relaxed), lost.unwrap().1), (1, 1));
 }

@@ -3,11 +3,11 @@
 //! others at the processor, so that a mirror costs requests nothing but their copies.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ use crate::telemetry::labels::{MirrorPlace, Upstream};
 use crate::telemetry::metrics::WorkerMetrics;
 use crate::telemetry::mirrors::MirrorCounts;
 
+use super::dropping::DROPS_MAX;
 use super::store::{Bounds, Store};
-use super::{MirrorRules, Twin};
+use super::{MirrorRules, Twin, Wanted};
 use crate::server::upkeep::keep_up;
 use crate::server::upstream::Target;
 use crate::server::upstream::leave::Leave;
@@ -49,7 +50,7 @@ const NICE: i32 = 10;
 /// What the thread needs to start.
 pub(super) struct Plan {
     pub(super) place: MirrorPlace,
-    pub(super) taken: mpsc::Receiver<Twin>,
+    pub(super) wanted: Wanted,
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) counts: Arc<MirrorCounts>,
@@ -85,6 +86,7 @@ impl Plan {
             leaving: Cell::default(),
             awaited: Cell::new(false),
             left: RefCell::default(),
+            erased: Arc::clone(&self.wanted.erased),
             told: Cell::new(false),
             changed: Notify::new(),
         });
@@ -92,7 +94,7 @@ impl Plan {
             let ours = Rc::clone(&desk);
             let listening = keep_up("listening", move || listen(Rc::clone(&ours)));
             let listening = tokio::task::spawn_local(listening);
-            desk.serve(self.taken, self.closing).await;
+            desk.serve(self.wanted, self.closing).await;
             listening.abort();
         });
     }
@@ -116,6 +118,8 @@ pub(super) struct Desk {
     pub(super) awaited: Cell<bool>,
     /// What waits for that, and was not taken.
     pub(super) left: RefCell<Vec<(Rc<Twin>, bool)>>,
+    /// Grows with each step of what is overwritten.
+    pub(super) erased: Arc<AtomicU64>,
     /// It was said why there is none.
     pub(super) told: Cell<bool>,
     /// Something ended.
@@ -139,13 +143,15 @@ async fn listen(desk: Rc<Desk>) {
 }
 
 impl Desk {
-    async fn serve(
-        self: &Rc<Self>,
-        mut taken: mpsc::Receiver<Twin>,
-        mut closing: watch::Receiver<bool>,
-    ) {
+    async fn serve(self: &Rc<Self>, wanted: Wanted, mut closing: watch::Receiver<bool>) {
+        let Wanted {
+            mut taken,
+            mut drops,
+            ..
+        } = wanted;
         let mut tidied: Option<Instant> = None;
-        let mut next = None;
+        let mut next = VecDeque::new();
+        let mut dropping = Vec::new();
         while !*closing.borrow() {
             let rules = self.worker.rules();
             if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
@@ -153,21 +159,31 @@ impl Desk {
                 match self.worker.is_leaving() {
                     true => self.give_away(&rules, || {
                         let queued = std::iter::from_fn(|| taken.try_recv().ok());
-                        next.take().into_iter().chain(queued).collect()
+                        std::mem::take(&mut next)
+                            .into_iter()
+                            .chain(queued)
+                            .collect()
                     }),
                     false => self.tidy(&rules),
                 }
             }
+            // Once the process before has given its store away.
+            if !self.awaited.get() {
+                for one in dropping.drain(..) {
+                    self.drop_copies(one, &mut next, &mut taken);
+                }
+            }
             let rest = self.round(&rules, &mut next, &mut taken);
             // One that is here waits for its turn: nothing is taken out of the queue behind it.
-            let takes = next.is_none();
+            let takes = next.is_empty();
             tokio::select! {
                 biased;
                 ended = closing.changed() => if ended.is_err() { break },
                 twin = taken.recv(), if takes => match twin {
-                    Some(twin) => next = Some(twin),
+                    Some(twin) => next.push_back(twin),
                     None => break,
                 },
+                Some(one) = drops.recv(), if dropping.len() < DROPS_MAX => dropping.push(one),
                 () = self.changed.notified() => {}
                 () = sleep(rest) => {}
             }
@@ -183,7 +199,7 @@ impl Desk {
     fn round(
         self: &Rc<Self>,
         rules: &Rc<InForce>,
-        next: &mut Option<Twin>,
+        next: &mut VecDeque<Twin>,
         taken: &mut mpsc::Receiver<Twin>,
     ) -> Duration {
         let mut keeps = Vec::new();
@@ -193,7 +209,7 @@ impl Desk {
             if leave.is_none() && !has_store {
                 break;
             }
-            let Some(twin) = next.take().or_else(|| taken.try_recv().ok()) else {
+            let Some(twin) = next.pop_front().or_else(|| taken.try_recv().ok()) else {
                 self.give_back(rules, leave, Heard::Nothing);
                 break;
             };
@@ -214,7 +230,11 @@ impl Desk {
         if let Some(store) = &mut *self.store.borrow_mut() {
             store.keep(keeps, self.bounds(rules));
         }
-        self.send_kept(rules)
+        let rest = self.send_kept(rules);
+        match self.erase_some() {
+            true => Duration::ZERO,
+            false => rest,
+        }
     }
 
     /// Sends what is kept, as far as it may go, and says when to look again.

@@ -88,7 +88,7 @@ pub(super) struct Clerk {
     pub(super) items: u64,
     pub(super) told_full: ToldFull,
     /// What an operator has dropped, and is on disk as it was.
-    pub(super) erasing: Erasing,
+    pub(super) erasing: Erasing<Stowed>,
     pub(super) free: Free,
     /// When the age of what was kept the longest was last told.
     pub(super) age_told: Option<Millis>,

@@ -23,7 +23,7 @@ mod outgo;
 pub(crate) mod parcel;
 pub(crate) mod pause;
 pub(crate) mod prospect;
-mod purge;
+pub(crate) mod purge;
 mod queues;
 pub(crate) mod replay;
 pub(crate) mod room;
@@ -319,20 +319,10 @@ impl Spool {
     /// them is on disk. `None`: the clerk does not answer.
     pub(crate) async fn purge(&self, project: Option<ProjectId>) -> Option<u64> {
         let desk = self.desk.as_ref()?;
-        let (told, mut tells) = oneshot::channel();
+        let (told, tells) = oneshot::channel();
         let order = Order::Steer(Steer::Purge { project, told });
         desk.orders.try_send(order).ok()?;
-        // A full spool takes its time: as long as it goes on.
-        let mut erased = self.state.erased.load(Relaxed);
-        loop {
-            if let Ok(told) = timeout(PATIENCE, &mut tells).await {
-                return told.ok();
-            }
-            let before = std::mem::replace(&mut erased, self.state.erased.load(Relaxed));
-            if erased == before {
-                return None;
-            }
-        }
+        told_of_drop(tells, &self.state.erased).await
     }
 
     /// Whether the directory was to be used, and cannot be.
@@ -364,6 +354,24 @@ impl Spool {
         let (told, tells) = oneshot::channel();
         desk.orders.try_send(Order::Steer(order(told))).ok()?;
         timeout(PATIENCE, tells).await.ok()?.ok()
+    }
+}
+
+/// What was dropped, once it is overwritten. A full spool takes its time: as long as it goes on,
+/// which `erased` shows. `None`: nobody answers.
+pub(crate) async fn told_of_drop(
+    mut tells: oneshot::Receiver<u64>,
+    erased: &AtomicU64,
+) -> Option<u64> {
+    let mut seen = erased.load(Relaxed);
+    loop {
+        if let Ok(told) = timeout(PATIENCE, &mut tells).await {
+            return told.ok();
+        }
+        let before = std::mem::replace(&mut seen, erased.load(Relaxed));
+        if seen == before {
+            return None;
+        }
     }
 }
 

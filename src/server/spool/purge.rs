@@ -13,18 +13,36 @@ use crate::policy::replay::Held;
 
 use super::clerk::Clerk;
 use super::holds::Stowed;
-use super::log::Place;
+use super::log::{Log, Place, RealDisk};
 
 /// Requests of one file that are overwritten in one go, and their bytes: that takes three
 /// syncs of the disk, so some milliseconds, of which any request that comes waits one turn.
 const RECORDS_AT_ONCE: usize = 256;
 const BYTES_AT_ONCE: u64 = 1 << 20;
 
+/// Knows where in the log it lies.
+pub(in crate::server) trait Lies: Copy {
+    /// Where.
+    fn lies(&self) -> Place;
+}
+
+impl Lies for Place {
+    fn lies(&self) -> Place {
+        *self
+    }
+}
+
+impl Lies for Stowed {
+    fn lies(&self) -> Place {
+        self.lies
+    }
+}
+
 /// What has yet to be overwritten. Its requests were kept, so it is bounded as what is kept
 /// is; its orders are, by the queue that they came in.
-#[derive(Debug, Default)]
-pub(super) struct Erasing {
-    queue: VecDeque<Held<Stowed>>,
+#[derive(Debug)]
+pub(in crate::server) struct Erasing<P> {
+    queue: VecDeque<Held<P>>,
     /// Large bodies of what left the queue are still there.
     wiping: bool,
     /// As many as ever left the queue.
@@ -40,34 +58,77 @@ struct Waiting {
     told: oneshot::Sender<u64>,
 }
 
-impl Erasing {
+impl<P> Default for Erasing<P> {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            wiping: false,
+            left: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+impl<P: Lies> Erasing<P> {
     /// How many requests are still there.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::server) fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// Whether nothing is left to be done, and nobody to be told.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::server) fn is_over(&self) -> bool {
         self.queue.is_empty() && !self.wiping && self.waiting.is_empty()
     }
 
     /// These are nobody else's any more.
-    pub(super) fn add(&mut self, dropped: Vec<Held<Stowed>>) {
+    pub(in crate::server) fn add(&mut self, dropped: Vec<Held<P>>) {
         // An empty queue takes them as they lie.
         self.queue.append(&mut dropped.into());
     }
 
+    /// Somebody waits until all that is there is overwritten, and is told how many were dropped.
+    pub(in crate::server) fn waits(&mut self, dropped: u64, told: oneshot::Sender<u64>) {
+        let waits_for = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
+        self.waiting.push_back(Waiting {
+            until: self.left + waits_for,
+            dropped,
+            told,
+        });
+    }
+
+    /// What goes next. Nothing while large bodies of the last are being overwritten.
+    pub(in crate::server) fn next(&mut self, log: &Log<RealDisk>) -> Vec<Held<P>> {
+        match self.wiping {
+            true => Vec::new(),
+            false => self.batch(log.limits().inline_bytes_max.into()),
+        }
+    }
+
+    /// Overwrites some of the large bodies; once none is left, those are told who wait.
+    pub(in crate::server) fn wipe(&mut self, log: &mut Log<RealDisk>) {
+        self.wiping = log.wipe(BYTES_AT_ONCE).unwrap_or_else(|error| {
+            tracing::error!(%error, "the body of a dropped request cannot be overwritten");
+            // The next one may be.
+            true
+        });
+        if !self.wiping {
+            // Large bodies have their names until their acks are on disk.
+            log.flush_acks();
+            self.tell();
+        }
+    }
+
     /// As many of the first as lie in one file, and go in one go.
-    fn batch(&mut self, inline_bytes_max: u64) -> Vec<Held<Stowed>> {
-        let Some(first) = self.queue.front().map(|first| first.place.lies) else {
+    fn batch(&mut self, inline_bytes_max: u64) -> Vec<Held<P>> {
+        let Some(first) = self.queue.front().map(|first| first.place.lies()) else {
             return Vec::new();
         };
         let mut bytes = 0;
-        let fits = |held: &&Held<Stowed>| {
+        let fits = |held: &&Held<P>| {
             let before = bytes;
             // Its large body is another matter.
             bytes += u64::from(held.bytes).min(inline_bytes_max);
-            before == 0 || (bytes <= BYTES_AT_ONCE && held.place.lies.is_beside(first))
+            before == 0 || (bytes <= BYTES_AT_ONCE && held.place.lies().is_beside(first))
         };
         let queue = self.queue.iter().take(RECORDS_AT_ONCE);
         let count = queue.take_while(fits).count();
@@ -116,14 +177,8 @@ impl Clerk {
         // which this sort makes use of: of a million records that is some ten milliseconds.
         all.sort_by_key(|held| held.place.lies);
         let dropped = u64::try_from(all.len()).unwrap_or(u64::MAX) + others;
-        let erasing = &mut self.erasing;
-        erasing.add(all);
-        let waits_for = u64::try_from(erasing.queue.len()).unwrap_or(u64::MAX);
-        erasing.waiting.push_back(Waiting {
-            until: erasing.left + waits_for,
-            dropped,
-            told,
-        });
+        self.erasing.add(all);
+        self.erasing.waits(dropped, told);
     }
 
     /// Overwrites the next of what was dropped.
@@ -131,36 +186,29 @@ impl Clerk {
         if self.erasing.is_over() {
             return;
         }
-        if !self.erasing.wiping {
-            let inline_bytes_max = self.log.limits().inline_bytes_max.into();
-            let batch = self.erasing.batch(inline_bytes_max);
-            self.erase(&batch);
-        }
-        self.erasing.wiping = self.log.wipe(BYTES_AT_ONCE).unwrap_or_else(|error| {
-            tracing::error!(%error, "the body of a dropped request cannot be overwritten");
-            // The next one may be.
-            true
-        });
+        let batch = self.erasing.next(&self.log);
+        self.erase(&batch);
+        self.erasing.wipe(&mut self.log);
         self.state.erased.fetch_add(1, Relaxed);
-        if !self.erasing.wiping {
-            // Large bodies have their names until their acks are on disk.
-            self.log.flush_acks();
-            self.erasing.tell();
-        }
     }
 
     fn erase(&mut self, batch: &[Held<Stowed>]) {
         // While they can still be read.
         let read: Vec<_> = batch.iter().map(|held| self.look_into(held)).collect();
-        let places: Vec<Place> = batch.iter().map(|held| held.place.lies).collect();
-        if let Err(error) = self.log.erase(&places) {
-            tracing::error!(%error, "dropped requests cannot be overwritten");
-            for place in places {
-                self.log.ack(place);
-            }
-        }
+        overwrite(&mut self.log, batch);
         for (held, read) in batch.iter().zip(read) {
             self.book_gone(held, read, Reason::SpoolPurged);
+        }
+    }
+}
+
+/// Overwrites requests; where that fails they are done with all the same.
+pub(in crate::server) fn overwrite<P: Lies>(log: &mut Log<RealDisk>, batch: &[Held<P>]) {
+    let places: Vec<Place> = batch.iter().map(|held| held.place.lies()).collect();
+    if let Err(error) = log.erase(&places) {
+        tracing::error!(%error, "dropped requests cannot be overwritten");
+        for place in places {
+            log.ack(place);
         }
     }
 }

@@ -84,6 +84,8 @@ labels! {
         Undelivered = "undelivered",
         /// The edge stopped, and nothing is kept.
         Stopped = "stopped",
+        /// An operator dropped it.
+        Dropped = "dropped",
     }
 }
 

@@ -32,6 +32,10 @@ impl Store {
         let mut laid = Vec::with_capacity(twins.len());
         let mut live_bytes = self.log.usage().live_bytes;
         for (twin, maybe_sent) in twins {
+            if twin.dropped.get() {
+                self.counts.loses(MirrorLoss::Dropped, 1);
+                continue;
+            }
             match self.lay(&twin, maybe_sent, &mut live_bytes, bounds) {
                 Ok(one) => laid.push(one),
                 Err(loss) => self.counts.loses(loss, 1),

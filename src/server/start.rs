@@ -118,6 +118,7 @@ impl Edge {
         let kept = (folder, mirrors);
         let (shared, switchboard) = share(config, doors, &memory, kept, ledger, after);
         let shared = Arc::new(shared);
+        shared.mirrors.look_beside(&shared.spool.folder());
         let access_log = Arc::clone(&shared.access_log);
         let follows = access_log.follow(&config.access_log);
         follows.map_err(StartError::Thread)?;

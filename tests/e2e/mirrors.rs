@@ -2,6 +2,7 @@
 //! dies of is felt by the first. What it could not take reaches it later.
 
 mod dropped;
+mod removed;
 mod renamed;
 mod trouble;
 mod upgraded;
@@ -31,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_reload_changes_what_a_mirror_gets,
     ];
     trials.extend(dropped::trials());
+    trials.extend(removed::trials());
     trials.extend(renamed::trials());
     trials.extend(trouble::trials());
     trials.extend(upgraded::trials());

@@ -79,6 +79,7 @@ fn judge(desk: &Desk, limits: &Limits) -> Judged {
     reasons.extend(sharing::reasons(&shared.shared_quota));
     reasons.extend(sharing::settling(&shared.shared_quota));
     reasons.extend(keeping::reasons(shared));
+    reasons.extend(shared.mirrors.left());
     reasons.extend(switches::reasons(&desk.switchboard));
     reasons.extend(shared.access_log.reasons());
     reasons.extend(desk.incidents.reasons());

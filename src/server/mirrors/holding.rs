@@ -13,7 +13,7 @@ use crate::telemetry::labels::MirrorLoss;
 
 use super::store::{NoStore, Store};
 use super::thread::{BATCH_MAX, Desk, REST};
-use super::Twin;
+use super::{Mirrors, Twin};
 use crate::server::worker::InForce;
 
 /// How long a stop, and giving the store away, wait for what is under way: what is not answered
@@ -82,7 +82,7 @@ impl Desk {
     fn path(&self) -> Option<PathBuf> {
         let folder = self.worker.shared.spool.folder();
         let kept = !folder.as_os_str().is_empty();
-        kept.then(|| folder.join("mirrors").join(&self.counts.name))
+        kept.then(|| Mirrors::folder(&folder).join(&self.counts.name))
     }
 
     /// Ends: what is under way may still be answered, and all else is kept.

@@ -5,11 +5,13 @@
 //! into its mirror's queue; `thread` is a thread for each mirror, which sends what is in the queue
 //! and, in `store`, keeps what that one does not take. A worker only ever tries to put something
 //! into a queue: whatever a mirror does, no request waits for it or hears of it, and it is in no
-//! book of the first's. `dropping` is what an operator drops of all that.
+//! book of the first's. `dropping` is what an operator drops of all that, and `left` what lies in
+//! the folder of a mirror that is not configured any more.
 
 pub(crate) mod copying;
 mod dropping;
 mod holding;
+mod left;
 mod room;
 mod sending;
 mod store;
@@ -38,6 +40,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::mirrors::{MirrorCounts, upstream_of_mirror};
 
 use self::dropping::{DROPS_MAX, Dropping};
+use self::left::Left;
 use self::room::Room;
 use crate::server::delivery::spill::Spill;
 use crate::server::rules::Rules;
@@ -142,6 +145,7 @@ impl MirrorRules {
 #[derive(Debug, Default)]
 pub(crate) struct Mirrors {
     all: Vec<Mirror>,
+    left: Left,
 }
 
 /// The way to one.
@@ -192,7 +196,8 @@ impl Mirrors {
             (mirror, wanted)
         });
         let (all, queues) = all.unzip();
-        (Self { all }, queues)
+        let left = Left::default();
+        (Self { all, left }, queues)
     }
 
     /// The numbers of each, in their order.

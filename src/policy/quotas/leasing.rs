@@ -252,16 +252,17 @@ impl Counters {
         self.leasing.stand(standing);
     }
 
-    /// How many counters wait to be asked for and admit nothing until they are, or their window is
-    /// over: those that this edge met first while it was cut off. Looks at all that wait.
+    /// How many counters wait to be asked for and have nothing but what is kept until they are, or
+    /// their window is over: those that this edge met first while it was cut off. Looks at all that wait.
     #[must_use]
     pub fn without_room(&self, now: Moment) -> usize {
         let holds_nothing = |counter: &&Arc<Counter>| {
             let (named, limit) = (counter.named(), counter.named().limit());
             let per = named.identity.window_per().filter(|_| limit > 0);
-            let window = per.and_then(|per| window_of(per, now, Some(counter)));
-            window.is_some_and(|window| {
-                self.leasing.most((named, limit), window, Some(counter)) == (0, false)
+            let window = per.and_then(|per| Some((per, window_of(per, now, Some(counter))?)));
+            window.is_some_and(|(per, window)| {
+                let away = self.leasing.away.of(limit, per.begins_unix_s(window));
+                away.unwrap_or(0) == 0 && counter.lease(window.number).is_none()
             })
         };
         let queue = self.leasing.queue.lock();

@@ -57,7 +57,7 @@ pub(in crate::server) fn reasons(board: &Board) -> Option<String> {
     let refuse = match standing.refusing {
         0 => String::new(),
         count => format!(
-            "; {count} counters that this edge met first meanwhile admit nothing until it is back, or their window ends"
+            "; {count} counters that this edge met first meanwhile admit nothing but their part of what is kept until it is back, or their window ends"
         ),
     };
     Some(format!(

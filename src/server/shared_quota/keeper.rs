@@ -299,7 +299,7 @@ impl Keeper {
         if before == 0 && self.refusing > 0 {
             tracing::warn!(
                 counters = self.refusing,
-                "quotas that this edge met first while shared_quota was out of reach admit nothing until it is back, or their window ends"
+                "quotas that this edge met first while shared_quota was out of reach admit nothing but their part of what is kept until it is back, or their window ends"
             );
         }
     }

@@ -219,6 +219,6 @@ mod tests {
             counts.loses(*loss, n);
         }
         let lost: Vec<u64> = counts.lost().map(|(_, n)| n).collect();
-        assert_eq!(lost, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(lost, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     }
 }

@@ -143,7 +143,7 @@ fn sent(edge: &Edge, fake: &Fake, target: &str, headers: Lines<'_>, body: &[u8])
 
 /// What a body that had to be changed arrives as.
 #[track_caller]
-fn check_cleaned(what: &str, seen: &Request, packing: Packing, is_whole: bool, want: &[u8]) {
+fn check_cleaned(what: &str, seen: &Request, is_whole: bool, want: &[u8]) {
     assert_eq!(
         seen.body.escape_ascii().to_string(),
         want.escape_ascii().to_string(),
@@ -155,9 +155,9 @@ fn check_cleaned(what: &str, seen: &Request, packing: Packing, is_whole: bool, w
         "{what}: it is not packed any more"
     );
     let length = u64::try_from(want.len()).unwrap();
-    let framing = match (packing, is_whole) {
-        (Packing::Plain, true) => Framing::Length(length),
-        _ => Framing::Chunked,
+    let framing = match is_whole {
+        true => Framing::Length(length),
+        false => Framing::Chunked,
     };
     assert_eq!(seen.framing, framing, "{what}");
 }
@@ -187,7 +187,7 @@ fn forged_fields_never_reach_the_upstream() {
                     let framing = Framing::Length(u64::try_from(body.len()).unwrap());
                     check_untouched(&what, &seen, packing, framing, &body);
                 } else {
-                    check_cleaned(&what, &seen, packing, true, &whole(&want, items));
+                    check_cleaned(&what, &seen, true, &whole(&want, items));
                 }
             }
         }
@@ -218,7 +218,7 @@ fn large_forged_bodies_lose_the_fields_and_nothing_else() {
             let seen = sent(&edge, &fake, &envelope_target(), &headers, &body);
             let what = format!("{headers:?}");
             assert!(seen.body == want, "{what}: other bytes arrived");
-            check_cleaned(&what, &seen, packing, false, &want);
+            check_cleaned(&what, &seen, false, &want);
         }
     }
 }
@@ -261,7 +261,7 @@ fn envelopes_posted_to_store_are_cleaned_too() {
             let mut headers = packing.headers().to_vec();
             headers.push(("Content-Type", media));
             let seen = sent(&edge, &fake, &target, &headers, &body);
-            check_cleaned(media, &seen, packing, true, &whole(want, ITEMS));
+            check_cleaned(media, &seen, true, &whole(want, ITEMS));
             assert_eq!(seen.headers.one("content-type").as_deref(), Some(media));
         }
         // An event's own JSON is not an envelope's line, whatever it looks like.
@@ -287,7 +287,7 @@ fn tunnelled_envelopes_are_cleaned_too() {
         let body = packing.pack(&whole(&line, ITEMS));
         let seen = sent(&edge, &fake, "/t", packing.headers(), &body);
         assert_eq!(seen.target_text(), "/api/42/envelope/");
-        check_cleaned("a tunnel", &seen, packing, true, &whole(&want, ITEMS));
+        check_cleaned("a tunnel", &seen, true, &whole(&want, ITEMS));
     }
 }
 
@@ -337,7 +337,7 @@ fn line_one_may_come_byte_by_byte() {
         }
         assert_eq!(client.answer_to("POST").status, 200, "{packing:?}");
         let seen = &fake.requests()[number];
-        check_cleaned("byte by byte", seen, packing, true, &want);
+        check_cleaned("byte by byte", seen, true, &want);
     }
 }
 

@@ -336,14 +336,17 @@ mod tests {
         assert_eq!(found, [alone, shared], "{used} of {limit}");
     }
 
-    /// Three edges had admitted 990 of 1000 and refused all else, and their light was green.
+    /// Three edges had admitted all that was lent of a limit and refused all else, and their light
+    /// was green.
     #[test]
     fn a_window_is_full_when_all_that_is_lent_is_used() {
-        check_full(989, 1000, false, false);
-        check_full(990, 1000, false, true);
+        check_full(98_999, 100_000, false, false);
+        check_full(99_000, 100_000, false, true);
+        check_full(983, 1000, false, false);
+        check_full(984, 1000, false, true);
         check_full(1000, 1000, true, true);
-        check_full(49, 50, false, false);
-        check_full(50, 50, true, true);
+        check_full(44, 50, false, false);
+        check_full(45, 50, false, true);
     }
 
     #[test]

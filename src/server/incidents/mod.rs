@@ -9,7 +9,7 @@
 //!
 //! **Another source** is a function that yields a [`Condition`] at each look for as long as
 //! something holds, and one line in [`Watch::holding`] that calls it. A condition is a
-//! [`Kind`](crate::domain::incident::Kind), whom it is about, and what it says; how grave it is
+//! [`Kind`], whom it is about, and what it says; how grave it is
 //! and what to do stand with its kind. Nothing has to be said when it is over: it is not yielded
 //! any more. Where it is not yielded since nobody looks, `conditions::looked` says so, or its end
 //! would be told as a recovery.

@@ -18,7 +18,7 @@ use crate::h2c;
 use crate::line_one::packing::Packing;
 use crate::parts::promises;
 use crate::patterns;
-use crate::upstream::{Door, Fake, Silent};
+use crate::upstream::{Door, Fake, Request, Silent};
 
 use super::adversary::{check_books, comes, up};
 use super::{arrived, check_taken, emptied, event, ids, keeping, spool};
@@ -126,12 +126,10 @@ fn bodies_in_every_coding_are_kept_with_their_times() {
     check_books(&edge);
 }
 
-/// While they wait for the upstream, they need no place to be unpacked.
-fn packed_bodies_that_lose_an_item_are_kept_before_an_upstream_that_hangs() {
-    const AT_ONCE: u32 = 20;
-    let (place, door) = (TempDir::new().unwrap(), Door::default());
-    let (behind, hung) = (door.clone(), Arc::new(AtomicBool::new(true)));
-    let hangs = Arc::clone(&hung);
+/// An upstream that reads not a byte of a body, while it hangs and its door is shut.
+fn hanging() -> (Fake, Door, Arc<AtomicBool>) {
+    let (door, hung) = (Door::default(), Arc::new(AtomicBool::new(true)));
+    let (behind, hangs) = (door.clone(), Arc::clone(&hung));
     let fake = Fake::with(move |exchange| {
         if hangs.load(SeqCst) {
             behind.pass();
@@ -140,6 +138,14 @@ fn packed_bodies_that_lose_an_item_are_kept_before_an_upstream_that_hangs() {
         exchange.read_body()?;
         exchange.answer(200, &[], b"{}")
     });
+    (fake, door, hung)
+}
+
+/// While they wait for the upstream, they need no place to be unpacked.
+fn packed_bodies_that_lose_an_item_are_kept_before_an_upstream_that_hangs() {
+    const AT_ONCE: u32 = 20;
+    let place = TempDir::new().unwrap();
+    let (fake, door, hung) = hanging();
     let no_attachments = json!([{"categories": ["attachment"], "limit": 0, "per": "1h"}]);
     let changes = json!({
         "workers": 1,
@@ -162,27 +168,19 @@ fn packed_bodies_that_lose_an_item_are_kept_before_an_upstream_that_hangs() {
     hung.store(false, SeqCst);
     door.open();
     emptied(&edge);
-    let mut seen: Vec<_> = fake.requests();
-    seen.retain(|request| request.body == event(ids(std::slice::from_ref(request))[0]));
-    let mut seen = ids(&seen);
+    let whole = |request: &Request| {
+        let number = *ids(std::slice::from_ref(request)).first()?;
+        (request.body == event(number)).then_some(number)
+    };
+    let mut seen: Vec<u32> = fake.requests().iter().filter_map(whole).collect();
     seen.sort_unstable();
     assert_eq!(seen, (0..AT_ONCE).collect::<Vec<_>>());
     check_books(&edge);
 }
 
 fn what_is_no_envelope_is_kept_before_an_upstream_that_hangs() {
-    let (place, door) = (TempDir::new().unwrap(), Door::default());
-    let (behind, hung) = (door.clone(), Arc::new(AtomicBool::new(true)));
-    let hangs = Arc::clone(&hung);
-    let fake = Fake::with(move |exchange| {
-        if hangs.load(SeqCst) {
-            // Not a byte of the body is read.
-            behind.pass();
-            return exchange.reset();
-        }
-        exchange.read_body()?;
-        exchange.answer(200, &[], b"{}")
-    });
+    let place = TempDir::new().unwrap();
+    let (fake, door, hung) = hanging();
     let changes = json!({"upstream": {"ingest_deadline": "500ms", "timeouts": {"ingest": "2s"}}});
     let edge = keeping(&fake.url(), place.path(), &changes);
     let id = "fc6d8c0c43fc4630ad850ee518f1b9d0";

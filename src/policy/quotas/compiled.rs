@@ -164,10 +164,21 @@ impl Compiled {
 
     /// What a sender shares with others for whom nobody vouches, and as which counter; `None`:
     /// somebody does, or nobody has to.
-    ///
+    #[inline]
+    fn share(&self, sender: &Who) -> Option<(Measure, Whom)> {
+        match sender.trust {
+            Trust::Whole => None,
+            Trust::NewProject
+            | Trust::ExcusedNewProject
+            | Trust::Stranger
+            | Trust::ExcusedStranger => self.share_of_strangers(sender),
+        }
+    }
+
     /// Who is excused has a window's count go on to twice as much. Rates have room again before
     /// anybody is forgotten.
-    fn share(&self, sender: &Who) -> Option<(Measure, Whom)> {
+    #[cold]
+    fn share_of_strangers(&self, sender: &Who) -> Option<(Measure, Whom)> {
         let owner = self.named.identity.owner;
         let global = matches!(owner, Owner::Global | Owner::Organization(_));
         let (applies, excused) = match sender.trust {

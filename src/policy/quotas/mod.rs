@@ -253,11 +253,10 @@ impl<'q> Applying<'q> {
         for next in charges {
             let (quota, amount) = last;
             let seen = quota.look(at, &self.sender, amount, counters);
-            if seen.is_err() && !counters.is_sole() {
-                quota.note_missed(at, &self.sender, amount, counters);
-                self.want_leases(at, counters);
+            if let Err(full) = seen {
+                self.misses(quota, at, amount, counters);
+                return Err(full);
             }
-            seen?;
             last = next;
         }
         // The last is charged first: as all before it have room, its refusal names it rightly, and
@@ -265,11 +264,20 @@ impl<'q> Applying<'q> {
         let earlier = self.charges(load);
         let earlier = earlier.take_while(|(quota, _)| !std::ptr::eq(*quota, last.0));
         let mut charges = std::iter::once(last).chain(earlier);
-        let charged = self.charge_all(at, &mut charges, counters, &mut granted);
-        if charged.is_err() && !counters.is_sole() {
+        if let Err(full) = self.charge_all(at, &mut charges, counters, &mut granted) {
+            self.want_leases(at, counters);
+            return Err(full);
+        }
+        Ok(granted)
+    }
+
+    /// A quota has refused so much.
+    #[cold]
+    fn misses(&self, quota: &Compiled, at: Moment, amount: u64, counters: &Counters) {
+        if !counters.is_sole() {
+            quota.note_missed(at, &self.sender, amount, counters);
             self.want_leases(at, counters);
         }
-        charged.map(|()| granted)
     }
 
     /// Has all that count for the sender asked for, where nothing is lent yet: one refusal is
@@ -347,10 +355,7 @@ impl<'q> Applying<'q> {
     #[must_use]
     pub fn refuses_all(&self, at: Moment, counters: &Counters) -> Option<Full> {
         let (quota, full) = self.first_full(at, counters)?;
-        if !counters.is_sole() {
-            quota.note_missed(at, &self.sender, 1, counters);
-            self.want_leases(at, counters);
-        }
+        self.misses(quota, at, 1, counters);
         Some(full)
     }
 

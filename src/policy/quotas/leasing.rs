@@ -253,7 +253,8 @@ impl Counters {
     }
 
     /// How many counters wait to be asked for and have nothing but what is kept until they are, or
-    /// their window is over: those that this edge met first while it was cut off. Looks at all that wait.
+    /// their window is over: those that this edge met first while it was cut off. Looks at all that
+    /// wait.
     #[must_use]
     pub fn without_room(&self, now: Moment) -> usize {
         let holds_nothing = |counter: &&Arc<Counter>| {

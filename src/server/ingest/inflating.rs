@@ -77,8 +77,8 @@ impl std::fmt::Debug for Inflating {
 }
 
 impl Inflating {
-    /// `place` is given back at the body's end. `ahead` leaves first; `packed` and then `rest` are what the decoder is
-    /// given next.
+    /// `place` is given back at the body's end. `ahead` leaves first; `packed` and then `rest` are
+    /// what the decoder is given next.
     pub(crate) fn new(
         place: Option<Place>,
         decoder: Decoder,

@@ -32,6 +32,10 @@ use crate::server::worker::{InForce, Worker};
 /// Seconds after which a body that could not be unpacked may come again.
 const RETRY_AFTER_S: u32 = 30;
 
+/// A packed body that becomes no longer than this is unpacked in one go: nobody else runs
+/// meanwhile, so a larger `limits.inspect_bytes` does not count here.
+const AT_ONCE_BYTES: usize = 256 * 1024;
+
 /// An envelope whose line one was judged.
 pub(crate) struct Envelope {
     /// Its line one.
@@ -197,9 +201,9 @@ fn out(rules: &InForce, mut sieve: Sieve) -> Result<Outgoing, Turned> {
     match (sieve.is_here(), sieve.is_unpacked()) {
         (true, false) => return Ok(Outgoing::whole(sieve.drain().map_err(Turned::Failed)?)),
         (true, true) => {
-            let short_bytes = usize::try_from(rules.config.limits.inspect_bytes);
-            let short_bytes = short_bytes.unwrap_or(usize::MAX);
-            if let Some(all) = sieve.gather(short_bytes).map_err(Turned::Failed)? {
+            let looked_into = usize::try_from(rules.config.limits.inspect_bytes);
+            let bytes_max = looked_into.unwrap_or(usize::MAX).min(AT_ONCE_BYTES);
+            if let Some(all) = sieve.gather(bytes_max).map_err(Turned::Failed)? {
                 return Ok(Outgoing::unpacked(all));
             }
         }

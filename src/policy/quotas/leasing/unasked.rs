@@ -1,5 +1,6 @@
-//! What an edge may use before it hears anything: its part of what is never lent, and of the whole
-//! limit while it is cut off. Owns how much that is; never in which case which of them holds.
+//! What an edge may use before it hears anything: its part of what is kept for those who have yet
+//! to ask, and of the whole limit while it is cut off. Owns how much that is; never in which case
+//! which of them holds.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
